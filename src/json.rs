@@ -1,0 +1,407 @@
+//! A validating scanner over JSON text: where a value ends, and what it is, without building it.
+//!
+//! Records leave as the bytes they came in, so that no number changes its digits. Nothing here knows
+//! a record, a page or a protocol; `serde_json` reads everything that is small.
+
+/// How deep arrays and objects may nest: the depth at which `serde_json` stops as well.
+const MAX_DEPTH: usize = 128;
+
+/// What a value is, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number without fraction and exponent.
+    Integer,
+    /// A number with a fraction or an exponent.
+    Decimal,
+    /// A text.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// The text is not JSON; the field is the offset of the first byte that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJson(pub usize);
+
+/// A position in a text that is already known to be UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// Starts at the first byte of `text`, which must be UTF-8.
+    #[must_use]
+    pub fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The offset of the next byte.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes from `from` up to the next byte.
+    #[must_use]
+    pub fn since(&self, from: usize) -> &'a [u8] {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
+    /// The next byte, without taking it.
+    #[must_use]
+    pub fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// The error for the next byte.
+    #[must_use]
+    pub fn fault(&self) -> NotJson {
+        NotJson(self.at)
+    }
+
+    /// Passes white space; true if there was any.
+    pub fn skip_space(&mut self) -> bool {
+        let from = self.at;
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+        self.at != from
+    }
+
+    /// Takes the byte if it is the next one.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes the byte, which must be the next one.
+    ///
+    /// # Errors
+    /// [`NotJson`] if it is not.
+    pub fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.take(byte) { Ok(()) } else { Err(self.fault()) }
+    }
+
+    /// Takes `bytes` if they come next.
+    #[inline]
+    pub fn take_all(&mut self, bytes: &[u8]) -> bool {
+        let found = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        if found {
+            self.at += bytes.len();
+        }
+        found
+    }
+
+    /// Takes a text and gives what stands between its quotes, escapes as they are.
+    ///
+    /// # Errors
+    /// [`NotJson`] for anything that is no JSON text.
+    #[inline]
+    pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
+        self.expect(b'"')?;
+        let from = self.at;
+        loop {
+            self.skip_plain();
+            match self.peek() {
+                Some(b'"') => {
+                    let inside = self.since(from);
+                    self.at += 1;
+                    return Ok(inside);
+                }
+                Some(b'\\') => self.escape()?,
+                _ => return Err(self.fault()),
+            }
+        }
+    }
+
+    /// Passes bytes that are neither a quote, a backslash nor a control character, eight at a time.
+    #[inline]
+    fn skip_plain(&mut self) {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGHS: u64 = 0x8080_8080_8080_8080;
+        while let Some(chunk) = self.text.get(self.at..self.at + 8) {
+            let mut eight = [0u8; 8];
+            eight.copy_from_slice(chunk);
+            let word = u64::from_le_bytes(eight);
+            // The usual test for a zero byte after XOR, and for a byte below 0x20; bytes of 0x80 and
+            // above are masked out so that UTF-8 text stays on the fast path.
+            let quote = word ^ (ONES * u64::from(b'"'));
+            let slash = word ^ (ONES * u64::from(b'\\'));
+            let hit = (quote.wrapping_sub(ONES) & !quote)
+                | (slash.wrapping_sub(ONES) & !slash)
+                | (word.wrapping_sub(ONES * 0x20) & !word);
+            let hit = hit & HIGHS;
+            if hit != 0 {
+                // Borrows can only raise false alarms behind the first true one, so the first is true.
+                self.at += (hit.trailing_zeros() / 8) as usize;
+                return;
+            }
+            self.at += 8;
+        }
+        while let Some(byte) = self.peek() {
+            if byte == b'"' || byte == b'\\' || byte < 0x20 {
+                return;
+            }
+            self.at += 1;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), NotJson> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                self.at += 1;
+                for _ in 0..4 {
+                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(self.fault());
+                    }
+                    self.at += 1;
+                }
+            }
+            _ => return Err(self.fault()),
+        }
+        Ok(())
+    }
+
+    /// Takes a number.
+    fn number(&mut self) -> Result<Kind, NotJson> {
+        self.take(b'-');
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits()?,
+            _ => return Err(self.fault()),
+        }
+        let mut kind = Kind::Integer;
+        if self.take(b'.') {
+            self.digits()?;
+            kind = Kind::Decimal;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+            kind = Kind::Decimal;
+        }
+        Ok(kind)
+    }
+
+    fn digits(&mut self) -> Result<(), NotJson> {
+        let from = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == from { Err(self.fault()) } else { Ok(()) }
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, NotJson> {
+        if self.take_all(word) { Ok(kind) } else { Err(self.fault()) }
+    }
+
+    /// Takes one value. The second part is true if the value holds white space outside its texts.
+    ///
+    /// # Errors
+    /// [`NotJson`] if no value comes next, or it nests deeper than 128.
+    #[inline]
+    pub fn value(&mut self) -> Result<(Kind, bool), NotJson> {
+        match self.peek() {
+            Some(b'"') => self.text().map(|_| (Kind::Text, false)),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|kind| (kind, false)),
+            Some(b'n') => self.word(b"null", Kind::Null).map(|kind| (kind, false)),
+            Some(b't') => self.word(b"true", Kind::Boolean).map(|kind| (kind, false)),
+            Some(b'f') => self.word(b"false", Kind::Boolean).map(|kind| (kind, false)),
+            Some(b'[') => self.container(0).map(|spaced| (Kind::Array, spaced)),
+            Some(b'{') => self.container(0).map(|spaced| (Kind::Object, spaced)),
+            _ => Err(self.fault()),
+        }
+    }
+
+    /// Takes an array or object; true if it holds white space outside its texts.
+    fn container(&mut self, depth: usize) -> Result<bool, NotJson> {
+        if depth == MAX_DEPTH {
+            return Err(self.fault());
+        }
+        let is_object = self.take(b'{');
+        if !is_object {
+            self.expect(b'[')?;
+        }
+        let close = if is_object { b'}' } else { b']' };
+        let mut spaced = self.skip_space();
+        if self.take(close) {
+            return Ok(spaced);
+        }
+        loop {
+            if is_object {
+                self.text()?;
+                spaced |= self.skip_space();
+                self.expect(b':')?;
+                spaced |= self.skip_space();
+            }
+            spaced |= match self.peek() {
+                Some(b'{' | b'[') => self.container(depth + 1)?,
+                _ => self.value()?.1,
+            };
+            spaced |= self.skip_space();
+            if self.take(close) {
+                return Ok(spaced);
+            }
+            self.expect(b',')?;
+            spaced |= self.skip_space();
+        }
+    }
+}
+
+/// Appends `value`, which must be valid JSON, without the white space outside its texts: one value
+/// stays on one line.
+pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
+    let mut scanner = Scanner::new(value);
+    while let Some(byte) = scanner.peek() {
+        let from = scanner.position();
+        if byte == b'"' {
+            if scanner.text().is_err() {
+                return;
+            }
+        } else if scanner.skip_space() {
+            continue;
+        } else {
+            scanner.take(byte);
+        }
+        out.extend_from_slice(scanner.since(from));
+    }
+}
+
+/// True if `text` is exactly one JSON number.
+#[must_use]
+pub fn is_number(text: &[u8]) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.number().is_ok() && scanner.position() == text.len()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn accepts(text: &[u8]) -> bool {
+        let mut scanner = Scanner::new(text);
+        scanner.skip_space();
+        scanner.value().is_ok() && {
+            scanner.skip_space();
+            scanner.position() == text.len()
+        }
+    }
+
+    #[test]
+    fn agrees_with_serde_json_on_what_is_json() {
+        for text in [
+            "0",
+            "-0",
+            "01",
+            "-",
+            "1.",
+            "1.0",
+            ".5",
+            "1e5",
+            "1E+5",
+            "1e",
+            "--1",
+            "1.5e-3",
+            "\"\"",
+            "\"a\\u00e9\"",
+            "\"\\u00e\"",
+            "\"\\x\"",
+            "\"tab\there\"",
+            "\"open",
+            "null",
+            "nul",
+            "true",
+            "false",
+            "[]",
+            "[1,]",
+            "[1 2]",
+            "{}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1,\"b\":[{}]}",
+            "{a:1}",
+            " [ 1 , { \"b\" : null } ] ",
+            "[",
+            "]",
+            "",
+            "1 1",
+            "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\\"bbbbbbbbbbbbbbbb\"",
+            "\"\u{7f}\u{80}é漢🙂 and a longer run of text\"",
+        ] {
+            let peer = serde_json::from_str::<&RawValue>(text).is_ok();
+            assert_eq!(accepts(text.as_bytes()), peer, "{text}");
+        }
+    }
+
+    #[test]
+    fn stops_at_a_depth() {
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(accepts(deep(MAX_DEPTH).as_bytes()));
+        assert!(!accepts(deep(MAX_DEPTH + 1).as_bytes()));
+        assert!(!accepts(deep(1_000_000).as_bytes()));
+    }
+
+    #[test]
+    fn compacting_keeps_the_texts_and_digits() {
+        let mut out = Vec::new();
+        write_compact(b"{ \"a b\" :\n [ 1.50 ,\t\"x \\\" y\\n\" ] }", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a b":[1.50,"x \" y\n"]}"#);
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "\\PC{0,40}".prop_map(Into::into),
+            "[\\x00-\\xff]{0,20}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::btree_map("\\PC{0,8}", inner, 0..6)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_accepted_and_compacts_to_itself(value in any_json()) {
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            prop_assert!(accepts(pretty.as_bytes()));
+            let mut out = Vec::new();
+            write_compact(pretty.as_bytes(), &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&value).unwrap());
+        }
+
+        #[test]
+        fn a_damaged_text_is_judged_as_serde_json_judges_it(value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut text = serde_json::to_vec(&value).unwrap();
+            let place = at.index(text.len());
+            text[place] = byte;
+            if let Ok(valid) = std::str::from_utf8(&text) {
+                prop_assert_eq!(accepts(&text), serde_json::from_str::<&RawValue>(valid).is_ok(), "{}", valid);
+            }
+        }
+    }
+}

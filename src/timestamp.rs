@@ -1,0 +1,256 @@
+//! Instants of the store: parsing what the API sends, comparing, writing UTC.
+//!
+//! The only file that knows the text of dates. It reads no clock and no time zone database: every
+//! timestamp of a record carries its own offset (API documentation, dates of the resource samples).
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+
+/// Ticks in a second: 100 ns, the finest step the API shows (seven fraction digits, .NET ticks).
+const TICKS_PER_SECOND: i64 = 10_000_000;
+const TICKS_PER_MILLI: i64 = 10_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// An instant, in ticks of 100 ns since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Why a text is no instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The text is not `YYYY-MM-DDTHH:MM:SS` with an optional fraction and offset.
+    Form,
+    /// The text is a date and time, but does not say in which zone.
+    NoOffset,
+}
+
+impl Timestamp {
+    /// Reads `YYYY-MM-DDTHH:MM:SS[.fffffff](Z|±HH:MM|±HHMM)`; a space may stand for the `T`.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when the text has another form, names a day that does not exist, lacks an
+    /// offset, or is finer than 100 ns.
+    pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
+        let (local, rest) = parse_local(text)?;
+        let offset = match rest {
+            b"Z" | b"z" => 0,
+            b"" => return Err(Unreadable::NoOffset),
+            _ => parse_offset(rest)?,
+        };
+        Ok(Self(local - offset * TICKS_PER_SECOND))
+    }
+
+    /// Reads as [`Timestamp::parse`]; a text without an offset is taken as the earliest instant it
+    /// can mean (UTC+14), so that a cursor of unknown zone can only bring too much, never too little.
+    ///
+    /// # Errors
+    /// [`Unreadable::Form`] when the text is no date and time.
+    pub fn parse_earliest(text: &[u8]) -> Result<Self, Unreadable> {
+        match Self::parse(text) {
+            Err(Unreadable::NoOffset) => {
+                let (local, _) = parse_local(text)?;
+                Ok(Self(local - 14 * 3600 * TICKS_PER_SECOND))
+            }
+            other => other,
+        }
+    }
+
+    /// The instant that lies `seconds` earlier.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_sub(seconds.saturating_mul(TICKS_PER_SECOND)))
+    }
+
+    /// Ticks of 100 ns since the epoch, for hashing and tests.
+    #[must_use]
+    pub fn ticks(self) -> i64 {
+        self.0
+    }
+
+    /// From milliseconds since the epoch.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(TICKS_PER_MILLI))
+    }
+
+    /// Appends `YYYY-MM-DDTHH:MM:SS[.fff]Z`; seven fraction digits when three do not hold the value,
+    /// none when the fraction is zero.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        let seconds = self.0.div_euclid(TICKS_PER_SECOND);
+        let ticks = self.0.rem_euclid(TICKS_PER_SECOND);
+        // Every i64 of ticks lies within ±29,228 years of 1970, well inside chrono's calendar.
+        let Some(moment) = DateTime::from_timestamp(seconds, 0) else { return };
+        let date = moment.date_naive();
+        let year = date.year();
+        if !(0..=9999).contains(&year) {
+            // Outside four digits the form of ISO 8601 needs a sign.
+            out.extend_from_slice(format!("{year:+05}").as_bytes());
+        } else {
+            push_digits(out, year.unsigned_abs(), 4);
+        }
+        out.push(b'-');
+        push_digits(out, date.month(), 2);
+        out.push(b'-');
+        push_digits(out, date.day(), 2);
+        out.push(b'T');
+        push_digits(out, moment.hour(), 2);
+        out.push(b':');
+        push_digits(out, moment.minute(), 2);
+        out.push(b':');
+        push_digits(out, moment.second(), 2);
+        if ticks != 0 {
+            out.push(b'.');
+            if ticks % TICKS_PER_MILLI == 0 {
+                push_digits(out, u32::try_from(ticks / TICKS_PER_MILLI).unwrap_or(0), 3);
+            } else {
+                push_digits(out, u32::try_from(ticks).unwrap_or(0), 7);
+            }
+        }
+        out.push(b'Z');
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(28);
+        self.write_to(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// Local ticks, and what follows the seconds and their fraction.
+fn parse_local(text: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
+    let Some((head, mut rest)) = text.split_at_checked(19) else { return Err(Unreadable::Form) };
+    let separators = (head[4], head[7], head[13], head[16]);
+    if separators != (b'-', b'-', b':', b':') || !matches!(head[10], b'T' | b't' | b' ') {
+        return Err(Unreadable::Form);
+    }
+    let year = number(&head[..4])?;
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(year).map_err(|_| Unreadable::Form)?,
+        number(&head[5..7])?,
+        number(&head[8..10])?,
+    )
+    .ok_or(Unreadable::Form)?;
+    let (hour, minute, second) = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(Unreadable::Form);
+    }
+    let mut ticks = 0i64;
+    if let Some(after_dot) = rest.strip_prefix(b".") {
+        let digits = after_dot.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (fraction, tail) = after_dot.split_at(digits);
+        let (kept, beyond) = fraction.split_at(digits.min(7));
+        if digits == 0 || beyond.iter().any(|&digit| digit != b'0') {
+            return Err(Unreadable::Form);
+        }
+        for &digit in kept {
+            ticks = ticks * 10 + i64::from(digit - b'0');
+        }
+        for _ in kept.len()..7 {
+            ticks *= 10;
+        }
+        rest = tail;
+    }
+    let days = i64::from(date.num_days_from_ce()) - 719_163; // 719,163 days from 0001-01-01 to 1970-01-01, plus one.
+    let seconds = days * SECONDS_PER_DAY + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    Ok((seconds * TICKS_PER_SECOND + ticks, rest))
+}
+
+/// Seconds east of Greenwich of `±HH:MM` or `±HHMM`.
+fn parse_offset(text: &[u8]) -> Result<i64, Unreadable> {
+    let (sign, hours, minutes) = match text {
+        [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => (*sign, [*h1, *h2], [*m1, *m2]),
+        _ => return Err(Unreadable::Form),
+    };
+    let (hours, minutes) = (number(&hours)?, number(&minutes)?);
+    if hours > 23 || minutes > 59 {
+        return Err(Unreadable::Form);
+    }
+    let seconds = i64::from(hours) * 3600 + i64::from(minutes) * 60;
+    match sign {
+        b'+' => Ok(seconds),
+        b'-' => Ok(-seconds),
+        _ => Err(Unreadable::Form),
+    }
+}
+
+fn number(digits: &[u8]) -> Result<u32, Unreadable> {
+    digits.iter().try_fold(0u32, |value, &digit| {
+        if digit.is_ascii_digit() { Ok(value * 10 + u32::from(digit - b'0')) } else { Err(Unreadable::Form) }
+    })
+}
+
+fn push_digits(out: &mut Vec<u8>, value: u32, width: usize) {
+    let mut digits = [b'0'; 10];
+    let mut rest = value;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    out.extend_from_slice(&digits[digits.len() - width..]);
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    fn utc(text: &str) -> String {
+        Timestamp::parse(text.as_bytes()).unwrap().to_string()
+    }
+
+    #[test]
+    fn every_form_of_the_api_becomes_utc() {
+        for (text, expected) in [
+            ("2014-03-19T13:31:47.923-05:00", "2014-03-19T18:31:47.923Z"),
+            ("2013-11-29T17:12:00-06:00", "2013-11-29T23:12:00Z"),
+            ("2013-11-04T09:36:05.7-06:00", "2013-11-04T15:36:05.700Z"),
+            ("2013-11-29T17:12:08.16-06:00", "2013-11-29T23:12:08.160Z"),
+            ("2021-10-05T20:42:06.1923052-05:00", "2021-10-06T01:42:06.1923052Z"),
+            ("2021-10-05T20:42:06.1920000-05:00", "2021-10-06T01:42:06.192Z"),
+            ("2014-05-12T00:00:00.0Z", "2014-05-12T00:00:00Z"),
+            ("2014-05-12 00:00:00.000000000+0530", "2014-05-11T18:30:00Z"),
+            ("1900-01-01T00:00:00-06:00", "1900-01-01T06:00:00Z"),
+            ("9999-12-31T23:59:59.997Z", "9999-12-31T23:59:59.997Z"),
+            ("2020-02-29T23:59:59+05:00", "2020-02-29T18:59:59Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_order_across_a_clock_change() {
+        // The autumn change of 2021 in US Central: 01:30 occurs twice.
+        let summer = Timestamp::parse(b"2021-11-07T01:30:00-05:00").unwrap();
+        let winter = Timestamp::parse(b"2021-11-07T01:10:00-06:00").unwrap();
+        assert!(summer < winter);
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "null",
+            "2014",
+            "2014-02-30T00:00:00Z",
+            "2014-01-01T24:00:00Z",
+            "2014-01-01T00:00:00.Z",
+            "2014-01-01T00:00:00.12345678Z",
+            "2014-01-01T00:00:00+5",
+            "2014-01-01T00:00:00 Z",
+            "20I4-01-01T00:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse(text.as_bytes()), Err(Unreadable::Form), "{text}");
+        }
+        assert_eq!(Timestamp::parse(b"2014-01-01T00:00:00"), Err(Unreadable::NoOffset));
+    }
+
+    #[test]
+    fn a_text_without_offset_is_read_as_early_as_it_can_be_meant() {
+        let early = Timestamp::parse_earliest(b"2014-01-02T00:00:00").unwrap();
+        assert_eq!(early.to_string(), "2014-01-01T10:00:00Z");
+    }
+}
