@@ -1,0 +1,337 @@
+//! The client: sends one list request, waits its turn, retries what can pass, and gives back the
+//! whole page, read. What a page means is for the caller.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CACHE_CONTROL, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use url::Url;
+
+use super::auth::Auth;
+use super::budget::{Budget, CallLimit};
+use super::error::{Error, Transport};
+use super::page::PageFault;
+use super::query::Query;
+use super::retry;
+
+/// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence on an open connection. A store that computes a page of 1000 wide rows may be silent for
+/// many seconds; a minute is what front ends commonly allow.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// One attempt as a whole, so that an answer that trickles ends as well.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
+const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Idle connections are kept for two windows, so that waiting for the budget costs no handshake.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+
+/// How long a request may be retried.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Time from the first attempt after which no further one begins.
+    pub total: Duration,
+    /// Number of attempts.
+    pub attempts: u32,
+}
+
+impl Patience {
+    /// For `read`: ten minutes outlast a restart of the store.
+    pub const READ: Self = Self { total: Duration::from_secs(600), attempts: u32::MAX };
+    /// For `check`: a person is waiting.
+    pub const CHECK: Self = Self { total: Duration::from_secs(30), attempts: 3 };
+}
+
+/// Something that happens while a request is under way.
+#[derive(Clone, Debug)]
+pub enum Notice<'a> {
+    /// The call budget is used up, or the store has refused; it goes on at this moment.
+    Waiting(SystemTime),
+    /// An attempt failed and will be repeated.
+    Retrying {
+        /// Which attempt failed, counted from 1.
+        attempt: u32,
+        /// Why.
+        error: &'a Error,
+        /// The wait before the next.
+        delay: Duration,
+    },
+}
+
+/// Is told of waits and retries.
+pub trait Watch: Sync {
+    /// Called before the wait begins.
+    fn notice(&self, notice: Notice<'_>) -> impl Future<Output = ()> + Send;
+}
+
+/// A page, and the room in memory it takes: drop it when the page has been passed on.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// What was read of the page.
+    pub page: T,
+    /// Its place among the requests in flight.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// A client of one store.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    auth: Auth,
+    budget: Budget,
+    places: Arc<Semaphore>,
+    patience: Patience,
+}
+
+impl Client {
+    /// A client for `base` (`https://host/api/v1/`), with at most `in_flight` pages in memory.
+    ///
+    /// # Errors
+    /// A sentence, if the TLS settings cannot be used.
+    pub fn new(base: Url, auth: Auth, budget: Budget, in_flight: usize, patience: Patience) -> Result<Self, String> {
+        let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
+        let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
+            .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
+        let mut headers = HeaderMap::new();
+        // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("source-cart/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(patience.total))
+            .read_timeout(IDLE_TIMEOUT.min(patience.total))
+            .timeout(ATTEMPT_TIMEOUT.min(patience.total))
+            .pool_idle_timeout(KEEP_ALIVE)
+            .pool_max_idle_per_host(in_flight)
+            .http1_only()
+            .build()
+            .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
+        Ok(Self { http, base, auth, budget, places: Arc::new(Semaphore::new(in_flight)), patience })
+    }
+
+    /// The store's host and, if it is not the usual one, port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        host_of(&self.base)
+    }
+
+    /// Places for further requests side by side.
+    #[must_use]
+    pub fn free_places(&self) -> usize {
+        self.places.available_permits()
+    }
+
+    /// Asks for one page and reads it with `read`, which may be called again when an attempt fails.
+    ///
+    /// # Errors
+    /// [`Error`] when the fault does not pass, or not within the patience.
+    pub async fn get<T>(
+        &self,
+        query: &Query,
+        watch: &impl Watch,
+        mut read: impl FnMut(&[u8]) -> Result<T, PageFault> + Send,
+    ) -> Result<Answer<T>, Error> {
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+            // The semaphore is never closed.
+            return Err(broken(query, Transport::Broken, "shutting down".to_owned()));
+        };
+        let began = Instant::now();
+        let mut schedule = retry::schedule();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let ticket = self.budget.acquire(|moment| watch.notice(Notice::Waiting(clock(moment)))).await;
+            let (outcome, heard) = self.attempt(query).await;
+            // A request that got no answer may have been counted or not; its ticket is not given back
+            // to the window, and its place is.
+            match &heard {
+                Some(heard) => self.budget.answered(ticket, heard.limit),
+                None => drop(ticket),
+            }
+            let result = outcome.and_then(|body| read(&body).map_err(|fault| body_error(query, fault)));
+            let error = match result {
+                Ok(page) => return Ok(Answer { page, place }),
+                Err(error) => error,
+            };
+            let asked = heard.and_then(|heard| heard.retry_after);
+            let scheduled = schedule.next().unwrap_or(retry::WINDOW);
+            let refused = error.status() == Some(429);
+            let delay = retry::delay(if refused { asked.or(Some(retry::WINDOW)) } else { asked }, scheduled);
+            if !retry::is_passing(&error) {
+                return Err(error);
+            }
+            if attempt >= self.patience.attempts || began.elapsed() + delay > self.patience.total {
+                return Err(Error::Exhausted { attempts: attempt, elapsed: began.elapsed(), last: Box::new(error) });
+            }
+            watch.notice(Notice::Retrying { attempt, error: &error, delay }).await;
+            if refused {
+                self.budget.refused(delay);
+            } else {
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+
+    /// One attempt: the body of a 200, or what went wrong; and what the headers said, if any came.
+    async fn attempt(&self, query: &Query) -> (Result<Vec<u8>, Error>, Option<Heard>) {
+        let url = match self.base.join(&query.target()) {
+            Ok(url) => url,
+            Err(error) => return (Err(broken(query, Transport::Connect, error.to_string())), None),
+        };
+        let path_and_query = url.query().map_or_else(|| url.path().to_owned(), |rest| format!("{}?{rest}", url.path()));
+        let request = self.http.get(url).headers(self.auth.headers(&path_and_query));
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return (Err(transport(query, &error)), None),
+        };
+        let heard = Heard::of(response.headers());
+        let status = response.status();
+        if status.is_redirection() {
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let target = location.and_then(|location| self.base.join(location).ok());
+            let host = target.map(|target| host_of(&target)).filter(|host| *host != self.host());
+            let resource = query.resource().to_owned();
+            return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(heard));
+        }
+        let mut body = Vec::with_capacity(capacity(response.content_length()));
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
+                    let resource = query.resource().to_owned();
+                    return (Err(Error::TooLarge { resource, limit: BODY_LIMIT }), Some(heard));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => return (Err(transport(query, &error)), Some(heard)),
+            }
+        }
+        if status != reqwest::StatusCode::OK {
+            let error = Error::Status {
+                resource: query.resource().to_owned(),
+                status: status.as_u16(),
+                message: vendor_message(&body),
+            };
+            return (Err(error), Some(heard));
+        }
+        (Ok(body), Some(heard))
+    }
+}
+
+/// What the headers of an answer said about calls.
+struct Heard {
+    limit: Option<CallLimit>,
+    retry_after: Option<Duration>,
+}
+
+impl Heard {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let date = text(DATE.as_str());
+        Self {
+            limit: text("x-ac-call-limit").and_then(CallLimit::parse),
+            retry_after: text(RETRY_AFTER.as_str())
+                .and_then(|value| retry::retry_after(value, date, SystemTime::now())),
+        }
+    }
+}
+
+/// The announced size, within reason: it may lie, and it is the compressed size for gzip.
+fn capacity(announced: Option<u64>) -> usize {
+    announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(0).min(8 * 1024 * 1024)
+}
+
+fn clock(moment: Instant) -> SystemTime {
+    SystemTime::now() + moment.saturating_duration_since(Instant::now())
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn broken(query: &Query, kind: Transport, detail: String) -> Error {
+    Error::Transport { resource: query.resource().to_owned(), kind, detail }
+}
+
+fn body_error(query: &Query, fault: PageFault) -> Error {
+    let resource = query.resource().to_owned();
+    match fault {
+        PageFault::NotJson { at, length } => Error::Body {
+            resource,
+            problem: format!("the answer of {length} bytes is not JSON from byte {at} on"),
+            passing: true,
+        },
+        PageFault::NoList(seen) => Error::Body {
+            resource,
+            problem: format!("the answer holds no list; its fields are: {}", names(&seen)),
+            passing: false,
+        },
+        PageFault::NotAnObject => {
+            Error::Body { resource, problem: "the list holds something that is no record".to_owned(), passing: false }
+        }
+    }
+}
+
+/// At most ten names, each cut and without control characters: they come from outside.
+fn names(seen: &[String]) -> String {
+    if seen.is_empty() {
+        return "none".to_owned();
+    }
+    seen.iter().take(10).map(|name| plain(name, 40)).collect::<Vec<_>>().join(", ")
+}
+
+/// The text without control characters, cut to `length` characters.
+fn plain(text: &str, length: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(length).collect()
+}
+
+/// The `message` of `{"status_code":…,"message":…,"details":…}` (API documentation, errors).
+/// The details may hold names of procedures and classes and are left out.
+fn vendor_message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Vendor {
+        message: String,
+    }
+    serde_json::from_slice::<Vendor>(body).map(|vendor| plain(&vendor.message, 200)).unwrap_or_default()
+}
+
+fn transport(query: &Query, error: &reqwest::Error) -> Error {
+    let detail = chain(error);
+    let lower = detail.to_ascii_lowercase();
+    let kind = if error.is_timeout() {
+        Transport::Timeout
+    } else if lower.contains("certificate") {
+        Transport::Certificate
+    } else if lower.contains("dns error") || lower.contains("lookup address") {
+        Transport::Name
+    } else if lower.contains("tls") || lower.contains("handshake") {
+        Transport::Tls
+    } else if error.is_connect() {
+        Transport::Connect
+    } else {
+        Transport::Broken
+    };
+    broken(query, kind, detail)
+}
+
+/// The error and its causes in one line. reqwest's own text holds the URL; its causes do not.
+fn chain(error: &reqwest::Error) -> String {
+    let mut parts = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        cause = error.source();
+    }
+    if parts.is_empty() { "no further detail".to_owned() } else { plain(&parts.join(": "), 400) }
+}
