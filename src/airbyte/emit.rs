@@ -1,0 +1,239 @@
+//! The one owner of stdout: a thread that writes whole lines in the order they were handed to it.
+//!
+//! The queue is short and senders wait on it, so a slow reader of stdout slows the requests instead of
+//! filling memory. Once stdout is gone nothing more is accepted and everybody is told.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::message::{
+    Descriptor, Estimate, FailureType, Level, Log, Message, RateLimited, Reason, StreamStatus, StreamStatusBody, Trace,
+    TraceError, now,
+};
+use crate::secret::Secret;
+
+/// Batches that may wait for the writer: one being written and one ready behind it keep it busy.
+const QUEUE: usize = 2;
+
+/// Stdout is closed, or full: whatever was handed over since may be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stdout is closed")]
+pub struct Closed;
+
+/// Hands lines to the writer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Emitter {
+    queue: mpsc::Sender<Vec<u8>>,
+    level: Level,
+    secrets: Arc<[Secret]>,
+}
+
+/// The writer's thread.
+#[derive(Debug)]
+pub struct Writer(JoinHandle<std::io::Result<()>>);
+
+/// Starts the writer on `out`. Logs below `level` are left out.
+pub fn start(mut out: impl Write + Send + 'static, level: Level) -> (Emitter, Writer) {
+    let (queue, mut lines) = mpsc::channel::<Vec<u8>>(QUEUE);
+    let thread = std::thread::spawn(move || {
+        while let Some(batch) = lines.blocking_recv() {
+            out.write_all(&batch)?;
+            if lines.is_empty() {
+                out.flush()?;
+            }
+        }
+        out.flush()
+    });
+    (Emitter { queue, level, secrets: Arc::new([]) }, Writer(thread))
+}
+
+/// Room for one batch of whole lines.
+#[derive(Debug)]
+pub struct Slot<'e>(mpsc::Permit<'e, Vec<u8>>);
+
+impl Slot<'_> {
+    /// Hands over whole lines. No lines leave no trace.
+    pub fn send(self, lines: Vec<u8>) {
+        if !lines.is_empty() {
+            self.0.send(lines);
+        }
+    }
+}
+
+impl Writer {
+    /// Waits until everything is written. Every [`Emitter`] must be gone.
+    ///
+    /// # Errors
+    /// What the write to stdout failed with.
+    pub fn finish(self) -> std::io::Result<()> {
+        self.0.join().unwrap_or_else(|_| Err(std::io::Error::other("the writer of stdout panicked")))
+    }
+}
+
+impl Emitter {
+    /// The same emitter, which also replaces these secrets in every text for people.
+    #[must_use]
+    pub fn hiding(self, secrets: Vec<Secret>) -> Self {
+        Self { secrets: secrets.into(), ..self }
+    }
+
+    /// Hands over whole lines.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn send(&self, lines: Vec<u8>) -> Result<(), Closed> {
+        self.queue.send(lines).await.map_err(|_| Closed)
+    }
+
+    /// Waits for room for one batch. What is decided between this and [`Slot::send`] cannot be torn
+    /// from its lines by a cancellation.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn reserve(&self) -> Result<Slot<'_>, Closed> {
+        self.queue.reserve().await.map(Slot).map_err(|_| Closed)
+    }
+
+    /// Writes one message.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn message(&self, message: &Message<'_>) -> Result<(), Closed> {
+        self.send(message.line()).await
+    }
+
+    /// Writes a LOG.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn log(&self, level: Level, text: &str) -> Result<(), Closed> {
+        if level < self.level {
+            return Ok(());
+        }
+        let text = self.masked(text);
+        self.message(&Message::Log { log: Log { level, message: &text } }).await
+    }
+
+    /// Writes a TRACE error; `stream` is the stream it ended.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn error(
+        &self,
+        stream: Option<&str>,
+        failure_type: FailureType,
+        message: &str,
+        internal: Option<&str>,
+    ) -> Result<(), Closed> {
+        let (message, internal) = (self.masked(message), internal.map(|text| self.masked(text)));
+        let error = TraceError {
+            message: &message,
+            internal_message: internal.as_deref(),
+            failure_type,
+            stream_descriptor: stream.map(|name| Descriptor { name }),
+        };
+        self.message(&Message::Trace { trace: Trace::Error { emitted_at: now(), error } }).await
+    }
+
+    /// Writes a change of status; with `quota_reset` (milliseconds since the epoch), RATE_LIMITED.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn status(&self, stream: &str, status: StreamStatus, quota_reset: Option<u64>) -> Result<(), Closed> {
+        let reasons =
+            quota_reset.map(|quota_reset| [Reason::RateLimited { rate_limited: RateLimited { quota_reset } }]);
+        let stream_status = StreamStatusBody { stream_descriptor: Descriptor { name: stream }, status, reasons };
+        self.message(&Message::Trace { trace: Trace::StreamStatus { emitted_at: now(), stream_status } }).await
+    }
+
+    /// Writes an estimate of the rows of a stream.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn estimate(&self, stream: &str, rows: u64) -> Result<(), Closed> {
+        let estimate = Estimate { name: stream, kind: "STREAM", row_estimate: rows };
+        self.message(&Message::Trace { trace: Trace::Estimate { emitted_at: now(), estimate } }).await
+    }
+
+    /// Writes a STATE that covers `records` records since the last one of the stream.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub async fn state(&self, stream: &str, state: &RawValue, records: u64) -> Result<(), Closed> {
+        self.send(super::message::state_line(stream, state, records)).await
+    }
+
+    fn masked(&self, text: &str) -> String {
+        // A defence behind the first one, which is that no text is ever made from a secret. Very
+        // short secrets are left: replacing every "a" of a sentence would make it unreadable.
+        self.secrets
+            .iter()
+            .map(Secret::expose)
+            .filter(|secret| secret.len() >= 4)
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_are_replaced_in_texts_for_people() {
+        let sink = Sink::default();
+        let (emitter, writer) = start(sink.clone(), Level::Info);
+        let emitter = emitter.hiding(vec![Secret::new("hunter22".into())]);
+        emitter.log(Level::Warn, "token hunter22 refused").await.unwrap();
+        emitter.log(Level::Debug, "left out").await.unwrap();
+        emitter.error(Some("orders"), FailureType::ConfigError, "m hunter22", Some("i hunter22")).await.unwrap();
+        drop(emitter);
+        writer.finish().unwrap();
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(!text.contains("hunter22") && text.contains("token **** refused"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_stdout_is_told() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let (emitter, writer) = start(Broken, Level::Info);
+        let mut closed = false;
+        for _ in 0..100 {
+            closed |= emitter.log(Level::Info, "x").await == Err(Closed);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert!(closed);
+        drop(emitter);
+        assert_eq!(writer.finish().unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,13 @@
+//! The protocol side: the part of the Airbyte protocol (release 0.18) that a source speaks.
+//!
+//! Outbound messages are written only, inbound files are read only. Nothing in this folder names
+//! HTTP, the store's API or a stream.
+
+pub mod catalog;
+pub mod emit;
+pub mod message;
+pub mod state;
+
+pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
+pub use emit::{Closed, Emitter};
+pub use message::{FailureType, Level, Message, StreamStatus};
