@@ -1,0 +1,413 @@
+//! The configuration file, parsed into what the rest of the program works with: nothing behind this
+//! file sees a text that was not checked. No HTTP, no messages.
+
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+use crate::cart::Auth;
+use crate::secret::Secret;
+use crate::timestamp::{Timestamp, Unreadable};
+
+/// Base URL of the Central API Router, from the published Python connector.
+const ROUTER: &str = "https://public.americommerce.com/api/v1/";
+
+/// Share of the call limit that is used when none is configured: a fifth is left to the merchant's
+/// other applications, which draw on the same count.
+const DEFAULT_SHARE: u64 = 80;
+
+/// Requests side by side when none are configured. At 150 ms an answer this reads eight pages in the
+/// time of one; measured, more gains nothing under the limits of any plan and costs a page of memory each.
+const DEFAULT_IN_FLIGHT: u64 = 8;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// How to sign in.
+    pub auth: Auth,
+    /// `https://host/api/v1/`.
+    pub base: Url,
+    /// First instant of change that is read.
+    pub start: Timestamp,
+    /// First instant of change that is no longer read.
+    pub end: Option<Timestamp>,
+    /// Percent of the call limit.
+    pub share: u32,
+    /// Requests side by side.
+    pub in_flight: usize,
+}
+
+impl Config {
+    /// The secrets in it, to be kept out of every text.
+    #[must_use]
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match &self.auth {
+            Auth::Token(secret) | Auth::Router { secret, .. } => vec![secret.clone()],
+        }
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// One sentence for each fault: the field, what is wrong with it, a right example.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Vec<String>> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            vec![format!("The config is not valid JSON ({}); give it as one JSON object.", position(&error))]
+        })?;
+        let Value::Object(fields) = value else {
+            return Err(vec!["The config must be one JSON object, such as {\"credentials\": {…}, \"start_date\": \"2021-01-01T00:00:00Z\"}.".to_owned()]);
+        };
+        let mut faults = Faults::default();
+        let sign_in = sign_in(&fields, &mut faults);
+        let start = date(&fields, "start_date", "2021-01-01T00:00:00Z", &mut faults);
+        if start.is_none() && is_absent(&fields, "start_date") {
+            faults.add(
+                "`start_date` is missing; give the moment from which changes are read, such as `2021-01-01T00:00:00Z`.",
+            );
+        }
+        let end = date(&fields, "end_date", "2022-01-01T00:00:00Z", &mut faults);
+        if let (Some(start), Some(end)) = (start, end)
+            && end <= start
+        {
+            faults.add(&format!(
+                "`end_date` ({end}) is not after `start_date` ({start}); give a later end, or leave `end_date` out to read up to now."
+            ));
+        }
+        let share = whole(&fields, "call_limit_percent", 10, 100, DEFAULT_SHARE, &mut faults);
+        let in_flight = whole(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
+        match (sign_in, start) {
+            (Some((auth, base)), Some(start)) if faults.0.is_empty() => Ok(Self {
+                auth,
+                base,
+                start,
+                end,
+                share: u32::try_from(share).unwrap_or(100),
+                in_flight: usize::try_from(in_flight).unwrap_or(1),
+            }),
+            _ => Err(faults.0),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, sentence: &str) {
+        self.0.push(sentence.to_owned());
+    }
+}
+
+fn is_absent(fields: &Map<String, Value>, name: &str) -> bool {
+    matches!(fields.get(name), None | Some(Value::Null))
+}
+
+fn position(error: &serde_json::Error) -> String {
+    format!("line {}, column {}", error.line(), error.column())
+}
+
+/// A date of the config. A day alone means its midnight in UTC.
+fn date(fields: &Map<String, Value>, name: &str, example: &str, faults: &mut Faults) -> Option<Timestamp> {
+    let text = match fields.get(name) {
+        None | Some(Value::Null) => return None,
+        // A form left empty on a platform arrives as an empty text.
+        Some(Value::String(text)) if text.trim().is_empty() && name != "start_date" => return None,
+        Some(Value::String(text)) => text.trim(),
+        Some(other) => {
+            faults.add(&format!("`{name}` must be a text such as `{example}`, not {}.", kind(other)));
+            return None;
+        }
+    };
+    let parsed = match Timestamp::parse(text.as_bytes()) {
+        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
+        other => other,
+    };
+    match parsed {
+        Ok(instant) => Some(instant),
+        Err(Unreadable::NoOffset) => {
+            faults.add(&format!(
+                "`{name}` (`{}`) does not say in which zone; add `Z` for UTC, such as `{example}`.",
+                shown(text)
+            ));
+            None
+        }
+        Err(Unreadable::Form) => {
+            faults.add(&format!("`{name}` (`{}`) is not a date and time; write it like `{example}`.", shown(text)));
+            None
+        }
+    }
+}
+
+fn whole(fields: &Map<String, Value>, name: &str, least: u64, most: u64, default: u64, faults: &mut Faults) -> u64 {
+    match fields.get(name) {
+        None | Some(Value::Null) => default,
+        Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
+            Some(number) => number,
+            None => {
+                faults.add(&format!("`{name}` must be a whole number from {least} to {most}, such as {default}."));
+                default
+            }
+        },
+    }
+}
+
+const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";
+const ROUTER_TYPE: &str = "CENTRAL_API_ROUTER";
+
+fn sign_in(fields: &Map<String, Value>, faults: &mut Faults) -> Option<(Auth, Url)> {
+    let credentials = match fields.get("credentials") {
+        Some(Value::Object(credentials)) => credentials,
+        None | Some(Value::Null) => {
+            faults.add(&format!(
+                "`credentials` are missing; give an object with `auth_type` `{TOKEN_TYPE}`, `access_token` and `store_name`, or with `auth_type` `{ROUTER_TYPE}`, `user_name`, `user_secret` and `site_id`."
+            ));
+            return None;
+        }
+        Some(other) => {
+            faults.add(&format!("`credentials` must be an object with an `auth_type`, not {}.", kind(other)));
+            return None;
+        }
+    };
+    match credentials.get("auth_type").and_then(Value::as_str) {
+        Some(TOKEN_TYPE) => {
+            let token = text(credentials, "access_token", "the token made in the store's admin console", faults);
+            let store = text(credentials, "store_name", "`mystore.americommerce.com`", faults);
+            let base = store.and_then(|store| store_base(&store).map_err(|fault| faults.add(&fault)).ok());
+            Some((Auth::Token(Secret::new(token?)), base?))
+        }
+        Some(ROUTER_TYPE) => {
+            let user = text(credentials, "user_name", "the provisioning user name from Cart.com support", faults);
+            let secret = text(credentials, "user_secret", "the secret that goes with `user_name`", faults);
+            let site_id = text(credentials, "site_id", "`12345`, the PSID of `/store/sitemonitor.aspx`", faults);
+            let base = router_base(fields).map_err(|fault| faults.add(&fault)).ok();
+            Some((Auth::Router { user: user?, secret: Secret::new(secret?), site_id: site_id? }, base?))
+        }
+        Some(other) => {
+            faults.add(&format!(
+                "`credentials.auth_type` (`{}`) is unknown; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`.",
+                shown(other)
+            ));
+            None
+        }
+        None => {
+            faults.add(&format!("`credentials.auth_type` is missing; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
+            None
+        }
+    }
+}
+
+/// A text of the credentials that can travel in a header.
+fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mut Faults) -> Option<String> {
+    let value = match credentials.get(name) {
+        Some(Value::String(text)) => text.trim().to_owned(),
+        // A site id written as a number is still clear.
+        Some(Value::Number(number)) if number.is_u64() => number.to_string(),
+        None | Some(Value::Null) => {
+            faults.add(&format!("`credentials.{name}` is missing; give {example}."));
+            return None;
+        }
+        Some(other) => {
+            faults.add(&format!("`credentials.{name}` must be a text, not {}; give {example}.", kind(other)));
+            return None;
+        }
+    };
+    if value.is_empty() {
+        faults.add(&format!("`credentials.{name}` is empty; give {example}."));
+        return None;
+    }
+    if !Auth::is_sendable(&value) {
+        faults.add(&format!(
+            "`credentials.{name}` holds characters that cannot be sent in an HTTP header; copy it again: {example}."
+        ));
+        return None;
+    }
+    Some(value)
+}
+
+/// The base URL of a store, from what a person pastes: a host, with or without scheme, port, slash or path.
+fn store_base(store: &str) -> Result<Url, String> {
+    const EXAMPLE: &str = "give the host alone, such as `mystore.americommerce.com`";
+    let bad = |what: &str| format!("`credentials.store_name` (`{}`) {what}; {EXAMPLE}.", shown(store));
+    if store.contains(char::is_whitespace) {
+        return Err(bad("contains a space"));
+    }
+    let with_scheme = if store.contains("://") { store.to_owned() } else { format!("https://{store}") };
+    let url = Url::parse(&with_scheme).map_err(|_| bad("is not a host name"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("`credentials.store_name` contains a user name or password; {EXAMPLE}."));
+    }
+    let Some(host) = url.host() else { return Err(bad("is not a host name")) };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        "http" => return Err(bad("begins with `http://`, over which the token would travel unprotected")),
+        _ => return Err(bad("begins with a scheme that is not `https://`")),
+    }
+    if let Host::Domain(name) = &host
+        && !name.contains('.')
+        && !is_loopback(&host)
+    {
+        return Err(format!(
+            "`credentials.store_name` (`{}`) is no full host name; give it whole, such as `{}.americommerce.com`.",
+            shown(store),
+            shown(name)
+        ));
+    }
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    Url::parse(&format!("{}://{host}{port}/api/v1/", url.scheme())).map_err(|_| bad("is not a host name"))
+}
+
+/// The router's base URL; `_router_url` replaces it in tests and is not part of the specification.
+fn router_base(fields: &Map<String, Value>) -> Result<Url, String> {
+    let given = fields.get("_router_url").and_then(Value::as_str).unwrap_or(ROUTER);
+    let url = Url::parse(given)
+        .map_err(|_| "`_router_url` is not a URL, such as `https://public.americommerce.com/api/v1/`.".to_owned())?;
+    let secure =
+        url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
+    if secure && url.path().ends_with('/') {
+        Ok(url)
+    } else {
+        Err("`_router_url` must begin with `https://` (or `http://` and a loopback address) and end with `/`."
+            .to_owned())
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A value of the config as it may be shown: short, on one line.
+fn shown(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(60).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn token(store: &str) -> Value {
+        json!({"credentials": {"auth_type": TOKEN_TYPE, "access_token": "abc123", "store_name": store}, "start_date": "2021-01-01T00:00:00Z"})
+    }
+
+    fn parse(config: &Value) -> Result<Config, Vec<String>> {
+        Config::parse(config.to_string().as_bytes())
+    }
+
+    fn faults(config: &Value) -> String {
+        parse(config).unwrap_err().join("\n")
+    }
+
+    #[test]
+    fn a_store_is_found_in_whatever_is_pasted() {
+        for store in [
+            "mystore.americommerce.com",
+            " https://MyStore.AmeriCommerce.com/ ",
+            "mystore.americommerce.com/store/admin?x=1",
+            "HTTPS://mystore.americommerce.com/api/v1/",
+        ] {
+            assert_eq!(
+                parse(&token(store)).unwrap().base.as_str(),
+                "https://mystore.americommerce.com/api/v1/",
+                "{store}"
+            );
+        }
+        for (store, base) in [
+            ("shop.example.com:8443", "https://shop.example.com:8443/api/v1/"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/api/v1/"),
+            ("http://[::1]:8080/", "http://[::1]:8080/api/v1/"),
+            ("localhost:8080", "https://localhost:8080/api/v1/"),
+        ] {
+            assert_eq!(parse(&token(store)).unwrap().base.as_str(), base, "{store}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_one_sentence_with_the_field_and_an_example() {
+        let mut config = token("mystore.americommerce.com");
+        config["start_date"] = json!("01/02/2021");
+        let mut snapshot = vec![faults(&config)];
+        for (path, value) in [
+            ("/start_date", json!(null)),
+            ("/start_date", json!("2021-01-01T00:00:00")),
+            ("/start_date", json!(20210101)),
+            ("/start_date", json!("")),
+            ("/credentials/access_token", json!("")),
+            ("/credentials/access_token", json!("a\r\nX-Evil: 1")),
+            ("/credentials/access_token", json!(null)),
+            ("/credentials/auth_type", json!("OAUTH")),
+            ("/credentials/auth_type", json!(null)),
+            ("/credentials", json!(null)),
+            ("/credentials", json!("token")),
+            ("/credentials/store_name", json!("my store.com")),
+            ("/credentials/store_name", json!("user:pw@mystore.com")),
+            ("/credentials/store_name", json!("http://mystore.com")),
+            ("/credentials/store_name", json!("ftp://mystore.com")),
+            ("/credentials/store_name", json!("mystore")),
+            ("/credentials/store_name", json!("https://")),
+        ] {
+            let mut config = token("mystore.americommerce.com");
+            *config.pointer_mut(path).unwrap() = value;
+            snapshot.push(faults(&config));
+        }
+        for (name, value) in [
+            ("end_date", json!("2020-01-01T00:00:00Z")),
+            ("end_date", json!("soon")),
+            ("call_limit_percent", json!(5)),
+            ("max_requests_in_flight", json!("many")),
+        ] {
+            let mut config = token("mystore.americommerce.com");
+            config[name] = value;
+            snapshot.push(faults(&config));
+        }
+        snapshot.push(faults(&json!({"credentials": {"auth_type": ROUTER_TYPE}})));
+        snapshot.push(faults(&json!([])));
+        snapshot.push(Config::parse(b"{\"a\":").unwrap_err().join("\n"));
+        insta::assert_snapshot!(snapshot.join("\n"));
+    }
+
+    #[test]
+    fn dates_may_have_any_offset_or_be_a_day() {
+        let mut config = token("mystore.americommerce.com");
+        config["start_date"] = json!("2021-01-01T00:00:00-06:00");
+        config["end_date"] = json!("2021-02-01");
+        let config = parse(&config).unwrap();
+        assert_eq!(config.start.to_string(), "2021-01-01T06:00:00Z");
+        assert_eq!(config.end.unwrap().to_string(), "2021-02-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_python_connectors_config_works_unchanged() {
+        let config = json!({
+            "credentials": {"auth_type": ROUTER_TYPE, "user_name": "u", "user_secret": "s", "site_id": 12345},
+            "start_date": "2021-01-01T00:00:00Z", "_limit": 10, "unknown": {"key": 1}
+        });
+        let config = parse(&config).unwrap();
+        assert_eq!(config.base.as_str(), ROUTER);
+        assert!(matches!(config.auth, Auth::Router { site_id, .. } if site_id == "12345"));
+        assert_eq!((config.share, config.in_flight), (80, 8));
+    }
+
+    #[test]
+    fn no_secret_is_shown_in_a_debug_dump() {
+        let config = parse(&token("mystore.americommerce.com")).unwrap();
+        assert!(!format!("{config:?}").contains("abc123"));
+    }
+}

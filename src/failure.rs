@@ -1,0 +1,306 @@
+//! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
+//! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
+
+use crate::airbyte::FailureType;
+use crate::cart::Error;
+use crate::cart::error::Transport;
+use crate::read::Stop;
+use crate::streams::{STREAMS, Stream};
+
+/// A failure as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Who can mend it.
+    pub kind: FailureType,
+    /// For the user.
+    pub message: String,
+    /// For whoever looks closer.
+    pub internal: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: FailureType, message: String) -> Self {
+        Self { kind, message, internal: None }
+    }
+
+    /// The config cannot be used.
+    #[must_use]
+    pub(crate) fn config(faults: &[String]) -> Self {
+        Self::new(FailureType::ConfigError, faults.join(" "))
+    }
+
+    /// A file cannot be used; `what` is `config`, `catalog` or `state`.
+    #[must_use]
+    pub(crate) fn file(what: &str, path: &str, problem: &str) -> Self {
+        let message = format!("The {what} file `{path}` {problem}; give `--{what}` a readable JSON file.");
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The catalog cannot be used.
+    #[must_use]
+    pub(crate) fn catalog(fault: &str) -> Self {
+        let message = format!(
+            "The catalog is not a configured catalog ({fault}); it needs `streams`, each with `stream.name` and a `sync_mode` of `full_refresh` or `incremental`."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The state file cannot be used.
+    #[must_use]
+    pub(crate) fn states(fault: &str) -> Self {
+        let message = format!(
+            "The state cannot be understood ({fault}); give `--state` the STATE messages of an earlier read, or leave it out to read from the start date."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// One stream's state cannot be used.
+    #[must_use]
+    pub(crate) fn bad_state(stream: &str, fault: &str) -> Self {
+        let message = format!(
+            "The state of stream `{stream}` cannot be used: {fault}. Correct it, such as `2021-07-01T13:59:28Z`, or remove the stream's state to read from the start date."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The catalog names a stream that does not exist.
+    #[must_use]
+    pub(crate) fn unknown_stream(name: &str) -> Self {
+        let known: Vec<&str> = STREAMS.iter().map(|stream| stream.name).collect();
+        let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
+        let message =
+            format!("There is no stream `{shown}`; remove it from the catalog, or use one of: {}.", known.join(", "));
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The HTTP client cannot be set up.
+    #[must_use]
+    pub(crate) fn setup(problem: &str) -> Self {
+        Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {problem}."))
+    }
+
+    /// A part of this program failed.
+    #[must_use]
+    pub(crate) fn panic(detail: &str) -> Self {
+        let message = "The connector failed through a fault of its own; rows already covered by a state are safe. Run it again, and report the fault with this log.";
+        Self { internal: Some(detail.to_owned()), ..Self::new(FailureType::SystemError, message.to_owned()) }
+    }
+
+    /// A stream stopped.
+    #[must_use]
+    pub(crate) fn stopped(name: &str, stream: &Stream, stop: &Stop, host: &str) -> Self {
+        match stop {
+            Stop::Request(error) => Self::request(error, Some((name, stream)), host),
+            Stop::Closed => {
+                Self::new(FailureType::TransientError, "Stdout was closed while records were written.".to_owned())
+            }
+            Stop::Interrupted => Self::new(
+                FailureType::TransientError,
+                format!("The sync of `{name}` was interrupted; run it again, it goes on from the last state."),
+            ),
+            Stop::Distrust(what) => Self::new(
+                FailureType::SystemError,
+                format!(
+                    "The store does not answer requests for `{name}` as documented: {what}. Report it to Cart.com support, and to this connector's project."
+                ),
+            ),
+            Stop::Lost { counted, listed } => Self::new(
+                FailureType::SystemError,
+                format!(
+                    "The store counts {counted} rows of `{name}` in the range but lists only {listed}, so rows are missing; the stream's state was left where it was. Run the sync again, and if it stays so, report it to Cart.com support."
+                ),
+            ),
+            Stop::Restless { passes } => Self::new(
+                FailureType::TransientError,
+                format!(
+                    "The rows of `{name}` moved during each of {passes} passes over its pages, so none could be trusted to be whole. Run the sync when the store is quieter."
+                ),
+            ),
+        }
+    }
+
+    /// A request failed for good; `stream` is the stream it was for, if it was for one.
+    #[must_use]
+    pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
+        use FailureType::{ConfigError, SystemError, TransientError};
+        let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
+        let scope = stream.map_or("read_people, read_orders or read_catalog", |(_, stream)| stream.scope.name());
+        let (kind, message) = match error.root() {
+            Error::Status { status: 401, .. } => (
+                ConfigError,
+                format!(
+                    "{host} refused the sign-in (HTTP 401{on}). Check the token or the router credentials; if other streams work, the token lacks the scope `{scope}`: make a new token that has it."
+                ),
+            ),
+            Error::Status { status: 403, .. } => (
+                ConfigError,
+                format!(
+                    "{host} forbids the request (HTTP 403{on}). Make a new token with the scope `{scope}`, and check that no firewall keeps this machine out."
+                ),
+            ),
+            Error::Status { status: 404, .. } => (
+                SystemError,
+                format!(
+                    "{host} knows no such resource (HTTP 404{on}). Check that `store_name` is the store's own host; if it is, remove the stream from the catalog."
+                ),
+            ),
+            Error::Status { status: 429, .. } => (
+                TransientError,
+                format!(
+                    "{host} kept refusing requests because its call limit was used up (HTTP 429{on}). Run the sync again later, or lower `call_limit_percent`."
+                ),
+            ),
+            Error::Status { status: status @ (408 | 425 | 500..=599), .. } => (
+                TransientError,
+                format!(
+                    "{host} failed to answer (HTTP {status}{on}), also when asked again. Run the sync again later."
+                ),
+            ),
+            Error::Status { status, .. } => (
+                SystemError,
+                format!(
+                    "{host} rejected the request (HTTP {status}{on}). Report it to this connector's project with this log."
+                ),
+            ),
+            Error::Redirect { host: Some(other), status, .. } => (
+                ConfigError,
+                format!(
+                    "{host} redirects to {other} (HTTP {status}{on}), where the token is not sent. If {other} is your store, put it in `store_name`."
+                ),
+            ),
+            Error::Redirect { host: None, status, .. } => (
+                ConfigError,
+                format!(
+                    "{host} redirects the API to another address of its own (HTTP {status}{on}). Put the store's own SSL host name in `store_name`."
+                ),
+            ),
+            Error::Transport { kind, .. } => transport(*kind, host, &on),
+            Error::Body { passing: true, .. } => (
+                TransientError,
+                format!(
+                    "{host} answered with something that is not JSON{on}, also when asked again. Check that `store_name` is the store's own host, and run the sync again later."
+                ),
+            ),
+            Error::Body { problem, passing: false, .. } => (
+                SystemError,
+                format!(
+                    "{host} answered in an unexpected form{on}: {problem}. Report it to this connector's project with this log."
+                ),
+            ),
+            Error::TooLarge { limit, .. } => (
+                SystemError,
+                format!(
+                    "{host} sent an answer of more than {} MiB{on}, which is refused. Report it to this connector's project with this log.",
+                    limit >> 20
+                ),
+            ),
+            Error::Exhausted { .. } => {
+                (TransientError, format!("{host} could not be read{on}. Run the sync again later."))
+            }
+        };
+        Self { internal: Some(error.to_string()), ..Self::new(kind, message) }
+    }
+}
+
+fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
+    use FailureType::{ConfigError, TransientError};
+    match kind {
+        Transport::Name => (
+            TransientError,
+            format!(
+                "The host name {host} could not be found{on}. Check `store_name` for typing errors, and this machine's DNS."
+            ),
+        ),
+        Transport::Connect => (
+            TransientError,
+            format!(
+                "No connection to {host} could be made{on}. Check `store_name`, and that a firewall or proxy lets this machine through."
+            ),
+        ),
+        Transport::Certificate => (
+            ConfigError,
+            format!(
+                "The certificate of {host} is not trusted{on}. Check `store_name`; if your company inspects TLS, name its CA file in the environment variable SSL_CERT_FILE."
+            ),
+        ),
+        Transport::Tls => (
+            TransientError,
+            format!(
+                "No secure connection to {host} could be made{on}. Check that `store_name` names a host that speaks HTTPS on this port."
+            ),
+        ),
+        Transport::Timeout => (
+            TransientError,
+            format!("{host} did not answer in time{on}, also when asked again. Run the sync again later."),
+        ),
+        Transport::Broken => (
+            TransientError,
+            format!(
+                "The connection to {host} broke before an answer was whole{on}, also when tried again. Run the sync again later."
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_failure_says_what_where_and_what_to_do() {
+        let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
+        let resource = || "orders".to_owned();
+        let status = |status| Error::Status { resource: resource(), status, message: "Unauthorized".into() };
+        let moved =
+            |host: Option<&str>| Error::Redirect { resource: resource(), status: 301, host: host.map(str::to_owned) };
+        let broken = |kind| Error::Transport { resource: resource(), kind, detail: "os error".into() };
+        let exhausted =
+            |error| Error::Exhausted { attempts: 3, elapsed: Duration::from_secs(5), last: Box::new(error) };
+        let body = |passing| Error::Body {
+            resource: resource(),
+            problem: "the answer holds no list; its fields are: a, b".into(),
+            passing,
+        };
+        let errors = [
+            status(400),
+            status(401),
+            status(403),
+            status(404),
+            exhausted(status(429)),
+            exhausted(status(503)),
+            moved(Some("other.example.com")),
+            moved(None),
+            exhausted(broken(Transport::Name)),
+            exhausted(broken(Transport::Connect)),
+            broken(Transport::Certificate),
+            exhausted(broken(Transport::Tls)),
+            exhausted(broken(Transport::Timeout)),
+            exhausted(broken(Transport::Broken)),
+            exhausted(body(true)),
+            body(false),
+            Error::TooLarge { resource: resource(), limit: 64 << 20 },
+        ];
+        let mut told: Vec<Failure> = errors
+            .into_iter()
+            .map(|error| Failure::stopped("orders", stream, &Stop::Request(error), "shop.example.com"))
+            .collect();
+        for stop in
+            [Stop::Interrupted, Stop::Lost { counted: 5, listed: 4 }, Stop::Restless { passes: 6 }, Stop::Distrust("x")]
+        {
+            told.push(Failure::stopped("orders", stream, &stop, "shop.example.com"));
+        }
+        told.extend([
+            Failure::unknown_stream("ordres"),
+            Failure::file("config", "c.json", "does not exist"),
+            Failure::catalog("x"),
+            Failure::states("x"),
+            Failure::bad_state("orders", "`updated_at` is not a text"),
+            Failure::setup("x"),
+            Failure::panic("x"),
+        ]);
+        let text: Vec<String> = told.iter().map(|failure| format!("{:?}: {}", failure.kind, failure.message)).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+}

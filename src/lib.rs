@@ -1,0 +1,161 @@
+//! `source-cart`: an Airbyte source connector for Cart.com (formerly AmeriCommerce).
+//!
+//! The map of this tree, in reading order:
+//!
+//! - `cli`, `config`, `spec.json`: what the user gives
+//! - [`streams`]: the table, one row a stream, with `schemas/*.json`
+//! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
+//! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
+//! - `timestamp`, [`json`], [`record`]: instants, JSON text, one record; pure
+//! - `commands`, [`read`], `failure`: where both sides meet
+//!
+//! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but
+//! `airbyte::emit` writes to stdout. Adding a stream is one schema file and one row of the table.
+
+pub mod airbyte;
+pub mod cart;
+mod cli;
+mod commands;
+mod config;
+mod failure;
+pub mod json;
+pub mod read;
+pub mod record;
+mod secret;
+pub mod streams;
+pub mod timestamp;
+
+use std::io::Write;
+
+use clap::Parser as _;
+use tokio::sync::watch;
+
+use airbyte::{Closed, Emitter, Level, emit};
+use cart::Patience;
+use cli::{Cli, Command};
+use failure::Failure;
+
+/// Exit code when all went well.
+const SUCCESS: u8 = 0;
+/// Exit code when something failed and was told as a TRACE error.
+const FAILURE: u8 = 1;
+/// Exit code when the command line cannot be understood, as the Python CDK has it.
+const USAGE: u8 = 2;
+/// Exit code when stdout is gone: what was not written is lost, so this is never success.
+const STDOUT_GONE: u8 = 74;
+
+/// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
+pub fn run(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    out: impl Write + Send + 'static,
+    err: &mut impl Write,
+) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => return say_usage(&usage, out, err),
+    };
+    let level = match std::env::var("LOG_LEVEL") {
+        Ok(level) if level.eq_ignore_ascii_case("debug") || level.eq_ignore_ascii_case("trace") => Level::Debug,
+        _ if cli.command.debug() => Level::Debug,
+        _ => Level::Info,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _told = writeln!(err, "source-cart: the runtime cannot be started: {error}");
+            return FAILURE;
+        }
+    };
+    let (emitter, writer) = emit::start(out, level);
+    let outcome = runtime.block_on(dispatch(cli.command, emitter));
+    // Requests that are still under way are given up; their lines were never handed over.
+    runtime.shutdown_background();
+    match (outcome, writer.finish()) {
+        (Ok(code), Ok(())) => code,
+        (_, Err(error)) => {
+            let _told = writeln!(err, "source-cart: stdout cannot be written: {error}");
+            STDOUT_GONE
+        }
+        (Err(Closed), Ok(())) => STDOUT_GONE,
+    }
+}
+
+/// Help and version go to stdout, since they were asked for; usage errors to stderr.
+fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write) -> u8 {
+    let text = usage.render();
+    if usage.use_stderr() {
+        let _told = write!(err, "{text}");
+        return USAGE;
+    }
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => SUCCESS,
+        Err(_) => STDOUT_GONE,
+    }
+}
+
+async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
+    match command {
+        Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
+        Command::Discover { .. } => commands::discover(&emitter).await.map(|()| SUCCESS),
+        Command::Check(with) => {
+            let config = commands::config(&with.config);
+            let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
+            commands::check(config, &emitter).await.map(|()| SUCCESS)
+        }
+        Command::Read { with, catalog, state } => {
+            let config = match commands::config(&with.config) {
+                Ok(config) => config,
+                Err(failure) => return tell(&emitter, &failure).await,
+            };
+            let emitter = emitter.hiding(config.secrets());
+            let given = commands::file("catalog", &catalog)
+                .and_then(|text| airbyte::catalog::parse(&text).map_err(|fault| Failure::catalog(&fault)))
+                .and_then(|catalog| {
+                    let text = state.map_or_else(|| Ok(Vec::new()), |path| commands::file("state", &path))?;
+                    let states = airbyte::state::parse(&text).map_err(|fault| Failure::states(&fault))?;
+                    Ok((catalog, states, commands::client(&config, Patience::READ)?))
+                });
+            let (catalog, states, client) = match given {
+                Ok(given) => given,
+                Err(failure) => return tell(&emitter, &failure).await,
+            };
+            let setting = read::Setting { client, start: config.start, end: config.end, stopping: stopping() };
+            let complete = read::run(setting, catalog, states, &emitter).await?;
+            Ok(if complete { SUCCESS } else { FAILURE })
+        }
+    }
+}
+
+async fn tell(emitter: &Emitter, failure: &Failure) -> Result<u8, Closed> {
+    emitter.error(None, failure.kind, &failure.message, failure.internal.as_deref()).await?;
+    Ok(FAILURE)
+}
+
+/// Turns true at the first SIGTERM or Ctrl-C.
+fn stopping() -> watch::Receiver<bool> {
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let terminated = signal(SignalKind::terminate());
+            let interrupted = signal(SignalKind::interrupt());
+            // Where signals cannot be caught they end the process as they always do.
+            let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            return std::future::pending().await;
+        }
+        // The receivers live as long as the read.
+        let _sent = stop.send(true);
+        std::future::pending::<()>().await;
+    });
+    stopping
+}

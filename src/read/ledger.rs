@@ -1,0 +1,207 @@
+//! The account of one stream in one run: what went out, what a STATE may claim, what the last LOG says.
+//!
+//! Lines of a stream leave through here only, in the order in which the state knows of them. Nothing
+//! here asks the store.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::airbyte::emit::Slot;
+use crate::airbyte::message::state_line;
+use crate::airbyte::{Closed, Emitter, Level, StreamStatus};
+use crate::record::Finding;
+
+/// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
+const CHECKPOINT_RECORDS: u64 = 1000;
+/// Pages after which a checkpoint goes out, whatever they held: a store that cuts pages down must not
+/// be read from the start again after each kill.
+const CHECKPOINT_PAGES: u32 = 10;
+
+/// The account.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    name: String,
+    emitter: Emitter,
+    entries: Mutex<Entries>,
+}
+
+/// The entries; locked while lines leave.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    running: bool,
+    since_state: u64,
+    pages_since_state: u32,
+    last_state: Option<Value>,
+    findings: HashSet<Finding>,
+    warned: HashSet<&'static str>,
+    /// What happened, for the last LOG.
+    pub tally: Tally,
+}
+
+/// What a run did for a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Rows that the store counted in the range when it was first asked.
+    pub counted: Option<u64>,
+    /// Rows delivered.
+    pub delivered: u64,
+    /// Rows that came but were delivered before, as remembered in the state.
+    pub known: u64,
+    /// Rows that came but lie outside the dates asked for.
+    pub outside: u64,
+    /// Rows changed after the interrupted walk began, which the pass after it brings.
+    pub later: u64,
+    /// Rows that came a second time because others moved.
+    pub repeated: u64,
+    /// Requests that brought an answer.
+    pub requests: u64,
+}
+
+/// A place for lines in the output, held together with the entries, so that what is entered and what
+/// leaves cannot come apart: between taking it and sending nothing waits.
+#[derive(Debug)]
+pub(super) struct Posting<'l> {
+    name: &'l str,
+    slot: Slot<'l>,
+    /// The entries.
+    pub entries: MutexGuard<'l, Entries>,
+}
+
+impl Ledger {
+    /// An empty account for the stream of this name.
+    #[must_use]
+    pub(super) fn new(name: String, emitter: Emitter) -> Arc<Self> {
+        Arc::new(Self { name, emitter, entries: Mutex::default() })
+    }
+
+    /// The name that messages bear.
+    #[must_use]
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where messages go.
+    #[must_use]
+    pub(super) fn emitter(&self) -> &Emitter {
+        &self.emitter
+    }
+
+    /// Looks at the entries.
+    pub(super) async fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().await
+    }
+
+    /// Takes a place in the output for `records` records; says RUNNING before the first.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn post(&self, records: usize) -> Result<Posting<'_>, Closed> {
+        let mut entries = self.entries.lock().await;
+        if records > 0 && !entries.running {
+            self.emitter.status(&self.name, StreamStatus::Running, None).await?;
+            entries.running = true;
+        }
+        Ok(Posting { name: &self.name, slot: self.emitter.reserve().await?, entries })
+    }
+
+    /// Says that the stream waits for the call limit until `quota_reset` (milliseconds since the epoch).
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn rate_limited(&self, quota_reset: u64) -> Result<(), Closed> {
+        // Under the lock, so that it cannot come between a page's state and the end of the stream.
+        let mut entries = self.entries.lock().await;
+        if !entries.running {
+            self.emitter.status(&self.name, StreamStatus::Running, None).await?;
+            entries.running = true;
+        }
+        self.emitter.status(&self.name, StreamStatus::Running, Some(quota_reset)).await
+    }
+
+    /// Logs a warning about the store once per run and stream.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn warn_once(&self, what: &'static str, text: &str) -> Result<(), Closed> {
+        if self.entries.lock().await.warned.insert(what) {
+            self.emitter.log(Level::Warn, &format!("{}: {text}", self.name)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reports what was noticed about fields, each once per run and stream.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn report(&self, findings: Vec<Finding>) -> Result<(), Closed> {
+        for finding in findings {
+            if !self.entries.lock().await.findings.insert(finding.clone()) {
+                continue;
+            }
+            let name = &self.name;
+            let text = match finding {
+                Finding::Undeclared(field) => format!(
+                    "{name}: the store sends a field `{field}` that the schema does not declare; it is in the records, but a platform drops it. Please report it, so that it can be declared."
+                ),
+                Finding::Misfit(field, declared, came) => format!(
+                    "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
+                ),
+            };
+            self.emitter.log(Level::Warn, &text).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Posting<'_> {
+    /// Sends lines that hold `records` records, with no state.
+    pub(super) fn send(mut self, lines: Vec<u8>, records: usize) {
+        self.entries.since_state += records as u64;
+        self.entries.tally.delivered += records as u64;
+        self.entries.pages_since_state += 1;
+        self.slot.send(lines);
+    }
+
+    /// Sends lines that hold `records` records and, when one is due, the state that `state` makes.
+    pub(super) fn send_with(mut self, mut lines: Vec<u8>, records: usize, always: bool, state: impl FnOnce() -> Value) {
+        let entries = &mut *self.entries;
+        entries.since_state += records as u64;
+        entries.tally.delivered += records as u64;
+        entries.pages_since_state += 1;
+        if always || entries.since_state >= CHECKPOINT_RECORDS || entries.pages_since_state >= CHECKPOINT_PAGES {
+            entries.append_state(self.name, &state(), always, &mut lines);
+        }
+        self.slot.send(lines);
+    }
+}
+
+impl Entries {
+    fn append_state(&mut self, name: &str, state: &Value, always: bool, lines: &mut Vec<u8>) {
+        // The platform loses its count over two equal states of a stream in one run.
+        if self.last_state.as_ref() == Some(state) && !always {
+            return;
+        }
+        let Ok(raw) = serde_json::value::to_raw_value(state) else { return };
+        let raw: &RawValue = &raw;
+        lines.extend_from_slice(&state_line(name, raw, self.since_state));
+        self.last_state = Some(state.clone());
+        self.since_state = 0;
+        self.pages_since_state = 0;
+    }
+
+    /// The last state that went out in this run.
+    #[must_use]
+    pub(super) fn last_state(&self) -> Option<&Value> {
+        self.last_state.as_ref()
+    }
+
+    /// Whether records went out since the last state.
+    #[must_use]
+    pub(super) fn is_uncovered(&self) -> bool {
+        self.since_state > 0
+    }
+}

@@ -1,0 +1,182 @@
+//! The read: where both sides meet. A configured catalog and the states become streams that are read
+//! side by side; each ends COMPLETE or INCOMPLETE, whatever the others do.
+//!
+//! In reading order: `sync` (which walks a stream needs), `key_walk` and `page_walk` (how rows are
+//! got), `judge` (which are delivered), `rows` (one answer), `recent` and `saved` (what a state says),
+//! `ledger` (what went out), `reader` (what they share).
+
+mod judge;
+mod key_walk;
+mod ledger;
+mod page_walk;
+mod reader;
+mod recent;
+mod rows;
+mod saved;
+mod sync;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::airbyte::state::StreamState;
+use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
+use crate::cart::Client;
+use crate::failure::Failure;
+use crate::record::Shape;
+use crate::streams::{self, CURSOR, Stream};
+use crate::timestamp::Timestamp;
+use ledger::{Ledger, Tally};
+use reader::Reader;
+pub use reader::Stop;
+pub use recent::OVERLAP_SECONDS;
+use saved::Saved;
+
+/// What a read needs besides the catalog and the states.
+#[derive(Debug)]
+pub struct Setting {
+    /// The store.
+    pub client: Arc<Client>,
+    /// The first instant of change that is read.
+    pub start: Timestamp,
+    /// The first that is not.
+    pub end: Option<Timestamp>,
+    /// Turns true when the process is asked to end.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Reads all configured streams. True if every one is complete.
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub async fn run(
+    setting: Setting,
+    catalog: ConfiguredCatalog,
+    states: Vec<StreamState>,
+    emitter: &Emitter,
+) -> Result<bool, Closed> {
+    let setting = Arc::new(setting);
+    let states = Arc::new(states);
+    let mut streams = JoinSet::new();
+    for configured in catalog.streams {
+        let (setting, states, emitter) = (Arc::clone(&setting), Arc::clone(&states), emitter.clone());
+        streams.spawn(async move { read_one(&setting, &configured, &states, &emitter).await });
+    }
+    let mut complete = true;
+    while let Some(done) = streams.join_next().await {
+        match done {
+            Ok(stream_complete) => complete &= stream_complete?,
+            Err(panic) => {
+                complete = false;
+                let failure = Failure::panic(&panic.to_string());
+                emitter.error(None, failure.kind, &failure.message, failure.internal.as_deref()).await?;
+            }
+        }
+    }
+    Ok(complete)
+}
+
+/// The state to begin with: the one that bears the configured name, or another name of the stream.
+fn state_of<'s>(states: &'s [StreamState], name: &str, stream: &Stream) -> Option<&'s Value> {
+    let is_named = |state: &&StreamState| state.name == name;
+    let is_other = |state: &&StreamState| state.name == stream.name || stream.aliases.contains(&state.name.as_str());
+    states.iter().find(is_named).or_else(|| states.iter().find(is_other)).map(|state| &state.state)
+}
+
+async fn read_one(
+    setting: &Setting,
+    configured: &ConfiguredStream,
+    states: &[StreamState],
+    emitter: &Emitter,
+) -> Result<bool, Closed> {
+    let name = &configured.stream.name;
+    emitter.status(name, StreamStatus::Started, None).await?;
+    let Some(stream) = streams::find(name) else {
+        return fail(emitter, name, &Failure::unknown_stream(name)).await;
+    };
+    let saved = match state_of(states, name, stream).map_or_else(|| Ok(Saved::default()), Saved::parse) {
+        Ok(saved) => saved,
+        Err(fault) => return fail(emitter, name, &Failure::bad_state(name, &fault)).await,
+    };
+    let Ok(schema) = serde_json::from_str::<Value>(stream.schema) else {
+        return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
+    };
+    let shape = Shape::new(&schema, stream.key, stream.dated.then_some(CURSOR));
+    let ledger = Ledger::new(name.clone(), emitter.clone());
+    let reader = Arc::new(Reader::new(
+        stream,
+        Arc::clone(&setting.client),
+        Arc::clone(&ledger),
+        (setting.start, setting.end),
+        shape,
+        setting.stopping.clone(),
+    ));
+    let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
+    let before = saved.clone();
+
+    // In a task of its own, so that a panic ends this stream alone, and with a status.
+    let running = tokio::spawn(async move { sync::run(&reader, saved, full_refresh).await });
+    let outcome = match running.await {
+        Ok(Ok(finished)) => Ok(finished),
+        Ok(Err(Stop::Closed)) => return Err(Closed),
+        Ok(Err(stop)) => {
+            Err((Failure::stopped(name, stream, &stop, &setting.client.host()), matches!(stop, Stop::Lost { .. })))
+        }
+        Err(panic) => Err((Failure::panic(&panic.to_string()), false)),
+    };
+    let tally = ledger.entries().await.tally.clone();
+    match outcome {
+        Ok(finished) => {
+            let state = finished.to_json();
+            ledger.post(0).await?.send_with(Vec::new(), 0, true, || state.clone());
+            emitter.log(Level::Info, &account(name, &tally, before.cursor, finished.cursor)).await?;
+            emitter.status(name, StreamStatus::Complete, None).await?;
+            Ok(true)
+        }
+        Err((failure, lost)) => {
+            // Loss takes the stream back to where it was; any other failure keeps the last checkpoint.
+            let needs_state = lost || ledger.entries().await.last_state().is_none();
+            if needs_state {
+                let state = before.to_json();
+                ledger.post(0).await?.send_with(Vec::new(), 0, true, || state.clone());
+            }
+            emitter.log(Level::Info, &account(name, &tally, before.cursor, None)).await?;
+            fail(emitter, name, &failure).await
+        }
+    }
+}
+
+async fn fail(emitter: &Emitter, name: &str, failure: &Failure) -> Result<bool, Closed> {
+    emitter.status(name, StreamStatus::Incomplete, None).await?;
+    emitter.error(Some(name), failure.kind, &failure.message, failure.internal.as_deref()).await?;
+    Ok(false)
+}
+
+/// The last LOG of a stream: a receipt.
+fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timestamp>) -> String {
+    let mut text = match tally.counted {
+        Some(counted) => {
+            format!("{name}: the store counted {counted} rows in the range; {} delivered", tally.delivered)
+        }
+        None => format!("{name}: {} rows delivered", tally.delivered),
+    };
+    for (number, what) in [
+        (tally.known, "known from the sync before"),
+        (tally.outside, "dropped, outside the dates asked for"),
+        (tally.later, "left to the pass that followed"),
+        (tally.repeated, "came twice and were sent once"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {number} {what}"));
+        }
+    }
+    text.push_str(&format!("; {} requests", tally.requests));
+    match (from, to) {
+        (Some(from), Some(to)) => text.push_str(&format!("; cursor {from} to {to}.")),
+        (None, Some(to)) => text.push_str(&format!("; cursor {to}.")),
+        _ => text.push('.'),
+    }
+    text
+}

@@ -1,0 +1,258 @@
+//! The guarded page walk: for streams whose key is no number, and for stores that do not honour the
+//! key walk.
+//!
+//! Where the answers are sorted by `updated_at`, the walk goes from date to date and needs page
+//! numbers only among rows that share one; a checkpoint then claims what lies before the date it has
+//! reached. Elsewhere it counts pages and trusts nothing: `total_count` and the number of different
+//! rows seen must agree at the end of a pass that nothing moved under, or the pass is made again, a
+//! bounded number of times. Rows that come twice are sent once; their keys are kept for that, about
+//! 40 bytes a row, the one thing in this program that grows with a stream.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::judge::{Judge, Verdict, id_of};
+use super::key_walk::Delivered;
+use super::reader::{Reader, Stop};
+use super::recent::Recent;
+use super::rows::Rows;
+use super::saved::Saved;
+use crate::cart::Query;
+use crate::cart::query::{PAGE_SIZE, Window};
+use crate::record::{Copier, Key, Updated};
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// Passes over rows that move before it is given up.
+const MOST_PASSES: u32 = 6;
+
+/// What is to be walked.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The date filter that the store is asked for.
+    pub filter: Window,
+    /// What is delivered.
+    pub judge: Judge,
+    /// What the cursor becomes; rows of the overlap before it are remembered.
+    pub until: Option<Timestamp>,
+    /// What was delivered already.
+    pub delivered: Delivered,
+    /// The state before the walk, if checkpoints may advance its cursor.
+    pub base: Option<Saved>,
+}
+
+/// Sorted by date, and within one date by key, so that the pages of a tie hold still.
+const DATE_ORDER: &str = "updated_at,id";
+
+/// The rows of one date that fill more than a page.
+#[derive(Default)]
+struct Tie {
+    total: Option<u64>,
+    keys: HashSet<Key>,
+}
+
+/// What one pass over all pages saw.
+#[derive(Default)]
+struct Pass {
+    total: Option<u64>,
+    keys: HashSet<Key>,
+    /// Whether the count changed on the way.
+    moved: bool,
+}
+
+struct PageWalk<'r> {
+    reader: &'r Arc<Reader>,
+    plan: Plan,
+    seen: HashMap<Key, Updated>,
+    recent: Recent,
+    /// The earliest date that is still to be read, while answers come sorted.
+    anchor: Option<Timestamp>,
+}
+
+/// Walks, and gives back what is remembered of the rows near the cursor.
+///
+/// # Errors
+/// [`Stop`]
+pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop> {
+    let recent = Recent::before(plan.until);
+    let seen = plan.delivered.iter().copied().collect();
+    let mut walk = PageWalk { reader, anchor: plan.filter.from, plan, seen, recent };
+    for &(key, updated) in &walk.plan.delivered {
+        if let (Updated::At(instant), Some(id)) = (updated, id_of(key)) {
+            walk.recent.add(id, instant);
+        }
+    }
+    let sorted = reader.stream.dated && walk.plan.filter.from.is_some() && walk.by_date().await?;
+    if !sorted {
+        walk.by_number().await?;
+    }
+    Ok(walk.recent)
+}
+
+impl PageWalk<'_> {
+    /// Goes from date to date. False if the store turns out not to sort; true at the end.
+    async fn by_date(&mut self) -> Result<bool, Stop> {
+        let mut copier = self.reader.copier();
+        let mut page = 1;
+        let mut tie = Tie::default();
+        let mut restarts = 0;
+        loop {
+            let filter = Window { from: self.anchor, ..self.plan.filter };
+            let query =
+                Query::new(self.reader.stream.name, PAGE_SIZE).sort(DATE_ORDER).page(page).window(CURSOR, &filter);
+            let answer = match self.reader.fetch(&query, &mut copier).await {
+                Ok(answer) => answer,
+                Err(stop) if page > 1 && is_not_found(&stop) => return Ok(true),
+                Err(stop) => return Err(stop),
+            };
+            let rows = answer.page;
+            let dates_honoured =
+                rows.rows.iter().all(|row| matches!(row.updated, Updated::At(at) if filter.contains(at)));
+            if !dates_honoured || !rows.is_oldest_first() {
+                return Ok(false);
+            }
+            let total = rows.envelope.total;
+            if page == 1 {
+                tie = Tie { total, keys: HashSet::new() };
+            }
+            let before = tie.keys.len();
+            tie.keys.extend(rows.rows.iter().map(|row| row.key));
+            let ended = rows.rows.is_empty()
+                || match total {
+                    Some(total) => tie.keys.len() as u64 >= total,
+                    None => !rows.envelope.more,
+                };
+            // Pages are only turned while one date fills them. A change of the count there means that
+            // rows moved, and a page of nothing new that they do: the date is read again.
+            if page > 1 && !ended && (total != tie.total || tie.keys.len() == before) {
+                restarts += 1;
+                if restarts > MOST_PASSES {
+                    return Err(Stop::Restless { passes: restarts });
+                }
+                page = 1;
+                continue;
+            }
+            match rows.rows.last().map(|row| row.updated) {
+                Some(Updated::At(date)) if Some(date) != self.anchor => {
+                    self.anchor = Some(date);
+                    page = 1;
+                }
+                _ => page += 1,
+            }
+            self.commit(rows).await?;
+            drop(answer.place);
+            if ended {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Goes from page to page.
+    async fn by_number(&mut self) -> Result<(), Stop> {
+        self.anchor = None;
+        let sort = if self.reader.stream.dated { CURSOR } else { self.reader.stream.key };
+        let mut copier = self.reader.copier();
+        let mut shortfall = None;
+        for _ in 0..MOST_PASSES {
+            let pass = self.pass(sort, &mut copier).await?;
+            let listed = pass.keys.len() as u64;
+            shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
+            if !pass.moved && shortfall.is_none() {
+                return Ok(());
+            }
+        }
+        // Where nothing moved, further passes could only find what ties in another order had hidden.
+        Err(match shortfall {
+            Some((counted, listed)) => Stop::Lost { counted, listed },
+            None => Stop::Restless { passes: MOST_PASSES },
+        })
+    }
+
+    /// One pass over all pages.
+    async fn pass(&mut self, sort: &str, copier: &mut Copier) -> Result<Pass, Stop> {
+        let mut pass = Pass::default();
+        let mut came = 0;
+        for page in 1.. {
+            let query =
+                Query::new(self.reader.stream.name, PAGE_SIZE).sort(sort).page(page).window(CURSOR, &self.plan.filter);
+            let answer = match self.reader.fetch(&query, copier).await {
+                Ok(answer) => answer,
+                Err(stop) if page > 1 && is_not_found(&stop) => break,
+                Err(stop) => return Err(stop),
+            };
+            let rows = answer.page;
+            if page == 1 {
+                pass.total = rows.envelope.total;
+            }
+            pass.moved |= pass.total != rows.envelope.total;
+            came += rows.len() as u64;
+            let before = pass.keys.len();
+            pass.keys.extend(rows.rows.iter().map(|row| row.key));
+            let ended = rows.rows.is_empty()
+                || match rows.envelope.total {
+                    Some(total) => came >= total,
+                    None => !rows.envelope.more || pass.keys.len() == before,
+                };
+            self.commit(rows).await?;
+            drop(answer.place);
+            if ended {
+                break;
+            }
+        }
+        Ok(pass)
+    }
+
+    /// Sends what is to be delivered of a page and was not sent before.
+    async fn commit(&mut self, mut rows: Rows) -> Result<(), Stop> {
+        let (mut known, mut outside, mut repeated) = (0, 0, 0);
+        let verdicts: Vec<Verdict> = rows.rows.iter().map(|row| self.plan.judge.judge(row)).collect();
+        let fresh: Vec<bool> = rows
+            .rows
+            .iter()
+            .zip(&verdicts)
+            .map(|(row, verdict)| {
+                match verdict {
+                    Verdict::Known => known += 1,
+                    Verdict::Outside | Verdict::Later => outside += 1,
+                    Verdict::Deliver => {}
+                }
+                let is_new = row.key == Key::Missing || self.seen.insert(row.key, row.updated) != Some(row.updated);
+                if *verdict == Verdict::Deliver && !is_new {
+                    repeated += 1;
+                }
+                if is_new
+                    && matches!(verdict, Verdict::Deliver | Verdict::Known)
+                    && let (Updated::At(instant), Some(id)) = (row.updated, id_of(row.key))
+                {
+                    self.recent.add(id, instant);
+                }
+                is_new && *verdict == Verdict::Deliver
+            })
+            .collect();
+        if self.plan.filter != Window::default() && outside > 0 {
+            self.reader
+                .ledger
+                .warn_once("dates", "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.")
+                .await?;
+        }
+        let records = rows.retain(|index, _| fresh[index]);
+        let mut posting = self.reader.ledger.post(records).await?;
+        let tally = &mut posting.entries.tally;
+        tally.known += known;
+        tally.outside += outside;
+        tally.repeated += repeated;
+        match (&self.plan.base, self.anchor) {
+            // Everything before the anchor was delivered; what ties with it may not have been.
+            (Some(base), Some(anchor)) if base.cursor.is_none_or(|cursor| anchor > cursor) => {
+                let saved = Saved { cursor: Some(anchor), recent: Recent::before(None), undated: None, ..base.clone() };
+                posting.send_with(rows.lines, records, false, || saved.to_json());
+            }
+            _ => posting.send(rows.lines, records),
+        }
+        Ok(())
+    }
+}
+
+fn is_not_found(stop: &Stop) -> bool {
+    matches!(stop, Stop::Request(error) if error.status() == Some(404))
+}

@@ -1,0 +1,130 @@
+//! One stream being read: what all ways of reading it share, and how it can stop.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::ledger::Ledger;
+use super::rows::Rows;
+use crate::airbyte::message::{millis, record_prefix};
+use crate::airbyte::{Closed, Level};
+use crate::cart::{self, Answer, Client, Notice, Query, Watch};
+use crate::record::{Copier, Shape};
+use crate::streams::Stream;
+use crate::timestamp::Timestamp;
+
+/// Why a stream stopped before it was complete.
+#[derive(Debug)]
+pub enum Stop {
+    /// Stdout is gone.
+    Closed,
+    /// The process was asked to end.
+    Interrupted,
+    /// A request failed for good.
+    Request(cart::Error),
+    /// The store does not answer the key walk as documented; the clause says in what. Caught, and
+    /// answered by the page walk.
+    Distrust(&'static str),
+    /// The store counts more rows than it lists.
+    Lost {
+        /// Rows the store counts.
+        counted: u64,
+        /// Rows it listed.
+        listed: u64,
+    },
+    /// The rows moved during every pass of the page walk.
+    Restless {
+        /// How many passes were made.
+        passes: u32,
+    },
+}
+
+impl From<Closed> for Stop {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// One stream being read.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The row of the table.
+    pub stream: &'static Stream,
+    /// The store.
+    pub client: Arc<Client>,
+    /// Where everything goes out.
+    pub ledger: Arc<Ledger>,
+    /// The first instant of change that is read.
+    pub start: Timestamp,
+    /// The first that is not.
+    pub end: Option<Timestamp>,
+    shape: Arc<Shape>,
+    stopping: watch::Receiver<bool>,
+    prefix_length: usize,
+}
+
+impl Reader {
+    /// A reader of one stream, which stops when `stopping` turns true.
+    #[must_use]
+    pub(super) fn new(
+        stream: &'static Stream,
+        client: Arc<Client>,
+        ledger: Arc<Ledger>,
+        (start, end): (Timestamp, Option<Timestamp>),
+        shape: Shape,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let prefix_length = record_prefix(ledger.name()).len();
+        Self { stream, client, ledger, start, end, shape: Arc::new(shape), stopping, prefix_length }
+    }
+
+    /// A copier for one sequence of requests.
+    #[must_use]
+    pub(super) fn copier(&self) -> Copier {
+        Copier::new(Arc::clone(&self.shape))
+    }
+
+    /// The length of what stands before the data in each line.
+    #[must_use]
+    pub(super) fn prefix_length(&self) -> usize {
+        self.prefix_length
+    }
+
+    /// Asks for one answer and reads it.
+    ///
+    /// # Errors
+    /// [`Stop`] if the request failed for good, or the process is to end.
+    pub(super) async fn fetch(&self, query: &Query, copier: &mut Copier) -> Result<Answer<Rows>, Stop> {
+        let names = [self.stream.list, self.stream.name];
+        let prefix = record_prefix(self.ledger.name());
+        let mut stopping = self.stopping.clone();
+        let answer = {
+            let request = self.client.get(query, self, |body| Rows::read(body, &names, &prefix, copier));
+            tokio::select! {
+                answer = request => answer.map_err(Stop::Request)?,
+                _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),
+            }
+        };
+        self.ledger.entries().await.tally.requests += 1;
+        let findings = copier.take_findings();
+        if !findings.is_empty() {
+            self.ledger.report(findings).await?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Watch for Reader {
+    async fn notice(&self, notice: Notice<'_>) {
+        // A closed stdout is noticed where records are sent.
+        let _told = match notice {
+            Notice::Waiting(moment) => self.ledger.rate_limited(millis(moment)).await,
+            Notice::Retrying { attempt, error, delay } => {
+                let name = self.ledger.name();
+                let text =
+                    format!("{name}: attempt {attempt} failed ({error}); trying again in {} ms.", delay.as_millis());
+                self.ledger.emitter().log(Level::Info, &text).await
+            }
+        };
+    }
+}

@@ -1,0 +1,176 @@
+//! The rows of one answer: read into finished RECORD lines, then judged one by one.
+//!
+//! Reading decides nothing and judging reads nothing. Nothing here sends.
+
+use std::collections::HashSet;
+
+use crate::airbyte::message::RECORD_SUFFIX;
+use crate::cart::{Envelope, PageFault, page};
+use crate::record::{Copier, Key, Updated};
+
+/// An answer of a list, as lines.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// RECORD lines, one after the other.
+    pub lines: Vec<u8>,
+    /// One entry a line.
+    pub rows: Vec<Row>,
+    /// What the envelope said.
+    pub envelope: Envelope,
+}
+
+/// One row and where its line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its key.
+    pub key: Key,
+    /// Its `updated_at`.
+    pub updated: Updated,
+    /// End of its line.
+    end: usize,
+}
+
+impl Rows {
+    /// Reads a body. `prefix` stands before the data of each RECORD line.
+    ///
+    /// # Errors
+    /// [`PageFault`] if the body is no list of records.
+    pub(super) fn read(body: &[u8], names: &[&str], prefix: &[u8], copier: &mut Copier) -> Result<Self, PageFault> {
+        // Lines are longer than the rows they hold by the envelope of the message.
+        let mut lines = Vec::with_capacity(body.len() + body.len() / 16 + 4096);
+        let mut rows = Vec::new();
+        let envelope = page::read(body, names, |scanner| {
+            lines.extend_from_slice(prefix);
+            let facts = copier.copy(scanner, &mut lines)?;
+            lines.extend_from_slice(RECORD_SUFFIX);
+            rows.push(Row { key: facts.key, updated: facts.updated, end: lines.len() });
+            Ok(())
+        })?;
+        Ok(Self { lines, rows, envelope })
+    }
+
+    /// How many rows came.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the answer says that it holds all that matches: the count is reached, or, where no
+    /// count is given, there is no further page. Never because fewer rows came than were asked for:
+    /// a server may cut `count` down (design of the API: `total_count` counts all matches).
+    #[must_use]
+    pub(super) fn is_end(&self) -> bool {
+        match self.envelope.total {
+            Some(total) => self.rows.is_empty() || self.rows.len() as u64 >= total,
+            None => self.rows.is_empty() || !self.envelope.more,
+        }
+    }
+
+    /// Whether no two rows have the same key.
+    #[must_use]
+    pub(super) fn keys_differ(&self) -> bool {
+        let mut seen = HashSet::with_capacity(self.rows.len());
+        self.rows.iter().all(|row| row.key != Key::Missing && seen.insert(row.key))
+    }
+
+    /// Whether the dated rows run from new to old.
+    #[must_use]
+    pub(super) fn is_newest_first(&self) -> bool {
+        let dates = self.dates();
+        dates.is_sorted_by(|newer, older| newer >= older)
+    }
+
+    /// Whether the dated rows run from old to new.
+    #[must_use]
+    pub(super) fn is_oldest_first(&self) -> bool {
+        self.dates().is_sorted()
+    }
+
+    fn dates(&self) -> Vec<crate::timestamp::Timestamp> {
+        let date = |row: &Row| match row.updated {
+            Updated::At(instant) => Some(instant),
+            Updated::Undated | Updated::Unreadable => None,
+        };
+        self.rows.iter().filter_map(date).collect()
+    }
+
+    /// The data of a row's record, as it goes out.
+    #[must_use]
+    pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
+        let start = index.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.end);
+        let end = self.rows.get(index).map_or(start, |row| row.end);
+        self.lines.get(start + prefix..end - RECORD_SUFFIX.len()).unwrap_or_default()
+    }
+
+    /// Keeps the lines of the rows for which `keep` holds, in order; gives how many are left.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize, &Row) -> bool) -> usize {
+        let (mut write, mut start, mut kept) = (0, 0, 0);
+        for (index, row) in self.rows.iter().enumerate() {
+            if keep(index, row) {
+                if write != start {
+                    self.lines.copy_within(start..row.end, write);
+                }
+                write += row.end - start;
+                kept += 1;
+            }
+            start = row.end;
+        }
+        self.lines.truncate(write);
+        kept
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::Shape;
+
+    fn read(body: &str) -> Rows {
+        let schema = json!({"properties": {"id": {"type": "integer"}, "updated_at": {"type": ["null", "string"], "format": "date-time"}}});
+        let mut copier = Copier::new(Arc::new(Shape::new(&schema, "id", Some("updated_at"))));
+        Rows::read(body.as_bytes(), &["orders"], b"<", &mut copier).unwrap()
+    }
+
+    #[test]
+    fn lines_are_kept_or_dropped_whole() {
+        for mask in 0..8u32 {
+            let mut rows = read(r#"{"total_count":3,"orders":[{"id":1},{"id":22},{"id":333}]}"#);
+            assert_eq!(rows.data(1, 1), br#"{"id":22}"#);
+            let kept = rows.retain(|index, _| mask & (1 << index) != 0);
+            let expected: String = [1, 22, 333]
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| mask & (1 << index) != 0)
+                .map(|(_, id)| format!("<{{\"id\":{id}}}}}}}\n"))
+                .collect();
+            assert_eq!((kept, String::from_utf8(rows.lines).unwrap()), (mask.count_ones() as usize, expected));
+        }
+    }
+
+    #[test]
+    fn the_end_is_what_the_answer_says() {
+        let end = |text: &str| read(text).is_end();
+        assert!(end(r#"{"total_count":1,"orders":[{"id":1}]}"#));
+        assert!(
+            !end(r#"{"total_count":2,"orders":[{"id":1}]}"#),
+            "a count that is not reached, though no page is announced"
+        );
+        assert!(end(r#"{"total_count":1,"next_page":"x","orders":[{"id":1}]}"#));
+        assert!(end(r#"{"orders":[{"id":1}]}"#));
+        assert!(!end(r#"{"orders":[{"id":1}],"next_page":"x"}"#));
+        assert!(end(r#"{"orders":[],"next_page":"x"}"#));
+    }
+
+    #[test]
+    fn order_is_judged_by_instants_and_undated_rows_have_none() {
+        let rows = read(
+            r#"{"orders":[{"id":1,"updated_at":"2021-11-07T01:30:00-05:00"},{"id":2,"updated_at":null},{"id":2,"updated_at":"2021-11-07T01:10:00-06:00"}]}"#,
+        );
+        assert!(rows.is_oldest_first() && !rows.is_newest_first() && !rows.keys_differ());
+    }
+}
