@@ -1,0 +1,123 @@
+//! Answers: the envelope of a list and the shape of an error.
+//!
+//! Subject: "Query syntax" (list envelope) and "Common usage" (errors: `status_code`, `message`, `details`).
+
+use std::fmt::Write as _;
+
+use super::data::Row;
+use super::options::{NextPage, Options};
+use super::rows::quote;
+
+/// One HTTP answer before compression.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: u16,
+    /// All headers but `Date`, `Content-Length` and `Content-Encoding`.
+    pub(super) headers: Vec<(String, String)>,
+    /// The body.
+    pub(super) body: Vec<u8>,
+    /// How many rows it lists.
+    pub(super) rows: usize,
+}
+
+impl Answer {
+    /// A JSON answer.
+    pub(super) fn json(status: u16, body: String) -> Answer {
+        Answer::typed(status, "application/json; charset=utf-8", body)
+    }
+
+    /// An answer of some content type.
+    pub(super) fn typed(status: u16, content_type: &str, body: String) -> Answer {
+        Answer {
+            status,
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body: body.into_bytes(),
+            rows: 0,
+        }
+    }
+
+    /// Adds a header.
+    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Answer {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// The body of an error.
+pub fn error_body(status: u16, message: &str, details: &str) -> String {
+    let mut body = format!("{{\"status_code\":{status},\"message\":");
+    quote(message, &mut body);
+    body.push_str(",\"details\":");
+    quote(details, &mut body);
+    body.push('}');
+    body
+}
+
+/// An error.
+pub(super) fn error(status: u16, message: &str, details: &str) -> Answer {
+    Answer::json(status, error_body(status, message, details))
+}
+
+/// The details of a server fault, long and with names of classes and procedures.
+pub const SERVER_FAULT: &str = "System.Data.SqlClient.SqlException (0x80131904): Execution Timeout Expired. The timeout \
+    period elapsed prior to completion of the operation or the server is not responding.\r\n   at \
+    AmeriCommerce.Data.StoredProcedure.Execute(String name) procedure 'ac_sp_Order_LoadByFilter'\r\n   at \
+    AmeriCommerce.Api.Controllers.ResourceController`1.Get(HttpRequestMessage request)";
+
+/// Builds the envelope of a list.
+pub(super) struct Envelope {
+    text: String,
+}
+
+impl Envelope {
+    /// An empty envelope.
+    pub(super) fn new() -> Envelope {
+        Envelope { text: String::from("{") }
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        let _ = write!(self.text, "\"{name}\":");
+    }
+
+    /// A whole number.
+    pub(super) fn number(&mut self, name: &str, value: usize) {
+        self.name(name);
+        let _ = write!(self.text, "{value}");
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        quote(value, &mut self.text);
+    }
+
+    /// A link to another page: absent or null where there is none.
+    pub(super) fn link(&mut self, name: &str, value: Option<String>, options: &Options) {
+        match value {
+            Some(value) => self.text(name, &value),
+            None if options.next_page == NextPage::Null => {
+                self.name(name);
+                self.text.push_str("null");
+            }
+            None => {}
+        }
+    }
+
+    /// The array, which ends the envelope.
+    pub(super) fn array(mut self, name: &str, rows: &[&Row], write: impl Fn(&Row, &mut String)) -> Answer {
+        self.name(name);
+        self.text.push('[');
+        for (at, row) in rows.iter().enumerate() {
+            if at > 0 {
+                self.text.push(',');
+            }
+            write(row, &mut self.text);
+        }
+        self.text.push_str("]}");
+        Answer { rows: rows.len(), ..Answer::json(200, self.text) }
+    }
+}

@@ -1,0 +1,298 @@
+//! Answers that go wrong: the kinds of faults, and the connection that carries them out.
+//!
+//! hyper writes correct answers only, so it writes to a [`FaultIo`], which passes everything on until a plan for the
+//! current answer tells it to cut, reset or replace the bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
+
+/// What happens to one request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This answer, exactly. No content type unless it is given.
+    Answer {
+        /// The status.
+        status: u16,
+        /// The headers; `Date` and `Content-Length` are added.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// The true headers with the full `Content-Length`, then the connection ends after so many bytes of the body.
+    CutBody {
+        /// How many bytes are sent.
+        after: usize,
+    },
+    /// The connection is reset instead of an answer.
+    ResetBeforeHeaders,
+    /// The connection is reset after the true headers.
+    ResetAfterHeaders,
+    /// There is never an answer, and the connection stays open.
+    Hang,
+    /// The true answer, its body slowly.
+    Trickle {
+        /// How slowly.
+        bytes_per_second: u32,
+    },
+    /// The true answer, its gzip stream cut in the middle, lengths and all else correct.
+    CutGzip,
+    /// These bytes as the whole HTTP answer, then the connection ends.
+    Raw(Vec<u8>),
+}
+
+impl Fault {
+    /// An answer in the documented error shape.
+    pub fn error(status: u16, message: &str, details: &str) -> Fault {
+        Fault::Answer {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())],
+            body: super::answer::error_body(status, message, details).into_bytes(),
+        }
+    }
+
+    /// A server fault with names of .NET classes in its details.
+    pub fn server_error() -> Fault {
+        Fault::error(500, "Internal Server Error", super::answer::SERVER_FAULT)
+    }
+
+    /// An HTML page of the machines in front of the API.
+    pub fn html(status: u16) -> Fault {
+        Fault::Answer {
+            status,
+            headers: vec![("content-type".to_owned(), "text/html".to_owned())],
+            body: format!(
+                "<html><head><title>{status} Service Unavailable</title></head><body><h1>The service is \
+                 unavailable.</h1></body></html>\r\n"
+            )
+            .into_bytes(),
+        }
+    }
+}
+
+/// What the connection does with the bytes of the current answer.
+#[derive(Debug, Default)]
+pub(super) enum Plan {
+    /// Passes them on.
+    #[default]
+    Pass,
+    /// Passes on the headers and so many bytes of the body, then ends the connection.
+    Cut {
+        /// Bytes of the body.
+        after: usize,
+        /// With a reset instead of an orderly end.
+        reset: bool,
+    },
+    /// Resets at once.
+    Reset,
+    /// Writes these bytes instead and ends the connection.
+    Raw(Vec<u8>),
+}
+
+/// The plan of a connection.
+pub(super) type PlanCell = Arc<Mutex<Plan>>;
+
+/// A socket that can be reset.
+pub(super) trait Resettable {
+    /// The TCP socket below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Resettable for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Resettable for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// A connection that follows a plan.
+pub(super) struct FaultIo<S> {
+    inner: S,
+    plan: PlanCell,
+    /// How much of "\r\n\r\n" was seen.
+    matched: usize,
+    /// Bytes of a raw answer already written.
+    written: usize,
+    dead: bool,
+}
+
+impl<S: Resettable> FaultIo<S> {
+    /// Wraps a connection.
+    pub(super) fn new(inner: S, plan: PlanCell) -> FaultIo<S> {
+        FaultIo { inner, plan, matched: 0, written: 0, dead: false }
+    }
+
+    fn gone(&mut self, reset: bool) -> io::Error {
+        if reset && !self.dead {
+            let _ = self.inner.tcp().set_zero_linger();
+        }
+        self.dead = true;
+        io::Error::from(io::ErrorKind::BrokenPipe)
+    }
+
+    /// How many of these bytes may go out before the cut.
+    fn allowed(&self, buf: &[u8], after: usize) -> usize {
+        let mut matched = self.matched;
+        for (at, byte) in buf.iter().enumerate() {
+            if matched == 4 {
+                return buf.len().min(at + after);
+            }
+            matched = match_end(matched, *byte);
+        }
+        buf.len()
+    }
+}
+
+/// One step in the search for the end of the headers.
+fn match_end(matched: usize, byte: u8) -> usize {
+    match (matched, byte) {
+        (4, _) => 4,
+        (n, b'\r') if n % 2 == 0 => n + 1,
+        (n, b'\n') if n % 2 == 1 => n + 1,
+        (_, b'\r') => 1,
+        _ => 0,
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for FaultIo<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.dead {
+            return Poll::Ready(Err(this.gone(false)));
+        }
+        let cell = Arc::clone(&this.plan);
+        let mut plan = cell.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *plan {
+            Plan::Pass => {
+                this.matched = 0;
+                Pin::new(&mut this.inner).poll_write(cx, buf)
+            }
+            Plan::Reset => Poll::Ready(Err(this.gone(true))),
+            Plan::Raw(bytes) => {
+                while this.written < bytes.len() {
+                    this.written += ready!(Pin::new(&mut this.inner).poll_write(cx, &bytes[this.written..]))?;
+                }
+                ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+                ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+                Poll::Ready(Err(this.gone(false)))
+            }
+            Plan::Cut { after, reset } => {
+                let allowed = this.allowed(buf, *after);
+                if allowed == 0 {
+                    ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+                    if !*reset {
+                        ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+                    }
+                    return Poll::Ready(Err(this.gone(*reset)));
+                }
+                let n = ready!(Pin::new(&mut this.inner).poll_write(cx, &buf[..allowed]))?;
+                for byte in &buf[..n] {
+                    if this.matched == 4 {
+                        *after -= 1;
+                    }
+                    this.matched = match_end(this.matched, *byte);
+                }
+                Poll::Ready(Ok(n))
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.dead {
+            return Poll::Ready(Err(self.gone(false)));
+        }
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        // All that was allowed has gone out, and there may be nothing more to write: end it here.
+        let cut = match &*self.plan.lock().unwrap_or_else(PoisonError::into_inner) {
+            Plan::Cut { after: 0, reset } if self.matched == 4 => Some(*reset),
+            _ => None,
+        };
+        match cut {
+            Some(reset) => {
+                if !reset {
+                    ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+                }
+                Poll::Ready(Err(self.gone(reset)))
+            }
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.dead {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A body of known length, whole or slowly.
+pub(super) struct FakeBody {
+    rest: Bytes,
+    pace: Option<(usize, Duration)>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl FakeBody {
+    /// A body that is sent at once.
+    pub(super) fn whole(bytes: Vec<u8>) -> FakeBody {
+        FakeBody { rest: bytes.into(), pace: None, sleep: None }
+    }
+
+    /// A body that is sent in pieces.
+    pub(super) fn slow(bytes: Vec<u8>, per_second: u32) -> FakeBody {
+        let per_second = per_second.max(1);
+        let pace = if per_second >= 20 {
+            (per_second as usize / 20, Duration::from_millis(50))
+        } else {
+            (1, Duration::from_secs(1) / per_second)
+        };
+        FakeBody { rest: bytes.into(), pace: Some(pace), sleep: None }
+    }
+}
+
+impl Body for FakeBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let Some((piece, pause)) = self.pace else {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
+        };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+        ready!(sleep.as_mut().poll(cx));
+        self.sleep = None;
+        let piece = piece.min(self.rest.len());
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}

@@ -1,0 +1,150 @@
+//! Lists: which rows, in which order, which page.
+//!
+//! Subject: "Query syntax" and "Common usage": `count` (100 unless given), `page` (from 1; one out of bounds is 404),
+//! `fields`, `expand`, and the envelope with `total_count`, the links and one array.
+
+use super::answer::{Answer, Envelope as Out, error};
+use super::data::{Data, Row};
+use super::nested;
+use super::options::{Envelope, NextPage, Options};
+use super::query::{Filter, Sort, Unreadable};
+use super::resources::Resource;
+use super::rows::mix;
+use super::seen::Seen;
+use super::zone::Clock;
+
+/// The name of the array under the chosen reading.
+pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
+    match options.envelope {
+        Envelope::Short => of.key,
+        Envelope::Path => of.path,
+    }
+}
+
+/// What `fields` keeps: `None` is everything.
+pub(super) fn kept(seen: &Seen) -> Option<Vec<&str>> {
+    seen.param("fields").map(|text| text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect())
+}
+
+/// Which nested collections are filled.
+pub(super) fn expanded<'r>(of: &'r Resource, seen: &Seen) -> Vec<&'r nested::Nested> {
+    let wanted = |name: &str| {
+        let in_list = |p: &str| seen.param(p).is_some_and(|t| t.split(',').any(|n| n.trim() == name));
+        in_list("expand") || in_list("fields")
+    };
+    of.nested.iter().filter(|n| wanted(n.name)).collect()
+}
+
+/// Answers `GET /{resource}`.
+pub(super) fn answer(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base: &str) -> Answer {
+    match list(of, seen, options, data, base) {
+        Ok(answer) => answer,
+        Err(Unreadable(details)) if options.bad_filter_status >= 500 => {
+            error(options.bad_filter_status, "Internal Server Error", &details)
+        }
+        Err(Unreadable(details)) => error(options.bad_filter_status, "Bad Request", &details),
+    }
+}
+
+fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base: &str) -> Result<Answer, Unreadable> {
+    let clock = Clock { zone: options.zone, fraction: options.fraction };
+    let asked = number(seen, "count", options.default_count)?;
+    if asked == 0 {
+        return Err(Unreadable("The value '0' is not valid for count.".to_owned()));
+    }
+    if options.refuse_count_above.is_some_and(|max| asked > max) {
+        return Ok(error(400, "Bad Request", "The value of count is too large."));
+    }
+    let count = options.max_count.map_or(asked, |max| asked.min(max));
+    let page = if options.ignore_page { 1 } else { number(seen, "page", 1)? };
+    let filter = Filter::parse(of, &seen.query, options, &clock)?;
+    let ties = options.unstable_ties.map(|seed| mix(seed ^ mix(seen.n as u64)));
+    let sort = Sort::parse(of, seen.param("sort").filter(|_| !options.ignore_sort), ties);
+
+    let rows = data.table(of.path).values().filter(|row| filter.matches(data, of, row, &clock));
+    let (total, slice) = if sort.is_plain(of) {
+        page_of(rows.map(|row| (sort.plain_key(row, &clock), row)).collect(), page, count)
+    } else {
+        page_of(rows.map(|row| (sort.key(data, of, row, &clock), row)).collect(), page, count)
+    };
+    let Some(slice) = slice else {
+        return Ok(error(404, "Not Found", "No resource found"));
+    };
+    let end = (page - 1) * count + slice.len();
+
+    let hidden: Vec<i64> = options.hidden.iter().filter(|(r, _)| r == of.path).map(|(_, id)| *id).collect();
+    let rows: Vec<&Row> = slice.into_iter().filter(|row| !hidden.contains(&row.id)).collect();
+    let mut out = Out::new();
+    if options.total_count {
+        out.number("total_count", total);
+    }
+    let last = end >= total;
+    if options.next_page == NextPage::SameForEver {
+        out.text("next_page", &link(seen, options, base, page));
+    } else {
+        out.link("next_page", (!last).then(|| link(seen, options, base, page + 1)), options);
+        out.link("previous_page", (page > 1).then(|| link(seen, options, base, page - 1)), options);
+    }
+    let keep = kept(seen);
+    let nested = expanded(of, seen);
+    let lookups = of.path == "subscriptions" && seen.param("includelookups") == Some("1");
+    let writer = nested::Writer::new(data, of, &clock, keep.as_deref(), nested, lookups, &rows);
+    Ok(out.array(array_key(of, options), &rows, |row, text| {
+        writer.write(row, text);
+    }))
+}
+
+/// How many rows there are, and those of the page in order: `None` if it is out of bounds. Sorts no more than that.
+fn page_of<K: Ord>(mut found: Vec<(K, &Row)>, page: usize, count: usize) -> (usize, Option<Vec<&Row>>) {
+    let total = found.len();
+    if page == 0 || (page > 1 && (page - 1).saturating_mul(count) >= total) {
+        return (total, None);
+    }
+    let order = |a: &(K, &Row), b: &(K, &Row)| a.0.cmp(&b.0).then(a.1.id.cmp(&b.1.id));
+    let start = (page - 1) * count;
+    let end = total.min(start.saturating_add(count));
+    if end < total {
+        found.select_nth_unstable_by(end, order);
+        found.truncate(end);
+    }
+    if start > 0 {
+        found.select_nth_unstable_by(start, order);
+    }
+    let mut rest = found.split_off(start);
+    rest.sort_unstable_by(order);
+    (total, Some(rest.into_iter().map(|(_, row)| row).collect()))
+}
+
+fn number(seen: &Seen, name: &str, default: usize) -> Result<usize, Unreadable> {
+    match seen.param(name) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| Unreadable(format!("The value '{text}' is not valid for {name}."))),
+    }
+}
+
+fn link(seen: &Seen, options: &Options, base: &str, page: usize) -> String {
+    let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+    let page = format!("page={page}");
+    let mut parts: Vec<String> = Vec::new();
+    let mut replaced = false;
+    for part in query.split('&').filter(|p| !p.is_empty()) {
+        if part.starts_with("page=") {
+            parts.push(page.clone());
+            replaced = true;
+        } else if options.next_page == NextPage::RawValues {
+            parts.push(url::form_urlencoded::parse(part.as_bytes()).map(|(n, v)| format!("{n}={v}")).collect());
+        } else {
+            parts.push(part.to_owned());
+        }
+    }
+    if !replaced {
+        parts.push(page);
+    }
+    let path_and_query = format!("{path}?{}", parts.join("&"));
+    match &options.next_page {
+        NextPage::Relative => path_and_query,
+        NextPage::OtherHost(host) if host.contains("://") => format!("{host}{path_and_query}"),
+        NextPage::OtherHost(host) => format!("https://{host}{path_and_query}"),
+        _ => format!("{base}{path_and_query}"),
+    }
+}

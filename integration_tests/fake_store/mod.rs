@@ -1,0 +1,319 @@
+//! A fake Cart.com store for tests: a real HTTP/1.1 server over a store that the test can change.
+//!
+//! It is written from public facts about the API alone. What lives here: the truth ([`Data`]), the switches
+//! ([`Options`]), the faults ([`Fault`]), the request log ([`Seen`]) and the server. What may not: anything of the
+//! connector. No file of this folder names the crate under test, so that an error in its reading of the API cannot
+//! hide here as well; and no test lives here but those of the fake itself.
+//!
+//! ```ignore
+//! let store = FakeStore::start(Options::default(), Data::sample(1, 500));
+//! let url = store.url(); // token: good-token
+//! ```
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "one folder for three programs, each of which uses a part of it"
+)]
+
+mod answer;
+mod cache;
+mod data;
+mod fault;
+mod keys;
+mod limit;
+mod list;
+mod main_fields;
+mod nested;
+mod numbers;
+mod options;
+mod other_fields;
+mod query;
+mod resources;
+mod route;
+mod rows;
+mod sample;
+mod seen;
+#[cfg(test)]
+mod selftest;
+mod sign;
+mod texts;
+mod tls;
+mod value;
+mod zone;
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use answer::{SERVER_FAULT, error_body};
+pub use data::{Data, Row, Stamp};
+pub use fault::Fault;
+pub use limit::{Limit, RetryAfter};
+pub use options::{Envelope, Fraction, NextPage, Options, Router, Tls, Token};
+pub use resources::{Field, Resource, Role, Type, all_scopes, resource, resources};
+pub use sample::BULK;
+pub use seen::Seen;
+pub use sign::signature;
+pub use zone::{Clock, next_tick, sql_round, utc_ms};
+
+use answer::Answer;
+use cache::Cache;
+use fault::{FakeBody, FaultIo, Plan, PlanCell, Resettable};
+use limit::Meter;
+use route::State;
+use seen::{Log, Place};
+use tls::Secured;
+
+/// What the server thread and the handle share.
+struct Shared {
+    state: Mutex<State>,
+    log: Log,
+    base: String,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running fake store. Dropping it stops the server.
+pub struct FakeStore {
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+    ca_file: Option<PathBuf>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeStore {
+    /// Starts a server on a free port of 127.0.0.1.
+    pub fn start(options: Options, data: Data) -> FakeStore {
+        FakeStore::start_on(0, options, data)
+    }
+
+    /// Starts a server on a certain port.
+    pub fn start_on(port: u16, options: Options, data: Data) -> FakeStore {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("a port of this machine");
+        listener.set_nonblocking(true).expect("a socket");
+        let addr = listener.local_addr().expect("a socket");
+        let secured = options.tls.as_ref().map(Secured::new);
+        let ca_file = secured.as_ref().map(|s| s.ca_file().to_owned());
+        let base = match secured {
+            Some(_) => format!("https://localhost:{}", addr.port()),
+            None => format!("http://127.0.0.1:{}", addr.port()),
+        };
+        let state = State { data, options, meter: Meter::new(), cache: Cache::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), log: Log::default(), base });
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("fake-store".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(async {
+                    let listener = TcpListener::from_std(listener).expect("a socket");
+                    tokio::select! {
+                        () = accept(listener, served, secured) => {}
+                        _ = stopped => {}
+                    }
+                });
+                runtime.shutdown_background();
+            })
+            .expect("a thread");
+        FakeStore { shared, addr, ca_file, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT` with TLS.
+    pub fn url(&self) -> String {
+        self.shared.base.clone()
+    }
+
+    /// The address of the socket.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The certificate of the server's own authority (PEM), with TLS.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
+    }
+
+    /// Looks at the truth or changes it. No request is answered meanwhile; do not call the store from inside.
+    pub fn data<R>(&self, f: impl FnOnce(&mut Data) -> R) -> R {
+        f(&mut self.shared.state().data)
+    }
+
+    /// Changes the switches. No request is answered meanwhile; do not call the store from inside.
+    pub fn options<R>(&self, f: impl FnOnce(&mut Options) -> R) -> R {
+        f(&mut self.shared.state().options)
+    }
+
+    /// The request log, in order of arrival.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.shared.log.all()
+    }
+
+    /// Empties the request log; numbers begin at 1 again.
+    pub fn clear_requests(&self) {
+        self.shared.log.clear();
+    }
+
+    /// Forgets the cached bodies and the calls made.
+    pub fn reset_limits(&self) {
+        let mut state = self.shared.state();
+        state.meter = Meter::new();
+        state.cache = Cache::default();
+    }
+
+    /// The base URL of a store or of the router.
+    pub fn router_base(&self) -> String {
+        format!("{}/api/v1/", self.url())
+    }
+
+    /// A row as the API lists it now.
+    pub fn json(&self, resource: &str, id: i64) -> Option<String> {
+        let state = self.shared.state();
+        let clock = Clock { zone: state.options.zone, fraction: state.options.fraction };
+        state.data.json(resource, id, &clock)
+    }
+}
+
+impl Drop for FakeStore {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, secured: Option<Secured>) {
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else {
+            continue;
+        };
+        let _ = tcp.set_nodelay(true);
+        let shared = Arc::clone(&shared);
+        match &secured {
+            None => drop(tokio::spawn(serve(tcp, shared))),
+            Some(secured) => {
+                let acceptor = secured.acceptor.clone();
+                tokio::spawn(async move {
+                    if let Ok(tls) = acceptor.accept(tcp).await {
+                        serve(tls, shared).await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(stream: S, shared: Arc<Shared>) {
+    let plan: PlanCell = Arc::default();
+    let io = TokioIo::new(FaultIo::new(stream, Arc::clone(&plan)));
+    let service = service_fn(move |request| {
+        let (shared, plan) = (Arc::clone(&shared), Arc::clone(&plan));
+        async move { Ok::<_, Infallible>(respond(&request, &shared, &plan).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // The error of a connection is the client's to see.
+    let _ = http.timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service).await;
+}
+
+async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan: &PlanCell) -> Response<FakeBody> {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
+    let mut seen = Seen::new(request.method().as_str(), &request.uri().to_string(), headers.collect());
+    let place = shared.log.arrived(&mut seen);
+    let (fault, latency) = {
+        let mut state = shared.state();
+        (state.options.fault.as_mut().and_then(|fault| fault(&seen)), state.options.latency)
+    };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let mut next = Plan::Pass;
+    let mut pace = None;
+    let mut cut_gzip = false;
+    match fault {
+        None => {}
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Answer { status, headers, body }) => {
+            set_plan(plan, Plan::Pass);
+            let answer = Answer { status, headers, body, rows: 0 };
+            return finish(answer, place, shared, None);
+        }
+        Some(Fault::Raw(bytes)) => {
+            shared.log.answered(place, raw_status(&bytes), 0);
+            set_plan(plan, Plan::Raw(bytes));
+            return Response::new(FakeBody::whole(Vec::new()));
+        }
+        Some(Fault::ResetBeforeHeaders) => {
+            set_plan(plan, Plan::Reset);
+            return Response::new(FakeBody::whole(Vec::new()));
+        }
+        Some(Fault::CutBody { after }) => next = Plan::Cut { after, reset: false },
+        Some(Fault::ResetAfterHeaders) => next = Plan::Cut { after: 0, reset: true },
+        Some(Fault::Trickle { bytes_per_second }) => pace = Some(bytes_per_second),
+        Some(Fault::CutGzip) => cut_gzip = true,
+    }
+    set_plan(plan, next);
+    let (mut answer, gzip) = {
+        let mut state = shared.state();
+        (state.answer(&seen, &shared.base), state.options.gzip)
+    };
+    let accepts = seen.header("accept-encoding").is_some_and(|v| v.contains("gzip"));
+    if cut_gzip || (gzip && accepts && !answer.body.is_empty()) {
+        answer.body = compress(&answer.body);
+        if cut_gzip {
+            answer.body.truncate(answer.body.len() / 2);
+        }
+        answer = answer.with("content-encoding", "gzip").with("vary", "Accept-Encoding");
+    }
+    finish(answer, place, shared, pace)
+}
+
+fn set_plan(plan: &PlanCell, next: Plan) {
+    *plan.lock().unwrap_or_else(PoisonError::into_inner) = next;
+}
+
+fn finish(answer: Answer, place: Place, shared: &Shared, pace: Option<u32>) -> Response<FakeBody> {
+    shared.log.answered(place, answer.status, answer.rows);
+    let body = match pace {
+        Some(per_second) => FakeBody::slow(answer.body, per_second),
+        None => FakeBody::whole(answer.body),
+    };
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name.as_str(), value.as_bytes());
+    }
+    response.body(body).expect("an answer that HTTP can carry")
+}
+
+/// The status in the first line of a raw answer.
+fn raw_status(bytes: &[u8]) -> u16 {
+    let line = String::from_utf8_lossy(&bytes[..bytes.len().min(32)]).into_owned();
+    line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+fn compress(body: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(body).and_then(|()| out.finish()).expect("memory")
+}

@@ -1,0 +1,177 @@
+//! The switches of the fake store.
+//!
+//! The default is the documented behaviour with one good token, no call limit and no TLS. Where the public
+//! documentation is silent or working clients disagree, a switch offers each reading.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::data::Data;
+use super::fault::Fault;
+use super::limit::Limit;
+use super::resources::all_scopes;
+use super::seen::Seen;
+pub use super::tls::Tls;
+pub use super::zone::Fraction;
+
+/// One single-store token ("Authentication").
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What the client sends in `X-AC-Auth-Token`.
+    pub value: String,
+    /// The scopes it was given, such as `read_people`.
+    pub scopes: Vec<String>,
+}
+
+impl Token {
+    /// A token with some scopes.
+    pub fn new(value: &str, scopes: &[&str]) -> Token {
+        Token { value: value.to_owned(), scopes: scopes.iter().map(|s| (*s).to_owned()).collect() }
+    }
+
+    /// A token with every read scope.
+    pub fn full(value: &str) -> Token {
+        Token { value: value.to_owned(), scopes: all_scopes() }
+    }
+}
+
+/// The one account that the Central API Router knows.
+#[derive(Clone, Debug)]
+pub struct Router {
+    /// The store's site id (`PSID`).
+    pub site_id: String,
+    /// The provisioning user.
+    pub user: String,
+    /// The key of the signature.
+    pub secret: String,
+}
+
+/// The form of `next_page` and `previous_page` ("Query syntax": list envelope).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextPage {
+    /// An absolute URL of this host, parameters as they were sent, absent where there is no such page.
+    Documented,
+    /// As documented, but `null` instead of absent.
+    Null,
+    /// Path and query only.
+    Relative,
+    /// An absolute URL of another host (`other.example` or `https://other.example`).
+    OtherHost(String),
+    /// Always there, and always the URL of this very request.
+    SameForEver,
+    /// As documented, with the values not percent-encoded.
+    RawValues,
+}
+
+/// The name of the array in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    /// The short names seen in working clients (`items` for `/order_items`).
+    Short,
+    /// The path, as the newest `OpenAPI` prints it.
+    Path,
+}
+
+/// A hook that runs before each list answer is computed, under the same lock.
+pub type Live = Box<dyn FnMut(&mut Data, &Seen) + Send>;
+
+/// A hook that decides whether a request is answered wrongly.
+pub type FaultHook = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
+
+/// All switches.
+pub struct Options {
+    /// The tokens of the store.
+    pub tokens: Vec<Token>,
+    /// `Some`: this server is the Central API Router, and tokens mean nothing.
+    pub router: Option<Router>,
+    /// HTTPS with an authority of its own. Read once, at the start.
+    pub tls: Option<Tls>,
+    /// The zone of printed times and of filter values without an offset.
+    pub zone: Tz,
+    /// The form of fractions of a second.
+    pub fraction: Fraction,
+    /// The page size when `count` is not given.
+    pub default_count: usize,
+    /// Larger pages are cut to this size.
+    pub max_count: Option<usize>,
+    /// Larger pages are refused with 400.
+    pub refuse_count_above: Option<usize>,
+    /// Whether lists have `total_count`.
+    pub total_count: bool,
+    /// The form of the links to other pages.
+    pub next_page: NextPage,
+    /// The name of the array in a list.
+    pub envelope: Envelope,
+    /// Lists are in key order whatever `sort` says.
+    pub ignore_sort: bool,
+    /// Conditions on the key are not applied.
+    pub ignore_id_filter: bool,
+    /// Conditions on dates are not applied.
+    pub ignore_date_filter: bool,
+    /// Every page is the first.
+    pub ignore_page: bool,
+    /// The status of an answer to a condition that cannot be read.
+    pub bad_filter_status: u16,
+    /// `Some`: rows that the sort does not tell apart come in another order at every request.
+    pub unstable_ties: Option<u64>,
+    /// Whether answers are compressed for clients that accept it.
+    pub gzip: bool,
+    /// How long a request without `Cache-Control: no-cache` gets an old body. 0: never.
+    pub cache_seconds: u64,
+    /// The call limit.
+    pub limit: Option<Limit>,
+    /// Without a limit: whether answers carry `X-AC-Call-Limit: made/50` nevertheless.
+    pub call_limit_header: bool,
+    /// How long every answer takes.
+    pub latency: Duration,
+    /// Rows that count in `total_count` and take a place in a page, but are never listed.
+    pub hidden: BTreeSet<(String, i64)>,
+    /// The live mode.
+    pub live: Option<Live>,
+    /// Called first for every request.
+    pub fault: Option<FaultHook>,
+    /// Every request is answered with 301 and this `Location`.
+    pub redirect_to: Option<String>,
+    /// Whether the `Date` header shows `Data::now_ms` (which stands still) instead of the
+    /// real time.
+    pub date_from_store: bool,
+    /// The `PSID` that `/store/sitemonitor.aspx` prints.
+    pub site_id: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            tokens: vec![Token::full("good-token")],
+            router: None,
+            tls: None,
+            zone: chrono_tz::America::Chicago,
+            fraction: Fraction::Documented,
+            default_count: 100,
+            max_count: None,
+            refuse_count_above: None,
+            total_count: true,
+            next_page: NextPage::Documented,
+            envelope: Envelope::Short,
+            ignore_sort: false,
+            ignore_id_filter: false,
+            ignore_date_filter: false,
+            ignore_page: false,
+            bad_filter_status: 400,
+            unstable_ties: Some(1),
+            gzip: true,
+            cache_seconds: 30,
+            limit: None,
+            call_limit_header: false,
+            latency: Duration::ZERO,
+            hidden: BTreeSet::new(),
+            live: None,
+            fault: None,
+            redirect_to: None,
+            date_from_store: false,
+            site_id: "12345".to_owned(),
+        }
+    }
+}

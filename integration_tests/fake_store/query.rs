@@ -1,0 +1,289 @@
+//! Conditions and sort orders.
+//!
+//! Subject: "Query syntax". `field=op:value`, the words AND and OR between two conditions on one field, `OR ` before
+//! the value to join that field's first condition with OR, AND binding tighter than OR, no parentheses. Parameters
+//! that are no field are ignored. Null matches nothing.
+
+use std::cmp::Ordering;
+
+use super::data::{Data, Row, Stamp};
+use super::options::Options;
+use super::resources::{Field, Resource, Role, Type};
+use super::value::{Value, plain};
+use super::zone::Clock;
+
+/// A condition's operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Eq,
+    Not,
+    Like,
+    StartWith,
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+}
+
+const OPS: &[(&str, Op)] = &[
+    ("eq", Op::Eq),
+    ("not", Op::Not),
+    ("like", Op::Like),
+    ("startwith", Op::StartWith),
+    ("gt", Op::Gt),
+    ("gte", Op::Gte),
+    ("lt", Op::Lt),
+    ("lte", Op::Lte),
+];
+
+/// One condition.
+struct Term {
+    /// Whether it begins a new alternative.
+    or: bool,
+    field: &'static Field,
+    op: Op,
+    value: Value,
+    /// The value as a plain number, for keys and stamps.
+    plain: Option<i64>,
+    text: String,
+}
+
+/// All conditions of a request.
+pub(super) struct Filter {
+    terms: Vec<Term>,
+}
+
+/// What a condition could not be read for.
+pub(super) struct Unreadable(pub(super) String);
+
+impl Filter {
+    /// Reads the conditions of a query.
+    pub(super) fn parse(
+        of: &'static Resource,
+        query: &[(String, String)],
+        options: &Options,
+        clock: &Clock,
+    ) -> Result<Filter, Unreadable> {
+        let (mut terms, mut alternatives) = (Vec::new(), Vec::new());
+        let mut done: Vec<&str> = Vec::new();
+        for (name, _) in query {
+            let Some((_, field)) = of.field(name) else {
+                continue;
+            };
+            if field.ty == Type::Nested || done.contains(&name.as_str()) {
+                continue;
+            }
+            if (options.ignore_id_filter && field.role == Role::Key)
+                || (options.ignore_date_filter && field.ty == Type::Date)
+            {
+                continue;
+            }
+            done.push(name);
+            // A parameter given twice is one value with a comma, as web servers of that make read it.
+            let values: Vec<&str> = query.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+            let value = values.join(",");
+            match value.strip_prefix("OR ") {
+                Some(value) => parse_terms(of, field, value, true, clock, &mut alternatives)?,
+                None => parse_terms(of, field, &value, false, clock, &mut terms)?,
+            }
+        }
+        terms.append(&mut alternatives);
+        Ok(Filter { terms })
+    }
+
+    /// Whether a row is listed.
+    pub(super) fn matches(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> bool {
+        let (mut any, mut all) = (false, true);
+        for (at, term) in self.terms.iter().enumerate() {
+            if term.or && at > 0 {
+                any |= all;
+                all = true;
+            }
+            all = all && term.test(data, of, row, clock);
+        }
+        any || all
+    }
+}
+
+fn parse_terms(
+    of: &Resource,
+    field: &'static Field,
+    value: &str,
+    mut or: bool,
+    clock: &Clock,
+    terms: &mut Vec<Term>,
+) -> Result<(), Unreadable> {
+    let mut rest = value;
+    loop {
+        let and_at = rest.find(" AND ").map(|at| (at, 5, false));
+        let or_at = rest.find(" OR ").map(|at| (at, 4, true));
+        let next = [and_at, or_at].into_iter().flatten().min();
+        let (one, after) = match next {
+            Some((at, len, next_or)) => (&rest[..at], Some((&rest[at + len..], next_or))),
+            None => (rest, None),
+        };
+        terms.push(parse_term(of, field, one, or, clock)?);
+        match after {
+            Some((following, next_or)) => (rest, or) = (following, next_or),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn parse_term(of: &Resource, field: &'static Field, text: &str, or: bool, clock: &Clock) -> Result<Term, Unreadable> {
+    let named =
+        text.split_once(':').and_then(|(op, rest)| OPS.iter().find(|(name, _)| *name == op).map(|(_, op)| (*op, rest)));
+    let (op, text) = named.unwrap_or((Op::Eq, text));
+    let textual = matches!(op, Op::Like | Op::StartWith) || (field.role == Role::Key && of.text_key);
+    let value = if textual {
+        Value::Text(text.to_lowercase())
+    } else {
+        Value::parse(field.ty, text, clock)
+            .ok_or_else(|| Unreadable(format!("The value '{text}' is not valid for {}.", field.name)))?
+    };
+    let plain = if field.role == Role::Plain { None } else { value.whole() };
+    Ok(Term { or, field, op, value, plain, text: text.to_lowercase() })
+}
+
+impl Term {
+    fn test(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> bool {
+        if matches!(self.op, Op::Like | Op::StartWith) {
+            let Some(text) = text_of(data, of, row, self.field, clock) else {
+                return false;
+            };
+            return if self.op == Op::Like { text.contains(&self.text) } else { text.starts_with(&self.text) };
+        }
+        let order = match self.plain {
+            Some(operand) => plain_of(row, self.field, clock).map(|value| value.cmp(&operand)),
+            None => value_of(data, of, row, self.field, clock).compare(&self.value),
+        };
+        let Some(order) = order else { return false };
+        match self.op {
+            Op::Eq => order == Ordering::Equal,
+            Op::Not => order != Ordering::Equal,
+            Op::Gt => order == Ordering::Greater,
+            Op::Gte => order != Ordering::Less,
+            Op::Lt => order == Ordering::Less,
+            Op::Lte => order != Ordering::Greater,
+            Op::Like | Op::StartWith => false,
+        }
+    }
+}
+
+fn stamp_value(at: Stamp, clock: &Clock) -> Value {
+    at.ms().map_or(Value::Null, |ms| Value::Date(clock.ticks(ms)))
+}
+
+/// A key or stamp as a plain number.
+fn plain_of(row: &Row, field: &Field, clock: &Clock) -> Option<i64> {
+    match field.role {
+        Role::Updated => row.updated_at.ms().map(|ms| clock.ticks(ms)),
+        Role::Created => row.created_at.ms().map(|ms| clock.ticks(ms)),
+        _ => Some(row.id),
+    }
+}
+
+fn value_of(data: &Data, of: &Resource, row: &Row, field: &Field, clock: &Clock) -> Value {
+    match field.role {
+        Role::Key if of.text_key => Value::Text(plain(&of.key_json(row.id)).to_lowercase()),
+        Role::Key => Value::integer(row.id),
+        Role::Updated => stamp_value(row.updated_at, clock),
+        Role::Created => stamp_value(row.created_at, clock),
+        Role::Plain => data.raw(of, row, field).map_or(Value::Null, |raw| Value::of_json(field.ty, &raw, clock)),
+    }
+}
+
+fn text_of(data: &Data, of: &Resource, row: &Row, field: &Field, clock: &Clock) -> Option<String> {
+    match field.role {
+        Role::Key => Some(plain(&of.key_json(row.id)).to_lowercase()),
+        Role::Updated => row.updated_at.ms().map(|ms| clock.text(ms).to_lowercase()),
+        Role::Created => row.created_at.ms().map(|ms| clock.text(ms).to_lowercase()),
+        Role::Plain => {
+            let raw = data.raw(of, row, field)?;
+            (raw != "null").then(|| plain(&raw).to_lowercase())
+        }
+    }
+}
+
+/// The sort order of a list.
+pub(super) struct Sort {
+    keys: Vec<(&'static Field, bool)>,
+    /// Mixes ties; `None` leaves them in key order.
+    ties: Option<u64>,
+}
+
+/// What a row is sorted by.
+pub(super) type SortKey = (Vec<Directed>, u64);
+
+/// A value and whether it sorts the other way round.
+#[derive(PartialEq, Eq)]
+pub(super) struct Directed(Value, bool);
+
+impl PartialOrd for Directed {
+    fn partial_cmp(&self, other: &Directed) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Directed {
+    fn cmp(&self, other: &Directed) -> Ordering {
+        let order = self.0.cmp(&other.0);
+        if self.1 { order.reverse() } else { order }
+    }
+}
+
+impl Sort {
+    /// Reads `sort=a,-b`. Names that are no field are ignored. Without any, the order is that of the keys.
+    pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>) -> Sort {
+        let mut keys: Vec<(&'static Field, bool)> = Vec::new();
+        for part in text.unwrap_or("").split(',') {
+            let part = part.trim();
+            let (name, descending) = part.strip_prefix('-').map_or((part, false), |name| (name, true));
+            if let Some((_, field)) = of.field(name)
+                && field.ty != Type::Nested
+            {
+                keys.push((field, descending));
+            }
+        }
+        // After the key there are no ties.
+        if let Some(at) = keys.iter().position(|(f, _)| f.role == Role::Key) {
+            keys.truncate(at + 1);
+        }
+        let ties = if keys.is_empty() { None } else { ties };
+        Sort { keys, ties }
+    }
+
+    fn tie(&self, row: &Row) -> u64 {
+        self.ties.map_or(0, |seed| super::rows::mix(seed ^ super::rows::mix(row.id as u64)))
+    }
+
+    /// Whether `plain_key` tells all: no sort, a key or stamp, or one of them and then the key.
+    pub(super) fn is_plain(&self, of: &Resource) -> bool {
+        let plain = |f: &Field| f.role != Role::Plain && !(f.role == Role::Key && of.text_key);
+        match self.keys.as_slice() {
+            [] => true,
+            [(one, _)] => plain(one),
+            [(one, _), (two, _)] => plain(one) && two.role == Role::Key && plain(two),
+            _ => false,
+        }
+    }
+
+    /// The sort key of a row where `is_plain`, without any allocation.
+    pub(super) fn plain_key(&self, row: &Row, clock: &Clock) -> [i64; 2] {
+        let directed = |(field, descending): &(&Field, bool)| {
+            let value = plain_of(row, field, clock).unwrap_or(i64::MIN);
+            if *descending { !value } else { value }
+        };
+        match self.keys.as_slice() {
+            [] => [row.id, 0],
+            [one] => [directed(one), (self.tie(row) >> 1) as i64],
+            [one, two, ..] => [directed(one), directed(two)],
+        }
+    }
+
+    /// The sort key of a row.
+    pub(super) fn key(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> SortKey {
+        let values = self.keys.iter().map(|(f, down)| Directed(value_of(data, of, row, f, clock), *down));
+        (values.collect(), self.tie(row))
+    }
+}

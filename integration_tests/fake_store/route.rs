@@ -1,0 +1,161 @@
+//! From a request to its true answer: paths, credentials, limit, cache.
+//!
+//! Subject: "Authentication", "Scopes", "API limits", "Common usage" (errors). An unknown path is 404 before the
+//! credentials are looked at; a token without the scope is 401, not 403.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::answer::{Answer, error};
+use super::cache::Cache;
+use super::data::Data;
+use super::limit::{self, Meter, Verdict};
+use super::options::Options;
+use super::resources::{Resource, resource};
+use super::seen::Seen;
+use super::{list, nested, sign};
+
+/// All that a server changes while it answers.
+pub(super) struct State {
+    /// The truth.
+    pub(super) data: Data,
+    /// The switches.
+    pub(super) options: Options,
+    /// The call counter.
+    pub(super) meter: Meter,
+    /// The cached bodies.
+    pub(super) cache: Cache,
+}
+
+impl State {
+    /// The time of the `Date` header.
+    pub(super) fn wall(&self) -> SystemTime {
+        let now = if self.options.date_from_store {
+            SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.data.now_ms).unwrap_or(0))
+        } else {
+            SystemTime::now()
+        };
+        let skew = limit::skew(self.options.limit.as_ref());
+        let shift = Duration::from_secs(skew.unsigned_abs());
+        if skew < 0 { now - shift } else { now + shift }
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&mut self, seen: &Seen, base: &str) -> Answer {
+        let wall = self.wall();
+        let answer = if let Some(location) = &self.options.redirect_to {
+            Answer { status: 301, ..Answer::default() }.with("location", location.clone())
+        } else {
+            self.limited(seen, base, wall)
+        };
+        answer.with("date", httpdate::fmt_http_date(wall))
+    }
+
+    fn limited(&mut self, seen: &Seen, base: &str, wall: SystemTime) -> Answer {
+        if !seen.path().starts_with("/api/") {
+            return self.beside(seen);
+        }
+        let now = Instant::now();
+        let (verdict, header) = match &self.options.limit {
+            Some(limit) => {
+                let verdict = self.meter.check(limit, now, wall);
+                (verdict, limit.header.then_some(limit.allowed))
+            }
+            None => {
+                self.meter.count(now);
+                (Verdict::Pass, self.options.call_limit_header.then_some(50))
+            }
+        };
+        let calls = header.map(|allowed| self.meter.text(allowed));
+        let answer = match verdict {
+            Verdict::Refuse(answer) => answer,
+            Verdict::Pass => self.route(seen, base, wall),
+        };
+        match calls {
+            Some(calls) => answer.with("x-ac-call-limit", calls),
+            None => answer,
+        }
+    }
+
+    /// Paths outside the API.
+    fn beside(&self, seen: &Seen) -> Answer {
+        if seen.path() == "/store/sitemonitor.aspx" && self.options.router.is_none() {
+            let text = format!("Status=OK&PSID={}&Code Version=2024.11.1&DB=OK", self.options.site_id);
+            return Answer::typed(200, "text/html; charset=utf-8", text);
+        }
+        Answer::typed(404, "text/html; charset=utf-8", "<html><body><h1>404 Not Found</h1></body></html>".to_owned())
+    }
+
+    fn route(&mut self, seen: &Seen, base: &str, wall: SystemTime) -> Answer {
+        let unknown = || error(404, "NotFound", "No resource matches the URL specified.");
+        let Some(path) = seen.path().strip_prefix("/api/v1/") else {
+            return unknown();
+        };
+        let path = path.strip_suffix(".json").unwrap_or(path);
+        let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+        let Some((first, rest)) = parts.split_first() else {
+            return unknown();
+        };
+        let of = resource(first);
+        let scopes: &[&str] = match of {
+            Some(of) => &of.scopes,
+            None if *first == "inventory" => &["read_catalog", "catalog"],
+            None => return unknown(),
+        };
+        if !self.allowed(seen, scopes) {
+            return error(401, "Unauthorized", "Invalid or missing access token.");
+        }
+        if seen.method != "GET" {
+            return error(405, "Method Not Allowed", "The requested resource does not support this HTTP method.");
+        }
+        let Some(of) = of else {
+            return self.inventory(seen);
+        };
+        let seconds = self.options.cache_seconds;
+        if let Some(cached) = self.cache.get(seen, seconds) {
+            return cached;
+        }
+        let answer = self.read(of, rest, seen, base);
+        self.cache.put(seen, answer, seconds, wall)
+    }
+
+    fn read(&mut self, of: &'static Resource, rest: &[&str], seen: &Seen, base: &str) -> Answer {
+        if !rest.is_empty() {
+            return nested::below(of, rest, seen, &self.options, &self.data);
+        }
+        if let Some(live) = &mut self.options.live {
+            live(&mut self.data, seen);
+        }
+        list::answer(of, seen, &self.options, &self.data, base)
+    }
+
+    fn allowed(&self, seen: &Seen, scopes: &[&str]) -> bool {
+        if let Some(router) = &self.options.router {
+            return sign::accepted(seen, router);
+        }
+        let Some(value) = seen.header("x-ac-auth-token") else {
+            return false;
+        };
+        let token = self.options.tokens.iter().find(|t| t.value == value);
+        token.is_some_and(|t| t.scopes.iter().any(|s| scopes.contains(&s.as_str())))
+    }
+
+    /// One stock record, which has to be named.
+    fn inventory(&self, seen: &Seen) -> Answer {
+        let names = ["product_id", "variant_inventory_id", "item_number", "gtin", "item_name"];
+        if !names.iter().any(|n| seen.param(n).is_some()) {
+            return error(400, "Bad Request", "A product has to be specified.");
+        }
+        let product = seen.param("product_id").and_then(|id| id.parse().ok());
+        match product.and_then(|id| self.data.row("products", id)) {
+            Some(row) => {
+                let body = format!(
+                    "{{\"product_id\":{},\"variant_inventory_id\":null,\"item_number\":\"\",\"item_name\":\"\",\
+                     \"gtin\":\"\",\"quantity\":7}}",
+                    row.id
+                );
+                Answer::json(200, body)
+            }
+            None => error(404, "Not Found", "No resource found"),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! HTTPS with an authority made for this one server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use tempfile::NamedTempFile;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// The certificate that the server shows.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The names it is valid for (IP addresses too).
+    pub host_names: Vec<String>,
+    /// Whether it has run out.
+    pub expired: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { host_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false }
+    }
+}
+
+/// What a server with TLS holds.
+pub(super) struct Secured {
+    /// Makes the handshakes.
+    pub(super) acceptor: TlsAcceptor,
+    ca: NamedTempFile,
+}
+
+impl Secured {
+    /// Makes an authority and a certificate.
+    pub(super) fn new(tls: &Tls) -> Secured {
+        let ca_key = KeyPair::generate().expect("a key");
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        ca.distinguished_name.push(DnType::CommonName, "Fake Store Authority");
+        let ca_certificate = ca.self_signed(&ca_key).expect("an authority");
+        let issuer = Issuer::new(ca, ca_key);
+
+        let key = KeyPair::generate().expect("a key");
+        let mut own = CertificateParams::new(tls.host_names.clone()).expect("host names");
+        own.distinguished_name.push(DnType::CommonName, "Fake Store");
+        own.use_authority_key_identifier_extension = true;
+        own.not_before = date_time_ymd(2020, 1, 1);
+        own.not_after = if tls.expired { date_time_ymd(2021, 1, 1) } else { date_time_ymd(2100, 1, 1) };
+        let certificate = own.signed_by(&key, &issuer).expect("a certificate");
+
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a certificate and its key");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let file = NamedTempFile::with_suffix(".pem").expect("a temporary file");
+        std::fs::write(file.path(), ca_certificate.pem()).expect("a temporary file");
+        Secured { acceptor: TlsAcceptor::from(Arc::new(config)), ca: file }
+    }
+
+    /// The authority's certificate.
+    pub(super) fn ca_file(&self) -> &Path {
+        self.ca.path()
+    }
+}

@@ -1,0 +1,82 @@
+//! The sample store by itself, to type commands against.
+//!
+//! ```text
+//! cargo run --release --example store [-- --port 8080 --orders 500]
+//! ```
+//!
+//! It prints its URL and token, then serves until it is stopped. A line `change` on standard input changes some rows,
+//! adds an order and moves the store's clock on by a minute, so that the next incremental read finds something.
+
+#[path = "fake_store/mod.rs"]
+mod fake_store;
+
+use std::io::{self, BufRead as _, Write as _};
+use std::process::ExitCode;
+
+use fake_store::{Data, FakeStore, Options};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "{e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let (mut port, mut orders) = (0_u16, 500_usize);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+        let wrong = |_| format!("{name}: {value} is not a number that fits");
+        match name.as_str() {
+            "--port" => port = value.parse().map_err(wrong)?,
+            "--orders" => orders = value.parse().map_err(wrong)?,
+            _ => {
+                return Err(format!("{name} is unknown; known are --port N and --orders N"));
+            }
+        }
+    }
+    let store = FakeStore::start_on(port, Options::default(), Data::sample(1, orders));
+    say(&format!(
+        "A sample store with {orders} orders is at {}\nIts access token is good-token\nType `change` and Enter to change \
+         some rows; stop it with Ctrl-C.",
+        store.url()
+    ));
+    for line in io::stdin().lock().lines() {
+        match line.as_deref().map(str::trim) {
+            Ok("change") => say(&change(&store)),
+            Ok("") => {}
+            Ok(other) => say(&format!("`{other}` is unknown; known is `change`")),
+            Err(_) => break,
+        }
+    }
+    // Without a terminal there is no input, and the store goes on serving.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Changes the last rows of some tables and adds an order.
+fn change(store: &FakeStore) -> String {
+    store.data(|data| {
+        data.tick(60_000);
+        let mut changed = Vec::new();
+        for (resource, rows) in [("orders", 3), ("order_items", 2), ("customers", 1), ("products", 1)] {
+            for id in data.ids(resource).into_iter().rev().take(rows) {
+                data.touch(resource, id);
+                changed.push(format!("{resource} {id}"));
+            }
+        }
+        let added = data.add("orders");
+        format!("Changed {}; added orders {added}.", changed.join(", "))
+    })
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
