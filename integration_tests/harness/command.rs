@@ -1,0 +1,311 @@
+//! Starts the executable in an empty environment, and interrupts it when asked.
+//!
+//! The limit on time is there so that a hanging process fails a test instead of the whole suite; it measures nothing.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::files::{Files, ROUTER_SECRET, TOKEN};
+use super::run::{Output, Run};
+
+/// How long a run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often the end of the process, and the condition of an interruption, are looked at.
+const TICK: Duration = Duration::from_millis(2);
+
+/// The signals that a process may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGKILL: the process ends at once.
+    Kill,
+    /// SIGTERM: what a container runtime sends first.
+    Term,
+    /// SIGINT: what Ctrl-C sends.
+    Int,
+}
+
+/// When to interrupt.
+enum When<'a> {
+    Never,
+    Bytes(usize),
+    True(Box<dyn Fn() -> bool + 'a>),
+}
+
+/// How to interrupt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Signal(Signal),
+    CloseStdout,
+}
+
+/// How stdout is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    limit: Option<usize>,
+    how: How,
+    pace: Option<(usize, Duration)>,
+}
+
+/// One run to be made.
+pub(crate) struct Command<'a> {
+    program: String,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    secrets: Vec<String>,
+    files: Files,
+    when: When<'a>,
+    how: How,
+    pace: Option<(usize, Duration)>,
+}
+
+impl<'a> Command<'a> {
+    /// A run of the connector: `spec`, `check`, `discover`, or `read`.
+    pub(crate) fn new(command: &str) -> Command<'a> {
+        Command::of_program(env!("CARGO_BIN_EXE_source-cart")).arg(command)
+    }
+
+    /// A run of any program; the harness tests itself with a shell.
+    pub(super) fn of_program(program: &str) -> Command<'a> {
+        Command {
+            program: program.to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            secrets: vec![TOKEN.to_owned(), ROUTER_SECRET.to_owned()],
+            files: Files::new(),
+            when: When::Never,
+            how: How::Signal(Signal::Kill),
+            pace: None,
+        }
+    }
+
+    /// Adds an argument as it is.
+    pub(crate) fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds `--config`; the secrets in it must not appear in the output.
+    pub(crate) fn config(mut self, config: &Value) -> Self {
+        for key in ["access_token", "user_secret"] {
+            let secret = config["credentials"][key].as_str().unwrap_or_default();
+            // A shorter one could be part of an innocent word.
+            if secret.len() >= 6 {
+                self.secrets.push(secret.to_owned());
+            }
+        }
+        self.file("config", &config.to_string())
+    }
+
+    /// Adds `--catalog`.
+    pub(crate) fn catalog(self, catalog: &Value) -> Self {
+        self.file("catalog", &catalog.to_string())
+    }
+
+    /// Adds `--state` with a file of that text.
+    pub(crate) fn state(self, text: &str) -> Self {
+        self.file("state", text)
+    }
+
+    /// Adds `--{option}` with a file of that text, whatever the text.
+    pub(crate) fn file(mut self, option: &str, text: &str) -> Self {
+        let path = self.files.write(&format!("{option}.json"), text);
+        self.arguments.push(format!("--{option}"));
+        self.arguments.push(path.display().to_string());
+        self
+    }
+
+    /// Sets a variable of the environment, which is otherwise empty but for `PATH`.
+    pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
+        self.variables.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a text that must not appear in the output.
+    pub(crate) fn secret(mut self, secret: &str) -> Self {
+        self.secrets.push(secret.to_owned());
+        self
+    }
+
+    /// SIGKILL when so many bytes of stdout were read; the run's stdout ends there.
+    pub(crate) fn kill_after_bytes(self, bytes: usize) -> Self {
+        self.signal_after_bytes(Signal::Kill, bytes)
+    }
+
+    /// SIGKILL as soon as the condition holds, such as a number of requests at the store.
+    pub(crate) fn kill_when(self, condition: impl Fn() -> bool + 'a) -> Self {
+        self.signal_when(Signal::Kill, condition)
+    }
+
+    /// A signal when so many bytes of stdout were read.
+    pub(crate) fn signal_after_bytes(mut self, signal: Signal, bytes: usize) -> Self {
+        self.when = When::Bytes(bytes);
+        self.how = How::Signal(signal);
+        self
+    }
+
+    /// A signal as soon as the condition holds.
+    pub(crate) fn signal_when(mut self, signal: Signal, condition: impl Fn() -> bool + 'a) -> Self {
+        self.when = When::True(Box::new(condition));
+        self.how = How::Signal(signal);
+        self
+    }
+
+    /// Closes the reading end of stdout when so many bytes were read.
+    pub(crate) fn close_stdout_after_bytes(mut self, bytes: usize) -> Self {
+        self.when = When::Bytes(bytes);
+        self.how = How::CloseStdout;
+        self
+    }
+
+    /// Reads stdout in pieces of at most so many bytes, with a pause before each.
+    pub(crate) fn read_slowly(mut self, bytes: usize, pause: Duration) -> Self {
+        self.pace = Some((bytes, pause));
+        self
+    }
+
+    /// Runs the program; panics if a line is not a valid message, a secret appears, or the process hangs.
+    pub(crate) fn run(self) -> Run {
+        let output = self.output();
+        let told = output.stderr.clone();
+        Run::new(output, &self.secrets).unwrap_or_else(|error| panic!("{error}\nstderr: {told}"))
+    }
+
+    /// Runs the program and looks at nothing.
+    pub(crate) fn output(&self) -> Output {
+        let mut process = std::process::Command::new(&self.program);
+        process
+            .args(&self.arguments)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = process.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (reached, news) = channel();
+        let (hold, released) = channel();
+        let reading = Reading {
+            limit: match self.when {
+                When::Bytes(bytes) => Some(bytes),
+                When::Never | When::True(_) => None,
+            },
+            how: self.how,
+            pace: self.pace,
+        };
+        thread::scope(|scope| {
+            let stdout = scope.spawn(move || reading.read(stdout, &reached, &released));
+            let stderr = scope.spawn(|| read_stderr(stderr));
+            let (status, interrupted) = self.watch(&mut child, &news);
+            // A reader that stopped at its limit kept the pipe open until now.
+            drop(hold);
+            let (stdout, closed) = stdout.join().unwrap();
+            let stderr = stderr.join().unwrap();
+            let Some(status) = status else {
+                let told = String::from_utf8_lossy(&stdout);
+                let end: String = told.chars().rev().take(2000).collect();
+                let end: String = end.chars().rev().collect();
+                panic!("still running after {LIMIT:?}\nstderr: {stderr}\nend of stdout: {end}");
+            };
+            Output { code: status.code(), signal: status.signal(), stdout, stderr, interrupted: interrupted || closed }
+        })
+    }
+
+    /// Waits for the end of the process and interrupts it in time; no status means that it hung.
+    fn watch(&self, child: &mut Child, news: &Receiver<()>) -> (Option<std::process::ExitStatus>, bool) {
+        let start = Instant::now();
+        let mut interrupted = false;
+        loop {
+            let bytes_reached = match news.recv_timeout(TICK) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => {
+                    thread::sleep(TICK);
+                    false
+                }
+            };
+            if let Some(status) = child.try_wait().unwrap() {
+                return (Some(status), interrupted || bytes_reached);
+            }
+            let due = match &self.when {
+                When::True(condition) => !interrupted && condition(),
+                When::Never | When::Bytes(_) => bytes_reached,
+            };
+            if let (true, How::Signal(signal)) = (due, self.how) {
+                interrupted = true;
+                send(signal, child);
+            }
+            if start.elapsed() > LIMIT {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return (None, interrupted);
+            }
+        }
+    }
+}
+
+impl Reading {
+    /// Reads stdout to its end, or to the limit; says also whether it closed the pipe early.
+    ///
+    /// A process about to be killed must not see a closed pipe first, hence the wait for `released`.
+    fn read(self, mut pipe: ChildStdout, reached: &Sender<()>, released: &Receiver<()>) -> (Vec<u8>, bool) {
+        let mut limit = self.limit;
+        let mut read = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let mut size = buffer.len();
+            if let Some((bytes, pause)) = self.pace {
+                thread::sleep(pause);
+                size = size.min(bytes);
+            }
+            if let Some(limit) = limit {
+                size = size.min(limit - read.len());
+            }
+            if size > 0 {
+                let count = pipe.read(&mut buffer[..size]).unwrap();
+                if count == 0 {
+                    return (read, false);
+                }
+                read.extend_from_slice(&buffer[..count]);
+            }
+            if limit == Some(read.len()) {
+                limit = None;
+                match self.how {
+                    How::CloseStdout => return (read, true),
+                    How::Signal(signal) => {
+                        reached.send(()).unwrap();
+                        if signal == Signal::Kill {
+                            // Ends when the other side is dropped, after the end of the process.
+                            let _ = released.recv();
+                            return (read, false);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends a signal; all but SIGKILL go through the program `kill`, which needs no unsafe code.
+fn send(signal: Signal, child: &mut Child) {
+    let name = match signal {
+        Signal::Kill => return child.kill().unwrap(),
+        Signal::Term => "-TERM",
+        Signal::Int => "-INT",
+    };
+    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success(), "kill {name} failed");
+}
+
+fn read_stderr(mut pipe: ChildStderr) -> String {
+    let mut bytes = Vec::new();
+    pipe.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,339 @@
+//! What a platform with a destination would hold after any number of runs, whole or cut, and how that compares with the store.
+//!
+//! A destination keeps the records that a STATE covers, and that STATE. Records after the last STATE of a run may be kept or lost,
+//! so a test should try both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::json::{self, Declared, Fields};
+use super::message::Message;
+use super::run::{Run, whole_lines};
+use crate::fake_store::{Clock, Data, Fraction};
+
+/// The tables and states on the other side of the platform.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    /// Whether records after the last STATE of a run are kept.
+    pub(crate) keep_uncovered: bool,
+    /// How exact timestamps are, in milliseconds: 1000 for a store that gives no fraction.
+    pub(crate) resolution_ms: i64,
+    streams: BTreeMap<String, Table>,
+    definitions: BTreeMap<String, Definition>,
+}
+
+/// What the catalog says of a stream.
+#[derive(Clone, Debug)]
+struct Definition {
+    key: String,
+    fields: BTreeMap<String, Declared>,
+}
+
+/// One stream.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    records: BTreeMap<String, Fields>,
+    /// The raw text of the last STATE.
+    state: Option<String>,
+    /// The cursor of the last finished STATE.
+    finished: Option<i64>,
+    doubled: Vec<String>,
+    backwards: Vec<String>,
+}
+
+impl Destination {
+    /// An empty destination that knows no schema: it takes `id` for every key, and allows every coercion on every field.
+    pub(crate) fn new(keep_uncovered: bool) -> Destination {
+        Destination { keep_uncovered, resolution_ms: 1, streams: BTreeMap::new(), definitions: BTreeMap::new() }
+    }
+
+    /// An empty destination that knows the keys and types of a catalog, configured or not.
+    pub(crate) fn with_catalog(keep_uncovered: bool, catalog: &Value) -> Destination {
+        let mut destination = Destination::new(keep_uncovered);
+        for entry in catalog["streams"].as_array().unwrap() {
+            let stream = entry.get("stream").unwrap_or(entry);
+            let name = stream["name"].as_str().unwrap().to_owned();
+            destination.definitions.insert(name, Definition::new(stream));
+        }
+        destination
+    }
+
+    /// Takes the output of one run.
+    pub(crate) fn take(&mut self, run: &Run) {
+        self.take_bytes(&run.stdout);
+    }
+
+    /// Takes the stdout of one run, which may end in the middle of a line; only whole lines count.
+    pub(crate) fn take_bytes(&mut self, stdout: &[u8]) {
+        let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
+        let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
+        let (lines, _) = whole_lines(stdout);
+        for line in lines {
+            let message = Message::parse(std::str::from_utf8(line).unwrap()).unwrap();
+            let Some(stream) = message.stream().map(str::to_owned) else {
+                continue;
+            };
+            match message.kind() {
+                "RECORD" => {
+                    let fields = message.fields();
+                    let key = self.key(&stream, &fields);
+                    let stamp = fields.get("updated_at").cloned().unwrap_or_default();
+                    if !seen.insert((stream.clone(), key.clone(), stamp.clone())) {
+                        self.table(&stream).doubled.push(format!("{key} at {stamp}"));
+                    }
+                    pending.entry(stream).or_default().push((key, fields));
+                }
+                "STATE" => {
+                    let table = self.table(&stream);
+                    table.records.extend(pending.remove(&stream).unwrap_or_default());
+                    table.commit(&message);
+                }
+                _ => {}
+            }
+        }
+        if self.keep_uncovered {
+            for (stream, records) in pending {
+                self.table(&stream).records.extend(records);
+            }
+        }
+    }
+
+    /// Empties the table of a stream and forgets its state, as before an overwriting full refresh.
+    pub(crate) fn truncate(&mut self, stream: &str) {
+        self.streams.remove(stream);
+    }
+
+    /// The text for `--state` of the next run: the committed STATEs as a list.
+    pub(crate) fn state_list(&self) -> String {
+        let tables = self.streams.values();
+        let states: Vec<&str> = tables.filter_map(|table| table.state.as_deref()).collect();
+        format!("[{}]", states.join(","))
+    }
+
+    /// The committed `stream_state` of a stream.
+    pub(crate) fn state(&self, stream: &str) -> Option<Value> {
+        let state = self.streams.get(stream)?.state.as_deref()?;
+        let state: Value = serde_json::from_str(state).unwrap();
+        state.pointer("/stream/stream_state").cloned()
+    }
+
+    /// The number of records in the table of a stream.
+    pub(crate) fn len(&self, stream: &str) -> usize {
+        let table = self.streams.get(stream);
+        table.map_or(0, |table| table.records.len())
+    }
+
+    /// Compares a table with a resource of the store, as it is now.
+    ///
+    /// Rows changed from `from_ms` (inclusive) to `end_ms` (exclusive) are expected; rows without a time of change are judged apart.
+    pub(crate) fn compare(
+        &self,
+        store: &Data,
+        stream: &str,
+        resource: &str,
+        from_ms: Option<i64>,
+        end_ms: Option<i64>,
+    ) -> Verdict {
+        let in_range =
+            |instant: i64| from_ms.is_none_or(|from| instant >= from) && end_ms.is_none_or(|end| instant < end);
+        let nothing = Table::default();
+        let table = self.streams.get(stream).unwrap_or(&nothing);
+        let mut verdict = Verdict {
+            stream: stream.to_owned(),
+            doubled: table.doubled.clone(),
+            backwards: table.backwards.clone(),
+            ..Verdict::default()
+        };
+        let clock = Clock { zone: store.zone, fraction: Fraction::Documented };
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for id in store.ids(resource) {
+            let listed = store.json(resource, id, &clock).unwrap();
+            let row = json::object(&listed).unwrap();
+            let key = self.key(stream, &row);
+            let record = table.records.get(&key);
+            known.insert(key);
+            match (updated_at(&row), record) {
+                (Some(instant), None) if in_range(instant) => verdict.missing.push(id),
+                (Some(_), None) => {}
+                (None, None) => verdict.missing_undated.push(id),
+                (Some(instant), Some(record)) if !in_range(instant) => {
+                    // It may have been in range, in an earlier form.
+                    let then = updated_at(record);
+                    if then.is_none_or(|then| then == instant || !in_range(then)) {
+                        verdict.extra.push(id);
+                    }
+                }
+                (_, Some(record)) => self.judge(stream, (id, &row), record, &mut verdict),
+            }
+        }
+        let keys = table.records.keys();
+        verdict.gone = keys.filter(|key| !known.contains(*key)).cloned().collect();
+        verdict
+    }
+
+    /// Compares a record with the row it stands for, as the store lists that row.
+    fn judge(&self, stream: &str, (id, row): (i64, &Fields), record: &Fields, verdict: &mut Verdict) {
+        let coarse = |instant: i64| instant.div_euclid(self.resolution_ms);
+        let instant = |raw: &str| json::instant(&json::string(raw)?).map(coarse);
+        if let Some(now) = updated_at(row) {
+            let then = updated_at(record);
+            if then.map(coarse) != Some(coarse(now)) {
+                verdict.stale.push(format!("{id}: {then:?}, now {now}"));
+                return;
+            }
+        }
+        for (name, stored) in row {
+            let sent = record.get(name);
+            let fits = sent.is_some_and(|sent| match name.as_str() {
+                "updated_at" | "created_at" if instant(stored).is_some() => instant(sent) == instant(stored),
+                "updated_at" | "created_at" => json::arrived(stored, sent, Declared::Instant),
+                _ => json::arrived(stored, sent, self.declared(stream, name)),
+            });
+            if !fits {
+                let text = format!("{id}: {name} is {stored}, arrived as {sent:?}");
+                verdict.changed.push(text);
+            }
+        }
+        for name in record.keys().filter(|name| !row.contains_key(*name)) {
+            let text = format!("{id}: {name} is not in the store");
+            verdict.changed.push(text);
+        }
+    }
+
+    fn table(&mut self, stream: &str) -> &mut Table {
+        self.streams.entry(stream.to_owned()).or_default()
+    }
+
+    /// The raw text of the key field; a record without one is its own key.
+    fn key(&self, stream: &str, record: &Fields) -> String {
+        let name = self.definitions.get(stream).map_or("id", |d| &d.key);
+        match record.get(name) {
+            Some(key) => key.clone(),
+            None => format!("{record:?}"),
+        }
+    }
+
+    fn declared(&self, stream: &str, field: &str) -> Declared {
+        match self.definitions.get(stream) {
+            None => Declared::Unknown,
+            Some(definition) => {
+                let declared = definition.fields.get(field).copied();
+                declared.unwrap_or(Declared::Other)
+            }
+        }
+    }
+}
+
+impl Definition {
+    fn new(stream: &Value) -> Definition {
+        let key = stream.pointer("/source_defined_primary_key/0/0");
+        let properties = stream["json_schema"]["properties"].as_object();
+        let fields = properties.into_iter().flatten().map(|(name, schema)| {
+            let types: Vec<&str> = match &schema["type"] {
+                Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+                other => other.as_str().into_iter().collect(),
+            };
+            let number = types.contains(&"number") || types.contains(&"integer");
+            let declared = if schema["format"] == "date-time" {
+                Declared::Instant
+            } else if number && !types.contains(&"string") {
+                Declared::Number
+            } else {
+                Declared::Other
+            };
+            (name.clone(), declared)
+        });
+        Definition { key: key.and_then(Value::as_str).unwrap_or("id").to_owned(), fields: fields.collect() }
+    }
+}
+
+impl Table {
+    fn commit(&mut self, message: &Message) {
+        self.state = message.state_text().map(str::to_owned);
+        let Some(state) = message.stream_state() else {
+            return;
+        };
+        if state.get("walk").is_some() {
+            return;
+        }
+        let cursor = state.get("updated_at").and_then(Value::as_str);
+        let Some(cursor) = cursor.and_then(json::instant) else {
+            return;
+        };
+        if let Some(before) = self.finished
+            && cursor < before
+        {
+            self.backwards.push(format!("{before} to {cursor}"));
+        }
+        self.finished = Some(cursor);
+    }
+}
+
+/// The time of change that a record or a row carries.
+fn updated_at(record: &Fields) -> Option<i64> {
+    json::instant(&json::string(record.get("updated_at")?)?)
+}
+
+/// What is wrong with one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The stream that was compared.
+    pub(crate) stream: String,
+    /// Rows in range that have no record.
+    pub(crate) missing: Vec<i64>,
+    /// Rows without a time of change that have no record; `assert_clean` does not ask for them.
+    pub(crate) missing_undated: Vec<i64>,
+    /// Rows whose record is of another time.
+    pub(crate) stale: Vec<String>,
+    /// Fields that did not arrive as they are, though the record is of the same time.
+    pub(crate) changed: Vec<String>,
+    /// Rows out of range that have a record all the same.
+    pub(crate) extra: Vec<i64>,
+    /// Keys of records whose row is no longer in the store; not wrong by itself.
+    pub(crate) gone: Vec<String>,
+    /// Records that came twice in one run, with the same key and time.
+    pub(crate) doubled: Vec<String>,
+    /// Cursors of finished states that were older than the one before.
+    pub(crate) backwards: Vec<String>,
+}
+
+impl Verdict {
+    /// The lists that must be empty, in words.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        fn list<T: std::fmt::Debug>(what: &str, items: &[T]) -> Option<String> {
+            const SHOWN: usize = 10;
+            let shown = &items[..items.len().min(SHOWN)];
+            (!items.is_empty()).then(|| format!("{} {what}: {shown:?}", items.len()))
+        }
+        [
+            list("missing", &self.missing),
+            list("stale", &self.stale),
+            list("changed", &self.changed),
+            list("extra", &self.extra),
+            list("doubled", &self.doubled),
+            list("states backwards", &self.backwards),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Panics unless the table is right; rows without a time of change may be missing.
+    pub(crate) fn assert_clean(&self, context: &str) {
+        let problems = self.problems();
+        assert!(problems.is_empty(), "{context}: {}\n- {}", self.stream, problems.join("\n- "));
+    }
+
+    /// Panics unless the table is right, and rows without a time of change are there too.
+    pub(crate) fn assert_clean_with_undated(&self, context: &str) {
+        self.assert_clean(context);
+        assert!(
+            self.missing_undated.is_empty(),
+            "{context}: {} rows without a time of change are missing in {}: {:?}",
+            self.missing_undated.len(),
+            self.stream,
+            self.missing_undated
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! One message of the source: its line as it was printed, and the parsed value.
+//!
+//! The line is kept because a parsed number has lost its digits: `1886.0000` becomes `1886.0`.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::json::{self, Fields};
+
+/// One line of the output, already validated against the schema of the protocol.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    /// The line as it was printed, without the newline.
+    pub(crate) line: String,
+    /// The same as a value.
+    pub(crate) value: Value,
+}
+
+/// Borrows the raw parts of a line.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    record: Option<RecordBody<'a>>,
+    #[serde(borrow)]
+    state: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct RecordBody<'a> {
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Message {
+    /// Parses and validates one line.
+    pub(crate) fn parse(line: &str) -> Result<Message, String> {
+        let value: Value =
+            serde_json::from_str(line).map_err(|error| format!("not one JSON message ({error}): {line}"))?;
+        let problems: Vec<String> =
+            validator().iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        if !problems.is_empty() {
+            return Err(format!("breaks the protocol ({}): {line}", problems.join("; ")));
+        }
+        // A JSON schema takes 5.0 for an integer; readers with typed models do not.
+        if let Some(emitted) = value.pointer("/record/emitted_at")
+            && !emitted.is_u64()
+        {
+            return Err(format!("emitted_at is not printed as an integer: {line}"));
+        }
+        Ok(Message { line: line.to_owned(), value })
+    }
+
+    /// The type of the message: RECORD, STATE, ...
+    pub(crate) fn kind(&self) -> &str {
+        self.value["type"].as_str().unwrap_or_default()
+    }
+
+    /// The type of a TRACE: ERROR, ESTIMATE, ...
+    pub(crate) fn trace_kind(&self) -> Option<&str> {
+        self.value.pointer("/trace/type")?.as_str()
+    }
+
+    /// The stream that the message is about, if it is about one.
+    pub(crate) fn stream(&self) -> Option<&str> {
+        const PLACES: [&str; 5] = [
+            "/record/stream",
+            "/state/stream/stream_descriptor/name",
+            "/trace/stream_status/stream_descriptor/name",
+            "/trace/error/stream_descriptor/name",
+            "/trace/estimate/name",
+        ];
+        PLACES.iter().find_map(|place| self.value.pointer(place))?.as_str()
+    }
+
+    /// The status of a `STREAM_STATUS`; a RUNNING that gives a reason is called after the reason.
+    pub(crate) fn status(&self) -> Option<&str> {
+        let status = self.value.pointer("/trace/stream_status")?;
+        let reason = status.pointer("/reasons/0/type");
+        reason.or_else(|| status.get("status"))?.as_str()
+    }
+
+    /// The raw text of a RECORD's `data`.
+    pub(crate) fn data(&self) -> Option<&str> {
+        let envelope: Envelope<'_> = serde_json::from_str(&self.line).ok()?;
+        Some(envelope.record?.data.get())
+    }
+
+    /// The fields of a RECORD, each with its raw text.
+    pub(crate) fn fields(&self) -> Fields {
+        self.data().and_then(json::object).unwrap_or_default()
+    }
+
+    /// The raw text of one field of a RECORD.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        self.fields().remove(name)
+    }
+
+    /// The raw text of a STATE's `state`.
+    pub(crate) fn state_text(&self) -> Option<&str> {
+        let envelope: Envelope<'_> = serde_json::from_str(&self.line).ok()?;
+        Some(envelope.state?.get())
+    }
+
+    /// The `stream_state` of a STATE.
+    pub(crate) fn stream_state(&self) -> Option<&Value> {
+        self.value.pointer("/state/stream/stream_state")
+    }
+}
+
+/// The schema of the protocol, compiled once.
+fn validator() -> &'static jsonschema::Validator {
+    static VALIDATOR: OnceLock<jsonschema::Validator> = OnceLock::new();
+    VALIDATOR.get_or_init(|| {
+        let schema = serde_json::from_str(include_str!("../protocol.schema.json")).unwrap();
+        jsonschema::draft7::new(&schema).unwrap()
+    })
+}

@@ -1,0 +1,345 @@
+//! The rules that the output of a whole `read` must keep, whatever was read.
+//!
+//! The platform enforces few of them with an error; most of them, when broken, lose records or hide a failure.
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use serde_json::Value;
+
+use super::files::discovered_stream;
+use super::message::Message;
+use super::run::Run;
+
+/// Panics unless the run, which nobody interrupted, kept every rule.
+pub(crate) fn assert_read_is_well_formed(run: &Run, catalog: &Value) {
+    ReadCheck::new(run, catalog).assert();
+}
+
+/// The rules, with the exceptions that a test allows.
+pub(crate) struct ReadCheck<'a> {
+    run: &'a Run,
+    catalog: &'a Value,
+    cut: bool,
+    misfits: BTreeSet<(String, String)>,
+}
+
+/// One stream of the configured catalog, and the messages about it in order.
+struct Stream<'a> {
+    name: &'a str,
+    definition: &'a Value,
+    messages: Vec<&'a Message>,
+}
+
+impl<'a> ReadCheck<'a> {
+    /// All rules, for a run with this configured catalog.
+    pub(crate) fn new(run: &'a Run, catalog: &'a Value) -> ReadCheck<'a> {
+        ReadCheck { run, catalog, cut: false, misfits: BTreeSet::new() }
+    }
+
+    /// The run was interrupted: what belongs to the end of a stream and to the exit code is not asked for.
+    pub(crate) fn cut(mut self) -> Self {
+        self.cut = true;
+        self
+    }
+
+    /// This field of this stream may break its schema.
+    pub(crate) fn misfit(mut self, stream: &str, field: &str) -> Self {
+        self.misfits.insert((stream.to_owned(), field.to_owned()));
+        self
+    }
+
+    /// Panics with everything that is wrong.
+    pub(crate) fn assert(&self) {
+        const SHOWN: usize = 30;
+        let violations = self.violations();
+        if violations.is_empty() {
+            return;
+        }
+        let shown = &violations[..violations.len().min(SHOWN)];
+        panic!("{} violations:\n- {}\n{}", violations.len(), shown.join("\n- "), self.run.transcript());
+    }
+
+    /// Everything that is wrong, one sentence each.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let streams = self.streams();
+        self.strangers(&streams, &mut found);
+        for stream in &streams {
+            let mut of_stream = Vec::new();
+            self.statuses(stream, &mut of_stream);
+            states(stream, &mut of_stream);
+            self.records(stream, &mut of_stream);
+            found.extend(of_stream.into_iter().map(|text| format!("{}: {text}", stream.name)));
+        }
+        if !self.cut {
+            self.ending(&streams, &mut found);
+        }
+        found
+    }
+
+    fn streams(&self) -> Vec<Stream<'a>> {
+        let configured = self.catalog["streams"].as_array().unwrap();
+        configured
+            .iter()
+            .map(|entry| {
+                let definition = &entry["stream"];
+                let name = definition["name"].as_str().unwrap();
+                let messages = self.run.messages.iter();
+                Stream { name, definition, messages: messages.filter(|m| m.stream() == Some(name)).collect() }
+            })
+            .collect()
+    }
+
+    /// Only messages of `read`, and only about streams that were asked for.
+    fn strangers(&self, streams: &[Stream<'_>], found: &mut Vec<String>) {
+        for message in &self.run.messages {
+            if !["RECORD", "STATE", "LOG", "TRACE"].contains(&message.kind()) {
+                found.push(format!("a {} does not belong into a read", message.kind()));
+            }
+            if let Some(name) = message.stream()
+                && streams.iter().all(|stream| stream.name != name)
+            {
+                found.push(format!("{name} is not in the catalog: {}", message.line));
+            }
+        }
+    }
+
+    fn statuses(&self, stream: &Stream<'_>, found: &mut Vec<String>) {
+        let (mut started, mut running, mut limited, mut terminal) = (0, false, false, None);
+        let mut state_is_last = false;
+        let mut uncovered = 0;
+        for message in &stream.messages {
+            if let Some(status) = terminal
+                && message.trace_kind() != Some("ERROR")
+            {
+                found.push(format!("a message after {status}: {}", message.line));
+            }
+            let status = message.status();
+            let is_error = message.trace_kind() == Some("ERROR");
+            if started == 0 && status != Some("STARTED") && !is_error {
+                found.push(format!("a message before STARTED: {}", message.line));
+            }
+            match message.kind() {
+                "RECORD" => {
+                    if !running {
+                        found.push("a RECORD before RUNNING".to_owned());
+                        running = true;
+                    }
+                    uncovered += 1;
+                }
+                "STATE" => {
+                    state_is_last = true;
+                    uncovered = 0;
+                }
+                _ => {}
+            }
+            match status {
+                Some("STARTED") => started += 1,
+                Some("RUNNING") => {
+                    if running && !limited {
+                        found.push("RUNNING twice without RATE_LIMITED between".to_owned());
+                    }
+                    (running, limited, state_is_last) = (true, false, false);
+                }
+                Some("RATE_LIMITED") => (limited, state_is_last) = (true, false),
+                Some("COMPLETE") => {
+                    if !state_is_last {
+                        found.push("no STATE between the last change of status and COMPLETE".to_owned());
+                    }
+                    if uncovered > 0 {
+                        found.push(format!("COMPLETE with {uncovered} RECORDs after the last STATE"));
+                    }
+                    terminal = Some("COMPLETE");
+                }
+                Some("INCOMPLETE") => terminal = Some("INCOMPLETE"),
+                _ => {}
+            }
+        }
+        let failed = stream.messages.iter().any(|message| message.trace_kind() == Some("ERROR"));
+        match terminal {
+            Some("INCOMPLETE") if !failed && !self.cut => {
+                found.push("INCOMPLETE without a TRACE error of the stream".to_owned());
+            }
+            Some("COMPLETE") if failed => {
+                found.push("COMPLETE with a TRACE error of the stream".to_owned());
+            }
+            _ => {}
+        }
+        if started > 1 || (started == 0 && !self.cut) {
+            found.push(format!("{started} times STARTED"));
+        }
+    }
+
+    fn records(&self, stream: &Stream<'_>, found: &mut Vec<String>) {
+        let records = stream.messages.iter().filter(|m| m.kind() == "RECORD");
+        let mut records = records.peekable();
+        if records.peek().is_none() {
+            return;
+        }
+        let own = &stream.definition["json_schema"];
+        let schema = if own.get("properties").is_some() {
+            own
+        } else if let Some(discovered) = discovered_stream(stream.name) {
+            &discovered["json_schema"]
+        } else {
+            found.push("a stream without a schema has RECORDs".to_owned());
+            return;
+        };
+        let checker = RecordCheck::new(schema, stream.definition);
+        let mut undeclared = BTreeSet::new();
+        for message in records {
+            let data = &message.value["record"]["data"];
+            for (field, text) in checker.problems(data) {
+                let key = (stream.name.to_owned(), field);
+                if !self.misfits.contains(&key) {
+                    found.push(format!("{text} in {}", message.line));
+                }
+            }
+            for name in data.as_object().into_iter().flat_map(|data| data.keys()) {
+                if !checker.declares(name) {
+                    undeclared.insert(name);
+                }
+            }
+        }
+        let warnings = self.run.warnings();
+        for name in undeclared {
+            if !warnings.iter().any(|text| text.contains(name.as_str())) {
+                found.push(format!("undeclared field {name} without a WARN that names it"));
+            }
+        }
+    }
+
+    /// One terminal status per stream, and the exit code that fits them.
+    fn ending(&self, streams: &[Stream<'_>], found: &mut Vec<String>) {
+        let mut all_complete = true;
+        for stream in streams {
+            let statuses = stream.messages.iter().filter_map(|m| m.status());
+            let terminal: Vec<&str> = statuses.filter(|s| s.ends_with("COMPLETE")).collect();
+            if terminal.len() != 1 {
+                found.push(format!("{}: terminal statuses {terminal:?}", stream.name));
+            }
+            all_complete &= terminal == ["COMPLETE"];
+        }
+        if (self.run.code == Some(0)) != all_complete {
+            found.push(format!(
+                "exit code {:?} (signal {:?}), and all streams COMPLETE is {all_complete}",
+                self.run.code, self.run.signal
+            ));
+        }
+        if self.run.code != Some(0) && self.run.errors().is_empty() {
+            found.push("a failure without a TRACE error".to_owned());
+        }
+    }
+}
+
+/// At least one STATE unless the stream failed, all of them different, each with the number of its RECORDs.
+fn states(stream: &Stream<'_>, found: &mut Vec<String>) {
+    let mut seen: Vec<&Value> = Vec::new();
+    let mut records = 0_u32;
+    let mut complete = false;
+    for message in &stream.messages {
+        match message.kind() {
+            "RECORD" => records += 1,
+            "STATE" => {
+                let count = &message.value["state"]["sourceStats"]["recordCount"];
+                if count.as_f64() != Some(f64::from(records)) {
+                    found.push(format!("recordCount {count} after {records} RECORDs"));
+                }
+                if !count.is_f64() {
+                    found.push(format!("recordCount {count} is not printed as a float"));
+                }
+                records = 0;
+                if let Some(state) = message.stream_state() {
+                    if seen.contains(&state) {
+                        found.push(format!("the STATE {state} twice"));
+                    }
+                    seen.push(state);
+                }
+            }
+            _ => complete |= message.status() == Some("COMPLETE"),
+        }
+    }
+    if complete && seen.is_empty() {
+        found.push("no STATE".to_owned());
+    }
+}
+
+/// The schema of one stream, made ready to look at its records.
+struct RecordCheck {
+    validator: jsonschema::Validator,
+    declared: BTreeSet<String>,
+    instants: Vec<String>,
+    dates: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl RecordCheck {
+    fn new(schema: &Value, definition: &Value) -> RecordCheck {
+        let validator = jsonschema::draft7::options().should_validate_formats(false).build(schema).unwrap();
+        let properties = schema["properties"].as_object().unwrap();
+        let with_format = |format: &str| {
+            let fields = properties.iter();
+            fields.filter(|(_, field)| field["format"] == format).map(|(name, _)| name.clone()).collect()
+        };
+        let keys = definition["source_defined_primary_key"].as_array();
+        RecordCheck {
+            validator,
+            declared: properties.keys().cloned().collect(),
+            instants: with_format("date-time"),
+            dates: with_format("date"),
+            keys: keys.into_iter().flatten().filter_map(|path| Some(path.get(0)?.as_str()?.to_owned())).collect(),
+        }
+    }
+
+    fn declares(&self, field: &str) -> bool {
+        self.declared.contains(field)
+    }
+
+    /// Top-level field (or nothing) and sentence of everything that is wrong with a record.
+    fn problems(&self, data: &Value) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for error in self.validator.iter_errors(data) {
+            let path = error.instance_path().to_string();
+            let field = path.split('/').nth(1).unwrap_or_default().to_owned();
+            found.push((field, format!("{error} at {path}")));
+        }
+        let mut strings = |fields: &[String], fits: fn(&str) -> bool, format: &str| {
+            for field in fields {
+                if let Some(text) = data[field].as_str()
+                    && !fits(text)
+                {
+                    found.push((field.clone(), format!("{field} {text:?} is no {format}")));
+                }
+            }
+        };
+        strings(&self.instants, is_utc_instant, "date-time");
+        strings(&self.dates, is_date, "date");
+        if !self.keys.is_empty() && self.keys.iter().all(|key| data[key].is_null()) {
+            found.push((self.keys[0].clone(), "every key field is null".to_owned()));
+        }
+        found
+    }
+}
+
+/// `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a day and a time that exist.
+pub(crate) fn is_utc_instant(text: &str) -> bool {
+    let plain = "0000-00-00T00:00:00Z";
+    let with_fraction = "0000-00-00T00:00:00.000Z";
+    (has_shape(text, plain) || has_shape(text, with_fraction))
+        && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
+}
+
+/// `YYYY-MM-DD` with a day that exists.
+fn is_date(text: &str) -> bool {
+    has_shape(text, "0000-00-00") && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+}
+
+/// Whether a text has a digit where the shape has `0`, and the shape's own sign elsewhere.
+fn has_shape(text: &str, shape: &str) -> bool {
+    text.len() == shape.len()
+        && text.bytes().zip(shape.bytes()).all(|(byte, sign)| match sign {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
+}

@@ -1,0 +1,234 @@
+//! The output of one run of the executable.
+//!
+//! A `Run` exists only if every complete line was a valid message and no secret appeared in the output.
+
+use serde_json::Value;
+
+use super::message::Message;
+
+/// What a process left behind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Output {
+    /// The exit code, unless a signal ended the process.
+    pub(crate) code: Option<i32>,
+    /// The signal that ended the process.
+    pub(crate) signal: Option<i32>,
+    /// All that was read from stdout.
+    pub(crate) stdout: Vec<u8>,
+    /// All that was read from stderr.
+    pub(crate) stderr: String,
+    /// Whether the harness killed, signalled, or deafened the process; the last line may then be half a line.
+    pub(crate) interrupted: bool,
+}
+
+/// One run, parsed and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// The exit code, unless a signal ended the process.
+    pub(crate) code: Option<i32>,
+    /// The signal that ended the process.
+    pub(crate) signal: Option<i32>,
+    /// All that was read from stdout.
+    pub(crate) stdout: Vec<u8>,
+    /// All that was read from stderr.
+    pub(crate) stderr: String,
+    /// Whether the interruption that was asked for took place before the process ended by itself.
+    pub(crate) interrupted: bool,
+    /// The complete lines of stdout, in order.
+    pub(crate) messages: Vec<Message>,
+}
+
+/// A TRACE of type ERROR.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorTrace {
+    /// The sentence for the user.
+    pub(crate) message: String,
+    /// The sentence for the maintainer.
+    pub(crate) internal_message: String,
+    /// `system_error`, `config_error`, or `transient_error`.
+    pub(crate) failure_type: String,
+    /// The stream that failed, if it was one.
+    pub(crate) stream: Option<String>,
+}
+
+impl Run {
+    /// Checks an output; the error says what is wrong with it.
+    pub(crate) fn new(output: Output, secrets: &[String]) -> Result<Run, String> {
+        let text = String::from_utf8_lossy(&output.stdout);
+        for secret in secrets {
+            for (place, content) in [("stdout", text.as_ref()), ("stderr", &output.stderr)] {
+                if let Some(line) = content.lines().find(|line| line.contains(secret.as_str())) {
+                    return Err(format!("a secret ({secret}) is on {place}: {line}"));
+                }
+            }
+        }
+        let (lines, tail) = whole_lines(&output.stdout);
+        if !tail.is_empty() && !output.interrupted {
+            let tail = String::from_utf8_lossy(tail);
+            return Err(format!("the last line has no end: {tail}"));
+        }
+        let messages = lines
+            .into_iter()
+            .map(|line| {
+                let line =
+                    std::str::from_utf8(line).map_err(|_| format!("not UTF-8: {}", String::from_utf8_lossy(line)))?;
+                Message::parse(line)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Run {
+            code: output.code,
+            signal: output.signal,
+            stdout: output.stdout,
+            stderr: output.stderr,
+            interrupted: output.interrupted,
+            messages,
+        })
+    }
+
+    /// The RECORDs of a stream.
+    pub(crate) fn records(&self, stream: &str) -> Vec<&Message> {
+        self.of("RECORD", stream)
+    }
+
+    /// The raw `data` of a stream's RECORDs.
+    pub(crate) fn data(&self, stream: &str) -> Vec<&str> {
+        let records = self.records(stream).into_iter();
+        records.filter_map(Message::data).collect()
+    }
+
+    /// The ids of a stream's RECORDs, in the order of arrival.
+    pub(crate) fn ids(&self, stream: &str) -> Vec<i64> {
+        let records = self.records(stream).into_iter();
+        records.filter_map(|message| message.value.pointer("/record/data/id")?.as_i64()).collect()
+    }
+
+    /// The STATEs of a stream.
+    pub(crate) fn states(&self, stream: &str) -> Vec<&Message> {
+        self.of("STATE", stream)
+    }
+
+    /// The `stream_state` of a stream's last STATE.
+    pub(crate) fn last_state(&self, stream: &str) -> Option<&Value> {
+        self.states(stream).last()?.stream_state()
+    }
+
+    /// The last STATE of every stream, as the text of a state file.
+    pub(crate) fn last_state_list(&self) -> String {
+        let mut last: Vec<(&str, &str)> = Vec::new();
+        for message in self.messages.iter().filter(|m| m.kind() == "STATE") {
+            let (Some(stream), Some(text)) = (message.stream(), message.state_text()) else {
+                continue;
+            };
+            last.retain(|(name, _)| *name != stream);
+            last.push((stream, text));
+        }
+        let texts: Vec<&str> = last.into_iter().map(|(_, text)| text).collect();
+        format!("[{}]", texts.join(","))
+    }
+
+    /// The statuses of a stream in order; a RUNNING with a reason is called after the reason (`RATE_LIMITED`).
+    pub(crate) fn statuses(&self, stream: &str) -> Vec<&str> {
+        let traces = self.of("TRACE", stream).into_iter();
+        traces.filter_map(Message::status).collect()
+    }
+
+    /// Level and text of the LOGs.
+    pub(crate) fn logs(&self) -> Vec<(&str, &str)> {
+        self.messages
+            .iter()
+            .filter_map(|message| message.value.get("log"))
+            .filter_map(|log| Some((log["level"].as_str()?, log["message"].as_str()?)))
+            .collect()
+    }
+
+    /// The texts of the LOGs of level WARN.
+    pub(crate) fn warnings(&self) -> Vec<&str> {
+        let logs = self.logs().into_iter();
+        logs.filter(|(level, _)| *level == "WARN").map(|(_, text)| text).collect()
+    }
+
+    /// All TRACEs.
+    pub(crate) fn traces(&self) -> Vec<&Message> {
+        self.messages.iter().filter(|m| m.kind() == "TRACE").collect()
+    }
+
+    /// The TRACEs of type ERROR, in order.
+    pub(crate) fn errors(&self) -> Vec<ErrorTrace> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.traces()
+            .into_iter()
+            .filter_map(|message| {
+                let error = message.value.pointer("/trace/error")?;
+                Some(ErrorTrace {
+                    message: text(&error["message"]),
+                    internal_message: text(&error["internal_message"]),
+                    failure_type: text(&error["failure_type"]),
+                    stream: message.stream().map(str::to_owned),
+                })
+            })
+            .collect()
+    }
+
+    /// The number of rows that the last ESTIMATE of a stream announces.
+    pub(crate) fn estimate(&self, stream: &str) -> Option<u64> {
+        let traces = self.of("TRACE", stream).into_iter().rev();
+        traces.filter_map(|message| message.value.pointer("/trace/estimate/row_estimate")).find_map(Value::as_u64)
+    }
+
+    /// Status and text of the only `CONNECTION_STATUS`.
+    pub(crate) fn connection_status(&self) -> (&str, &str) {
+        let body = self.only("CONNECTION_STATUS", "connectionStatus");
+        let text = |key: &str| body[key].as_str().unwrap_or_default();
+        (text("status"), text("message"))
+    }
+
+    /// The body of the only SPEC.
+    pub(crate) fn spec(&self) -> &Value {
+        self.only("SPEC", "spec")
+    }
+
+    /// The body of the only CATALOG.
+    pub(crate) fn catalog(&self) -> &Value {
+        self.only("CATALOG", "catalog")
+    }
+
+    /// Everything that was said, for the message of a failing assertion.
+    pub(crate) fn transcript(&self) -> String {
+        const LINES: usize = 60;
+        let mut lines: Vec<String> = self
+            .messages
+            .iter()
+            .filter(|message| message.kind() != "RECORD")
+            .map(|message| message.line.chars().take(400).collect())
+            .collect();
+        if lines.len() > LINES {
+            let left_out = format!("... {} lines ...", lines.len() - LINES);
+            lines.splice(LINES / 2..lines.len() - LINES / 2, [left_out]);
+        }
+        format!(
+            "exit code {:?}, signal {:?}\nstderr: {}\nstdout without records:\n{}",
+            self.code,
+            self.signal,
+            self.stderr,
+            lines.join("\n")
+        )
+    }
+
+    fn of(&self, kind: &str, stream: &str) -> Vec<&Message> {
+        self.messages.iter().filter(|message| message.kind() == kind && message.stream() == Some(stream)).collect()
+    }
+
+    fn only(&self, kind: &str, key: &str) -> &Value {
+        let found: Vec<&Value> =
+            self.messages.iter().filter(|message| message.kind() == kind).map(|message| &message.value[key]).collect();
+        assert_eq!(found.len(), 1, "messages of type {kind}\n{}", self.transcript());
+        found[0]
+    }
+}
+
+/// Cuts an output into its complete lines and what is left of a last one.
+pub(crate) fn whole_lines(stdout: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut lines: Vec<&[u8]> = stdout.split(|byte| *byte == b'\n').collect();
+    let tail = lines.pop().unwrap_or_default();
+    (lines, tail)
+}
