@@ -1,0 +1,142 @@
+//! `check`: exactly one verdict, exit code 0, and a sentence that says what to do.
+
+use serde_json::json;
+
+use crate::fake_store::{Data, FakeStore, Fault, Options, Tls, Token};
+use crate::harness::command::Command;
+use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
+use crate::setup::{SignIn, config, start};
+
+/// The verdict, with the port taken out.
+fn verdict(config: &serde_json::Value, environment: &[(&str, &str)], store: Option<&FakeStore>) -> (String, String) {
+    let command =
+        environment.iter().fold(Command::new("check").config(config), |command, (key, value)| command.env(key, value));
+    let run = command.run();
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    let (status, message) = run.connection_status();
+    let port = store.map_or_else(|| "none".to_owned(), |store| store.addr().port().to_string());
+    (status.to_owned(), message.replace(&port, "PORT"))
+}
+
+fn fails(config: &serde_json::Value, store: &FakeStore) -> String {
+    let (status, message) = verdict(config, &[], Some(store));
+    assert_eq!(status, "FAILED", "{message}");
+    message
+}
+
+#[test]
+fn a_good_config_succeeds_with_both_sign_ins_and_few_requests() {
+    for sign_in in [SignIn::Token, SignIn::Router] {
+        let store = start(sign_in, Options::default(), Data::sample(1, 20));
+        assert_eq!(verdict(&config(sign_in, &store), &[], Some(&store)), ("SUCCEEDED".to_owned(), String::new()));
+        assert_eq!(store.requests().len(), 3, "one request a scope");
+        assert!(store.requests().iter().all(|seen| seen.param("count") == Some("1")));
+    }
+}
+
+#[test]
+fn a_store_without_rows_succeeds() {
+    let store = start(SignIn::Token, Options::default(), Data::empty());
+    assert_eq!(verdict(&config(SignIn::Token, &store), &[], Some(&store)).0, "SUCCEEDED");
+}
+
+#[test]
+fn a_wrong_token_fails() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 5));
+    let message = fails(&store_config(&store.url(), "wrong-token", START), &store);
+    insta::assert_snapshot!(message);
+}
+
+#[test]
+fn a_wrong_signature_fails() {
+    let store = start(SignIn::Router, Options::default(), Data::sample(1, 5));
+    let message = fails(&router_config(&store.router_base(), "myUser", "another-secret", "12345", START), &store);
+    assert!(message.contains("refused the sign-in (HTTP 401)") && message.contains("router credentials"), "{message}");
+    let message = fails(&router_config(&store.router_base(), "myUser", ROUTER_SECRET, "99", START), &store);
+    assert!(message.contains("refused the sign-in"), "{message}");
+}
+
+#[test]
+fn a_missing_scope_is_named_and_the_rest_works() {
+    let options = Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
+    let store = start(SignIn::Token, options, Data::sample(1, 5));
+    let run = Command::new("check").config(&config(SignIn::Token, &store)).run();
+    let (status, message) = run.connection_status();
+    assert_eq!(status, "SUCCEEDED");
+    insta::assert_snapshot!(message);
+    assert_eq!(run.warnings(), [message]);
+}
+
+#[test]
+fn a_host_where_nobody_listens_fails() {
+    let (status, message) = verdict(&store_config("http://127.0.0.1:9", TOKEN, START), &[], None);
+    assert_eq!(status, "FAILED");
+    insta::assert_snapshot!(message);
+}
+
+#[test]
+fn a_host_that_does_not_exist_fails() {
+    let (status, message) = verdict(&store_config("no-such-store.invalid", TOKEN, START), &[], None);
+    assert_eq!(status, "FAILED");
+    insta::assert_snapshot!(message);
+}
+
+#[test]
+fn a_redirecting_host_is_not_followed_and_the_right_one_named() {
+    let other = start(SignIn::Token, Options::default(), Data::empty());
+    let options = Options { redirect_to: Some(format!("{}/api/v1/orders", other.url())), ..Options::default() };
+    let store = start(SignIn::Token, options, Data::empty());
+    let message = fails(&config(SignIn::Token, &store), &store);
+    insta::assert_snapshot!(message.replace(&other.addr().port().to_string(), "OTHER"));
+    assert_eq!(other.requests().len(), 0, "the token must not travel");
+}
+
+#[test]
+fn an_unknown_certificate_fails_and_ssl_cert_file_mends_it() {
+    let options = Options { tls: Some(Tls::default()), ..Options::default() };
+    let store = start(SignIn::Token, options, Data::sample(1, 5));
+    let config = store_config(&store.url(), TOKEN, START);
+    let message = fails(&config, &store);
+    insta::assert_snapshot!(message);
+    let ca = store.ca_file().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(verdict(&config, &[("SSL_CERT_FILE", &ca)], Some(&store)).0, "SUCCEEDED");
+    let (status, message) = verdict(&config, &[("SSL_CERT_FILE", "/nonexistent/ca.pem")], Some(&store));
+    assert_eq!(status, "FAILED");
+    assert!(message.contains("SSL_CERT_FILE") && message.contains("/nonexistent/ca.pem"), "{message}");
+}
+
+#[test]
+fn an_expired_certificate_fails() {
+    let tls = Tls { expired: true, ..Tls::default() };
+    let store = start(SignIn::Token, Options { tls: Some(tls), ..Options::default() }, Data::empty());
+    let ca = store.ca_file().unwrap().to_str().unwrap().to_owned();
+    let (status, message) = verdict(&store_config(&store.url(), TOKEN, START), &[("SSL_CERT_FILE", &ca)], Some(&store));
+    assert_eq!(status, "FAILED");
+    assert!(message.contains("certificate"), "{message}");
+}
+
+#[test]
+fn a_store_that_is_down_fails_within_the_patience() {
+    let options = Options { fault: Some(Box::new(|_| Some(Fault::html(503)))), ..Options::default() };
+    let store = start(SignIn::Token, options, Data::empty());
+    let message = fails(&config(SignIn::Token, &store), &store);
+    insta::assert_snapshot!(message);
+    assert_eq!(store.requests().len(), 3, "three attempts at one resource, none at the others");
+}
+
+#[test]
+fn a_page_that_is_no_api_fails() {
+    let options = Options { fault: Some(Box::new(|_| Some(Fault::html(404)))), ..Options::default() };
+    let store = start(SignIn::Token, options, Data::empty());
+    let message = fails(&config(SignIn::Token, &store), &store);
+    insta::assert_snapshot!(message);
+}
+
+#[test]
+fn a_bad_config_fails_with_each_fault() {
+    let run = Command::new("check").config(&json!({"credentials": {"auth_type": "NEW"}, "start_date": "soon"})).run();
+    assert_eq!(run.code, Some(0));
+    let (status, message) = run.connection_status();
+    assert_eq!(status, "FAILED");
+    insta::assert_snapshot!(message);
+}

@@ -1,0 +1,14 @@
+//! The one integration test binary: runs the real executable against the fake store.
+//!
+//! `harness` runs and judges, `fake_store` is the store; every other module is a theme.
+
+#![expect(clippy::unwrap_used, reason = "a failing test may panic")]
+
+mod check;
+mod commands;
+mod fake_store;
+mod harness;
+mod inputs;
+mod read;
+mod setup;
+mod tidy;

@@ -1,0 +1,102 @@
+//! What the themes share: a store with a few streams, ways to sign in, a source of chance.
+
+use serde_json::{Value, json};
+
+use crate::fake_store::{Data, FakeStore, Options, Router, Stamp};
+use crate::harness::command::Command;
+use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
+use crate::harness::run::Run;
+
+/// The streams of the table whose rows carry a date.
+pub(crate) const DATED: [&str; 7] =
+    ["customers", "addresses", "orders", "order_items", "order_payments", "order_statuses", "products"];
+
+/// How the connector signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    Token,
+    Router,
+}
+
+/// Starts a store that expects this way of signing in.
+pub(crate) fn start(sign_in: SignIn, mut options: Options, data: Data) -> FakeStore {
+    if sign_in == SignIn::Router {
+        options.router =
+            Some(Router { site_id: "12345".to_owned(), user: "myUser".to_owned(), secret: ROUTER_SECRET.to_owned() });
+    }
+    FakeStore::start(options, data)
+}
+
+/// The config for it.
+pub(crate) fn config(sign_in: SignIn, store: &FakeStore) -> Value {
+    match sign_in {
+        SignIn::Token => store_config(&store.url(), TOKEN, START),
+        SignIn::Router => router_config(&store.router_base(), "myUser", ROUTER_SECRET, "12345", START),
+    }
+}
+
+/// The config, with further keys.
+pub(crate) fn config_with(store: &FakeStore, more: &Value) -> Value {
+    let mut config = config(SignIn::Token, store);
+    for (key, value) in more.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    config
+}
+
+/// Reads once.
+pub(crate) fn read(config: &Value, catalog: &Value, state: &str) -> Run {
+    Command::new("read").config(config).catalog(catalog).state(state).run()
+}
+
+/// A store with `rows` lean rows of one resource, a minute apart, ids from `first`.
+pub(crate) fn minutes(resource: &str, first: i64, rows: i64) -> Data {
+    let mut data = Data::empty();
+    let begin = data.now_ms - rows * 60_000;
+    for row in 0..rows {
+        let at = Stamp::At(begin + row * 60_000);
+        data.insert_lean(resource, first + row, at, at);
+    }
+    data
+}
+
+/// The message of the one TRACE error.
+pub(crate) fn only_error(run: &Run) -> String {
+    let errors = run.errors();
+    assert_eq!(errors.len(), 1, "{}", run.transcript());
+    errors[0].message.clone()
+}
+
+/// A small generator of chance (xorshift64*): the same numbers for the same seed, everywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Chance {
+        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound.max(1)
+    }
+
+    /// One of the ids, if there is any.
+    pub(crate) fn pick(&mut self, ids: &[i64]) -> Option<i64> {
+        let at = usize::try_from(self.below(ids.len() as u64)).unwrap();
+        ids.get(at).copied()
+    }
+}
+
+/// The config of a host where nobody listens.
+pub(crate) fn nobody() -> Value {
+    store_config("http://127.0.0.1:9", TOKEN, START)
+}
+
+/// An empty state.
+pub(crate) fn no_state() -> String {
+    json!([]).to_string()
+}
