@@ -5,7 +5,7 @@
 //! ```
 //!
 //! It prints its URL and token, then serves until it is stopped. A line `change` on standard input changes some rows,
-//! adds an order and moves the store's clock on by a minute, so that the next incremental read finds something.
+//! adds some, deletes one and moves the store's clock on by a minute, so that the next incremental read finds something.
 
 #[path = "fake_store/mod.rs"]
 mod fake_store;
@@ -59,23 +59,31 @@ fn run() -> Result<(), String> {
     }
 }
 
-/// Changes the last rows of some tables and adds an order.
+/// Changes the last rows of some tables and the amount of an order, adds an order with its payment, deletes an address.
 fn change(store: &FakeStore) -> String {
     store.data(|data| {
         data.tick(60_000);
         let mut changed = Vec::new();
-        for (resource, rows) in [("orders", 3), ("order_items", 2), ("customers", 1), ("products", 1)] {
+        for (resource, rows) in
+            [("orders", 3), ("order_items", 2), ("customers", 1), ("products", 1), ("order_statuses", 1)]
+        {
             for id in data.ids(resource).into_iter().rev().take(rows) {
                 data.touch(resource, id);
                 changed.push(format!("{resource} {id}"));
             }
         }
-        let added = data.add("orders");
-        format!("Changed {}; added orders {added}.", changed.join(", "))
+        if let Some(id) = data.ids("orders").last() {
+            data.set_field("orders", *id, "grand_total", "98765.4321");
+        }
+        let added = ["orders", "order_payments"].map(|resource| format!("{resource} {}", data.add(resource)));
+        let deleted = data.ids("addresses").first().copied().filter(|id| data.delete("addresses", *id));
+        let deleted = deleted.map_or_else(String::new, |id| format!("; deleted addresses {id}"));
+        format!("Changed {}; added {}{deleted}.", changed.join(", "), added.join(", "))
     })
 }
 
 fn say(text: &str) {
+    #[expect(clippy::disallowed_methods, reason = "the one place that writes to standard output")]
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
