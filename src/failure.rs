@@ -110,10 +110,10 @@ impl Failure {
                     "The store counts {counted} rows of `{name}` in the range but lists only {listed}, so rows are missing; the stream's state was left where it was. Run the sync again, and if it stays so, report it to Cart.com support."
                 ),
             ),
-            Stop::Restless { passes } => Self::new(
+            Stop::Restless => Self::new(
                 FailureType::TransientError,
                 format!(
-                    "The rows of `{name}` moved during each of {passes} passes over its pages, so none could be trusted to be whole. Run the sync when the store is quieter."
+                    "The rows of `{name}` kept moving while they were read page by page, so some may have been missed; the stream's state claims none of them. Run the sync again when the store is quieter."
                 ),
             ),
         }
@@ -286,9 +286,7 @@ mod tests {
             .into_iter()
             .map(|error| Failure::stopped("orders", stream, &Stop::Request(error), "shop.example.com"))
             .collect();
-        for stop in
-            [Stop::Interrupted, Stop::Lost { counted: 5, listed: 4 }, Stop::Restless { passes: 6 }, Stop::Distrust("x")]
-        {
+        for stop in [Stop::Interrupted, Stop::Lost { counted: 5, listed: 4 }, Stop::Restless, Stop::Distrust("x")] {
             told.push(Failure::stopped("orders", stream, &stop, "shop.example.com"));
         }
         told.extend([

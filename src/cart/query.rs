@@ -16,6 +16,8 @@ pub const PAGE_SIZE: usize = 1000;
 pub struct Window {
     /// First instant in the window.
     pub from: Option<Timestamp>,
+    /// Last instant before the window; used in place of `from`.
+    pub after: Option<Timestamp>,
     /// First instant behind the window.
     pub before: Option<Timestamp>,
     /// Last instant in the window; used in place of `before` when both are given and this is earlier.
@@ -27,6 +29,7 @@ impl Window {
     #[must_use]
     pub fn contains(&self, instant: Timestamp) -> bool {
         self.from.is_none_or(|from| instant >= from)
+            && self.after.is_none_or(|after| instant > after)
             && self.before.is_none_or(|before| instant < before)
             && self.until.is_none_or(|until| instant <= until)
     }
@@ -40,7 +43,10 @@ impl Window {
     }
 
     fn filter(&self) -> Option<String> {
-        let lower = self.from.map(|from| format!("gte:{from}"));
+        let lower = match (self.after, self.from) {
+            (Some(after), _) => Some(format!("gt:{after}")),
+            (None, from) => from.map(|from| format!("gte:{from}")),
+        };
         let upper = match (self.until, self.before) {
             (Some(until), Some(before)) if before <= until => Some(format!("lt:{before}")),
             (Some(until), _) => Some(format!("lte:{until}")),
@@ -144,8 +150,11 @@ mod tests {
 
     #[test]
     fn the_key_walk_on_the_wire() {
-        let window =
-            Window { from: at("2021-07-01T08:59:28.457-05:00"), before: at("2021-08-01T00:00:00Z"), until: None };
+        let window = Window {
+            from: at("2021-07-01T08:59:28.457-05:00"),
+            before: at("2021-08-01T00:00:00Z"),
+            ..Window::default()
+        };
         let target = Query::new("orders", PAGE_SIZE)
             .sort("id")
             .keys("id", Some(5), Some(90))
@@ -168,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_window_contains_its_start_and_not_its_end() {
-        let window = Window { from: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), until: None };
+        let window =
+            Window { from: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..Window::default() };
         assert!(window.contains(at("2021-01-01T00:00:00Z").unwrap()));
         assert!(!window.contains(at("2021-02-01T00:00:00Z").unwrap()));
         assert!(!window.is_empty());

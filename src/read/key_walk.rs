@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::judge::{Judge, Verdict, id_of};
+use super::ledger::When;
 use super::reader::{Reader, Stop};
 use super::recent::Recent;
 use super::rows::Rows;
@@ -156,10 +157,7 @@ impl Walk {
     async fn commit(&self, number: usize, mut rows: Rows, last: Option<i64>) -> Result<(), Stop> {
         let verdicts: Vec<Verdict> = rows.rows.iter().map(|row| self.judge.judge(row)).collect();
         if self.filter != Window::default() && verdicts.contains(&Verdict::Outside) {
-            self.reader
-                .ledger
-                .warn_once("dates", "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.")
-                .await?;
+            self.reader.warn_dates().await?;
         }
         let records = if self.silent {
             rows.retain(|_, _| false)
@@ -181,14 +179,10 @@ impl Walk {
         progress.walk.read += rows.len() as u64;
         let on_probation = progress.pages < PAGES_ON_PROBATION;
         progress.pages += 1;
-        let tally = &mut posting.entries.tally;
+        posting.entries.tally.judged(&verdicts);
         for (row, verdict) in rows.rows.iter().zip(&verdicts) {
-            match verdict {
-                Verdict::Outside => tally.outside += 1,
-                Verdict::Later => tally.later += 1,
-                Verdict::Known => tally.known += 1,
-                Verdict::Deliver if on_probation && !self.silent => progress.delivered.push((row.key, row.updated)),
-                Verdict::Deliver => {}
+            if *verdict == Verdict::Deliver && on_probation && !self.silent {
+                progress.delivered.push((row.key, row.updated));
             }
             if let (Verdict::Deliver | Verdict::Known, Updated::At(instant), Some(id)) =
                 (verdict, row.updated, id_of(row.key))
@@ -197,7 +191,7 @@ impl Walk {
             }
         }
         if !self.silent {
-            posting.send_with(rows.lines, records, false, || self.state(&progress));
+            posting.send_with(rows.lines, records, When::Due, || self.state(&progress));
         }
         Ok(())
     }
@@ -210,7 +204,7 @@ impl Walk {
         let posting = self.reader.ledger.post(0).await?;
         let progress = self.progress();
         if posting.entries.is_uncovered() {
-            posting.send_with(Vec::new(), 0, true, || self.state(&progress));
+            posting.send_with(Vec::new(), 0, When::Now, || self.state(&progress));
         }
         Ok(())
     }
@@ -264,9 +258,9 @@ fn check(rows: &Rows, after: Option<i64>, end: Option<i64>) -> Result<Option<i64
     Ok(last)
 }
 
-/// A walk that begins: from the first key to the greatest there is.
+/// A walk that begins: from the first key to the greatest there is, or on and on if that is not known.
 #[must_use]
-pub(super) fn from_the_start(top: i64, from: Timestamp, until: Timestamp, counted: Option<u64>) -> Interrupted {
-    let left = vec![(None, Some(top))];
+pub(super) fn from_the_start(top: Option<i64>, from: Timestamp, until: Timestamp, counted: Option<u64>) -> Interrupted {
+    let left = vec![(None, top)];
     Interrupted { from, until, left, top, recent: Recent::before(Some(until)), counted, read: 0, undated: false }
 }

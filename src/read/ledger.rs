@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::judge::Verdict;
 use crate::airbyte::emit::Slot;
 use crate::airbyte::message::state_line;
 use crate::airbyte::{Closed, Emitter, Level, StreamStatus};
@@ -17,9 +18,12 @@ use crate::record::Finding;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
-/// Pages after which a checkpoint goes out, whatever they held: a store that cuts pages down must not
-/// be read from the start again after each kill.
+/// Pages after which a checkpoint goes out, whatever they held: rows that are only looked at must not
+/// be looked at from the start again after each kill. A sync that finds nothing new within fewer pages
+/// sends its final state alone.
 const CHECKPOINT_PAGES: u32 = 10;
+/// Where pages are small, a checkpoint goes out when it takes at most this part of the output.
+const CHECKPOINT_PART: usize = 8;
 
 /// The account.
 #[derive(Debug)]
@@ -35,6 +39,7 @@ pub(super) struct Entries {
     running: bool,
     since_state: u64,
     pages_since_state: u32,
+    bytes_since_state: usize,
     last_state: Option<Value>,
     findings: HashSet<Finding>,
     warned: HashSet<&'static str>,
@@ -59,6 +64,20 @@ pub(super) struct Tally {
     pub repeated: u64,
     /// Requests that brought an answer.
     pub requests: u64,
+}
+
+impl Tally {
+    /// Counts the rows that came and were not delivered.
+    pub(crate) fn judged(&mut self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Deliver => {}
+                Verdict::Known => self.known += 1,
+                Verdict::Outside => self.outside += 1,
+                Verdict::Later => self.later += 1,
+            }
+        }
+    }
 }
 
 /// A place for lines in the output, held together with the entries, so that what is entered and what
@@ -166,31 +185,49 @@ impl Posting<'_> {
         self.slot.send(lines);
     }
 
-    /// Sends lines that hold `records` records and, when one is due, the state that `state` makes.
-    pub(super) fn send_with(mut self, mut lines: Vec<u8>, records: usize, always: bool, state: impl FnOnce() -> Value) {
+    /// Sends lines that hold `records` records and, when it is time, the state that `state` makes.
+    pub(super) fn send_with(mut self, mut lines: Vec<u8>, records: usize, when: When, state: impl FnOnce() -> Value) {
         let entries = &mut *self.entries;
         entries.since_state += records as u64;
         entries.tally.delivered += records as u64;
         entries.pages_since_state += 1;
-        if always || entries.since_state >= CHECKPOINT_RECORDS || entries.pages_since_state >= CHECKPOINT_PAGES {
-            entries.append_state(self.name, &state(), always, &mut lines);
+        entries.bytes_since_state += lines.len();
+        let due = entries.since_state >= CHECKPOINT_RECORDS || entries.pages_since_state >= CHECKPOINT_PAGES;
+        let state = state();
+        let is_time = match when {
+            When::Final => true,
+            // The platform loses its count over two equal states of a stream in one run.
+            _ if entries.last_state.as_ref() == Some(&state) => false,
+            When::Now => true,
+            When::Due => due || entries.bytes_since_state >= CHECKPOINT_PART * state.to_string().len(),
+        };
+        if is_time {
+            entries.append_state(self.name, state, &mut lines);
         }
         self.slot.send(lines);
     }
 }
 
+/// When a state goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// When enough has gone out since the last one.
+    Due,
+    /// With these lines, if it says anything new.
+    Now,
+    /// In any case: the platform waits for a state behind the last change of status.
+    Final,
+}
+
 impl Entries {
-    fn append_state(&mut self, name: &str, state: &Value, always: bool, lines: &mut Vec<u8>) {
-        // The platform loses its count over two equal states of a stream in one run.
-        if self.last_state.as_ref() == Some(state) && !always {
-            return;
-        }
-        let Ok(raw) = serde_json::value::to_raw_value(state) else { return };
+    fn append_state(&mut self, name: &str, state: Value, lines: &mut Vec<u8>) {
+        let Ok(raw) = serde_json::value::to_raw_value(&state) else { return };
         let raw: &RawValue = &raw;
         lines.extend_from_slice(&state_line(name, raw, self.since_state));
-        self.last_state = Some(state.clone());
+        self.last_state = Some(state);
         self.since_state = 0;
         self.pages_since_state = 0;
+        self.bytes_since_state = 0;
     }
 
     /// The last state that went out in this run.

@@ -2,18 +2,20 @@
 //! side by side; each ends COMPLETE or INCOMPLETE, whatever the others do.
 //!
 //! In reading order: `sync` (which walks a stream needs), `key_walk` and `page_walk` (how rows are
-//! got), `judge` (which are delivered), `rows` (one answer), `recent` and `saved` (what a state says),
+//! got), `whole` (when one answer holds it all), `questions` (single requests), `judge` (which are delivered), `rows` (one answer), `recent` and `saved` (what a state says),
 //! `ledger` (what went out), `reader` (what they share).
 
 mod judge;
 mod key_walk;
 mod ledger;
 mod page_walk;
+mod questions;
 mod reader;
 mod recent;
 mod rows;
 mod saved;
 mod sync;
+mod whole;
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use crate::failure::Failure;
 use crate::record::Shape;
 use crate::streams::{self, CURSOR, Stream};
 use crate::timestamp::Timestamp;
-use ledger::{Ledger, Tally};
+use ledger::{Ledger, Tally, When};
 use reader::Reader;
 pub use reader::Stop;
 pub use recent::OVERLAP_SECONDS;
@@ -130,7 +132,7 @@ async fn read_one(
     match outcome {
         Ok(finished) => {
             let state = finished.to_json();
-            ledger.post(0).await?.send_with(Vec::new(), 0, true, || state.clone());
+            ledger.post(0).await?.send_with(Vec::new(), 0, When::Final, || state.clone());
             emitter.log(Level::Info, &account(name, &tally, before.cursor, finished.cursor)).await?;
             emitter.status(name, StreamStatus::Complete, None).await?;
             Ok(true)
@@ -140,7 +142,7 @@ async fn read_one(
             let needs_state = lost || ledger.entries().await.last_state().is_none();
             if needs_state {
                 let state = before.to_json();
-                ledger.post(0).await?.send_with(Vec::new(), 0, true, || state.clone());
+                ledger.post(0).await?.send_with(Vec::new(), 0, When::Final, || state.clone());
             }
             emitter.log(Level::Info, &account(name, &tally, before.cursor, None)).await?;
             fail(emitter, name, &failure).await

@@ -1,18 +1,19 @@
 //! The guarded page walk: for streams whose key is no number, and for stores that do not honour the
 //! key walk.
 //!
-//! Where the answers are sorted by `updated_at`, the walk goes from date to date and needs page
-//! numbers only among rows that share one; a checkpoint then claims what lies before the date it has
-//! reached. Elsewhere it counts pages and trusts nothing: `total_count` and the number of different
-//! rows seen must agree at the end of a pass that nothing moved under, or the pass is made again, a
-//! bounded number of times. Rows that come twice are sent once; their keys are kept for that, about
-//! 40 bytes a row, the one thing in this program that grows with a stream.
+//! Where the answers are sorted by `updated_at`, the walk goes from date to date: a row that is changed
+//! meanwhile moves behind it and is met again, and a checkpoint claims what lies before the date that
+//! is reached. Pages are counted only among rows that share a date, and where nothing is sorted. There
+//! `total_count` and the number of different rows must agree at the end of a pass that nothing moved
+//! under, or the pass is made again, a bounded number of times. Rows that come twice are sent once;
+//! their keys are kept for that, about 40 bytes a row, the one thing here that grows with a stream.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::judge::{Judge, Verdict, id_of};
 use super::key_walk::Delivered;
+use super::ledger::When;
 use super::reader::{Reader, Stop};
 use super::recent::Recent;
 use super::rows::Rows;
@@ -44,12 +45,9 @@ pub(super) struct Plan {
 /// Sorted by date, and within one date by key, so that the pages of a tie hold still.
 const DATE_ORDER: &str = "updated_at,id";
 
-/// The rows of one date that fill more than a page.
-#[derive(Default)]
-struct Tie {
-    total: Option<u64>,
-    keys: HashSet<Key>,
-}
+/// Pages of rows that were met before, changed, after which the walk from date to date is given up:
+/// the store changes faster than it is read. Beyond the pages of the whole stream, times four.
+const SPARE_PAGES: u64 = 40;
 
 /// What one pass over all pages saw.
 #[derive(Default)]
@@ -67,6 +65,8 @@ struct PageWalk<'r> {
     recent: Recent,
     /// The earliest date that is still to be read, while answers come sorted.
     anchor: Option<Timestamp>,
+    /// Pages of the whole stream, as counted at first.
+    first_pages: Option<u64>,
 }
 
 /// Walks, and gives back what is remembered of the rows near the cursor.
@@ -76,7 +76,7 @@ struct PageWalk<'r> {
 pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop> {
     let recent = Recent::before(plan.until);
     let seen = plan.delivered.iter().copied().collect();
-    let mut walk = PageWalk { reader, anchor: plan.filter.from, plan, seen, recent };
+    let mut walk = PageWalk { reader, anchor: plan.filter.from, first_pages: None, plan, seen, recent };
     for &(key, updated) in &walk.plan.delivered {
         if let (Updated::At(instant), Some(id)) = (updated, id_of(key)) {
             walk.recent.add(id, instant);
@@ -93,58 +93,42 @@ impl PageWalk<'_> {
     /// Goes from date to date. False if the store turns out not to sort; true at the end.
     async fn by_date(&mut self) -> Result<bool, Stop> {
         let mut copier = self.reader.copier();
-        let mut page = 1;
-        let mut tie = Tie::default();
-        let mut restarts = 0;
+        let mut filter = self.plan.filter;
+        let mut pages = 0;
         loop {
-            let filter = Window { from: self.anchor, ..self.plan.filter };
-            let query =
-                Query::new(self.reader.stream.name, PAGE_SIZE).sort(DATE_ORDER).page(page).window(CURSOR, &filter);
-            let answer = match self.reader.fetch(&query, &mut copier).await {
-                Ok(answer) => answer,
-                Err(stop) if page > 1 && is_not_found(&stop) => return Ok(true),
-                Err(stop) => return Err(stop),
-            };
+            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(DATE_ORDER).window(CURSOR, &filter);
+            let answer = self.reader.fetch(&query, &mut copier).await?;
             let rows = answer.page;
-            let dates_honoured =
-                rows.rows.iter().all(|row| matches!(row.updated, Updated::At(at) if filter.contains(at)));
-            if !dates_honoured || !rows.is_oldest_first() {
+            let honoured = rows.rows.iter().all(|row| matches!(row.updated, Updated::At(at) if filter.contains(at)));
+            if !honoured || !rows.is_oldest_first() {
                 return Ok(false);
             }
-            let total = rows.envelope.total;
-            if page == 1 {
-                tie = Tie { total, keys: HashSet::new() };
+            let ended = rows.is_end();
+            let Some(Updated::At(reached)) = rows.rows.last().map(|row| row.updated) else { return Ok(true) };
+            pages += 1;
+            let whole = rows.envelope.total.unwrap_or(0) / rows.len() as u64;
+            if pages > 4 * whole.max(self.pages_at_first(whole)) + SPARE_PAGES {
+                return Err(Stop::Restless);
             }
-            let before = tie.keys.len();
-            tie.keys.extend(rows.rows.iter().map(|row| row.key));
-            let ended = rows.rows.is_empty()
-                || match total {
-                    Some(total) => tie.keys.len() as u64 >= total,
-                    None => !rows.envelope.more,
-                };
-            // Pages are only turned while one date fills them. A change of the count there means that
-            // rows moved, and a page of nothing new that they do: the date is read again.
-            if page > 1 && !ended && (total != tie.total || tie.keys.len() == before) {
-                restarts += 1;
-                if restarts > MOST_PASSES {
-                    return Err(Stop::Restless { passes: restarts });
-                }
-                page = 1;
-                continue;
-            }
-            match rows.rows.last().map(|row| row.updated) {
-                Some(Updated::At(date)) if Some(date) != self.anchor => {
-                    self.anchor = Some(date);
-                    page = 1;
-                }
-                _ => page += 1,
-            }
+            self.anchor = Some(reached);
             self.commit(rows).await?;
             drop(answer.place);
             if ended {
                 return Ok(true);
             }
+            if filter.from != Some(reached) {
+                filter = Window { from: Some(reached), after: None, ..filter };
+                continue;
+            }
+            // One date fills the page: its rows are read by number, and then what is newer.
+            let tie = Window { from: Some(reached), after: None, until: Some(reached), ..filter };
+            self.settle(DATE_ORDER, tie, &mut copier).await?;
+            filter = Window { from: None, after: Some(reached), ..filter };
         }
+    }
+
+    fn pages_at_first(&mut self, now: u64) -> u64 {
+        *self.first_pages.get_or_insert(now)
     }
 
     /// Goes from page to page.
@@ -152,9 +136,14 @@ impl PageWalk<'_> {
         self.anchor = None;
         let sort = if self.reader.stream.dated { CURSOR } else { self.reader.stream.key };
         let mut copier = self.reader.copier();
+        self.settle(sort, self.plan.filter, &mut copier).await
+    }
+
+    /// Makes passes over all pages of a window until nothing moved under one.
+    async fn settle(&mut self, sort: &str, filter: Window, copier: &mut Copier) -> Result<(), Stop> {
         let mut shortfall = None;
         for _ in 0..MOST_PASSES {
-            let pass = self.pass(sort, &mut copier).await?;
+            let pass = self.pass(sort, &filter, copier).await?;
             let listed = pass.keys.len() as u64;
             shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
             if !pass.moved && shortfall.is_none() {
@@ -164,17 +153,16 @@ impl PageWalk<'_> {
         // Where nothing moved, further passes could only find what ties in another order had hidden.
         Err(match shortfall {
             Some((counted, listed)) => Stop::Lost { counted, listed },
-            None => Stop::Restless { passes: MOST_PASSES },
+            None => Stop::Restless,
         })
     }
 
     /// One pass over all pages.
-    async fn pass(&mut self, sort: &str, copier: &mut Copier) -> Result<Pass, Stop> {
+    async fn pass(&mut self, sort: &str, filter: &Window, copier: &mut Copier) -> Result<Pass, Stop> {
         let mut pass = Pass::default();
         let mut came = 0;
         for page in 1.. {
-            let query =
-                Query::new(self.reader.stream.name, PAGE_SIZE).sort(sort).page(page).window(CURSOR, &self.plan.filter);
+            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(sort).page(page).window(CURSOR, filter);
             let answer = match self.reader.fetch(&query, copier).await {
                 Ok(answer) => answer,
                 Err(stop) if page > 1 && is_not_found(&stop) => break,
@@ -230,10 +218,7 @@ impl PageWalk<'_> {
             })
             .collect();
         if self.plan.filter != Window::default() && outside > 0 {
-            self.reader
-                .ledger
-                .warn_once("dates", "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.")
-                .await?;
+            self.reader.warn_dates().await?;
         }
         let records = rows.retain(|index, _| fresh[index]);
         let mut posting = self.reader.ledger.post(records).await?;
@@ -241,11 +226,13 @@ impl PageWalk<'_> {
         tally.known += known;
         tally.outside += outside;
         tally.repeated += repeated;
-        match (&self.plan.base, self.anchor) {
-            // Everything before the anchor was delivered; what ties with it may not have been.
-            (Some(base), Some(anchor)) if base.cursor.is_none_or(|cursor| anchor > cursor) => {
-                let saved = Saved { cursor: Some(anchor), recent: Recent::before(None), undated: None, ..base.clone() };
-                posting.send_with(rows.lines, records, false, || saved.to_json());
+        // Everything before the anchor was delivered; what ties with it may not have been. The state at
+        // the end goes further than any on the way.
+        let reached = self.anchor.filter(|&anchor| self.plan.until.is_some_and(|until| anchor < until));
+        match &self.plan.base {
+            Some(base) if reached.is_some() && reached > base.cursor => {
+                let saved = Saved { cursor: reached, recent: Recent::before(None), undated: None, ..base.clone() };
+                posting.send_with(rows.lines, records, When::Due, || saved.to_json());
             }
             _ => posting.send(rows.lines, records),
         }

@@ -32,11 +32,8 @@ pub enum Stop {
         /// Rows it listed.
         listed: u64,
     },
-    /// The rows moved during every pass of the page walk.
-    Restless {
-        /// How many passes were made.
-        passes: u32,
-    },
+    /// The rows moved for as long as the page walk was willing to follow them.
+    Restless,
 }
 
 impl From<Closed> for Stop {
@@ -111,6 +108,38 @@ impl Reader {
             self.ledger.report(findings).await?;
         }
         Ok(answer)
+    }
+}
+
+/// Warnings about the store's ways, each once per run and stream.
+impl Reader {
+    /// The date filter is not honoured.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_dates(&self) -> Result<(), Closed> {
+        let text = "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.";
+        self.ledger.warn_once("dates", text).await
+    }
+
+    /// The order is not honoured.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_sort(&self) -> Result<(), Closed> {
+        let text = "the store does not sort as documented; it is read with one request at a time, and later syncs look at more rows than they need.";
+        self.ledger.warn_once("sort", text).await
+    }
+
+    /// The key walk is not honoured; the clause says in what.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_keys(&self, why: &str) -> Result<(), Closed> {
+        let text = format!(
+            "the store does not answer a read by key as documented ({why}); it is read page by page instead, which is slower."
+        );
+        self.ledger.warn_once("keys", &text).await
     }
 }
 

@@ -50,8 +50,8 @@ pub(super) struct Interrupted {
     pub until: Timestamp,
     /// What is still to be read.
     pub left: Vec<Range>,
-    /// The greatest key when it began.
-    pub top: i64,
+    /// The greatest key when it began, where the store tells it.
+    pub top: Option<i64>,
     /// What will be remembered when it is finished.
     pub recent: Recent,
     /// Rows the store counted when it began.
@@ -137,7 +137,7 @@ impl Interrupted {
             from: date("from")?,
             until,
             left: walk.get("left")?.as_array()?.iter().map(range).collect::<Option<_>>()?,
-            top: walk.get("top")?.as_i64()?,
+            top: bound(walk.get("top")?)?,
             recent: Recent::from_json(walk.get("recent"), Some(until)),
             counted: walk.get("counted").and_then(Value::as_u64),
             read: walk.get("read").and_then(Value::as_u64).unwrap_or(0),

@@ -7,33 +7,31 @@
 //!
 //! A store that does not answer as documented is read by the page walk instead.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::judge::{Judge, Verdict, id_of};
-use super::key_walk::{self, Delivered};
+use super::judge::Judge;
+use super::key_walk;
+use super::ledger::When;
 use super::page_walk;
+use super::questions::{self, Top};
 use super::reader::{Reader, Stop};
 use super::recent::{OVERLAP_SECONDS, Recent};
 use super::rows::Rows;
-use super::saved::{Interrupted, MOST_UNDATED, Saved};
+use super::saved::{Interrupted, Saved};
+use super::whole;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
-use crate::record::{self, Key, Updated};
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
-
-/// Rows asked for to learn the greatest key: enough that a store which ignores the order is noticed.
-const TOP_SAMPLE: usize = 10;
 
 /// Reads one stream to its end and gives back its final state.
 ///
 /// # Errors
 /// [`Stop`]
-pub(super) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) -> Result<Saved, Stop> {
+pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) -> Result<Saved, Stop> {
     let sync = Sync { reader, full_refresh };
     if !reader.stream.dated {
-        sync.undated_stream().await?;
+        sync.without_dates().await?;
         return Ok(Saved::default());
     }
     let base = sync.resume(saved).await?;
@@ -53,11 +51,7 @@ impl Sync<'_> {
     }
 
     fn window(&self, from: Timestamp, until: Option<Timestamp>) -> Window {
-        Window { from: Some(from), before: self.reader.end, until }
-    }
-
-    fn query(&self, count: usize) -> Query {
-        Query::new(self.reader.stream.name, count)
+        Window { from: Some(from), before: self.reader.end, until, ..Window::default() }
     }
 
     /// Finishes what an interrupted run left. The state that is given back has no walk.
@@ -67,20 +61,19 @@ impl Sync<'_> {
         let mut base = Saved { full: self.full_refresh, walk: None, ..saved.clone() };
         let Some(mut walk) = saved.walk else { return Ok(base) };
         // With other dates in the config, what was read may not be what is wanted now.
-        if walk.from != self.from(saved.cursor) || walk.left.iter().any(|&(_, end)| end.is_none()) {
+        if walk.from != self.from(saved.cursor) {
             return Ok(base);
         }
         let until = walk.until;
         let unfiltered = walk.undated;
         let filter = if unfiltered { Window::default() } else { self.window(walk.from, Some(until)) };
-        if unfiltered
-            && let Some(top) = self.top(&filter, &[]).await?
-            && top > walk.top
-        {
+        if unfiltered && let Some(old) = walk.top {
             // Rows without a date that came since are in no date filter of the pass that follows.
-            walk.left.push((Some(walk.top), Some(top)));
-            walk.top = top;
+            walk.top = questions::top(self.reader, &filter, &[]).await?.and_then(Top::known).map(|new| new.max(old));
             walk.counted = None;
+            if walk.top != Some(old) {
+                walk.left.push((Some(old), walk.top));
+            }
         }
         let judge = Judge {
             window: self.window(walk.from, None),
@@ -91,13 +84,15 @@ impl Sync<'_> {
         let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, silent: false };
         match key_walk::run(self.reader, plan).await {
             Ok(walk) => {
-                let recent = self.receipt(walk, &filter, &base, judge).await?;
+                // Said at once, so that a kill in the pass that follows does not undo it.
+                let done = Saved { walk: Some(walk.clone()), ..base.clone() }.to_json();
+                self.reader.ledger.post(0).await?.send_with(Vec::new(), 0, When::Now, || done);
+                base.recent = self.receipt(walk, &filter, &base, judge).await?;
                 base.cursor = Some(until);
-                base.recent = recent;
                 base.undated = None;
             }
             // The walk is not honoured any more: what follows reads everything from the old state.
-            Err((Stop::Distrust(what), _)) => self.warn(what).await?,
+            Err((Stop::Distrust(what), _)) => self.reader.warn_keys(what).await?,
             Err((stop, _)) => return Err(stop),
         }
         Ok(base)
@@ -115,32 +110,26 @@ impl Sync<'_> {
         let filter = if unfiltered { Window::default() } else { window };
         let judge = Judge { window, later_than: None, undated: unfiltered || first, known: base.recent.clone() };
 
-        let newest = self.query(PAGE_SIZE).sort("-updated_at").window(CURSOR, &filter);
+        let newest = Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").window(CURSOR, &filter);
         let answer = self.reader.fetch(&newest, &mut self.reader.copier()).await?;
         let rows = answer.page;
-        self.count(&rows).await?;
+        self.estimate(&rows).await?;
         if rows.is_end() && rows.keys_differ() {
-            return self.whole(rows, base, &judge, &filter).await;
+            return whole::deliver(self.reader, rows, base, &judge, &filter).await;
         }
-        let counted = rows.envelope.total;
-        let ids: Vec<i64> = rows.rows.iter().filter_map(|row| id_of(row.key)).collect();
-        let trusted = rows.is_newest_first();
-        let until = self.newest_change(&rows, &window, trusted).await?;
+        let (counted, seen, sorted) = (rows.envelope.total, questions::ids(&rows), rows.is_newest_first());
+        // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
+        // that is too old, which only makes the next sync look at more.
+        let until = questions::newest_change(self.reader, &rows, &window, sorted).await?.unwrap_or(from);
         drop(rows);
         drop(answer.place);
 
-        if !trusted {
-            return self
-                .by_pages("it does not sort by `updated_at`", base, judge, filter, until.unwrap_or(from), Vec::new())
-                .await;
+        let top = if sorted { questions::top(self.reader, &filter, &seen).await? } else { Some(Top::Unknown) };
+        let Some(top) = top else { return Ok(Saved { undated: None, ..base }) };
+        if top == Top::Unknown {
+            self.reader.warn_sort().await?;
         }
-        let until = until.unwrap_or(from);
-        let top = match self.top(&filter, &ids).await {
-            Ok(Some(top)) => top,
-            Ok(None) => return Ok(Saved { undated: None, ..base }),
-            Err(Stop::Distrust(what)) => return self.by_pages(what, base, judge, filter, until, Vec::new()).await,
-            Err(stop) => return Err(stop),
-        };
+        let top = top.known();
         if !base.recent.is_exact()
             && counted == Some(base.recent.rows())
             && self.is_unchanged(&base, filter, from, top).await?
@@ -149,144 +138,40 @@ impl Sync<'_> {
         }
         let walk = Interrupted { undated: unfiltered, ..key_walk::from_the_start(top, from, until, counted) };
         let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, silent: false };
-        match key_walk::run(self.reader, plan).await {
-            Ok(walk) => {
-                let recent = self.receipt(walk, &filter, &base, judge).await?;
-                Ok(Saved { cursor: base.cursor.max(Some(until)), recent, undated: None, walk: None, full: base.full })
+        let recent = match key_walk::run(self.reader, plan).await {
+            Ok(walk) => self.receipt(walk, &filter, &base, judge).await?,
+            Err((Stop::Distrust(what), delivered)) => {
+                self.reader.warn_keys(what).await?;
+                let advancing = (!unfiltered && !self.full_refresh).then(|| base.clone());
+                let plan = page_walk::Plan { filter, judge, until: Some(until), delivered, base: advancing };
+                page_walk::run(self.reader, plan).await?
             }
-            Err((Stop::Distrust(what), delivered)) => self.by_pages(what, base, judge, filter, until, delivered).await,
-            Err((stop, _)) => Err(stop),
-        }
+            Err((stop, _)) => return Err(stop),
+        };
+        Ok(Saved { cursor: base.cursor.max(Some(until)), recent, undated: None, walk: None, full: base.full })
     }
 
     /// Enters the store's own count, and estimates.
-    async fn count(&self, rows: &Rows) -> Result<(), Stop> {
+    async fn estimate(&self, rows: &Rows) -> Result<(), Stop> {
         let ledger = &self.reader.ledger;
         let counted = rows.envelope.total.or_else(|| rows.is_end().then_some(rows.len() as u64));
-        let first = {
-            let mut entries = ledger.entries().await;
-            let first = entries.tally.counted.is_none();
-            entries.tally.counted = entries.tally.counted.or(counted);
-            first
-        };
-        if let (true, Some(counted)) = (first, counted) {
+        let tally = &mut ledger.entries().await.tally;
+        if let (None, Some(counted)) = (tally.counted, counted) {
+            tally.counted = Some(counted);
             ledger.emitter().estimate(ledger.name(), counted).await?;
         }
         Ok(())
     }
 
-    /// One answer that holds all there is: a picture of one moment, so its newest date is the cursor.
-    async fn whole(&self, mut rows: Rows, base: Saved, judge: &Judge, filter: &Window) -> Result<Saved, Stop> {
-        let prefix = self.reader.prefix_length();
-        let undated: BTreeMap<i64, u64> = rows
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row.updated == Updated::Undated)
-            .filter_map(|(index, row)| Some((id_of(row.key)?, record::hash(rows.data(index, prefix)))))
-            .collect();
-        let remembered = base.undated.as_ref();
-        let verdicts: Vec<Verdict> = rows
-            .rows
-            .iter()
-            .map(|row| {
-                let id = id_of(row.key);
-                let same = |id: &i64| remembered.is_some_and(|known| known.get(id) == undated.get(id));
-                match judge.judge(row) {
-                    Verdict::Deliver if row.updated == Updated::Undated && id.as_ref().is_some_and(same) => {
-                        Verdict::Known
-                    }
-                    verdict => verdict,
-                }
-            })
-            .collect();
-        let newest = rows
-            .rows
-            .iter()
-            .zip(&verdicts)
-            .filter_map(|(row, verdict)| match (row.updated, verdict) {
-                (Updated::At(instant), Verdict::Deliver | Verdict::Known) => Some(instant),
-                _ => None,
-            })
-            .max();
-        let cursor = base.cursor.max(newest);
-        let mut recent = Recent::before(cursor);
-        for (row, verdict) in rows.rows.iter().zip(&verdicts) {
-            if let (Updated::At(instant), Verdict::Deliver | Verdict::Known, Some(id)) =
-                (row.updated, verdict, id_of(row.key))
-            {
-                recent.add(id, instant);
-            }
-        }
-        if *filter != Window::default() && verdicts.contains(&Verdict::Outside) {
-            self.reader
-                .ledger
-                .warn_once("dates", "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.")
-                .await?;
-        }
-        let records = rows.retain(|index, _| verdicts[index] == Verdict::Deliver);
-        let mut posting = self.reader.ledger.post(records).await?;
-        for verdict in &verdicts {
-            match verdict {
-                Verdict::Known => posting.entries.tally.known += 1,
-                Verdict::Outside => posting.entries.tally.outside += 1,
-                Verdict::Deliver | Verdict::Later => {}
-            }
-        }
-        posting.send(rows.lines, records);
-        let remember = self.reader.stream.undated_rows && *filter == Window::default() && undated.len() <= MOST_UNDATED;
-        Ok(Saved { cursor, recent, undated: remember.then_some(undated), walk: None, full: base.full })
-    }
-
-    /// The newest change within the window, as far as the answer to the first request shows it.
-    async fn newest_change(&self, rows: &Rows, window: &Window, sorted: bool) -> Result<Option<Timestamp>, Stop> {
-        let within = |rows: &Rows| {
-            let dates = rows.rows.iter().filter_map(|row| match row.updated {
-                Updated::At(instant) if window.contains(instant) => Some(instant),
-                _ => None,
-            });
-            dates.max()
-        };
-        let newest = within(rows);
-        if newest.is_some() || !sorted {
-            return Ok(newest);
-        }
-        // Only undated rows came, or rows outside the window: ask for one inside it.
-        let query = self.query(1).sort("-updated_at").window(CURSOR, window);
-        let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
-        Ok(within(&answer.page))
-    }
-
-    /// The greatest key, `None` if there is no row. `ids` are keys already seen.
-    async fn top(&self, filter: &Window, ids: &[i64]) -> Result<Option<i64>, Stop> {
-        let descending = format!("-{}", self.reader.stream.key);
-        let query = self.query(TOP_SAMPLE).sort(&descending).window(CURSOR, filter);
-        let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
-        if answer.page.rows.is_empty() && answer.page.envelope.total.is_some_and(|total| total > 0) {
-            return Err(Stop::Distrust("it lists nothing when sorted by key"));
-        }
-        let mut keys = Vec::with_capacity(TOP_SAMPLE);
-        for row in &answer.page.rows {
-            match row.key {
-                Key::Number(id) => keys.push(id),
-                Key::Other(_) | Key::Missing => return Err(Stop::Distrust("it sends keys that are not whole numbers")),
-            }
-        }
-        if !keys.is_sorted_by(|greater, smaller| greater > smaller) {
-            return Err(Stop::Distrust("it does not sort by key"));
-        }
-        // Rows seen a moment ago may have been deleted since, so a greater one is no contradiction
-        // unless the answer is a full sample below it.
-        let greatest = keys.first().copied();
-        if keys.len() == TOP_SAMPLE && ids.iter().filter(|&&id| Some(id) > greatest).count() > TOP_SAMPLE {
-            return Err(Stop::Distrust("it does not sort by key"));
-        }
-        Ok(greatest.max(ids.iter().copied().max()).filter(|_| greatest.is_some()))
-    }
-
     /// Whether the rows of the overlap are still those that were delivered, where only their number
     /// and sum are remembered.
-    async fn is_unchanged(&self, base: &Saved, filter: Window, from: Timestamp, top: i64) -> Result<bool, Stop> {
+    async fn is_unchanged(
+        &self,
+        base: &Saved,
+        filter: Window,
+        from: Timestamp,
+        top: Option<i64>,
+    ) -> Result<bool, Stop> {
         let judge = Judge { window: filter, later_than: None, undated: false, known: Recent::before(None) };
         let mut walk = key_walk::from_the_start(top, from, from, None);
         walk.recent = Recent::before(base.cursor);
@@ -307,13 +192,15 @@ impl Sync<'_> {
     /// Holds what was read against what the store counted; gives back what is to be remembered.
     async fn receipt(&self, walk: Interrupted, filter: &Window, base: &Saved, judge: Judge) -> Result<Recent, Stop> {
         let Some(counted) = walk.counted.filter(|&counted| walk.read < counted) else { return Ok(walk.recent) };
-        // Rows deleted meanwhile, or changed and so out of the window, explain it; one more count tells.
         let unfiltered = *filter == Window::default();
+        if unfiltered && walk.top.is_none() {
+            // Without an upper bound new rows would be counted as lost ones.
+            return Ok(walk.recent);
+        }
+        // Rows deleted meanwhile, or changed and so out of the window, explain it; one more count tells.
         let still = if unfiltered { *filter } else { Window { until: Some(walk.until), ..*filter } };
-        let query = self.query(1).keys(self.reader.stream.key, None, Some(walk.top)).window(CURSOR, &still);
-        let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
-        let Some(now) = answer.page.envelope.total.filter(|&now| now > walk.read) else { return Ok(walk.recent) };
-        drop(answer);
+        let now = questions::count(self.reader, &still, walk.top).await?;
+        let Some(now) = now.filter(|&now| now > walk.read) else { return Ok(walk.recent) };
         if unfiltered || !walk.recent.is_exact() {
             return Err(Stop::Lost { counted: now.min(counted), listed: walk.read });
         }
@@ -321,88 +208,51 @@ impl Sync<'_> {
         // anything is called lost.
         let late = Window { from: Some(walk.until.minus_seconds(OVERLAP_SECONDS).max(walk.from)), ..still };
         let mut again = key_walk::from_the_start(walk.top, walk.from, walk.until, None);
-        let known = walk.recent.clone();
         again.recent = walk.recent.clone();
         let before = self.reader.ledger.entries().await.tally.delivered;
-        let plan = key_walk::Plan {
-            filter: late,
-            judge: Judge { known, ..judge },
-            base: base.clone(),
-            walk: again,
-            silent: false,
-        };
+        let judge = Judge { known: walk.recent, ..judge };
+        let plan = key_walk::Plan { filter: late, judge, base: base.clone(), walk: again, silent: false };
         let again = key_walk::run(self.reader, plan).await.map_err(|(stop, _)| stop)?;
-        let found = self.reader.ledger.entries().await.tally.delivered - before;
-        if now > walk.read + found {
-            return Err(Stop::Lost { counted: now, listed: walk.read + found });
+        let listed = walk.read + self.reader.ledger.entries().await.tally.delivered - before;
+        if now > listed {
+            return Err(Stop::Lost { counted: now, listed });
         }
         Ok(again.recent)
     }
 
-    /// Reads by pages, since the key walk cannot be used.
-    async fn by_pages(
-        &self,
-        why: &'static str,
-        base: Saved,
-        judge: Judge,
-        filter: Window,
-        until: Timestamp,
-        delivered: Delivered,
-    ) -> Result<Saved, Stop> {
-        self.warn(why).await?;
-        let unfiltered = filter == Window::default();
-        let filter = if unfiltered { filter } else { Window { until: Some(until), ..filter } };
-        let advancing = (!unfiltered && !self.full_refresh).then(|| base.clone());
-        let plan = page_walk::Plan { filter, judge, until: Some(until), delivered, base: advancing };
-        let recent = page_walk::run(self.reader, plan).await?;
-        Ok(Saved { cursor: base.cursor.max(Some(until)), recent, undated: None, walk: None, full: base.full })
-    }
-
-    async fn warn(&self, why: &'static str) -> Result<(), Stop> {
-        let text = format!(
-            "the store does not answer a read by key as documented ({why}); it is read page by page instead, which is slower."
-        );
-        Ok(self.reader.ledger.warn_once("keys", &text).await?)
-    }
-
     /// A stream without dates: everything, each time.
-    async fn undated_stream(&self) -> Result<(), Stop> {
+    async fn without_dates(&self) -> Result<(), Stop> {
         let key = self.reader.stream.key;
-        let answer = self.reader.fetch(&self.query(PAGE_SIZE).sort(key), &mut self.reader.copier()).await?;
+        let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key);
+        let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
         let rows = answer.page;
-        self.count(&rows).await?;
+        self.estimate(&rows).await?;
         if rows.is_end() && rows.keys_differ() {
             let records = rows.len();
             self.reader.ledger.post(records).await?.send(rows.lines, records);
             return Ok(());
         }
-        let counted = rows.envelope.total;
-        let ids: Vec<i64> = rows.rows.iter().filter_map(|row| id_of(row.key)).collect();
+        let (counted, seen) = (rows.envelope.total, questions::ids(&rows));
         drop(rows);
         drop(answer.place);
-        let judge = Judge { window: Window::default(), later_than: None, undated: true, known: Recent::before(None) };
         let filter = Window::default();
-        let (why, delivered) = match self.top(&filter, &ids).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(top)) => {
-                let zero = Timestamp::from_millis(0);
-                let walk = key_walk::from_the_start(top, zero, zero, counted);
-                let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, silent: false };
-                match key_walk::run(self.reader, plan).await {
-                    Ok(walk) => {
-                        self.receipt(walk, &filter, &Saved::default(), judge).await?;
-                        return Ok(());
-                    }
-                    Err((Stop::Distrust(why), delivered)) => (why, delivered),
-                    Err((stop, _)) => return Err(stop),
-                }
+        let judge = Judge { window: filter, later_than: None, undated: true, known: Recent::before(None) };
+        let Some(top) = questions::top(self.reader, &filter, &seen).await? else { return Ok(()) };
+        // No date is read of these rows, so that any will do.
+        let never = Timestamp::from_millis(0);
+        let walk = key_walk::from_the_start(top.known(), never, never, counted);
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, silent: false };
+        match key_walk::run(self.reader, plan).await {
+            Ok(walk) => {
+                self.receipt(walk, &filter, &Saved::default(), judge).await?;
             }
-            Err(Stop::Distrust(why)) => (why, Vec::new()),
-            Err(stop) => return Err(stop),
-        };
-        self.warn(why).await?;
-        let plan = page_walk::Plan { filter, judge, until: None, delivered, base: None };
-        page_walk::run(self.reader, plan).await?;
+            Err((Stop::Distrust(what), delivered)) => {
+                self.reader.warn_keys(what).await?;
+                let plan = page_walk::Plan { filter, judge, until: None, delivered, base: None };
+                page_walk::run(self.reader, plan).await?;
+            }
+            Err((stop, _)) => return Err(stop),
+        }
         Ok(())
     }
 }
