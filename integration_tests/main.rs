@@ -10,5 +10,6 @@ mod fake_store;
 mod harness;
 mod inputs;
 mod read;
+mod scenarios;
 mod setup;
 mod tidy;

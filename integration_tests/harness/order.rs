@@ -322,11 +322,13 @@ impl RecordCheck {
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a day and a time that exist.
+/// `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a day and a time that exist; seven digits where three do not
+/// hold what the store sent.
 pub(crate) fn is_utc_instant(text: &str) -> bool {
     let plain = "0000-00-00T00:00:00Z";
     let with_fraction = "0000-00-00T00:00:00.000Z";
-    (has_shape(text, plain) || has_shape(text, with_fraction))
+    let with_ticks = "0000-00-00T00:00:00.0000000Z";
+    (has_shape(text, plain) || has_shape(text, with_fraction) || has_shape(text, with_ticks))
         && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
 }
 

@@ -1,0 +1,182 @@
+//! Reads that are killed again and again, until one gets through; signals; a full disk.
+
+use std::fs::OpenOptions;
+use std::process::{Command as Process, Stdio};
+
+use serde_json::Value;
+
+use crate::fake_store::{Data, FakeStore, utc_ms};
+use crate::harness::command::{Command, Signal};
+use crate::harness::destination::Destination;
+use crate::harness::files::{Files, START, configured};
+use crate::harness::order::ReadCheck;
+use crate::harness::run::Run;
+use crate::scenarios::run::{Setup, seeds};
+use crate::scenarios::stores::{churn, scattered, some_rows};
+use crate::setup::{Chance, SignIn, config, read, start};
+
+/// How a read is cut short.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kill {
+    /// After so many bytes of output.
+    Bytes(usize),
+    /// After so many requests.
+    Requests(usize),
+}
+
+/// A read with a kill.
+fn killed(store: &FakeStore, config: &Value, catalog: &Value, state: &str, kill: Kill) -> Run {
+    store.clear_requests();
+    let command = Command::new("read").config(config).catalog(catalog).state(state);
+    match kill {
+        Kill::Bytes(bytes) => command.kill_after_bytes(bytes).run(),
+        Kill::Requests(requests) => command.kill_when(|| store.requests().len() >= requests).run(),
+    }
+}
+
+/// Reads with kills until one read gets through; the destination takes what each brought.
+pub(crate) fn get_through(
+    store: &FakeStore,
+    config: &Value,
+    catalog: &Value,
+    destination: &mut Destination,
+    mut kill: impl FnMut() -> Kill,
+) {
+    let mut last = String::new();
+    for attempt in 0..400 {
+        if attempt == 50 {
+            // More may change between two kills than can be read between them: at some time it must stop.
+            store.options(|options| options.live = None);
+        }
+        let run = killed(store, config, catalog, &destination.state_list(), kill());
+        let check = ReadCheck::new(&run, catalog);
+        if run.interrupted {
+            check.cut().assert();
+        } else {
+            check.assert();
+        }
+        destination.take(&run);
+        if attempt > 396 {
+            let asked: Vec<String> =
+                store.requests().iter().map(|seen| format!("{} {}", seen.target, seen.rows)).collect();
+            last = format!("{}\n{:#?}", run.transcript(), asked);
+        }
+        if !run.interrupted {
+            assert_eq!(run.code, Some(0), "{}", run.transcript());
+            return;
+        }
+    }
+    panic!("400 reads, and none got through; the last:\n{last}");
+}
+
+fn prove(mode: &str, seed: u64, living: bool, kill: impl Fn(&mut Chance) -> Kill) {
+    let Setup { data, mut options, .. } = Setup::still(scattered("orders", some_rows(seed) * 2, seed));
+    if living {
+        options.live = Some(Box::new(churn("orders", seed)));
+    }
+    let sign_in = if seed.is_multiple_of(2) { SignIn::Router } else { SignIn::Token };
+    let store = start(sign_in, options, data);
+    let mut config = config(sign_in, &store);
+    config["max_requests_in_flight"] = (1 + seed % 3).into();
+    let catalog = configured(&[("orders", mode)]);
+    let mut destination = Destination::with_catalog(seed.is_multiple_of(5), &catalog);
+    let mut chance = Chance::new(seed);
+    get_through(&store, &config, &catalog, &mut destination, || kill(&mut chance));
+    store.options(|options| options.live = None);
+    if mode == "incremental" {
+        let last = read(&config, &catalog, &destination.state_list());
+        assert_eq!(last.code, Some(0), "{}", last.transcript());
+        destination.take(&last);
+    }
+    if mode == "incremental" || !living {
+        let verdict = store.data(|data| destination.compare(data, "orders", "orders", Some(utc_ms(START)), None));
+        verdict.assert_clean_with_undated(&format!("seed {seed} {mode}"));
+    }
+}
+
+#[test]
+fn killed_after_bytes_until_it_gets_through() {
+    for seed in 1..=seeds() {
+        for mode in ["incremental", "full_refresh"] {
+            prove(mode, seed, true, |chance| Kill::Bytes(90_000 + usize::try_from(chance.below(60_000)).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn killed_after_requests_until_it_gets_through() {
+    for seed in 1..=seeds() {
+        for mode in ["incremental", "full_refresh"] {
+            prove(mode, seed, true, |chance| Kill::Requests(16 + usize::try_from(chance.below(5)).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn killed_on_a_quiet_store_nothing_is_missing_in_either_mode() {
+    for seed in 1..=seeds() {
+        for mode in ["incremental", "full_refresh"] {
+            prove(mode, seed, false, |chance| Kill::Bytes(90_000 + usize::try_from(chance.below(60_000)).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_with_states_incomplete_and_a_failure() {
+    for (signal, seed) in [(Signal::Term, 1), (Signal::Int, 2), (Signal::Term, 3), (Signal::Int, 4)] {
+        let data = scattered("orders", 400, seed);
+        let store = start(SignIn::Token, Setup::still(Data::empty()).options, data);
+        store.options(|options| options.latency = std::time::Duration::from_millis(20));
+        let mut config = config(SignIn::Token, &store);
+        config["max_requests_in_flight"] = seed.into();
+        let catalog = configured(&[("orders", "incremental")]);
+        let command = Command::new("read").config(&config).catalog(&catalog);
+        let run = command.signal_after_bytes(signal, 100_000).run();
+        assert_eq!(run.code, Some(1), "{}", run.transcript());
+        assert_eq!(run.statuses("orders").last(), Some(&"INCOMPLETE"));
+        ReadCheck::new(&run, &catalog).cut().assert();
+        assert_eq!(run.errors()[0].failure_type, "transient_error");
+        let covered: f64 = run
+            .states("orders")
+            .iter()
+            .map(|state| state.value["state"]["sourceStats"]["recordCount"].as_f64().unwrap())
+            .sum();
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+        let records = run.records("orders").len() as f64;
+        assert!(
+            records > 0.0 && (covered - records).abs() < 0.5,
+            "every record that went out is covered: {covered} of {records}"
+        );
+
+        let mut destination = Destination::with_catalog(false, &catalog);
+        destination.take(&run);
+        let rest = read(&config, &catalog, &destination.state_list());
+        assert_eq!(rest.code, Some(0));
+        assert!(rest.records("orders").len() < 400, "it goes on where it was");
+        destination.take(&rest);
+        store.data(|data| destination.compare(data, "orders", "orders", None, None)).assert_clean("after the signal");
+    }
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_a_failure() {
+    let store = start(SignIn::Token, Setup::still(Data::empty()).options, scattered("orders", 50, 1));
+    let files = Files::new();
+    let config = files.write("config.json", &config(SignIn::Token, &store).to_string());
+    let catalog = files.write("catalog.json", &configured(&[("orders", "incremental")]).to_string());
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Process::new(env!("CARGO_BIN_EXE_source-cart"))
+        .args(["read", "--config"])
+        .arg(config)
+        .arg("--catalog")
+        .arg(catalog)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.lines().count() == 1 && told.contains("stdout cannot be written"), "{told}");
+}

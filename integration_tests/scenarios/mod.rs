@@ -1,0 +1,12 @@
+//! The bench that tries to make the connector lose a row.
+//!
+//! A scenario is a store, its quirks, and what happens to it while it is read. Each is run from
+//! several seeds (`SCENARIO_SEEDS`, 3 by default), in both modes, through both sign-ins, with one
+//! request at a time and with several. `docs/scenarios.md` is the table of all of them.
+
+mod kills;
+mod quirks;
+mod random;
+mod run;
+mod stores;
+mod table;

@@ -1,0 +1,45 @@
+//! Scenarios with stores that do not answer as documented, each still and living.
+
+use crate::fake_store::{NextPage, Options};
+use crate::scenarios::run::{Outcome, Scenario, Setup};
+use crate::scenarios::stores::{churn, scattered, some_rows};
+use crate::scenarios::table::scenarios;
+
+const ORDERS: &[&str] = &["orders"];
+
+fn still(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
+    Setup::still(scattered("orders", some_rows(seed), seed)).with(quirk)
+}
+
+fn living(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
+    still(seed, quirk).changing(churn("orders", seed))
+}
+
+scenarios! {
+    clamped_to_7: Whole, true, ORDERS, "`count` is cut to 7, while rows change.", |seed| living(seed, |options| options.max_count = Some(7));
+    clamped_to_1: Whole, true, ORDERS, "`count` is cut to 1, while rows change.", |seed| living(seed, |options| options.max_count = Some(1));
+    no_total: Whole, false, ORDERS, "`total_count` is left out, while rows change.", |seed| living(seed, |options| options.total_count = false);
+    next_page_null: Whole, true, ORDERS, "`next_page` is null instead of absent, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Null);
+    next_page_relative: Whole, true, ORDERS, "`next_page` is relative, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Relative);
+    next_page_other_host: Whole, true, ORDERS, "`next_page` names another host, while rows change.",
+        |seed| living(seed, |options| options.next_page = NextPage::OtherHost("other.example".to_owned()));
+    next_page_for_ever: Whole, true, ORDERS, "`next_page` is always there and always the same, while rows change.",
+        |seed| living(seed, |options| options.next_page = NextPage::SameForEver);
+    ignores_sort: WholeWithWarning, false, ORDERS, "`sort` is ignored.", |seed| still(seed, |options| options.ignore_sort = true);
+    ignores_sort_living: WholeOrIncomplete, false, ORDERS, "`sort` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_sort = true);
+    ignores_keys: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored.", |seed| still(seed, |options| options.ignore_id_filter = true);
+    ignores_keys_living: WholeOrIncomplete, false, ORDERS, "`id=gt:` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_id_filter = true);
+    ignores_dates: WholeWithWarning, false, ORDERS, "The date filter is ignored.", |seed| still(seed, |options| options.ignore_date_filter = true);
+    ignores_dates_living: WholeWithWarning, false, ORDERS, "The date filter is ignored, while rows change.", |seed| living(seed, |options| options.ignore_date_filter = true);
+    ignores_all: WholeOrIncomplete, false, ORDERS, "Sort, keys and dates are ignored, while rows change.", |seed| living(seed, |options| {
+        options.ignore_sort = true;
+        options.ignore_id_filter = true;
+        options.ignore_date_filter = true;
+    });
+    hides_rows: Incomplete, false, ORDERS, "The store counts a row that it never lists.", |seed| {
+        let data = scattered("orders", some_rows(seed), seed);
+        let ids = data.ids("orders");
+        let hidden = ids[usize::try_from(seed * 31).unwrap() % ids.len()];
+        Setup::still(data).with(|options| { options.hidden.insert(("orders".to_owned(), hidden)); })
+    };
+}

@@ -1,0 +1,288 @@
+//! How a scenario is run and judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::fake_store::{Data, FakeStore, Fraction, Options, Seen, Stamp, utc_ms};
+use crate::harness::destination::Destination;
+use crate::harness::files::{START, configured};
+use crate::harness::order::ReadCheck;
+use crate::harness::run::Run;
+use crate::setup::{Chance, SignIn, config, no_state, read, start};
+
+/// What happens to the store before a request is answered.
+pub(crate) type Change = Box<dyn FnMut(&mut Data, &Seen) + Send>;
+
+/// A store, as a scenario begins.
+pub(crate) struct Setup {
+    /// Its rows.
+    pub(crate) data: Data,
+    /// Its quirks.
+    pub(crate) options: Options,
+    /// What happens to it while it is read.
+    pub(crate) live: Option<Change>,
+}
+
+impl Setup {
+    /// A store that answers as documented and holds still.
+    pub(crate) fn still(data: Data) -> Setup {
+        Setup { data, options: Options { max_count: Some(20), ..Options::default() }, live: None }
+    }
+
+    /// With something that happens before each request.
+    pub(crate) fn changing(self, live: impl FnMut(&mut Data, &Seen) + Send + 'static) -> Setup {
+        Setup { live: Some(Box::new(live)), ..self }
+    }
+
+    /// With quirks.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Options)) -> Setup {
+        change(&mut self.options);
+        self
+    }
+}
+
+/// How a scenario must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing missing, and no warning of the store's ways.
+    Whole,
+    /// Nothing missing, and one warning that says how the store is read instead.
+    WholeWithWarning,
+    /// Nothing missing if a read says COMPLETE; while rows move it may say INCOMPLETE, with an error.
+    WholeOrIncomplete,
+    /// The stream ends INCOMPLETE with an error, and its state stays where it was.
+    Incomplete,
+}
+
+/// A scenario.
+pub(crate) struct Scenario {
+    /// Its name: the test's.
+    pub(crate) name: &'static str,
+    /// What happens, for the table.
+    pub(crate) what: &'static str,
+    /// The streams it reads.
+    pub(crate) streams: &'static [&'static str],
+    /// The store, from a seed.
+    pub(crate) setup: fn(u64) -> Setup,
+    /// How it must end.
+    pub(crate) outcome: Outcome,
+    /// Whether requests are counted against the bound of pages + ranges + 2 a stream.
+    pub(crate) bounded: bool,
+}
+
+/// How many seeds each scenario is run from.
+pub(crate) fn seeds() -> u64 {
+    std::env::var("SCENARIO_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
+impl Scenario {
+    /// Runs the scenario from every seed.
+    pub(crate) fn prove(&self) {
+        for seed in 1..=seeds() {
+            let sign_in = if seed % 2 == 0 { SignIn::Router } else { SignIn::Token };
+            let in_flight = if seed % 3 == 0 { 1 } else { 8 };
+            for mode in ["incremental", "full_refresh"] {
+                let context = format!("{} seed {seed} {mode} {sign_in:?} {in_flight} in flight", self.name);
+                Case { scenario: self, mode, context }.prove((self.setup)(seed), sign_in, in_flight);
+            }
+        }
+    }
+}
+
+struct Case<'s> {
+    scenario: &'s Scenario,
+    mode: &'static str,
+    context: String,
+}
+
+/// Rows of a stream and the date they had.
+type Dates = BTreeMap<i64, Option<i64>>;
+
+impl Case<'_> {
+    fn prove(&self, setup: Setup, sign_in: SignIn, in_flight: u32) {
+        let Setup { data, mut options, live } = setup;
+        options.live = live;
+        let store = start(sign_in, options, data);
+        let mut config = config(sign_in, &store);
+        config["max_requests_in_flight"] = in_flight.into();
+        let selection: Vec<(&str, &str)> = self.scenario.streams.iter().map(|&name| (name, self.mode)).collect();
+        let catalog = configured(&selection);
+        let mut destination = Destination::with_catalog(false, &catalog);
+        if store.options(|options| options.fraction) == Fraction::None {
+            destination.resolution_ms = 1000;
+        }
+        let start = Some(utc_ms(START));
+
+        // While things happen: what was there at the start arrives, in that form or a later one.
+        let before = self.dates(&store);
+        let first = read(&config, &catalog, &no_state());
+        self.judge(&first, &catalog, &store);
+        destination.take(&first);
+        if first.code == Some(0) {
+            self.assert_begun_with(&before, &first, &store);
+        }
+        if self.scenario.outcome == Outcome::Incomplete {
+            return self.assert_incomplete(&first, &store, &config, &catalog);
+        }
+
+        // Afterwards, more changes and a quiet read: everything is there in its last form.
+        store.options(|options| options.live = None);
+        store.data(|data| {
+            data.tick(5_000);
+            let mut chance = Chance::new(77);
+            for stream in self.scenario.streams {
+                if let Some(id) = chance.pick(&data.ids(stream)) {
+                    data.touch(stream, id);
+                }
+            }
+        });
+        store.clear_requests();
+        let state = if self.mode == "incremental" { destination.state_list() } else { no_state() };
+        if self.mode == "full_refresh" {
+            for stream in self.scenario.streams {
+                destination.truncate(stream);
+            }
+        }
+        let second = read(&config, &catalog, &state);
+        self.judge(&second, &catalog, &store);
+        assert_eq!(second.code, Some(0), "{}\n{}", self.context, second.transcript());
+        destination.take(&second);
+        for stream in self.scenario.streams {
+            let verdict = store.data(|data| destination.compare(data, stream, stream, start, None));
+            verdict.assert_clean_with_undated(&format!("{} {stream}", self.context));
+        }
+
+        if self.mode == "incremental" {
+            let third = read(&config, &catalog, &destination.state_list());
+            self.judge(&third, &catalog, &store);
+            for stream in self.scenario.streams {
+                assert_eq!(
+                    third.records(stream).len(),
+                    0,
+                    "{} {stream}: an unchanged store\n{}",
+                    self.context,
+                    third.transcript()
+                );
+                // A walk over many small pages sends checkpoints on the way.
+                let pages_are_tiny = store.options(|options| options.max_count.is_some_and(|count| count < 10));
+                assert!(
+                    third.states(stream).len() == 1 || pages_are_tiny,
+                    "{} {stream}\n{}",
+                    self.context,
+                    third.transcript()
+                );
+            }
+        }
+    }
+
+    fn dates(&self, store: &FakeStore) -> BTreeMap<&'static str, Dates> {
+        store.data(|data| {
+            let rows = |stream: &str| {
+                data.ids(stream)
+                    .into_iter()
+                    .map(|id| (id, data.row(stream, id).and_then(|row| row.updated_at.ms())))
+                    .collect()
+            };
+            self.scenario.streams.iter().map(|&stream| (stream, rows(stream))).collect()
+        })
+    }
+
+    /// A read keeps the protocol's rules, and its requests are no more than needed.
+    fn judge(&self, run: &Run, catalog: &Value, store: &FakeStore) {
+        ReadCheck::new(run, catalog).assert();
+        let allowed = match self.scenario.outcome {
+            Outcome::Whole => run.warnings().is_empty(),
+            _ => self.scenario.streams.iter().all(|stream| {
+                let mine = |text: &&&str| text.starts_with(&format!("{stream}: the store"));
+                run.warnings().iter().filter(mine).count() <= 3
+            }),
+        };
+        assert!(allowed, "{}: warnings {:?}", self.context, run.warnings());
+        if matches!(self.scenario.outcome, Outcome::Whole | Outcome::WholeWithWarning) {
+            assert_eq!(run.code, Some(0), "{}\n{}", self.context, run.transcript());
+        }
+        if self.scenario.bounded {
+            self.assert_few_requests(store);
+        }
+        store.clear_requests();
+    }
+
+    /// Pages + ranges + 2 for each stream.
+    fn assert_few_requests(&self, store: &FakeStore) {
+        let requests = store.requests();
+        let page = store.options(|options| options.max_count.unwrap_or(1000));
+        for stream in self.scenario.streams {
+            let mine: Vec<&Seen> = requests.iter().filter(|seen| seen.resource == *stream).collect();
+            let walked: Vec<&&Seen> = mine.iter().filter(|seen| seen.param("sort") == Some("id")).collect();
+            let rows: usize = walked.iter().map(|seen| seen.rows).sum();
+            let ranges: BTreeSet<&str> =
+                walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();
+            let bound = rows.div_ceil(page) + ranges.len() + 2;
+            assert!(
+                mine.len() <= bound,
+                "{} {stream}: {} requests, bound {bound}: {:#?}",
+                self.context,
+                mine.len(),
+                mine.iter().map(|seen| &seen.target).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    /// Every row that was there when the sync began, and still is, was delivered by it, in the form it
+    /// had or a later one.
+    fn assert_begun_with(&self, before: &BTreeMap<&'static str, Dates>, run: &Run, store: &FakeStore) {
+        for (stream, rows) in before {
+            let mut delivered: BTreeMap<i64, Option<i64>> = BTreeMap::new();
+            for record in run.records(stream) {
+                let value: Value = serde_json::from_str(record.data().unwrap()).unwrap();
+                let at = value["updated_at"]
+                    .as_str()
+                    .map(|text| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis());
+                delivered.insert(value["id"].as_i64().unwrap(), at);
+            }
+            for (id, date) in rows {
+                let Some(now) = store.data(|data| data.row(stream, *id).map(|row| row.updated_at.ms())) else {
+                    continue;
+                };
+                // An import may have set a date back; the form it has then is a later one all the same.
+                let earliest = (*date).min(now);
+                let fraction_lost = 1000; // A store may print whole seconds only.
+                let fresh = delivered
+                    .get(id)
+                    .is_some_and(|at| at.is_none_or(|at| earliest.is_none_or(|date| at + fraction_lost > date)));
+                let wanted = date.is_none_or(|date| date >= utc_ms(START));
+                assert!(
+                    fresh || !wanted,
+                    "{} {stream} {id}: was there at the start, and was not delivered",
+                    self.context
+                );
+            }
+        }
+    }
+
+    fn assert_incomplete(&self, run: &Run, store: &FakeStore, config: &Value, catalog: &Value) {
+        for stream in self.scenario.streams {
+            assert_eq!(run.statuses(stream).last(), Some(&"INCOMPLETE"), "{}", self.context);
+            assert_eq!(run.last_state(stream), Some(&json!({})), "{}: the state stays where it was", self.context);
+        }
+        assert_eq!(run.code, Some(1), "{}", self.context);
+        assert!(run.errors().iter().all(|error| error.message.contains("rows are missing")), "{:?}", run.errors());
+        // Once the store lists what it counts, the next sync brings all of it.
+        store.options(|options| options.hidden.clear());
+        let mut destination = Destination::with_catalog(false, catalog);
+        destination.take(run);
+        let again = read(config, catalog, &destination.state_list());
+        assert_eq!(again.code, Some(0), "{}", again.transcript());
+        destination.take(&again);
+        for stream in self.scenario.streams {
+            let verdict = store.data(|data| destination.compare(data, stream, stream, None, None));
+            verdict.assert_clean_with_undated(&format!("{} {stream}", self.context));
+        }
+    }
+}
+
+/// A date of a row.
+pub(crate) fn at(ms: i64) -> Stamp {
+    Stamp::At(ms)
+}

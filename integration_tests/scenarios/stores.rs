@@ -1,0 +1,57 @@
+//! Stores and what happens to them, for scenarios.
+
+use crate::fake_store::{Data, Seen, Stamp};
+use crate::scenarios::run::at;
+use crate::setup::Chance;
+
+/// Rows of one resource at random dates within the two hours before now, ids with small gaps.
+pub(crate) fn scattered(resource: &str, rows: u64, seed: u64) -> Data {
+    let mut data = Data::empty();
+    let mut chance = Chance::new(seed);
+    let mut id = 0;
+    for _ in 0..rows {
+        id += 1 + i64::try_from(chance.below(3)).unwrap();
+        let ms = data.now_ms - i64::try_from(chance.below(7_200_000)).unwrap();
+        data.insert_lean(resource, id, at(ms), at(ms - 1000));
+    }
+    data
+}
+
+/// How many rows a scenario has: a few pages of 20.
+pub(crate) fn some_rows(seed: u64) -> u64 {
+    90 + seed * 7 % 60
+}
+
+/// Rows updated, inserted and deleted before a request.
+pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &Seen) + Send + 'static {
+    let mut chance = Chance::new(seed ^ 0xc0ffee);
+    move |data, _| {
+        data.tick(i64::try_from(chance.below(2_000)).unwrap());
+        for _ in 0..=chance.below(3) {
+            if let Some(id) = chance.pick(&data.ids(resource)) {
+                data.touch(resource, id);
+            }
+        }
+        if chance.below(3) == 0 {
+            data.add(resource);
+        }
+        if chance.below(3) == 0
+            && let Some(id) = chance.pick(&data.ids(resource))
+        {
+            data.delete(resource, id);
+        }
+    }
+}
+
+/// The date of the newest row.
+pub(crate) fn newest(data: &Data, resource: &str) -> i64 {
+    data.rows(resource).iter().filter_map(|row| row.updated_at.ms()).max().unwrap_or(data.now_ms)
+}
+
+/// Gives all rows one date.
+pub(crate) fn import(data: &mut Data, resource: &str, date: i64) {
+    for id in data.ids(resource) {
+        data.touch(resource, id);
+        data.set_updated_at(resource, id, Stamp::At(date));
+    }
+}

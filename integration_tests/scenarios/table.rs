@@ -1,0 +1,211 @@
+//! The table of scenarios: changes under a store that answers as documented. Quirks of stores are in
+//! `quirks`; both together make `docs/scenarios.md`.
+
+use crate::fake_store::{Data, Fraction, Stamp, utc_ms};
+use crate::scenarios::run::{Outcome, Scenario, Setup, at};
+use crate::scenarios::stores::{churn, import, newest, scattered, some_rows};
+use crate::setup::Chance;
+
+macro_rules! scenarios {
+    ($($name:ident: $outcome:ident, $bounded:literal, $streams:expr, $what:literal, $setup:expr;)*) => {
+        /// The scenarios of this file.
+        pub(crate) static SCENARIOS: &[Scenario] = &[$(Scenario {
+            name: stringify!($name), what: $what, streams: $streams, setup: $setup, outcome: Outcome::$outcome, bounded: $bounded,
+        },)*];
+        $(#[test]
+        fn $name() {
+            SCENARIOS.iter().find(|scenario| scenario.name == stringify!($name)).unwrap().prove();
+        })*
+    };
+}
+pub(crate) use scenarios;
+
+const ORDERS: &[&str] = &["orders"];
+
+scenarios! {
+    still: Whole, true, ORDERS, "Nothing changes.", |seed| Setup::still(scattered("orders", some_rows(seed), seed));
+    living: Whole, true, ORDERS, "Rows are updated, inserted and deleted before every request.",
+        |seed| Setup::still(scattered("orders", some_rows(seed), seed)).changing(churn("orders", seed));
+    several_streams_living: Whole, true, &["orders", "order_items", "addresses"], "Three streams change before every request to any of them.", |seed| {
+        let mut data = scattered("orders", some_rows(seed), seed);
+        for stream in ["order_items", "addresses"] {
+            let other = scattered(stream, some_rows(seed) * 2, seed + 1);
+            for row in other.rows(stream) {
+                data.insert(stream, row.clone());
+            }
+        }
+        let mut changes: Vec<_> = ["orders", "order_items", "addresses"].map(|stream| churn(stream, seed)).into();
+        Setup::still(data).changing(move |data, seen| changes.iter_mut().for_each(|change| change(data, seen)))
+    };
+    one_hot_row: Whole, true, ORDERS, "One row is updated before every request.", |seed| {
+        let data = scattered("orders", some_rows(seed), seed);
+        let ids = data.ids("orders");
+        let hot = Chance::new(seed).pick(&ids).unwrap();
+        Setup::still(data).changing(move |data, _| { data.tick(400); data.touch("orders", hot); })
+    };
+    newest_row_deleted: Whole, true, ORDERS, "The newest row is deleted during the walk, twice.", |seed| {
+        let mut request = 0;
+        Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
+            request += 1;
+            if request == 2 || request == 4 {
+                let date = newest(data, "orders");
+                let gone: Vec<i64> = data.rows("orders").iter().filter(|row| row.updated_at == Stamp::At(date)).map(|row| row.id).collect();
+                for id in gone { data.delete("orders", id); }
+            }
+        })
+    };
+    import_after: Whole, false, ORDERS, "During the walk an import gives all rows one date, newer than anything before.", |seed| {
+        let mut request = 0;
+        Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
+            request += 1;
+            if request == 2 + seed % 4 {
+                data.tick(1000);
+                let now = data.now_ms;
+                import(data, "orders", now);
+            }
+        })
+    };
+    import_before: Whole, false, ORDERS, "During the walk an import gives all rows one date that lies up to a minute before the newest.", |seed| {
+        let mut request = 0;
+        Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
+            request += 1;
+            if request == 2 + seed % 4 {
+                let date = newest(data, "orders") - i64::try_from(seed * 7_919 % 60_000).unwrap();
+                import(data, "orders", date);
+            }
+        })
+    };
+    tied: Whole, true, ORDERS, "95 % of the rows share one date; ties come in another order at each request.", |seed| {
+        let mut data = scattered("orders", some_rows(seed), seed);
+        let date = data.now_ms - 3_600_000;
+        for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
+            data.set_updated_at("orders", id, at(date));
+        }
+        Setup::still(data)
+    };
+    tied_at_the_end_living: Whole, false, ORDERS, "The same at the newest date, while rows change.", |seed| {
+        let mut data = scattered("orders", some_rows(seed), seed);
+        let date = data.now_ms;
+        for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
+            data.set_updated_at("orders", id, at(date));
+        }
+        Setup::still(data).changing(churn("orders", seed))
+    };
+    tied_beyond_memory: Whole, false, ORDERS, "More rows tied at the newest date than a state can name, while some change.", |seed| {
+        let mut data = Data::empty();
+        let date = data.now_ms - 30_000;
+        for row in 0..1_000 {
+            data.insert_lean("orders", row * 2 + 1, at(date), at(date));
+        }
+        let mut chance = Chance::new(seed);
+        let changing = seed % 2 == 0;
+        Setup::still(data).with(|options| options.max_count = Some(200)).changing(move |data, _| {
+            if changing && let Some(id) = chance.pick(&data.ids("orders")) {
+                data.touch("orders", id);
+            }
+        })
+    };
+    visible_late: Whole, false, ORDERS, "Before every request a row appears whose date lies up to a minute before rows already served.", |seed| {
+        let mut chance = Chance::new(seed);
+        Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
+            data.tick(500);
+            data.add("orders");
+            let date = newest(data, "orders") - i64::try_from(chance.below(60_000)).unwrap();
+            let late = if chance.below(2) == 0 { data.add("orders") } else { chance.pick(&data.ids("orders")).unwrap() };
+            let known = data.row("orders", late).and_then(|row| row.updated_at.ms()).unwrap_or(0);
+            if known <= date || late + 1 == data.next_id("orders") {
+                data.touch("orders", late);
+                data.set_updated_at("orders", late, at(date));
+            }
+        })
+    };
+    odd_dates: Whole, false, &["products", "order_statuses"], "Null, empty and 1900 dates among the rows, while rows change.", |seed| {
+        let mut data = scattered("products", some_rows(seed), seed);
+        for row in Data::sample(1, 5).rows("order_statuses") {
+            data.insert("order_statuses", row.clone());
+        }
+        let ids = data.ids("products");
+        for (place, id) in ids.iter().enumerate() {
+            match place % 9 {
+                0 => data.set_updated_at("products", *id, Stamp::Null),
+                1 => data.set_updated_at("products", *id, Stamp::Empty),
+                2 => data.set_updated_at("products", *id, at(utc_ms("1900-01-01T06:00:00Z"))),
+                _ => {}
+            }
+        }
+        let mut chance = Chance::new(seed);
+        Setup::still(data).changing(move |data, _| {
+            data.tick(300);
+            let dated: Vec<i64> = data.rows("products").iter().filter(|row| row.updated_at.ms().is_some()).map(|row| row.id).collect();
+            if let Some(id) = chance.pick(&dated) {
+                data.touch("products", id);
+            }
+        })
+    };
+    no_rows: Whole, true, ORDERS, "A stream without rows.", |_| Setup::still(Data::empty());
+    one_row: Whole, true, ORDERS, "A stream of one row.", |seed| Setup::still(scattered("orders", 1, seed));
+    exactly_a_page: Whole, true, ORDERS, "Exactly one page, one row more, exactly two pages.",
+        |seed| Setup::still(scattered("orders", [20, 21, 40][usize::try_from(seed % 3).unwrap()], seed));
+    wide_gaps: Whole, true, ORDERS, "Ids with gaps of billions.", |seed| {
+        let mut data = Data::empty();
+        let mut chance = Chance::new(seed);
+        let mut id = 1;
+        for row in 0..some_rows(seed) {
+            id += 1 + if row % 10 == 0 { i64::try_from(chance.below(1 << 40)).unwrap() } else { 0 };
+            let date = data.now_ms - i64::try_from(row * 1000).unwrap();
+            data.insert_lean("orders", id, at(date), at(date));
+        }
+        Setup::still(data).changing(churn("orders", seed))
+    };
+    huge_ids: Whole, true, ORDERS, "Ids around 2^53 and up to 2^63 - 1.", |seed| {
+        let mut data = Data::empty();
+        for row in 0..i64::try_from(some_rows(seed)).unwrap() {
+            let id = if row % 2 == 0 { (1 << 53) - 20 + row } else { i64::MAX - row };
+            let date = data.now_ms - row * 1000;
+            data.insert_lean("orders", id, at(date), at(date));
+        }
+        Setup::still(data)
+    };
+    clock_changes: Whole, true, ORDERS, "Rows around both changes of the clock, in zones west and east of Greenwich.", |seed| {
+        let mut data = Data::empty();
+        let zone = [chrono_tz::America::Chicago, chrono_tz::Europe::Berlin, chrono_tz::Asia::Karachi][usize::try_from(seed % 3).unwrap()];
+        data.zone = zone;
+        let changes = ["2024-03-10T08:00:00Z", "2024-11-03T07:00:00Z", "2024-03-31T01:00:00Z", "2024-10-27T01:00:00Z"].map(utc_ms);
+        for row in 0..i64::try_from(some_rows(seed)).unwrap() {
+            let date = changes[usize::try_from(row % 4).unwrap()] + (row - 60) * 97_003;
+            data.insert_lean("orders", row + 1, at(date), at(date));
+        }
+        data.now_ms = utc_ms("2024-11-03T09:59:00Z");
+        Setup::still(data).with(|options| options.zone = zone).changing(churn("orders", seed))
+    };
+    fractions: Whole, true, ORDERS, "Dates with seven fraction digits, or with none although the store compares them.", |seed| {
+        let fraction = if seed % 2 == 0 { Fraction::Ticks } else { Fraction::None };
+        Setup::still(scattered("orders", some_rows(seed), seed)).with(|options| options.fraction = fraction)
+    };
+}
+
+#[test]
+fn the_table_of_the_docs_is_current() {
+    let mut text = String::from(
+        "# What was tried to lose a row\n\nEach scenario is run from several seeds, incrementally and as a full refresh, through both sign-ins, \
+         with one request at a time and with eight. Two reads, then a third on the unchanged store: nothing may be missing, stale, changed \
+         or sent twice in a run, and the third must bring nothing. `SCENARIO_SEEDS=200 cargo test scenarios` runs them from 200 seeds.\n\n\
+         Written by the tests (`UPDATE_DOCS=1 cargo test`); the outcome is what they assert.\n\n| scenario | what happens | outcome |\n|---|---|---|\n",
+    );
+    for scenario in SCENARIOS.iter().chain(super::quirks::SCENARIOS) {
+        let outcome = match scenario.outcome {
+            Outcome::Whole => "nothing lost",
+            Outcome::WholeWithWarning => "nothing lost, a warning says how the store is read instead",
+            Outcome::WholeOrIncomplete => {
+                "nothing lost; while rows move a read may end INCOMPLETE, never COMPLETE with loss"
+            }
+            Outcome::Incomplete => "INCOMPLETE with an error, the state stays where it was",
+        };
+        text.push_str(&format!("| {} | {} | {outcome} |\n", scenario.name, scenario.what));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scenarios.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), text, "run UPDATE_DOCS=1 cargo test");
+}
