@@ -148,14 +148,23 @@ fn stopping() -> watch::Receiver<bool> {
                 _ = terminated.recv() => {}
                 _ = interrupted.recv() => {}
             }
+            // The receivers live as long as the read.
+            let _sent = stop.send(true);
+            // Whoever asks a second time does not want to wait for a stdout that nobody reads.
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+            std::process::exit(i32::from(FAILURE));
         }
         #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            return std::future::pending().await;
+        {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                // The receivers live as long as the read.
+                let _sent = stop.send(true);
+            }
+            std::future::pending::<()>().await;
         }
-        // The receivers live as long as the read.
-        let _sent = stop.send(true);
-        std::future::pending::<()>().await;
     });
     stopping
 }

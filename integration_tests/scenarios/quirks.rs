@@ -1,9 +1,13 @@
 //! Scenarios with stores that do not answer as documented, each still and living.
 
+use serde_json::json;
+
 use crate::fake_store::{NextPage, Options};
+use crate::harness::files::configured;
 use crate::scenarios::run::{Outcome, Scenario, Setup};
 use crate::scenarios::stores::{churn, scattered, some_rows};
 use crate::scenarios::table::scenarios;
+use crate::setup::{SignIn, config_with, minutes, no_state, read, start};
 
 const ORDERS: &[&str] = &["orders"];
 
@@ -13,6 +17,19 @@ fn still(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
 
 fn living(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
     still(seed, quirk).changing(churn("orders", seed))
+}
+
+#[test]
+fn one_request_at_a_time_is_enough_for_every_question() {
+    // The newest rows lie behind the end date and the store lists them all the same, so the newest
+    // change within the dates takes a question of its own, while the only place is taken.
+    let store =
+        start(SignIn::Token, still(1, |options| options.ignore_date_filter = true).options, minutes("orders", 1, 100));
+    let end = store.data(|data| data.row("orders", 50).unwrap().updated_at.ms().unwrap());
+    let end = chrono::DateTime::from_timestamp_millis(end).unwrap().to_rfc3339();
+    let config = config_with(&store, &json!({"max_requests_in_flight": 1, "end_date": end}));
+    let run = read(&config, &configured(&[("orders", "incremental")]), &no_state());
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 49), "{}", run.transcript());
 }
 
 scenarios! {

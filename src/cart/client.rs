@@ -143,12 +143,14 @@ impl Client {
             // The semaphore is never closed.
             return Err(broken(query, Transport::Broken, "shutting down".to_owned()));
         };
-        let began = Instant::now();
+        let mut began = None;
         let mut schedule = retry::schedule();
         let mut attempt = 0;
         loop {
             attempt += 1;
             let ticket = self.budget.acquire(|moment| watch.notice(Notice::Waiting(clock(moment)))).await;
+            // Waiting for the first turn is no trouble of this request, so it costs no patience.
+            let began = *began.get_or_insert_with(Instant::now);
             let (outcome, heard) = self.attempt(query).await;
             // A request that got no answer may have been counted or not; its ticket is not given back
             // to the window, and its place is.

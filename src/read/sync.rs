@@ -118,11 +118,12 @@ impl Sync<'_> {
             return whole::deliver(self.reader, rows, base, &judge, &filter).await;
         }
         let (counted, seen, sorted) = (rows.envelope.total, questions::ids(&rows), rows.is_newest_first());
+        // The place is given back before the next question: there may be only one.
+        drop(answer.place);
         // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
         // that is too old, which only makes the next sync look at more.
         let until = questions::newest_change(self.reader, &rows, &window, sorted).await?.unwrap_or(from);
         drop(rows);
-        drop(answer.place);
 
         let top = if sorted { questions::top(self.reader, &filter, &seen).await? } else { Some(Top::Unknown) };
         let Some(top) = top else { return Ok(Saved { undated: None, ..base }) };
