@@ -12,4 +12,5 @@ mod inputs;
 mod read;
 mod scenarios;
 mod setup;
+mod states;
 mod tidy;

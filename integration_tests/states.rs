@@ -1,0 +1,130 @@
+//! States of every shape that was ever written keep working: `states/` holds one file for each. A
+//! file is never changed or taken away; a new shape adds one.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::fake_store::Options;
+use crate::harness::files::configured;
+use crate::harness::order::assert_read_is_well_formed;
+use crate::setup::{SignIn, config, config_with, minutes, read, start};
+
+/// Rows 1 to 100 a minute apart; row 11 is of 10:30, row 100 of 11:59.
+fn store() -> crate::fake_store::FakeStore {
+    let data = minutes("orders", 1, 100);
+    assert_eq!(data.row("orders", 100).unwrap().updated_at.ms(), Some(data.now_ms - 60_000));
+    start(SignIn::Token, Options { max_count: Some(20), ..Options::default() }, data)
+}
+
+/// The ids that must come, and those that may.
+fn expected(file: &str) -> (BTreeSet<i64>, BTreeSet<i64>) {
+    let all = || (1..=100).collect();
+    match file {
+        "full_refresh_finished" => (all(), all()),
+        // From the cursor's two minutes of overlap on; what is remembered does not come again.
+        "finished_with_recent_rows" => ((12..=100).collect(), [9].into_iter().chain(12..=100).collect()),
+        // The ranges that are left, and what is newer than the walk.
+        "first_walk_interrupted" | "full_refresh_interrupted" => {
+            ((11..=50).chain(61..=100).collect(), (11..=50).chain(61..=100).collect())
+        }
+        "later_walk_interrupted" => {
+            ((12..=50).chain([98, 100]).collect(), [9, 10].into_iter().chain(12..=50).chain([98, 100]).collect())
+        }
+        _ => ((9..=100).collect(), (9..=100).collect()),
+    }
+}
+
+#[test]
+fn every_shape_ever_written_is_still_understood() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/states");
+    let mut files = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let state = fs::read_to_string(&path).unwrap();
+        let mode = if file.starts_with("full_refresh") { "full_refresh" } else { "incremental" };
+        let store = store();
+        let catalog = configured(&[("orders", mode)]);
+        let run = read(&config(SignIn::Token, &store), &catalog, &state);
+        assert_eq!(run.code, Some(0), "{file}: {}", run.transcript());
+        assert_read_is_well_formed(&run, &catalog);
+        let came: BTreeSet<i64> = run.ids("orders").into_iter().collect();
+        let (must, may) = expected(&file);
+        assert!(must.is_subset(&came) && came.is_subset(&may), "{file}: {came:?}");
+        files += 1;
+    }
+    assert!(files >= 10, "{files} files");
+}
+
+fn state(at: &str) -> String {
+    json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "orders"}, "stream_state": {"updated_at": at}}}])
+        .to_string()
+}
+
+#[test]
+fn a_state_in_the_far_future_brings_nothing_and_stays() {
+    let store = store();
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(&config(SignIn::Token, &store), &catalog, &state("2051-01-01T00:00:00Z"));
+    assert_read_is_well_formed(&run, &catalog);
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 0));
+    assert_eq!(run.last_state("orders"), Some(&json!({"updated_at": "2051-01-01T00:00:00Z"})));
+    assert_eq!(store.requests().len(), 1);
+}
+
+#[test]
+fn a_state_older_than_the_start_date_reads_from_the_start_date() {
+    let store = store();
+    let catalog = configured(&[("orders", "incremental")]);
+    let config = config_with(&store, &json!({"start_date": "2024-11-18T11:00:00Z"}));
+    let run = read(&config, &catalog, &state("2011-01-01T00:00:00Z"));
+    let mut came = run.ids("orders");
+    came.sort_unstable();
+    assert_eq!(came, (41..=100).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_walk_that_was_interrupted_under_other_dates_begins_anew() {
+    let store = store();
+    let catalog = configured(&[("orders", "incremental")]);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/states/first_walk_interrupted.json");
+    let state = fs::read_to_string(path).unwrap();
+    let config = config_with(&store, &json!({"start_date": "1999-01-01T00:00:00Z"}));
+    let run = read(&config, &catalog, &state);
+    assert_eq!(run.records("orders").len(), 100, "an earlier start date may want what was left out");
+}
+
+#[test]
+fn a_full_refresh_goes_on_from_its_own_checkpoints_only() {
+    let store = store();
+    let catalog = configured(&[("orders", "full_refresh")]);
+    for file in ["finished", "first_walk_interrupted", "later_walk_interrupted"] {
+        let path = format!("{}/integration_tests/states/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        let run = read(&config(SignIn::Token, &store), &catalog, &fs::read_to_string(path).unwrap());
+        assert_eq!(run.records("orders").len(), 100, "{file}");
+        assert_eq!(run.last_state("orders"), Some(&Value::Object(serde_json::Map::new())), "{file}");
+    }
+}
+
+#[test]
+fn states_stay_within_their_bound_however_many_rows_tie() {
+    // 32 KiB for the rows of the overlap, twice while a walk is under way, and its ranges.
+    const BOUND: usize = 2 * 32 * 1024 + 4 * 1024;
+    let mut data = crate::fake_store::Data::empty();
+    let at = crate::fake_store::Stamp::At(data.now_ms);
+    for row in 0..6_000 {
+        data.insert_lean("orders", row * 3 + 1, at, at);
+    }
+    let store = start(SignIn::Token, Options::default(), data);
+    let catalog = configured(&[("orders", "incremental")]);
+    let first = read(&config(SignIn::Token, &store), &catalog, "");
+    let second = read(&config(SignIn::Token, &store), &catalog, &first.last_state_list());
+    assert_eq!((first.records("orders").len(), second.records("orders").len()), (6_000, 0));
+    for run in [&first, &second] {
+        let longest = run.states("orders").iter().map(|state| state.line.len()).max().unwrap();
+        assert!(longest < BOUND, "{longest} bytes");
+    }
+    assert!(first.last_state("orders").unwrap()["recent"]["rows"] == 6_000, "only their number and sum are kept");
+}
