@@ -54,6 +54,8 @@ pub struct Data {
     /// The zone in which `make` prints dates other than the two stamps.
     pub zone: chrono_tz::Tz,
     tables: BTreeMap<&'static str, BTreeMap<i64, Row>>,
+    /// The largest key that each table ever had: a database gives no key twice.
+    largest: BTreeMap<&'static str, i64>,
     touches: u64,
 }
 
@@ -64,6 +66,7 @@ impl Data {
             now_ms: utc_ms("2024-11-18T12:00:00Z"),
             zone: chrono_tz::America::Chicago,
             tables: resources().iter().map(|r| (r.path, BTreeMap::new())).collect(),
+            largest: BTreeMap::new(),
             touches: 0,
         }
     }
@@ -72,6 +75,8 @@ impl Data {
     pub fn insert(&mut self, resource: &str, mut row: Row) {
         row.updated_at = row.updated_at.rounded();
         row.created_at = row.created_at.rounded();
+        let largest = self.largest.entry(known(resource).path).or_insert(row.id);
+        *largest = row.id.max(*largest);
         self.table_mut(resource).insert(row.id, row);
     }
 
@@ -165,12 +170,10 @@ impl Data {
         self.now_ms += ms;
     }
 
-    /// The key after the largest one.
+    /// The key after the largest one there ever was.
     pub fn next_id(&self, resource: &str) -> i64 {
-        match self.table(resource).last_key_value() {
-            Some((id, _)) => id + 1,
-            None => known(resource).first_id(),
-        }
+        let known = known(resource);
+        self.largest.get(known.path).map_or_else(|| known.first_id(), |id| id + 1)
     }
 
     /// All fields of a row but the key and the stamps, those of a lean row too.

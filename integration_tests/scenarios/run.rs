@@ -71,15 +71,16 @@ pub(crate) struct Scenario {
     pub(crate) bounded: bool,
 }
 
-/// How many seeds each scenario is run from.
-pub(crate) fn seeds() -> u64 {
-    std::env::var("SCENARIO_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+/// The seeds each scenario is run from: 1 to `SCENARIO_SEEDS`, or `SCENARIO_SEED` alone.
+pub(crate) fn seeds() -> std::ops::RangeInclusive<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    number("SCENARIO_SEED").map_or_else(|| 1..=number("SCENARIO_SEEDS").unwrap_or(3), |seed| seed..=seed)
 }
 
 impl Scenario {
     /// Runs the scenario from every seed.
     pub(crate) fn prove(&self) {
-        for seed in 1..=seeds() {
+        for seed in seeds() {
             let sign_in = if seed % 2 == 0 { SignIn::Router } else { SignIn::Token };
             let in_flight = if seed % 3 == 0 { 1 } else { 8 };
             for mode in ["incremental", "full_refresh"] {
@@ -254,8 +255,11 @@ impl Case<'_> {
                 let wanted = date.is_none_or(|date| date >= utc_ms(START));
                 assert!(
                     fresh || !wanted,
-                    "{} {stream} {id}: was there at the start, and was not delivered",
-                    self.context
+                    "{} {stream} {id}: was there at the start ({date:?}, now {now:?}), and was not delivered ({:?})\n{}\n{:#?}",
+                    self.context,
+                    delivered.get(id),
+                    run.transcript(),
+                    store.requests().iter().map(|seen| format!("{} {}", seen.target, seen.rows)).collect::<Vec<_>>()
                 );
             }
         }

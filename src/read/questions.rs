@@ -5,7 +5,7 @@ use super::judge::id_of;
 use super::reader::{Reader, Stop};
 use super::rows::Rows;
 use crate::cart::Query;
-use crate::cart::query::Window;
+use crate::cart::query::{PAGE_SIZE, Window};
 use crate::record::{Key, Updated};
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
@@ -99,6 +99,22 @@ pub(crate) async fn count(reader: &Reader, filter: &Window, top: Option<i64>) ->
     let query = Query::new(reader.stream.name, 1).keys(reader.stream.key, None, top).window(CURSOR, filter);
     let answer = reader.fetch(&query, &mut reader.copier()).await?;
     Ok(answer.page.envelope.total)
+}
+
+/// How many rows changed after `instant` the store counts but does not list, as far as one answer shows.
+///
+/// # Errors
+/// [`Stop`]
+pub(crate) async fn unlisted_after(
+    reader: &Reader,
+    filter: &Window,
+    instant: Timestamp,
+    top: Option<i64>,
+) -> Result<u64, Stop> {
+    let window = Window { from: None, after: Some(instant), ..*filter };
+    let query = Query::new(reader.stream.name, PAGE_SIZE).keys(reader.stream.key, None, top).window(CURSOR, &window);
+    let answer = reader.fetch(&query, &mut reader.copier()).await?;
+    Ok(answer.page.unlisted())
 }
 
 /// The keys of an answer, as numbers.

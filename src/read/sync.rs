@@ -201,7 +201,17 @@ impl Sync<'_> {
         // Rows deleted meanwhile, or changed and so out of the window, explain it; one more count tells.
         let still = if unfiltered { *filter } else { Window { until: Some(walk.until), ..*filter } };
         let now = questions::count(self.reader, &still, walk.top).await?;
-        let Some(now) = now.filter(|&now| now > walk.read) else { return Ok(walk.recent) };
+        let Some(now) = now.filter(|&now| now > walk.read) else {
+            // The newest row of all may be the one that is not listed; then it lies behind `until`.
+            let unlisted = match unfiltered {
+                true => 0,
+                false => questions::unlisted_after(self.reader, filter, walk.until, walk.top).await?,
+            };
+            return match unlisted {
+                0 => Ok(walk.recent),
+                unlisted => Err(Stop::Lost { counted: walk.read + unlisted, listed: walk.read }),
+            };
+        };
         if unfiltered || !walk.recent.is_exact() {
             return Err(Stop::Lost { counted: now.min(counted), listed: walk.read });
         }
