@@ -9,6 +9,7 @@ mod commands;
 mod fake_store;
 mod harness;
 mod inputs;
+mod limits;
 mod read;
 mod scenarios;
 mod setup;

@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 use super::retry::WINDOW;
 
+/// Calls per window of the smallest plan (API documentation, API limits): no guess goes below it.
+const SMALLEST_PLAN: u32 = 5;
+
 /// The shared budget.
 #[derive(Debug)]
 pub struct Budget {
@@ -43,7 +46,9 @@ struct State {
     paused: Option<Instant>,
     /// Which window this is, counted from 0.
     number: u64,
-    /// Accepted answers since the last refusal, for stores that do not tell their limit.
+    /// Whether `allowed` was inferred from a refusal, because the store does not tell it.
+    inferred: bool,
+    /// Answers in this window, for that inference.
     accepted: u32,
 }
 
@@ -138,8 +143,9 @@ impl Budget {
         let mut state = self.lock();
         let until = Instant::now() + wait;
         state.paused = Some(state.paused.map_or(until, |paused| paused.max(until)));
-        if state.allowed.is_none() && state.accepted > 0 {
-            state.allowed = Some(state.accepted);
+        if state.allowed.is_none() || state.inferred {
+            state.allowed = Some(state.accepted.max(SMALLEST_PLAN));
+            state.inferred = true;
         }
         state.accepted = 0;
         state.ends = state.paused;
@@ -161,6 +167,11 @@ impl State {
             self.made = self.outstanding;
             self.told = 0;
             self.number += 1;
+            if self.inferred {
+                // One refusal may have had another cause: the guess rises until the next one.
+                self.allowed = self.allowed.map(|allowed| allowed.saturating_add(allowed / 2).min(1_000_000));
+            }
+            self.accepted = 0;
         }
         if !self.explored {
             if self.exploring {
@@ -192,6 +203,7 @@ impl State {
             return;
         };
         self.allowed = Some(limit.allowed);
+        self.inferred = false;
         if window != self.number {
             return;
         }
@@ -234,6 +246,14 @@ impl CallLimit {
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
+
+    impl Budget {
+        fn try_admit(&self) -> Ticket<'_> {
+            let mut state = self.lock();
+            assert!(state.admit(Instant::now(), self.share).is_ok());
+            Ticket { budget: self, window: state.number, told: state.told, settled: false }
+        }
+    }
 
     fn limit(made: u32, allowed: u32) -> Option<CallLimit> {
         Some(CallLimit { made, allowed })
@@ -311,6 +331,26 @@ mod tests {
         admitted(&mut state, now, 80);
         state.settle(now, 0, 0, None);
         assert_eq!(admitted(&mut state, now, 80), 100);
+    }
+
+    #[test]
+    fn a_limit_guessed_from_a_refusal_recovers() {
+        let budget = Budget::new(100);
+        for _ in 0..8 {
+            let ticket = budget.try_admit();
+            budget.answered(ticket, None);
+        }
+        budget.refused(Duration::ZERO);
+        let mut state = budget.lock();
+        let now = Instant::now();
+        let mut windows = Vec::new();
+        for window in 1..4 {
+            state.outstanding = 0;
+            let later = now + WINDOW * 2 * window;
+            windows.push(admitted(&mut state, later, 100));
+            state.settle(later, 0, 0, None);
+        }
+        assert_eq!(windows, [12, 18, 27]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,9 @@ const CHECKPOINT_PAGES: u32 = 10;
 /// Where pages are small, a checkpoint goes out when it takes at most this part of the output.
 const CHECKPOINT_PART: usize = 8;
 
+/// Moments closer than this are the same: they were computed from two readings of the clock.
+const SAME_MOMENT_MILLIS: u64 = 100;
+
 /// The account.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -41,6 +44,8 @@ pub(super) struct Entries {
     pages_since_state: u32,
     bytes_since_state: usize,
     last_state: Option<Value>,
+    /// The last moment that RATE_LIMITED named.
+    limited_until: Option<u64>,
     findings: HashSet<Finding>,
     warned: HashSet<&'static str>,
     /// What happened, for the last LOG.
@@ -134,6 +139,11 @@ impl Ledger {
     pub(super) async fn rate_limited(&self, quota_reset: u64) -> Result<(), Closed> {
         // Under the lock, so that it cannot come between a page's state and the end of the stream.
         let mut entries = self.entries.lock().await;
+        // Several requests of the stream wait for the same moment; it is said once.
+        if entries.limited_until.is_some_and(|told| quota_reset <= told + SAME_MOMENT_MILLIS) {
+            return Ok(());
+        }
+        entries.limited_until = Some(quota_reset);
         if !entries.running {
             self.emitter.status(&self.name, StreamStatus::Running, None).await?;
             entries.running = true;
