@@ -2,43 +2,21 @@
 //! top level, with its key and its `updated_at` read on the way.
 //!
 //! What is rewritten: dates to UTC, `""` to null where a date or number is declared, numbers in
-//! quotes to numbers where a number is declared, white space. All else leaves as the bytes that came.
+//! quotes to numbers where a number is declared, white space; and, where the config asks for it,
+//! sensitive fields to null, and the records inside nested collections by the same rules.
+//! All else leaves as the bytes that came.
 //! Nothing here decides whether a record is sent.
+
+mod nested;
+mod shape;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::json::{self, Kind, NotJson, Scanner};
 use crate::timestamp::{Timestamp, Unreadable};
-
-const NULL: u8 = 1;
-const TEXT: u8 = 1 << 1;
-const INTEGER: u8 = 1 << 2;
-const NUMBER: u8 = 1 << 3;
-const BOOLEAN: u8 = 1 << 4;
-const ARRAY: u8 = 1 << 5;
-const OBJECT: u8 = 1 << 6;
-const ANYTHING: u8 = u8::MAX;
-
-/// What a schema says of the records of one stream, compiled for [`Copier`].
-#[derive(Debug)]
-pub struct Shape {
-    fields: Vec<Field>,
-    by_name: HashMap<Vec<u8>, usize>,
-    key: usize,
-    cursor: Option<usize>,
-}
-
-#[derive(Clone, Debug)]
-struct Field {
-    name: String,
-    /// `"name":`, as it stands in the text of a record.
-    label: Vec<u8>,
-    accepts: u8,
-    is_date: bool,
-}
+pub use shape::Shape;
+use shape::{ANYTHING, ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
 
 /// The key of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,74 +73,6 @@ impl From<NotJson> for NotARecord {
     }
 }
 
-impl Shape {
-    /// Compiles the top level of a JSON schema. Types the schema does not name accept anything.
-    #[must_use]
-    pub fn new(schema: &Value, key: &str, cursor: Option<&str>) -> Self {
-        let mut shape = Self { fields: Vec::new(), by_name: HashMap::new(), key: usize::MAX, cursor: None };
-        let properties = schema.get("properties").and_then(Value::as_object);
-        for (name, property) in properties.into_iter().flatten() {
-            let index = shape.fields.len();
-            if name == key {
-                shape.key = index;
-            }
-            if Some(name.as_str()) == cursor {
-                shape.cursor = Some(index);
-            }
-            shape.by_name.insert(name.clone().into_bytes(), index);
-            shape.fields.push(Field {
-                name: name.clone(),
-                label: label(name.as_bytes()),
-                accepts: accepted(property),
-                is_date: property.get("format").and_then(Value::as_str) == Some("date-time"),
-            });
-        }
-        shape
-    }
-
-    /// The names of the declared fields, in the order of the schema.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|field| field.name.as_str())
-    }
-}
-
-fn label(name: &[u8]) -> Vec<u8> {
-    [b"\"", name, b"\":"].concat()
-}
-
-fn accepted(property: &Value) -> u8 {
-    let bit = |name: &Value| match name.as_str() {
-        Some("null") => NULL,
-        Some("string") => TEXT,
-        Some("integer") => INTEGER,
-        Some("number") => NUMBER | INTEGER,
-        Some("boolean") => BOOLEAN,
-        Some("array") => ARRAY,
-        Some("object") => OBJECT,
-        _ => ANYTHING,
-    };
-    match property.get("type") {
-        Some(Value::Array(names)) => names.iter().fold(0, |mask, name| mask | bit(name)),
-        Some(name) => bit(name),
-        None => ANYTHING,
-    }
-}
-
-fn declared(accepts: u8, is_date: bool) -> String {
-    let names = [
-        (TEXT, if is_date { "date-time" } else { "string" }),
-        (NUMBER, "number"),
-        (INTEGER, if accepts & NUMBER == 0 { "integer" } else { "" }),
-        (BOOLEAN, "boolean"),
-        (ARRAY, "array"),
-        (OBJECT, "object"),
-    ];
-    let named: Vec<&str> =
-        names.iter().filter(|(bit, name)| accepts & bit != 0 && !name.is_empty()).map(|(_, name)| *name).collect();
-    let or_null = if accepts & NULL == 0 { " (never null)" } else { "" };
-    format!("{}{or_null}", named.join(" or "))
-}
-
 /// Copies the records of one reader of a stream. It remembers the order of the fields of the record
 /// before, so that a field's name is compared once and never looked up.
 #[derive(Debug)]
@@ -172,6 +82,8 @@ pub struct Copier {
     order: Vec<usize>,
     reported: Vec<bool>,
     findings: Vec<Finding>,
+    /// Copiers of the records inside fields.
+    nested: HashMap<usize, Self>,
 }
 
 impl Copier {
@@ -179,7 +91,9 @@ impl Copier {
     #[must_use]
     pub fn new(shape: Arc<Shape>) -> Self {
         let reported = vec![false; shape.fields.len()];
-        Self { shape, undeclared: Vec::new(), order: Vec::new(), reported, findings: Vec::new() }
+        let inside = |(index, field): (usize, &Field)| Some((index, Self::new(Arc::clone(field.inside.as_ref()?))));
+        let nested = shape.fields.iter().enumerate().filter_map(inside).collect();
+        Self { shape, undeclared: Vec::new(), order: Vec::new(), reported, findings: Vec::new(), nested }
     }
 
     /// What was noticed since the last call, each field at most once per copier and kind.
@@ -247,7 +161,14 @@ impl Copier {
         let index = known.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(name).into_owned();
             self.findings.push(Finding::Undeclared(text.clone()));
-            self.undeclared.push(Field { name: text, label: label(name), accepts: ANYTHING, is_date: false });
+            self.undeclared.push(Field {
+                name: text,
+                label: label(name),
+                accepts: ANYTHING,
+                is_date: false,
+                is_emptied: false,
+                inside: None,
+            });
             self.reported.push(true);
             declared + self.undeclared.len() - 1
         });
@@ -276,10 +197,22 @@ impl Copier {
         facts: &mut Facts,
     ) -> Result<(), NotJson> {
         let from = scanner.position();
+        let field = self.get(index);
+        let (accepts, is_date, is_emptied) = (field.accepts, field.is_date, field.is_emptied);
+        if field.inside.is_some() && !is_emptied && matches!(scanner.peek(), Some(b'[' | b'{')) {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            self.inside(scanner, index, out)?;
+            *pending = scanner.position();
+            return Ok(());
+        }
         let (kind, spaced) = scanner.value()?;
         let raw = scanner.since(from);
-        let field = self.get(index);
-        let (accepts, is_date) = (field.accepts, field.is_date);
+        if is_emptied {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            out.extend_from_slice(b"null");
+            *pending = scanner.position();
+            return Ok(());
+        }
         let fits = match kind {
             Kind::Null => accepts & NULL != 0,
             Kind::Boolean => accepts & BOOLEAN != 0,
@@ -403,130 +336,4 @@ fn drop_space(scanner: &mut Scanner<'_>, pending: &mut usize, out: &mut Vec<u8>)
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn shape() -> Arc<Shape> {
-        let schema = json!({"type": "object", "properties": {
-            "id": {"type": "integer"},
-            "name": {"type": ["null", "string"]},
-            "total": {"type": ["null", "number"]},
-            "count": {"type": ["null", "integer"]},
-            "open": {"type": ["null", "boolean"]},
-            "due": {"type": ["null", "string"], "format": "date-time"},
-            "updated_at": {"type": ["null", "string"], "format": "date-time"},
-            "items": {"type": ["null", "array"]},
-            "loose": {"type": ["null", "integer", "string"]},
-        }});
-        Arc::new(Shape::new(&schema, "id", Some("updated_at")))
-    }
-
-    fn copy(text: &str) -> (String, Facts, Vec<Finding>) {
-        let mut copier = Copier::new(shape());
-        let mut out = Vec::new();
-        let mut scanner = Scanner::new(text.as_bytes());
-        let facts = copier.copy(&mut scanner, &mut out).unwrap();
-        assert_eq!(scanner.position(), text.len());
-        (String::from_utf8(out).unwrap(), facts, copier.take_findings())
-    }
-
-    #[test]
-    fn what_fits_leaves_as_it_came() {
-        let text = r#"{"id":7,"name":"\"a\" \n é","total":1886.0000,"count":25,"open":true,"due":null,"items":[{"x":1e400}],"loose":"00"}"#;
-        let (out, facts, findings) = copy(text);
-        assert_eq!(out, text);
-        assert_eq!(facts, Facts { key: Key::Number(7), updated: Updated::Undated });
-        assert_eq!(findings, []);
-    }
-
-    #[test]
-    fn dates_become_utc_and_empty_texts_null() {
-        let (out, facts, findings) =
-            copy(r#"{"id":1,"due":"","updated_at":"2014-03-19T13:31:47.923-05:00","total":"","count":"","name":""}"#);
-        assert_eq!(
-            out,
-            r#"{"id":1,"due":null,"updated_at":"2014-03-19T18:31:47.923Z","total":null,"count":null,"name":""}"#
-        );
-        assert_eq!(facts.updated, Updated::At(Timestamp::parse(b"2014-03-19T18:31:47.923Z").unwrap()));
-        assert_eq!(findings, []);
-    }
-
-    #[test]
-    fn numbers_in_quotes_become_numbers_with_their_digits() {
-        let (out, _, findings) = copy(r#"{"id":"12","total":"10.00","count":"5","loose":"5"}"#);
-        assert_eq!(out, r#"{"id":12,"total":10.00,"count":5,"loose":"5"}"#);
-        assert_eq!(findings, []);
-    }
-
-    #[test]
-    fn a_misfit_goes_out_as_it_is_and_is_told_once() {
-        let mut copier = Copier::new(shape());
-        let mut out = Vec::new();
-        for _ in 0..2 {
-            let text = r#"{"id":1,"total":"ten","count":2.5,"name":5,"due":"2014-01-01","open":0,"count":1.0}"#;
-            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
-            assert!(String::from_utf8_lossy(&out).ends_with(text));
-        }
-        let fields: Vec<String> = copier
-            .take_findings()
-            .into_iter()
-            .map(|finding| match finding {
-                Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
-                Finding::Undeclared(field) => field,
-            })
-            .collect();
-        assert_eq!(
-            fields,
-            [
-                "total: number / a text",
-                "count: integer / a decimal number",
-                "name: string / an integer",
-                "due: date-time / a text that is no date and time with an offset",
-                "open: boolean / an integer",
-            ]
-        );
-    }
-
-    #[test]
-    fn an_undeclared_field_goes_out_and_is_named_once() {
-        let mut copier = Copier::new(shape());
-        let mut out = Vec::new();
-        for id in 0..3 {
-            let text = format!(r#"{{"sub":"x","id":{id},"n\u0065w":1}}"#);
-            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
-        }
-        assert_eq!(
-            copier.take_findings(),
-            [Finding::Undeclared("sub".into()), Finding::Undeclared("n\\u0065w".into())]
-        );
-    }
-
-    #[test]
-    fn a_record_stays_on_one_line() {
-        let (out, facts, _) =
-            copy("{\n  \"id\" : 3 ,\n  \"updated_at\" : \"2014-03-19T13:31:47Z\",\n  \"items\": [\n 1 ]\n}");
-        assert_eq!(out, r#"{"id":3,"updated_at":"2014-03-19T13:31:47Z","items":[1]}"#);
-        assert_eq!(facts.key, Key::Number(3));
-    }
-
-    #[test]
-    fn keys_that_are_no_whole_numbers_are_told_apart() {
-        assert_eq!(copy(r#"{"id":9223372036854775807}"#).1.key, Key::Number(i64::MAX));
-        assert!(matches!(copy(r#"{"id":9223372036854775808}"#).1.key, Key::Other(_)));
-        assert!(matches!(copy(r#"{"id":1.5}"#).1.key, Key::Other(_)));
-        assert!(matches!(copy(r#"{"id":"abc"}"#).1.key, Key::Other(_)));
-        assert_eq!(copy(r#"{"id":null}"#).1.key, Key::Missing);
-        assert_eq!(copy(r#"{"name":"x"}"#).1.key, Key::Missing);
-    }
-
-    #[test]
-    fn what_is_no_object_is_refused() {
-        let mut copier = Copier::new(shape());
-        let mut out = Vec::new();
-        assert_eq!(copier.copy(&mut Scanner::new(b"5"), &mut out), Err(NotARecord::NotAnObject));
-        assert_eq!(copier.copy(&mut Scanner::new(b"{\"id\":1"), &mut out), Err(NotARecord::Json(NotJson(7))));
-        assert!(copier.copy(&mut Scanner::new(b"{\"id\":01}"), &mut out).is_err());
-    }
-}
+mod tests;

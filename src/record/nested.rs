@@ -1,0 +1,52 @@
+//! Records inside a field of a record: the nested collections that the config asks for.
+
+use super::{Copier, Finding, NotARecord};
+use crate::json::{self, NotJson, Scanner};
+
+impl Copier {
+    /// Takes a record or a list of them from inside a field.
+    pub(super) fn inside(&mut self, scanner: &mut Scanner<'_>, index: usize, out: &mut Vec<u8>) -> Result<(), NotJson> {
+        let Some(nested) = self.nested.get_mut(&index) else { return scanner.value().map(drop) };
+        if scanner.peek() == Some(b'{') {
+            nested.element(scanner, out)?;
+        } else {
+            scanner.expect(b'[')?;
+            out.push(b'[');
+            scanner.skip_space();
+            let mut first = true;
+            while !scanner.take(b']') {
+                if !std::mem::take(&mut first) {
+                    scanner.expect(b',')?;
+                    out.push(b',');
+                    scanner.skip_space();
+                }
+                nested.element(scanner, out)?;
+                scanner.skip_space();
+            }
+            out.push(b']');
+        }
+        let outer = &self.shape.fields[index].name;
+        // Only at top level does a platform drop what is not declared.
+        let misfits = nested.findings.drain(..).filter_map(|finding| match finding {
+            Finding::Misfit(field, declared, came) => Some(Finding::Misfit(format!("{outer}.{field}"), declared, came)),
+            Finding::Undeclared(_) => None,
+        });
+        self.findings.extend(misfits);
+        Ok(())
+    }
+
+    /// Takes an element of a nested collection; one that is no record is copied as it is.
+    fn element(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
+        if scanner.peek() == Some(b'{') {
+            return match self.copy(scanner, out) {
+                Ok(_) => Ok(()),
+                Err(NotARecord::Json(fault)) => Err(fault),
+                Err(NotARecord::NotAnObject) => Err(scanner.fault()),
+            };
+        }
+        let from = scanner.position();
+        scanner.value()?;
+        json::write_compact(scanner.since(from), out);
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! What a schema says of the records of one stream, compiled once for all who copy them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub(super) const NULL: u8 = 1;
+pub(super) const TEXT: u8 = 1 << 1;
+pub(super) const INTEGER: u8 = 1 << 2;
+pub(super) const NUMBER: u8 = 1 << 3;
+pub(super) const BOOLEAN: u8 = 1 << 4;
+pub(super) const ARRAY: u8 = 1 << 5;
+pub(super) const OBJECT: u8 = 1 << 6;
+pub(super) const ANYTHING: u8 = u8::MAX;
+
+/// What a schema says of the records of one stream, compiled for [`Copier`].
+#[derive(Debug)]
+pub struct Shape {
+    pub(super) fields: Vec<Field>,
+    pub(super) by_name: HashMap<Vec<u8>, usize>,
+    pub(super) key: usize,
+    pub(super) cursor: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    /// Its name.
+    pub(super) name: String,
+    /// `"name":`, as it stands in the text of a record.
+    pub(super) label: Vec<u8>,
+    /// The types that are declared, as bits.
+    pub(super) accepts: u8,
+    /// Declared as an instant.
+    pub(super) is_date: bool,
+    /// Goes out as null, whatever came.
+    pub(super) is_emptied: bool,
+    /// What the records inside look like, in a nested collection that was asked for.
+    pub(super) inside: Option<Arc<Shape>>,
+}
+
+impl Shape {
+    /// Compiles the top level of a JSON schema. Types the schema does not name accept anything.
+    #[must_use]
+    pub fn new(schema: &Value, key: &str, cursor: Option<&str>) -> Self {
+        let mut shape = Self { fields: Vec::new(), by_name: HashMap::new(), key: usize::MAX, cursor: None };
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            let index = shape.fields.len();
+            if name == key {
+                shape.key = index;
+            }
+            if Some(name.as_str()) == cursor {
+                shape.cursor = Some(index);
+            }
+            shape.by_name.insert(name.clone().into_bytes(), index);
+            shape.fields.push(Field {
+                name: name.clone(),
+                label: label(name.as_bytes()),
+                accepts: accepted(property),
+                is_date: property.get("format").and_then(Value::as_str) == Some("date-time"),
+                is_emptied: false,
+                inside: None,
+            });
+        }
+        shape
+    }
+
+    /// Lets these fields go out as null.
+    pub fn empty(&mut self, names: &[&str]) {
+        for field in self.fields.iter_mut().filter(|field| names.contains(&field.name.as_str())) {
+            field.is_emptied = true;
+        }
+    }
+
+    /// Fits the records inside a field, which holds one or a list of them, as those of a stream.
+    pub fn nest(&mut self, name: &str, inside: Self) {
+        if let Some(&index) = self.by_name.get(name.as_bytes()) {
+            self.fields[index].inside = Some(Arc::new(inside));
+        }
+    }
+
+    /// The names of the declared fields, in the order of the schema.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+}
+
+pub(super) fn label(name: &[u8]) -> Vec<u8> {
+    [b"\"", name, b"\":"].concat()
+}
+
+fn accepted(property: &Value) -> u8 {
+    let bit = |name: &Value| match name.as_str() {
+        Some("null") => NULL,
+        Some("string") => TEXT,
+        Some("integer") => INTEGER,
+        Some("number") => NUMBER | INTEGER,
+        Some("boolean") => BOOLEAN,
+        Some("array") => ARRAY,
+        Some("object") => OBJECT,
+        _ => ANYTHING,
+    };
+    match property.get("type") {
+        Some(Value::Array(names)) => names.iter().fold(0, |mask, name| mask | bit(name)),
+        Some(name) => bit(name),
+        None => ANYTHING,
+    }
+}
+
+pub(super) fn declared(accepts: u8, is_date: bool) -> String {
+    let names = [
+        (TEXT, if is_date { "date-time" } else { "string" }),
+        (NUMBER, "number"),
+        (INTEGER, if accepts & NUMBER == 0 { "integer" } else { "" }),
+        (BOOLEAN, "boolean"),
+        (ARRAY, "array"),
+        (OBJECT, "object"),
+    ];
+    let named: Vec<&str> =
+        names.iter().filter(|(bit, name)| accepts & bit != 0 && !name.is_empty()).map(|(_, name)| *name).collect();
+    let or_null = if accepts & NULL == 0 { " (never null)" } else { "" };
+    format!("{}{or_null}", named.join(" or "))
+}

@@ -1,0 +1,223 @@
+//! The rules of fitting, one test each.
+
+use serde_json::json;
+
+use super::*;
+
+fn shape() -> Arc<Shape> {
+    let schema = json!({"type": "object", "properties": {
+        "id": {"type": "integer"},
+        "name": {"type": ["null", "string"]},
+        "total": {"type": ["null", "number"]},
+        "count": {"type": ["null", "integer"]},
+        "open": {"type": ["null", "boolean"]},
+        "due": {"type": ["null", "string"], "format": "date-time"},
+        "updated_at": {"type": ["null", "string"], "format": "date-time"},
+        "items": {"type": ["null", "array"]},
+        "loose": {"type": ["null", "integer", "string"]},
+    }});
+    Arc::new(Shape::new(&schema, "id", Some("updated_at")))
+}
+
+fn copy(text: &str) -> (String, Facts, Vec<Finding>) {
+    let mut copier = Copier::new(shape());
+    let mut out = Vec::new();
+    let mut scanner = Scanner::new(text.as_bytes());
+    let facts = copier.copy(&mut scanner, &mut out).unwrap();
+    assert_eq!(scanner.position(), text.len());
+    (String::from_utf8(out).unwrap(), facts, copier.take_findings())
+}
+
+#[test]
+fn what_fits_leaves_as_it_came() {
+    let text = r#"{"id":7,"name":"\"a\" \n é","total":1886.0000,"count":25,"open":true,"due":null,"items":[{"x":1e400}],"loose":"00"}"#;
+    let (out, facts, findings) = copy(text);
+    assert_eq!(out, text);
+    assert_eq!(facts, Facts { key: Key::Number(7), updated: Updated::Undated });
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn dates_become_utc_and_empty_texts_null() {
+    let (out, facts, findings) =
+        copy(r#"{"id":1,"due":"","updated_at":"2014-03-19T13:31:47.923-05:00","total":"","count":"","name":""}"#);
+    assert_eq!(
+        out,
+        r#"{"id":1,"due":null,"updated_at":"2014-03-19T18:31:47.923Z","total":null,"count":null,"name":""}"#
+    );
+    assert_eq!(facts.updated, Updated::At(Timestamp::parse(b"2014-03-19T18:31:47.923Z").unwrap()));
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn numbers_in_quotes_become_numbers_with_their_digits() {
+    let (out, _, findings) = copy(r#"{"id":"12","total":"10.00","count":"5","loose":"5"}"#);
+    assert_eq!(out, r#"{"id":12,"total":10.00,"count":5,"loose":"5"}"#);
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn a_misfit_goes_out_as_it_is_and_is_told_once() {
+    let mut copier = Copier::new(shape());
+    let mut out = Vec::new();
+    for _ in 0..2 {
+        let text = r#"{"id":1,"total":"ten","count":2.5,"name":5,"due":"2014-01-01","open":0,"count":1.0}"#;
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        assert!(String::from_utf8_lossy(&out).ends_with(text));
+    }
+    let fields: Vec<String> = copier
+        .take_findings()
+        .into_iter()
+        .map(|finding| match finding {
+            Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
+            Finding::Undeclared(field) => field,
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "total: number / a text",
+            "count: integer / a decimal number",
+            "name: string / an integer",
+            "due: date-time / a text that is no date and time with an offset",
+            "open: boolean / an integer",
+        ]
+    );
+}
+
+#[test]
+fn an_undeclared_field_goes_out_and_is_named_once() {
+    let mut copier = Copier::new(shape());
+    let mut out = Vec::new();
+    for id in 0..3 {
+        let text = format!(r#"{{"sub":"x","id":{id},"n\u0065w":1}}"#);
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+    }
+    assert_eq!(copier.take_findings(), [Finding::Undeclared("sub".into()), Finding::Undeclared("n\\u0065w".into())]);
+}
+
+#[test]
+fn a_record_stays_on_one_line() {
+    let (out, facts, _) =
+        copy("{\n  \"id\" : 3 ,\n  \"updated_at\" : \"2014-03-19T13:31:47Z\",\n  \"items\": [\n 1 ]\n}");
+    assert_eq!(out, r#"{"id":3,"updated_at":"2014-03-19T13:31:47Z","items":[1]}"#);
+    assert_eq!(facts.key, Key::Number(3));
+}
+
+#[test]
+fn keys_that_are_no_whole_numbers_are_told_apart() {
+    assert_eq!(copy(r#"{"id":9223372036854775807}"#).1.key, Key::Number(i64::MAX));
+    assert!(matches!(copy(r#"{"id":9223372036854775808}"#).1.key, Key::Other(_)));
+    assert!(matches!(copy(r#"{"id":1.5}"#).1.key, Key::Other(_)));
+    assert!(matches!(copy(r#"{"id":"abc"}"#).1.key, Key::Other(_)));
+    assert_eq!(copy(r#"{"id":null}"#).1.key, Key::Missing);
+    assert_eq!(copy(r#"{"name":"x"}"#).1.key, Key::Missing);
+}
+
+#[test]
+fn what_is_no_object_is_refused() {
+    let mut copier = Copier::new(shape());
+    let mut out = Vec::new();
+    assert_eq!(copier.copy(&mut Scanner::new(b"5"), &mut out), Err(NotARecord::NotAnObject));
+    assert_eq!(copier.copy(&mut Scanner::new(b"{\"id\":1"), &mut out), Err(NotARecord::Json(NotJson(7))));
+    assert!(copier.copy(&mut Scanner::new(b"{\"id\":01}"), &mut out).is_err());
+}
+
+#[test]
+fn each_rule_of_fitting_and_what_it_leaves_alone() {
+    // Field, what comes, what goes out, whether it is told.
+    for (field, came, goes, told) in [
+        // Dates: any offset and 0 to 7 digits become UTC; `""` becomes null.
+        ("due", r#""2021-10-05T20:42:06.1923052-05:00""#, r#""2021-10-06T01:42:06.1923052Z""#, false),
+        ("due", r#""2021-03-14T01:59:59.997-06:00""#, r#""2021-03-14T07:59:59.997Z""#, false),
+        ("due", r#""1900-01-01T00:00:00-06:00""#, r#""1900-01-01T06:00:00Z""#, false),
+        ("due", r#""""#, "null", false),
+        ("due", "null", "null", false),
+        ("due", r#""2021-10-05T20:42:06""#, r#""2021-10-05T20:42:06""#, true),
+        ("due", r#""7/7/2021 3:23:11 PM""#, r#""7/7/2021 3:23:11 PM""#, true),
+        ("due", "5", "5", true),
+        // Numbers: text becomes a number with its digits; `""` becomes null.
+        ("total", r#""-0.50""#, "-0.50", false),
+        ("total", r#""1e3""#, "1e3", false),
+        ("total", r#""1,5""#, r#""1,5""#, true),
+        ("total", r#"" 5""#, r#"" 5""#, true),
+        ("total", r#""""#, "null", false),
+        ("total", "12", "12", false),
+        ("total", "true", "true", true),
+        // Whole numbers: a fraction of zeros is the scale of the store's column.
+        ("count", r#""00""#, r#""00""#, true),
+        ("count", r#""7.000""#, "7.000", false),
+        ("count", "25.0000", "25.0000", false),
+        ("count", "25.5", "25.5", true),
+        ("count", r#""""#, "null", false),
+        ("count", "99999999999999999999", "99999999999999999999", false),
+        // Flags and texts are not rewritten, and `""` is a text.
+        ("open", "1", "1", true),
+        ("open", r#""true""#, r#""true""#, true),
+        ("open", r#""""#, r#""""#, true),
+        ("name", r#""""#, r#""""#, false),
+        ("name", "12.50", "12.50", true),
+        // Where a text is declared besides a number, a text stays one.
+        ("loose", r#""""#, r#""""#, false),
+        ("loose", "5", "5", false),
+        // Lists and objects go out as they are.
+        ("items", "null", "null", false),
+        ("items", r#"{"a":""}"#, r#"{"a":""}"#, true),
+        ("items", "[ 1, 2 ]", "[1,2]", false),
+        // What is never null may come so all the same.
+        ("id", "null", "null", true),
+        ("id", r#""""#, r#""""#, true),
+    ] {
+        let (out, _, findings) = copy(&format!(r#"{{"{field}":{came}}}"#));
+        assert_eq!(out, format!(r#"{{"{field}":{goes}}}"#), "{field}: {came}");
+        assert_eq!(!findings.is_empty(), told, "{field}: {came} {findings:?}");
+    }
+}
+
+#[test]
+fn sensitive_fields_are_emptied_whatever_they_hold() {
+    let mut shape = Arc::into_inner(shape()).unwrap();
+    shape.empty(&["name", "items", "absent"]);
+    let mut copier = Copier::new(Arc::new(shape));
+    let mut out = Vec::new();
+    for value in [r#""secret""#, "[ {\"x\": 1} ]", "5", "null", "{\n}"] {
+        let text = format!(r#"{{"id":1, "name": {value} ,"items":{value},"count":2}}"#);
+        out.clear();
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        assert_eq!(String::from_utf8_lossy(&out), r#"{"id":1,"name":null,"items":null,"count":2}"#, "{value}");
+    }
+    assert_eq!(copier.take_findings(), []);
+    assert!(copier.copy(&mut Scanner::new(b"{\"name\":tru}"), &mut out).is_err());
+}
+
+#[test]
+fn records_inside_a_field_are_fitted_like_others() {
+    let mut outer = Arc::into_inner(shape()).unwrap();
+    let mut inner = Arc::into_inner(shape()).unwrap();
+    inner.empty(&["name"]);
+    outer.nest("items", inner);
+    let mut copier = Copier::new(Arc::new(outer));
+    for (came, goes) in [
+        ("[]", "[]"),
+        ("[ ]", "[]"),
+        ("null", "null"),
+        (r#"[{"id":"5","due":"2014-03-19T13:31:47-05:00"}]"#, r#"[{"id":5,"due":"2014-03-19T18:31:47Z"}]"#),
+        (r#"[ {"total":""} , {"name":"x","new":1} , 7 , [ 1 ] ]"#, r#"[{"total":null},{"name":null,"new":1},7,[1]]"#),
+        (r#"{ "count": "3" }"#, r#"{"count":3}"#),
+    ] {
+        let mut out = Vec::new();
+        let text = format!(r#"{{"id":1,"items":{came},"total":"2"}}"#);
+        let facts = copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        assert_eq!(String::from_utf8_lossy(&out), format!(r#"{{"id":1,"items":{goes},"total":2}}"#));
+        assert_eq!(facts.key, Key::Number(1), "a nested key is not the record's");
+    }
+    assert_eq!(copier.take_findings(), [], "nested fields that are not declared are not dropped by a platform");
+    let mut out = Vec::new();
+    copier.copy(&mut Scanner::new(br#"{"items":[{"open":1}]}"#), &mut out).unwrap();
+    assert_eq!(copier.take_findings(), [Finding::Misfit("items.open".into(), "boolean".into(), "an integer")]);
+    for broken in
+        [r#"{"items":[{},]}"#, r#"{"items":[{}"#, r#"{"items":[,]}"#, r#"{"items":{"a"}}"#, r#"{"items":[{}{}]}"#]
+    {
+        assert!(copier.copy(&mut Scanner::new(broken.as_bytes()), &mut Vec::new()).is_err(), "{broken}");
+    }
+}
