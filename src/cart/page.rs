@@ -85,9 +85,11 @@ pub fn read<'a>(
             let before = scanner;
             let (kind, _) = scanner.value().map_err(json)?;
             match (name.as_str(), kind) {
-                ("total_count", Kind::Integer | Kind::Text) => {
+                // An older description calls it `total` (resources, mailing lists).
+                ("total_count" | "total", Kind::Integer | Kind::Text) => {
                     let digits = String::from_utf8_lossy(scanner.since(from)).into_owned();
-                    envelope.total = digits.trim_matches('"').parse().ok();
+                    let total = digits.trim_matches('"').parse().ok();
+                    envelope.total = if name == "total" { envelope.total.or(total) } else { total };
                 }
                 ("next_page", Kind::Text) => envelope.more = true,
                 (_, Kind::Array) => other_arrays.push(before),
@@ -169,6 +171,15 @@ mod tests {
         assert_eq!(read_all(r#"{"total_count":0,"orders":[]}"#, &["orders"]), ok(Some(0), false, &[]));
         assert_eq!(read_all(r#"{"next_page":null,"orders":[]}"#, &["orders"]), ok(None, false, &[]));
         assert_eq!(read_all("\u{feff}{\"total_count\":0}", &["orders"]), ok(Some(0), false, &[]));
+    }
+
+    #[test]
+    fn the_count_has_an_older_name() {
+        let body = r#"{"total":7,"mailing_lists":[]}"#;
+        assert_eq!(read_all(body, &["mailing_lists"]), ok(Some(7), false, &[]));
+        for body in [r#"{"total_count":2,"total":7,"x":[]}"#, r#"{"total":7,"total_count":2,"x":[]}"#] {
+            assert_eq!(read_all(body, &["x"]), ok(Some(2), false, &[]));
+        }
     }
 
     #[test]

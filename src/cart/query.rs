@@ -11,6 +11,10 @@ use crate::timestamp::Timestamp;
 /// (the documentation names no maximum, only the default of 100).
 pub const PAGE_SIZE: usize = 1000;
 
+/// Records asked for per page when nested collections are filled: such a record is several times
+/// larger, and takes the store several queries.
+const NESTED_PAGE_SIZE: usize = 250;
+
 /// The date filter of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
@@ -64,6 +68,7 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     resource: String,
+    count: usize,
     parameters: Vec<(&'static str, String)>,
 }
 
@@ -71,7 +76,7 @@ impl Query {
     /// The first `count` rows of a resource.
     #[must_use]
     pub fn new(resource: &str, count: usize) -> Self {
-        Self { resource: resource.to_owned(), parameters: vec![("count", count.to_string())] }
+        Self { resource: resource.to_owned(), count, parameters: Vec::new() }
     }
 
     /// The resource's path below `/api/v1/`.
@@ -125,12 +130,20 @@ impl Query {
         self
     }
 
+    /// Nested collections filled, on smaller pages.
+    #[must_use]
+    pub fn nested(mut self, parameter: &'static str, names: &str) -> Self {
+        self.count = self.count.min(NESTED_PAGE_SIZE);
+        self.parameters.push((parameter, names.to_owned()));
+        self
+    }
+
     /// `resource?name=value&…`, encoded as it is signed and sent.
     #[must_use]
     pub fn target(&self) -> String {
-        let mut target = self.resource.clone();
-        for (place, (name, value)) in self.parameters.iter().enumerate() {
-            target.push(if place == 0 { '?' } else { '&' });
+        let mut target = format!("{}?count={}", self.resource, self.count);
+        for (name, value) in &self.parameters {
+            target.push('&');
             target.push_str(name);
             target.push('=');
             target.extend(byte_serialize(value.as_bytes()));
@@ -173,6 +186,13 @@ mod tests {
         let target =
             Query::new("orders", 1).sort("-updated_at,id").page(1).page(2).window("updated_at", &window).target();
         assert_eq!(target, "orders?count=1&sort=-updated_at%2Cid&page=2&updated_at=gte%3A2021-07-01T03%3A59%3A28Z");
+    }
+
+    #[test]
+    fn nested_collections_come_on_smaller_pages() {
+        let target = |count| Query::new("orders", count).sort("id").nested("expand", "items,payments").target();
+        assert_eq!(target(PAGE_SIZE), "orders?count=250&sort=id&expand=items%2Cpayments");
+        assert_eq!(target(1), "orders?count=1&sort=id&expand=items%2Cpayments");
     }
 
     #[test]
