@@ -42,9 +42,6 @@ pub(super) struct Plan {
     pub base: Option<Saved>,
 }
 
-/// Sorted by date, and within one date by key, so that the pages of a tie hold still.
-const DATE_ORDER: &str = "updated_at,id";
-
 /// Pages of rows that were met before, changed, after which the walk from date to date is given up:
 /// the store changes faster than it is read. Beyond the pages of the whole stream, times four.
 const SPARE_PAGES: u64 = 40;
@@ -92,11 +89,13 @@ pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop
 impl PageWalk<'_> {
     /// Goes from date to date. False if the store turns out not to sort; true at the end.
     async fn by_date(&mut self) -> Result<bool, Stop> {
+        // Sorted by date, and within one date by key, so that the pages of a tie hold still.
+        let date_order = format!("{CURSOR},{}", self.reader.stream.key);
         let mut copier = self.reader.copier();
         let mut filter = self.plan.filter;
         let mut pages = 0;
         loop {
-            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(DATE_ORDER).window(CURSOR, &filter);
+            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(&date_order).window(CURSOR, &filter);
             let answer = self.reader.fetch(&query, &mut copier).await?;
             let rows = answer.page;
             let honoured = rows.rows.iter().all(|row| matches!(row.updated, Updated::At(at) if filter.contains(at)));
@@ -122,7 +121,7 @@ impl PageWalk<'_> {
             }
             // One date fills the page: its rows are read by number, and then what is newer.
             let tie = Window { from: Some(reached), after: None, until: Some(reached), ..filter };
-            self.settle(DATE_ORDER, tie, &mut copier).await?;
+            self.settle(&date_order, tie, &mut copier).await?;
             filter = Window { from: None, after: Some(reached), ..filter };
         }
     }
