@@ -29,7 +29,7 @@ fn a_good_config_succeeds_with_both_sign_ins_and_few_requests() {
     for sign_in in [SignIn::Token, SignIn::Router] {
         let store = start(sign_in, Options::default(), Data::sample(1, 20));
         assert_eq!(verdict(&config(sign_in, &store), &[], Some(&store)), ("SUCCEEDED".to_owned(), String::new()));
-        assert_eq!(store.requests().len(), 3, "one request a scope");
+        assert_eq!(store.requests().len(), 8, "one request a scope");
         assert!(store.requests().iter().all(|seen| seen.param("count") == Some("1")));
     }
 }

@@ -103,7 +103,7 @@ fn two_reads_of_a_living_store_bring_every_row_in_its_last_form_and_a_third_noth
 #[test]
 fn a_read_of_an_unchanged_store_sends_one_request_a_stream() {
     let store = start(SignIn::Token, Options::default(), Data::sample(3, 2500));
-    let (config, catalog) = (config(SignIn::Token, &store), configured_all("incremental"));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&DATED.map(|name| (name, "incremental"))));
     let first = read(&config, &catalog, &no_state());
     assert!(store.requests().iter().all(|seen| seen.header("cache-control") == Some("no-cache")));
     store.clear_requests();

@@ -7,7 +7,7 @@ use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
 use crate::harness::run::Run;
 
-/// The streams of the table whose rows carry a date.
+/// The streams that most people read; their rows carry a date.
 pub(crate) const DATED: [&str; 7] =
     ["customers", "addresses", "orders", "order_items", "order_payments", "order_statuses", "products"];
 

@@ -1,9 +1,9 @@
 //! `spec`, `check` and `discover`, and the files that the commands are given. Both sides meet here.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as CatalogStream};
@@ -13,9 +13,13 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::json;
 use crate::streams::{CURSOR, STREAMS, Scope, Stream};
+use crate::view::{self, View};
 
 /// The specification, as `spec` prints it.
 const SPEC: &str = include_str!("spec.json");
+
+/// Stands in it for the collections that `expand` can name, which come from the table.
+const CHOICES: &str = "\"filled in from the table of streams\"";
 
 /// The largest file that is read: a state of 70 streams at its bound takes 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -25,29 +29,46 @@ const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
-    let Some(spec) = compact(SPEC) else { return Ok(()) };
+    let choices: Vec<String> = view::choices().map(|choice| format!("\"{choice}\"")).collect();
+    let Some(spec) = compact(&SPEC.replace(CHOICES, &choices.join(","))) else { return Ok(()) };
     emitter.message(&Message::Spec { spec: &spec }).await
+}
+
+/// What the config, if one is given, asks of the records. Nothing else in it matters to `discover`,
+/// which asks nobody: a config without a sign-in, or no config at all, gives the catalog as well.
+///
+/// # Errors
+/// [`Failure`] that names each fault in what is asked.
+pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
+    let config = config.and_then(|path| file("config", path).ok());
+    match config.and_then(|text| serde_json::from_slice(&text).ok()) {
+        Some(Value::Object(fields)) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
+        _ => Ok(View::default()),
+    }
 }
 
 /// Prints the catalog.
 ///
 /// # Errors
 /// [`Closed`] if stdout is gone.
-pub(crate) async fn discover(emitter: &Emitter) -> Result<(), Closed> {
-    let streams = STREAMS.iter().filter_map(described).collect();
+pub(crate) async fn discover(view: &View, emitter: &Emitter) -> Result<(), Closed> {
+    let streams = STREAMS.iter().filter_map(|stream| described(stream, view)).collect();
     emitter.message(&Message::Catalog { catalog: Catalog { streams } }).await
 }
 
-fn described(stream: &'static Stream) -> Option<CatalogStream<'static>> {
+fn described(stream: &'static Stream, view: &View) -> Option<CatalogStream<'static>> {
     let modes: &[&str] = if stream.dated { &["full_refresh", "incremental"] } else { &["full_refresh"] };
+    // The table's own text keeps its order of fields.
+    let json_schema =
+        if view.widens(stream) { compact(&view.schema(stream)?.to_string())? } else { compact(stream.schema)? };
     Some(CatalogStream {
         name: stream.name,
-        json_schema: compact(stream.schema)?,
+        json_schema,
         supported_sync_modes: modes,
         source_defined_cursor: stream.dated.then_some(true),
         default_cursor_field: stream.dated.then_some([CURSOR]),
         source_defined_primary_key: [[stream.key]],
-        is_resumable: stream.dated,
+        is_resumable: stream.dated.then_some(true),
     })
 }
 
@@ -74,64 +95,69 @@ pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) ->
     emitter.message(&Message::ConnectionStatus { connection_status: ConnectionStatus { status, message } }).await
 }
 
-/// The smallest stream of each scope, so that the request is cheap for the store as well.
-const PROBES: [(Scope, &str); 3] =
-    [(Scope::Orders, "order_statuses"), (Scope::People, "customers"), (Scope::Catalog, "products")];
-
 /// Whether at least one scope works; a note if not all do, or why none does.
 async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
-    let mut refused = BTreeMap::new();
-    let mut works = false;
-    for (scope, name) in PROBES {
-        let Some(stream) = crate::streams::find(name) else { continue };
+    let probes = || STREAMS.iter().filter(|stream| stream.probe);
+    let (mut refused, mut unknown) = (Vec::new(), Vec::new());
+    for stream in probes() {
         let names = [stream.list, stream.name];
         let query = Query::new(stream.name, 1);
         let answer = client
             .get(&query, &Quiet, |body| page::read(body, &names, |scanner| Ok(scanner.value().map(|_| ())?)))
             .await;
-        match answer {
-            Ok(_) => works = true,
-            Err(error) => {
-                let failure = Failure::request(&error, Some((name, stream)), &client.host());
-                if let Some(internal) = &failure.internal {
-                    emitter.log(Level::Debug, internal).await?;
-                }
-                // Only a refusal is about this scope; any other fault would meet the next request too.
-                if !matches!(error.status(), Some(401 | 403 | 404)) {
-                    return Ok(Err(failure.message));
-                }
-                refused.insert(scope, (error.status(), failure.message));
-            }
+        let Err(error) = answer else { continue };
+        let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
+        if let Some(internal) = &failure.internal {
+            emitter.log(Level::Debug, internal).await?;
+        }
+        match error.status() {
+            Some(401 | 403) => refused.push(stream),
+            Some(404) => unknown.push(stream),
+            // Only a refusal is about this scope; any other fault would meet the next request too.
+            _ => return Ok(Err(failure.message)),
         }
     }
-    if !works {
-        let missing = refused.values().all(|(status, _)| *status == Some(404));
-        let host = client.host();
-        return Ok(Err(if missing {
+    let host = client.host();
+    if refused.len() + unknown.len() == probes().count() {
+        return Ok(Err(if refused.is_empty() {
             format!(
                 "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
             )
         } else {
+            let scopes: Vec<&str> = probes().map(|stream| stream.scope.name()).collect();
             format!(
-                "{host} refused the sign-in (HTTP 401) on customers, orders and products alike. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
-                PROBES.map(|(scope, _)| scope.name()).join(", ")
+                "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
+                scopes.join(", ")
             )
         }));
     }
-    if refused.is_empty() {
+    let mut note = Vec::new();
+    if !refused.is_empty() {
+        let lacking: Vec<String> = refused.iter().map(|probe| lacking(probe.scope)).collect();
+        note.push(format!(
+            "The token lacks {}, so their streams cannot be read with it. Leave these streams out of the sync, or make a new token that has what is missing.",
+            lacking.join("; ")
+        ));
+    }
+    if !unknown.is_empty() {
+        let names: Vec<&str> = unknown.iter().map(|stream| stream.name).collect();
+        note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
+    }
+    if note.is_empty() {
         return Ok(Ok(None));
     }
-    let scopes: Vec<&str> = refused.keys().map(|scope| scope.name()).collect();
-    let unread: Vec<&str> =
-        STREAMS.iter().filter(|stream| refused.contains_key(&stream.scope)).map(|stream| stream.name).collect();
-    let note = format!(
-        "The token lacks {} {}, so these streams cannot be read with it: {}. Leave them out of the sync, or make a new token that has what is missing.",
-        if scopes.len() == 1 { "the scope" } else { "the scopes" },
-        scopes.join(" and "),
-        unread.join(", ")
-    );
+    let note = note.join(" ");
     emitter.log(Level::Warn, &note).await?;
     Ok(Ok(Some(note)))
+}
+
+/// A scope, with the first of its streams; the documentation lists them all.
+fn lacking(scope: Scope) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<&str> = STREAMS.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
+    let rest = names.len().saturating_sub(SHOWN);
+    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))
 }
 
 /// Nobody is told of waits in `check`: it ends within its patience, and says then.

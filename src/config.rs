@@ -7,6 +7,7 @@ use url::{Host, Url};
 use crate::cart::Auth;
 use crate::secret::Secret;
 use crate::timestamp::{Timestamp, Unreadable};
+use crate::view::View;
 
 /// Base URL of the Central API Router, from the published Python connector.
 const ROUTER: &str = "https://public.americommerce.com/api/v1/";
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub share: u32,
     /// Requests side by side.
     pub in_flight: usize,
+    /// What is asked of the records.
+    pub view: View,
 }
 
 impl Config {
@@ -75,14 +78,16 @@ impl Config {
         }
         let share = whole(&fields, "call_limit_percent", 10, 100, DEFAULT_SHARE, &mut faults);
         let in_flight = whole(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
-        match (sign_in, start) {
-            (Some((auth, base)), Some(start)) if faults.0.is_empty() => Ok(Self {
+        let view = View::parse(&fields).map_err(|wrong| faults.0.extend(wrong)).ok();
+        match (sign_in, start, view) {
+            (Some((auth, base)), Some(start), Some(view)) if faults.0.is_empty() => Ok(Self {
                 auth,
                 base,
                 start,
                 end,
                 share: u32::try_from(share).unwrap_or(100),
                 in_flight: usize::try_from(in_flight).unwrap_or(1),
+                view,
             }),
             _ => Err(faults.0),
         }
@@ -280,7 +285,8 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What a value of the config is, in words.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -292,7 +298,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A value of the config as it may be shown: short, on one line.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(60).collect()
 }
 

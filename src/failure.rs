@@ -4,6 +4,7 @@
 use crate::airbyte::FailureType;
 use crate::cart::Error;
 use crate::cart::error::Transport;
+use crate::nearest::nearest;
 use crate::read::Stop;
 use crate::streams::{STREAMS, Stream};
 
@@ -66,10 +67,11 @@ impl Failure {
     /// The catalog names a stream that does not exist.
     #[must_use]
     pub(crate) fn unknown_stream(name: &str) -> Self {
-        let known: Vec<&str> = STREAMS.iter().map(|stream| stream.name).collect();
+        let near = nearest(name, STREAMS.iter().map(|stream| stream.name));
         let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
+        let hint = if near.is_empty() { String::new() } else { format!(" Perhaps {} was meant?", near.join(" or ")) };
         let message =
-            format!("There is no stream `{shown}`; remove it from the catalog, or use one of: {}.", known.join(", "));
+            format!("There is no stream `{shown}`.{hint} Remove it from the catalog; `discover` lists all streams.");
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -124,7 +126,7 @@ impl Failure {
     pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
         use FailureType::{ConfigError, SystemError, TransientError};
         let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
-        let scope = stream.map_or("read_people, read_orders or read_catalog", |(_, stream)| stream.scope.name());
+        let scope = stream.map_or("that it needs", |(_, stream)| stream.scope.name());
         let (kind, message) = match error.root() {
             Error::Status { status: 401, .. } => (
                 ConfigError,

@@ -7,7 +7,8 @@
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
 //! - `timestamp`, [`json`], [`record`]: instants, JSON text, one record; pure
-//! - `commands`, [`read`], `failure`: where both sides meet
+//! - `view`: what the config asks of the records: nested collections, sensitive fields
+//! - `commands`, [`read`], `failure`, `nearest`: where both sides meet, and what is said to the user
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but
 //! `airbyte::emit` writes to stdout. Adding a stream is one schema file and one row of the table.
@@ -19,11 +20,13 @@ mod commands;
 mod config;
 mod failure;
 pub mod json;
+mod nearest;
 pub mod read;
 pub mod record;
 mod secret;
 pub mod streams;
 pub mod timestamp;
+pub mod view;
 
 use std::io::Write;
 
@@ -96,7 +99,10 @@ fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write) -> 
 async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
-        Command::Discover { .. } => commands::discover(&emitter).await.map(|()| SUCCESS),
+        Command::Discover { config, .. } => match commands::view(config.as_deref()) {
+            Ok(view) => commands::discover(&view, &emitter).await.map(|()| SUCCESS),
+            Err(failure) => tell(&emitter, &failure).await,
+        },
         Command::Check(with) => {
             let config = commands::config(&with.config);
             let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
@@ -119,7 +125,8 @@ async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
                 Ok(given) => given,
                 Err(failure) => return tell(&emitter, &failure).await,
             };
-            let setting = read::Setting { client, start: config.start, end: config.end, stopping: stopping() };
+            let (start, end, view) = (config.start, config.end, config.view);
+            let setting = read::Setting { client, start, end, view, stopping: stopping() };
             let complete = read::run(setting, catalog, states, &emitter).await?;
             Ok(if complete { SUCCESS } else { FAILURE })
         }

@@ -1,4 +1,4 @@
-//! THE TABLE: one row a stream. Everything else (discover, the read, check, the docs' table, the
+//! THE TABLE: one row a stream. Everything else (discover, the read, check, the docs' tables, the
 //! tests) is made from the rows. The order of the rows is the order of the catalog. No code that runs.
 
 /// A list resource of the API, read as a stream.
@@ -8,7 +8,8 @@ pub struct Stream {
     pub name: &'static str,
     /// Names that configured catalogs and states of the Python connector use for it.
     pub aliases: &'static [&'static str],
-    /// Name of the list in the answer (API documentation, resources); the path is understood as well.
+    /// Name of the list in the answer (API documentation, resources); the path is understood as well,
+    /// and so is any other name if the answer holds no second list.
     pub list: &'static str,
     /// The key field.
     pub key: &'static str,
@@ -16,31 +17,63 @@ pub struct Stream {
     pub dated: bool,
     /// Whether rows occur whose `updated_at` is null; they match no date filter.
     pub undated_rows: bool,
-    /// What the token needs; any one of them will do.
+    /// Whether the stream holds far more rows than others, mostly of no interest.
+    pub large: bool,
+    /// What the token needs.
     pub scope: Scope,
+    /// Whether `check` tries this stream: the smallest of its scope.
+    pub probe: bool,
+    /// What the API nests in each row when it is asked to.
+    pub collections: &'static [Collection],
+    /// Whether that is asked for as `includelookups=1`, which fills all of them, each with one object.
+    pub lookups: bool,
+    /// Fields that hold secrets, card data, login names or network addresses.
+    pub sensitive: &'static [&'static str],
     /// JSON schema of the records.
     pub schema: &'static str,
 }
 
+/// A nested collection: its name, and what one element of it holds. A bare word stands for the fields
+/// of that stream, `name:type` for one field more; `!` behind the type marks it as sensitive.
+pub type Collection = (&'static str, &'static str);
+
 /// A right that a token can have (API documentation, scopes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Customers and their addresses.
+    /// Customers and all that belongs to them, and the store's staff.
     People,
     /// Orders and all that belongs to them.
     Orders,
     /// Products and all that belongs to them.
     Catalog,
+    /// Blogs, pages and links.
+    Content,
+    /// Discounts, gift certificates and mailings.
+    Marketing,
+    /// Definitions of custom fields.
+    CustomFields,
+    /// Values of custom fields. The list of scopes does not know it, the resource's own page demands it.
+    Tools,
+    /// Payment, shipping and tax settings.
+    Settings,
+    /// Stores and visits.
+    System,
 }
 
 impl Scope {
-    /// The name to tick when a token is made.
+    /// The name to tick when a token is made. The last four have no form that only reads.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::People => "read_people",
             Self::Orders => "read_orders",
             Self::Catalog => "read_catalog",
+            Self::Content => "read_content",
+            Self::Marketing => "read_marketing",
+            Self::CustomFields => "custom_fields",
+            Self::Tools => "tools",
+            Self::Settings => "settings",
+            Self::System => "system",
         }
     }
 }
@@ -48,53 +81,214 @@ impl Scope {
 /// The field that tells when a row was last changed, in every dated resource.
 pub const CURSOR: &str = "updated_at";
 
-macro_rules! schema {
-    ($name:literal) => {
-        include_str!(concat!("../schemas/", $name, ".json"))
+/// What most rows have in common.
+const fn usual(name: &'static str, scope: Scope, schema: &'static str) -> Stream {
+    Stream {
+        name,
+        aliases: &[],
+        list: name,
+        key: "id",
+        dated: true,
+        undated_rows: false,
+        large: false,
+        scope,
+        probe: false,
+        collections: &[],
+        lookups: false,
+        sensitive: &[],
+        schema,
+    }
+}
+
+/// A row: name, scope, and what differs from the usual.
+macro_rules! stream {
+    ($name:literal, $scope:ident $(, $field:ident: $value:expr)* $(,)?) => {
+        Stream {
+            $($field: $value,)*
+            ..usual($name, Scope::$scope, include_str!(concat!("../schemas/", $name, ".json")))
+        }
     };
 }
 
-/// What most rows have in common.
-const USUAL: Stream = Stream {
-    name: "",
-    aliases: &[],
-    list: "",
-    key: "id",
-    dated: true,
-    undated_rows: false,
-    scope: Scope::Orders,
-    schema: "",
-};
+/// The values of a row's custom fields, wherever they are nested.
+const CUSTOM_FIELDS: Collection = ("custom_fields", "name:string value:string");
 
-/// The streams.
+/// The streams. Keys, dates, lists and collections: API documentation, the page of each resource.
 pub static STREAMS: &[Stream] = &[
-    Stream {
-        name: "customers",
+    // People
+    stream!("customers", People,
         aliases: &["customers_cart"],
-        list: "customers",
-        scope: Scope::People,
-        schema: schema!("customers"),
-        ..USUAL
-    },
-    Stream { name: "addresses", list: "addresses", scope: Scope::People, schema: schema!("addresses"), ..USUAL },
-    Stream { name: "orders", list: "orders", schema: schema!("orders"), ..USUAL },
-    Stream { name: "order_items", list: "items", schema: schema!("order_items"), ..USUAL },
-    Stream { name: "order_payments", list: "payments", schema: schema!("order_payments"), ..USUAL },
-    Stream {
-        name: "order_statuses",
-        list: "order_statuses",
+        collections: &[
+            ("additional_emails", "customer_additional_email_id:integer customer_id:integer email:string"),
+            ("addresses", "addresses"),
+            CUSTOM_FIELDS,
+            ("customer_store_locations", "id:integer store_location_id:integer customer_id:integer"),
+            ("reward_points", "id:integer customer_id:integer transaction_type:string earned_at:date-time \
+                points_earned:number points_remaining:number note:string order_id:integer created_at:date-time \
+                updated_at:date-time status:string expires_at:date-time"),
+        ],
+        sensitive: &["username"]),
+    stream!("addresses", People),
+    stream!("customer_association", People, key: "customer_association_id", dated: false),
+    // A store begins with types of its own, as it begins with order statuses whose dates are null.
+    stream!("customer_types", People, probe: true, undated_rows: true, collections: &[
+        ("customer_type_payment_methods_availability",
+            "id:integer payment_method_id:integer status:string customer_type_id:integer"),
+    ]),
+    stream!("customer_payment_methods", People, collections: &[
+        ("fields", "id:integer customer_payment_method_id:integer type:string name:string value:string! \
+            is_encrypted:boolean is_value_masked:boolean sort_order:integer updated_at:date-time created_at:date-time"),
+    ]),
+    stream!("profiles", People, sensitive: &["email", "username"]),
+    stream!("users", People, sensitive: &["username", "email"]),
+    // Orders
+    stream!("orders", Orders,
+        collections: &[
+            CUSTOM_FIELDS,
+            ("items", "order_items"),
+            ("payments", "order_payments"),
+            ("shipments", "order_shipments"),
+        ],
+        sensitive: &["ip_address"]),
+    stream!("order_items", Orders, list: "items"),
+    stream!("order_payments", Orders,
+        list: "payments",
+        collections: &[
+            ("fields", "id:integer order_payment_id:integer name:string type:string value:string! \
+                is_encrypted:boolean is_masked:boolean updated_at:date-time created_at:date-time"),
+        ],
+        sensitive: &["card_expiration_month", "card_expiration_year", "cardholder_name", "last_four", "token"]),
+    stream!("order_shipments", Orders, list: "shipments", collections: &[
+        ("items", "id:integer quantity_shipped:number product_id:integer item_name:string item_nr:string"),
+    ]),
+    stream!("order_addresses", Orders, list: "addresses"),
+    stream!("order_statuses", Orders, probe: true, undated_rows: true),
+    stream!("quotes", Orders, collections: &[CUSTOM_FIELDS, ("items", "order_items")], sensitive: &["ip_address"]),
+    stream!("carts", Orders, large: true, collections: &[("items", "cart_items")]),
+    stream!("cart_items", Orders, large: true, collections: &[("child_items", "cart_items")]),
+    stream!("wishlists", Orders, collections: &[("items", "cart_items")]),
+    stream!("subscriptions", Orders, lookups: true, collections: &[
+        ("cart_info", "carts items:array"),
+        ("customer", "customers"),
+        ("shipping_address", "order_addresses"),
+        ("customer_payment_method", "customer_payment_methods"),
+    ]),
+    stream!("credit_cards", Orders, sensitive: &[
+        "expiration_month", "expiration_year", "cardholder_name", "phone", "address_line_1", "address_line_2", "city",
+        "state", "postal_code", "country", "last_four",
+    ]),
+    // Catalog
+    stream!("products", Catalog,
         undated_rows: true,
-        schema: schema!("order_statuses"),
-        ..USUAL
-    },
-    Stream {
-        name: "products",
-        list: "products",
-        undated_rows: true,
-        scope: Scope::Catalog,
-        schema: schema!("products"),
-        ..USUAL
-    },
+        collections: &[
+            ("attributes", "attributes product_id:integer value:string"),
+            ("categories", "id:integer is_primary:boolean name:string"),
+            ("child_products", "products is_default_child:boolean bind_quantity_to_parent:boolean is_required:boolean \
+                child_required_quantity:number"),
+            CUSTOM_FIELDS,
+            ("personalizations", "id:integer question:string is_required:boolean sort_order:integer \
+                is_multi_line:boolean updated_at:date-time created_at:date-time display_type:string \
+                max_length:integer markup_fee:number is_step:boolean step_group:integer"),
+            ("pictures", "product_pictures"),
+            ("pricing", "product_pricing"),
+            ("related", "id:integer sort_order:integer is_hidden:boolean is_upsell:boolean \
+                upsell_adjusted_price:number upsell_quantity:number"),
+            ("reviews", "product_reviews"),
+            ("shipping_rate_adjustments", "shipping_rate_adjustments"),
+            ("variant_inventory", "variant_inventory"),
+            ("variants", "product_variants"),
+        ],
+        sensitive: &["e_product_password", "e_product_generic_username", "e_product_generic_password"]),
+    stream!("product_variants", Catalog, list: "variants", undated_rows: true),
+    stream!("variant_groups", Catalog, collections: &[("variants", "product_variants")]),
+    stream!("variant_inventory", Catalog, undated_rows: true, collections: &[
+        ("pricing", "product_pricing"),
+        ("variants", "product_variants variant_inventory_id:integer"),
+    ]),
+    stream!("product_pricing", Catalog, undated_rows: true),
+    stream!("product_pictures", Catalog, list: "pictures"),
+    stream!("product_reviews", Catalog, collections: &[("ratings", "name:string description:string rating:number")]),
+    stream!("product_lists", Catalog, dated: false, collections: &[
+        ("items", "id:integer product_list_id:integer product_id:integer sort_order:integer \
+            variant_inventory_id:integer"),
+    ]),
+    stream!("product_statuses", Catalog, probe: true, undated_rows: true),
+    stream!("product_inactive_in_store", Catalog),
+    stream!("categories", Catalog, undated_rows: true, collections: &[CUSTOM_FIELDS, ("products", "products")]),
+    stream!("manufacturers", Catalog),
+    stream!("attributes", Catalog),
+    stream!("attribute_groups", Catalog),
+    stream!("price_calculators", Catalog, list: "price_calculation", collections: &[("rules", "price_calculator_rules")]),
+    stream!("price_calculator_rules", Catalog, collections: &[("modifiers", "price_calculator_rule_modifiers")]),
+    stream!("price_calculator_rule_modifiers", Catalog),
+    stream!("shipping_rate_adjustments", Catalog),
+    stream!("notifications", Catalog, key: "notification_id", dated: false),
+    // Content
+    stream!("blogs", Content, probe: true, collections: &[("categories", "blog_categories"), ("posts", "blog_posts")]),
+    stream!("blog_categories", Content, collections: &[("posts", "blog_posts")]),
+    // Working clients and the vendor's descriptions disagree on this list's name, and on two below.
+    stream!("blog_posts", Content, list: "posts", collections: &[("categories", "blog_categories")]),
+    stream!("pages", Content),
+    stream!("links", Content, collections: &[("child_links", "links")]),
+    // Marketing
+    stream!("adcodes", Marketing),
+    stream!("coupon_codes", Marketing, dated: false),
+    stream!("discount_methods", Marketing, collections: &[("actions", "discount_actions"), ("rules", "discount_rules")]),
+    stream!("discount_actions", Marketing, dated: false, collections: &[("rules", "discount_rules")]),
+    stream!("discount_rules", Marketing),
+    stream!("gift_certificates", Marketing,
+        collections: &[("transactions", "gift_certificate_transactions")],
+        sensitive: &["code"]),
+    stream!("gift_certificate_transactions", Marketing, list: "transactions"),
+    stream!("mailing_lists", Marketing, probe: true, undated_rows: true, collections: &[
+        ("members", "id:integer mailing_list_id:integer customer_id:integer is_subscribed:boolean \
+            updated_at:date-time created_at:date-time"),
+    ]),
+    stream!("drips", Marketing, dated: false, collections: &[
+        ("events", "id:integer drip_id:integer step_name:string action:string when_value:integer \
+            when_interval:string when_event:string sort_order:integer"),
+        ("members", "id:integer drip_id:integer customer_id:integer started_at:date-time completed_at:date-time \
+            last_email_at:date-time email_count:integer subscription_id:integer order_id:integer \
+            custom_merge_keys:string custom_merge_values:string"),
+    ]),
+    stream!("email_templates", Marketing, dated: false),
+    // Tools
+    stream!("custom_fields", CustomFields, probe: true, collections: &[
+        ("list_items", "id:integer custom_field_id:integer text:string value:string sort_order:integer"),
+        ("stores", "id:integer name:string"),
+        ("values", "custom_field_values"),
+    ]),
+    stream!("custom_field_values", Tools, list: "values"),
+    // Settings
+    stream!("payment_methods", Settings, undated_rows: true, collections: &[
+        ("fields", "id:integer payment_method_id:integer name:string length:integer sort_order:integer type:string \
+            is_required:boolean is_hidden:boolean is_encrypted:boolean is_masked:boolean updated_at:date-time \
+            created_at:date-time"),
+        ("stores", "id:integer store_id:integer payment_method_id:integer is_enabled:boolean updated_at:date-time \
+            created_at:date-time"),
+    ]),
+    stream!("shipping_providers", Settings, undated_rows: true, collections: &[("services", "shipping_provider_services")]),
+    stream!("shipping_provider_services", Settings, list: "services", undated_rows: true),
+    stream!("custom_shipping_methods", Settings, collections: &[
+        ("rules", "id:integer shipping_method_id:integer lower_bound:number upper_bound:number bound_type:string \
+            amount:number amount_type:string modifier_operation:string modifier_amount:number modifier_type:string \
+            region_id:integer warehouse_id:integer updated_at:date-time created_at:date-time lower_bound_2:number \
+            upper_bound_2:number bound_type_2:string customer_type_id:integer match_values_below_lower_bound:boolean \
+            match_values_above_upper_bound:boolean scope:string item_min_weight:number item_max_weight:number \
+            item_min_length:number item_max_length:number item_girth_type:string item_max_girth:number"),
+    ]),
+    stream!("tax_rates", Settings),
+    stream!("regions", Settings),
+    stream!("warehouses", Settings, probe: true),
+    stream!("store_locations", Settings, dated: false),
+    stream!("url_redirects", Settings),
+    stream!("external_image_whitelist", Settings, key: "external_image_whitelist_sites_id"),
+    stream!("blacklisted_ips", Settings, dated: false),
+    // System
+    stream!("stores", System, probe: true, dated: false),
+    stream!("microstores", System, dated: false),
+    stream!("sessions", System, dated: false, large: true, sensitive: &["ip_address", "host_name", "user_agent"]),
+    stream!("webhooks", System, dated: false, sensitive: &["url", "fallback_url"]),
 ];
 
 /// The stream of this name or alias.

@@ -121,7 +121,7 @@ pub const OTHER: &str = "
   notification_id:i; product_id:i; email_address:s; customer_id:i; notification_frequency_type:s; store_id:i;
   variant_inventory_id:i;
 [order_addresses]
-  id:i; customer_id:i; company:s; address_line_1:s; address_line_2:s; city:s; state:s; postal_code:s; country:s;
+  id:i; customer_id:i; company:s; address_line_1:s; address_line_2:s; city:s; state:s; postal_code:s=@postal_mixed; country:s;
   phone:s; alternate_phone:s; fax:s; comments:s; updated_at:d; created_at:d; first_name:s; last_name:s;
   address_type:s; state_code:s; country_code:s;
 [order_shipments]

@@ -139,7 +139,7 @@ pub(super) fn choose(name: &str, letter: &str, value: Option<&'static str>) -> G
         _ if ends(&["address_line_2", "address_2"]) => "street_2",
         _ if ends(&["city"]) => "city",
         _ if ends(&["state"]) => "state",
-        _ if name == "postal_code" => "postal_mixed",
+        _ if name == "postal_code" => "postal",
         _ if ends(&["country"]) => return Gen::Fixed("\"United States\""),
         _ if ends(&["ip_address"]) => "ip",
         _ if ends(&["url", "_file", "path", "image", "referer"]) => "url_empty",

@@ -98,8 +98,9 @@ pub struct Stream<'a> {
     pub default_cursor_field: Option<[&'a str; 1]>,
     /// Paths of the key fields.
     pub source_defined_primary_key: [[&'a str; 1]; 1],
-    /// True if a broken read can go on from a checkpoint.
-    pub is_resumable: bool,
+    /// True if a broken read can go on from a checkpoint. The protocol allows it only next to a cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_resumable: Option<bool>,
 }
 
 /// A TRACE message's content.

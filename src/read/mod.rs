@@ -27,9 +27,9 @@ use crate::airbyte::state::StreamState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
 use crate::cart::Client;
 use crate::failure::Failure;
-use crate::record::Shape;
-use crate::streams::{self, CURSOR, Stream};
+use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
+use crate::view::View;
 use ledger::{Ledger, Tally, When};
 use reader::Reader;
 pub use reader::Stop;
@@ -45,6 +45,8 @@ pub struct Setting {
     pub start: Timestamp,
     /// The first that is not.
     pub end: Option<Timestamp>,
+    /// What is asked of the records.
+    pub view: View,
     /// Turns true when the process is asked to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -102,17 +104,16 @@ async fn read_one(
         Ok(saved) => saved,
         Err(fault) => return fail(emitter, name, &Failure::bad_state(name, &fault)).await,
     };
-    let Ok(schema) = serde_json::from_str::<Value>(stream.schema) else {
+    let Some(shape) = setting.view.shape(stream) else {
         return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
     };
-    let shape = Shape::new(&schema, stream.key, stream.dated.then_some(CURSOR));
     let ledger = Ledger::new(name.clone(), emitter.clone());
     let reader = Arc::new(Reader::new(
         stream,
         Arc::clone(&setting.client),
         Arc::clone(&ledger),
         (setting.start, setting.end),
-        shape,
+        (shape, setting.view.parameter(stream)),
         setting.stopping.clone(),
     ));
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;

@@ -1,5 +1,6 @@
 //! One stream being read: what all ways of reading it share, and how it can stop.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -56,6 +57,8 @@ pub(super) struct Reader {
     /// The first that is not.
     pub end: Option<Timestamp>,
     shape: Arc<Shape>,
+    /// The parameter that asks for nested collections, if any are wanted.
+    nested: Option<(&'static str, String)>,
     stopping: watch::Receiver<bool>,
     prefix_length: usize,
 }
@@ -68,11 +71,11 @@ impl Reader {
         client: Arc<Client>,
         ledger: Arc<Ledger>,
         (start, end): (Timestamp, Option<Timestamp>),
-        shape: Shape,
+        (shape, nested): (Shape, Option<(&'static str, String)>),
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let prefix_length = record_prefix(ledger.name()).len();
-        Self { stream, client, ledger, start, end, shape: Arc::new(shape), stopping, prefix_length }
+        Self { stream, client, ledger, start, end, shape: Arc::new(shape), nested, stopping, prefix_length }
     }
 
     /// A copier for one sequence of requests.
@@ -92,11 +95,15 @@ impl Reader {
     /// # Errors
     /// [`Stop`] if the request failed for good, or the process is to end.
     pub(super) async fn fetch(&self, query: &Query, copier: &mut Copier) -> Result<Answer<Rows>, Stop> {
+        let query = match &self.nested {
+            Some((parameter, names)) => Cow::Owned(query.clone().nested(parameter, names)),
+            None => Cow::Borrowed(query),
+        };
         let names = [self.stream.list, self.stream.name];
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
         let answer = {
-            let request = self.client.get(query, self, |body| Rows::read(body, &names, &prefix, copier));
+            let request = self.client.get(&query, self, |body| Rows::read(body, &names, &prefix, copier));
             tokio::select! {
                 answer = request => answer.map_err(Stop::Request)?,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),

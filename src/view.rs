@@ -1,0 +1,270 @@
+//! What the config asks of the records beyond plain rows: nested collections filled, sensitive fields
+//! emptied. One place decides it for `discover` (the schema), for the requests (the parameter) and for
+//! the copying of records (the shape).
+
+use serde_json::{Map, Value, json};
+
+use crate::config::{kind, shown};
+use crate::nearest::nearest;
+use crate::record::Shape;
+use crate::streams::{self, CURSOR, Collection, STREAMS, Stream};
+
+/// The one thing that `expand` can name of a stream whose collections the API fills all at once.
+const LOOKUPS: &str = "lookups";
+
+/// What is asked of the records. The default is what the API sends by itself, untouched.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Names of streams, each with one of its collections.
+    expand: Vec<(&'static str, &'static Collection)>,
+    redact: bool,
+}
+
+impl View {
+    /// Reads the part of a config that is about records.
+    ///
+    /// # Errors
+    /// One sentence for each fault.
+    pub(crate) fn parse(config: &Map<String, Value>) -> Result<Self, Vec<String>> {
+        let mut view = Self::default();
+        let mut faults = Vec::new();
+        match config.get("expand") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(entries)) => {
+                for entry in entries {
+                    match chosen(entry) {
+                        Ok(collections) => view.expand.extend(collections),
+                        Err(fault) => faults.push(fault),
+                    }
+                }
+            }
+            Some(other) => faults
+                .push(format!("`expand` must be a list of texts such as `[\"orders.items\"]`, not {}.", kind(other))),
+        }
+        match config.get("redact_sensitive_fields") {
+            None | Some(Value::Null) => {}
+            Some(Value::Bool(redact)) => view.redact = *redact,
+            Some(other) => {
+                faults.push(format!("`redact_sensitive_fields` must be true or false, not {}.", kind(other)));
+            }
+        }
+        if faults.is_empty() { Ok(view) } else { Err(faults) }
+    }
+
+    /// The collections that are filled in this stream.
+    fn collections(&self, stream: &Stream) -> impl Iterator<Item = &'static Collection> {
+        STREAMS
+            .iter()
+            .filter(|row| row.name == stream.name)
+            .flat_map(|row| row.collections)
+            .filter(|(name, _)| self.expand.iter().any(|(of, chosen)| *of == stream.name && chosen.0 == *name))
+    }
+
+    /// The parameter that asks the API for them (API documentation, query syntax; for `includelookups`,
+    /// the page of subscriptions).
+    #[must_use]
+    pub(crate) fn parameter(&self, stream: &Stream) -> Option<(&'static str, String)> {
+        let names: Vec<&str> = self.collections(stream).map(|(name, _)| *name).collect();
+        match (names.is_empty(), stream.lookups) {
+            (true, _) => None,
+            (false, true) => Some(("includelookups", "1".to_owned())),
+            (false, false) => Some(("expand", names.join(","))),
+        }
+    }
+
+    /// The schema of the records. `None` if the one in the table is no JSON, which a test rules out.
+    #[must_use]
+    pub(crate) fn schema(&self, stream: &Stream) -> Option<Value> {
+        let mut schema: Value = serde_json::from_str(stream.schema).ok()?;
+        for (name, element) in self.collections(stream) {
+            schema["properties"][name] = match Element::parse(element, stream.lookups)? {
+                Element { schema, list: false, .. } => schema,
+                Element { schema, list: true, .. } => json!({
+                    "type": ["null", "array"],
+                    "description": "Asked for with `expand`: what belongs to the row, as it is when the row is read.",
+                    "items": schema,
+                }),
+            };
+        }
+        Some(schema)
+    }
+
+    /// Whether this stream's schema is other than the one in the table.
+    #[must_use]
+    pub(crate) fn widens(&self, stream: &Stream) -> bool {
+        self.collections(stream).next().is_some()
+    }
+
+    /// How records are copied. `None` as for [`View::schema`].
+    #[must_use]
+    pub(crate) fn shape(&self, stream: &Stream) -> Option<Shape> {
+        let mut shape = Shape::new(&self.schema(stream)?, stream.key, stream.dated.then_some(CURSOR));
+        if self.redact {
+            shape.empty(stream.sensitive);
+        }
+        for (name, element) in self.collections(stream) {
+            let element = Element::parse(element, stream.lookups)?;
+            let mut inside = Shape::new(&element.schema, "", None);
+            if self.redact {
+                inside.empty(&element.sensitive);
+            }
+            shape.nest(name, inside);
+        }
+        Some(shape)
+    }
+}
+
+/// What one element of a collection looks like.
+struct Element {
+    schema: Value,
+    sensitive: Vec<&'static str>,
+    list: bool,
+}
+
+impl Element {
+    /// Reads the notation of [`Collection`].
+    fn parse(text: &'static str, lookups: bool) -> Option<Self> {
+        let mut properties = Map::new();
+        let mut sensitive = Vec::new();
+        for word in text.split_whitespace() {
+            let Some((name, kind)) = word.split_once(':') else {
+                let stream = streams::find(word)?;
+                let schema: Value = serde_json::from_str(stream.schema).ok()?;
+                properties.extend(schema.get("properties")?.as_object()?.clone());
+                sensitive.extend(stream.sensitive);
+                continue;
+            };
+            let plain = kind.trim_end_matches('!');
+            if plain != kind {
+                sensitive.push(name);
+            }
+            let property = match plain {
+                "date-time" => {
+                    json!({"type": ["null", "string"], "format": plain, "airbyte_type": "timestamp_with_timezone"})
+                }
+                _ => json!({"type": ["null", plain]}),
+            };
+            properties.insert(name.to_owned(), property);
+        }
+        let schema = json!({"type": ["null", "object"], "additionalProperties": true, "properties": properties});
+        Some(Self { schema, sensitive, list: !lookups })
+    }
+}
+
+/// What `expand` can name of a stream.
+fn choices_of(stream: &'static Stream) -> impl Iterator<Item = &'static str> {
+    let one = stream.lookups.then_some(LOOKUPS);
+    one.into_iter().chain(stream.collections.iter().filter(|_| !stream.lookups).map(|(name, _)| *name))
+}
+
+/// Everything that `expand` can name, as `stream.collection`.
+pub(crate) fn choices() -> impl Iterator<Item = String> {
+    STREAMS.iter().flat_map(|stream| choices_of(stream).map(|choice| format!("{}.{choice}", stream.name)))
+}
+
+/// What one entry of `expand` asks for.
+fn chosen(entry: &Value) -> Result<Vec<(&'static str, &'static Collection)>, String> {
+    let Value::String(text) = entry else {
+        return Err(format!("`expand` must be a list of texts such as `[\"orders.items\"]`, not of {}.", kind(entry)));
+    };
+    let shown = shown(text);
+    let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let Some(stream) = streams::find(name).filter(|stream| !stream.collections.is_empty()) else {
+        let able = || STREAMS.iter().filter(|stream| !stream.collections.is_empty()).map(|stream| stream.name);
+        let near = nearest(name, able());
+        let hint = if near.is_empty() { able().collect() } else { near };
+        return Err(format!(
+            "`expand` holds `{shown}`, but no stream `{}` has nested collections; these have: {}.",
+            crate::config::shown(name),
+            hint.join(", ")
+        ));
+    };
+    if !choices_of(stream).any(|known| known == choice) {
+        let known: Vec<String> = choices_of(stream).map(|known| format!("`{}.{known}`", stream.name)).collect();
+        return Err(format!("`expand` holds `{shown}`, which does not exist; use {}.", known.join(", ")));
+    }
+    let wanted = stream.collections.iter().filter(|(name, _)| stream.lookups || *name == choice);
+    Ok(wanted.map(|collection| (stream.name, collection)).collect())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    fn view(config: &Value) -> Result<View, Vec<String>> {
+        View::parse(config.as_object().unwrap())
+    }
+
+    fn stream(name: &str) -> &'static Stream {
+        streams::find(name).unwrap()
+    }
+
+    #[test]
+    fn every_collection_of_the_table_can_be_asked_for() {
+        let all: Vec<String> = choices().collect();
+        assert!(all.len() > 50 && all.contains(&"orders.items".to_owned()));
+        let view = view(&json!({"expand": all})).unwrap();
+        for stream in STREAMS {
+            assert_eq!(view.widens(stream), !stream.collections.is_empty(), "{}", stream.name);
+            let schema = view.schema(stream).unwrap();
+            for (name, _) in stream.collections {
+                let property = &schema["properties"][name];
+                let element = if stream.lookups { property } else { &property["items"] };
+                assert_eq!(property["type"][0], "null", "{}.{name}", stream.name);
+                assert!(!element["properties"].as_object().unwrap().is_empty(), "{}.{name}", stream.name);
+            }
+            assert!(view.shape(stream).is_some());
+        }
+    }
+
+    #[test]
+    fn only_the_stream_that_is_named_is_asked_for_more() {
+        let view = view(&json!({"expand": ["customers_cart.addresses", "customers.custom_fields"]})).unwrap();
+        assert_eq!(view.parameter(stream("customers")), Some(("expand", "addresses,custom_fields".to_owned())));
+        assert_eq!(view.parameter(stream("orders")), None);
+        assert!(!view.widens(stream("orders")));
+    }
+
+    #[test]
+    fn lookups_have_a_parameter_of_their_own() {
+        let view = view(&json!({"expand": ["subscriptions.lookups"]})).unwrap();
+        assert_eq!(view.parameter(stream("subscriptions")), Some(("includelookups", "1".to_owned())));
+        let schema = view.schema(stream("subscriptions")).unwrap();
+        assert_eq!(schema["properties"]["customer"]["properties"]["email"]["type"][1], "string");
+    }
+
+    #[test]
+    fn each_fault_names_what_is_right() {
+        let faults = |expand: Value| view(&json!({ "expand": expand })).unwrap_err().join("\n");
+        let text = [
+            faults(json!("orders.items")),
+            faults(json!([["orders"]])),
+            faults(json!(["orders.item", "order.items", "addresses.items", "zzz", "subscriptions.customer"])),
+            view(&json!({"redact_sensitive_fields": "yes"})).unwrap_err().join("\n"),
+        ];
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn sensitive_fields_are_those_that_the_schemas_mark() {
+        for stream in STREAMS {
+            let schema: Value = serde_json::from_str(stream.schema).unwrap();
+            let marked = |(_, property): &(&String, &Value)| {
+                property["description"].as_str().is_some_and(|text| text.contains("Sensitive:"))
+            };
+            let mut expected: Vec<&str> = schema["properties"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(marked)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            expected.sort_unstable();
+            let mut listed = stream.sensitive.to_vec();
+            listed.sort_unstable();
+            assert_eq!(listed, expected, "{}", stream.name);
+            assert!(!listed.contains(&stream.key) && !listed.contains(&CURSOR), "{}", stream.name);
+        }
+    }
+}
