@@ -6,12 +6,18 @@
 
 mod check;
 mod commands;
+mod docs;
+mod expand;
 mod fake_store;
+mod fields;
 mod harness;
 mod inputs;
 mod limits;
 mod read;
+mod redact;
+mod resources;
 mod scenarios;
+mod scopes;
 mod setup;
 mod states;
 mod tidy;

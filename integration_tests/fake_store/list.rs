@@ -18,6 +18,7 @@ pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
     match options.envelope {
         Envelope::Short => of.key,
         Envelope::Path => of.path,
+        Envelope::Named(name) => name,
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Envelope {
     Short,
     /// The path, as the newest `OpenAPI` prints it.
     Path,
+    /// This one, whatever is listed: sources contradict each other for some resources.
+    Named(&'static str),
 }
 
 /// A hook that runs before each list answer is computed, under the same lock.

@@ -135,7 +135,6 @@ pub const OTHER: &str = "
 [payment_methods]
   id:i; payment_type:s; cost_modifier:i; cost_modifier_type:s; sort_order:i; is_hidden:b; description:s;
   confirmation_message:s; declined_message:s; is_gateway:b; gateway_name:s; name:s; updated_at:d; created_at:d;
-  fields:o;
 [price_calculator_rule_modifiers]
   id:i; price_calculator_rule_id:i; action:s; value:i; modifier_type:s; optional_action:s; optional_value:i;
   optional_modifier_type:s; sort_order:i; updated_at:d; created_at:d; description:s;
