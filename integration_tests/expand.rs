@@ -60,11 +60,10 @@ fn every_collection_is_filled_with_the_same_records_as_its_own_stream() {
         let mut compared = 0;
         for of in resources() {
             for nested in &of.nested {
+                let own = nested.child.map(|(child, _)| by_id(&run, child)).unwrap_or_default();
                 for record in run.records(of.path) {
                     let raw = record.field(nested.name).unwrap_or_else(|| panic!("{}.{}", of.path, nested.name));
-                    let Some((child, _)) = nested.child else { continue };
-                    let own = by_id(&run, child);
-                    for element in elements(&raw) {
+                    for element in elements(&raw).into_iter().filter(|_| nested.child.is_some()) {
                         let element = json::object(&element).unwrap();
                         // The stream of its own carries collections in turn.
                         let mut own = json::object(&own[&element["id"]]).unwrap();
@@ -156,6 +155,20 @@ fn an_incremental_sync_brings_changed_rows_with_their_collections_and_a_further_
     assert_eq!((second.ids("orders"), elements(&brought[0]).len()), (vec![100_123], 2));
     let third = read(&config, &catalog, &second.last_state_list());
     assert_eq!(third.records("orders").len(), 0);
+}
+
+#[test]
+fn a_collection_that_the_store_leaves_out_is_told_once() {
+    let store = start(SignIn::Token, Options { ignore_expand: true, ..Options::default() }, Data::sample(4, 300));
+    let (config, catalog) = expanding(SignIn::Token, &store, &json!(["orders.items", "carts.items"]), "incremental");
+    let run = read(&config, &catalog, &no_state());
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 300));
+    let mut told = run.warnings();
+    told.sort_unstable();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (text, stream) in told.iter().zip(["carts", "orders"]) {
+        assert!(text.starts_with(&format!("{stream}: the store was asked for `items`")), "{text}");
+    }
 }
 
 #[test]

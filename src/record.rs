@@ -10,7 +10,7 @@
 mod nested;
 mod shape;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::json::{self, Kind, NotJson, Scanner};
@@ -54,6 +54,8 @@ pub struct Facts {
 pub enum Finding {
     /// The store sends a field that no schema declares.
     Undeclared(String),
+    /// A nested collection that was asked for is not in a record.
+    Unfilled(String),
     /// A value does not fit the declared type: field, what was declared, what came.
     Misfit(String, String, &'static str),
 }
@@ -83,7 +85,9 @@ pub struct Copier {
     reported: Vec<bool>,
     findings: Vec<Finding>,
     /// Copiers of the records inside fields.
-    nested: HashMap<usize, Self>,
+    nested: BTreeMap<usize, Self>,
+    /// Which of these fields the present record has.
+    filled: Vec<usize>,
 }
 
 impl Copier {
@@ -93,7 +97,15 @@ impl Copier {
         let reported = vec![false; shape.fields.len()];
         let inside = |(index, field): (usize, &Field)| Some((index, Self::new(Arc::clone(field.inside.as_ref()?))));
         let nested = shape.fields.iter().enumerate().filter_map(inside).collect();
-        Self { shape, undeclared: Vec::new(), order: Vec::new(), reported, findings: Vec::new(), nested }
+        Self {
+            shape,
+            undeclared: Vec::new(),
+            order: Vec::new(),
+            reported,
+            findings: Vec::new(),
+            nested,
+            filled: Vec::new(),
+        }
     }
 
     /// What was noticed since the last call, each field at most once per copier and kind.
@@ -127,6 +139,7 @@ impl Copier {
             drop_space(scanner, &mut pending, out);
             if scanner.take(b'}') {
                 out.extend_from_slice(scanner.since(pending));
+                self.look_for_collections();
                 return Ok(facts);
             }
             scanner.expect(b',')?;
@@ -199,7 +212,11 @@ impl Copier {
         let from = scanner.position();
         let field = self.get(index);
         let (accepts, is_date, is_emptied) = (field.accepts, field.is_date, field.is_emptied);
-        if field.inside.is_some() && !is_emptied && matches!(scanner.peek(), Some(b'[' | b'{')) {
+        let has_inside = field.inside.is_some();
+        if has_inside {
+            self.filled.push(index);
+        }
+        if has_inside && !is_emptied && matches!(scanner.peek(), Some(b'[' | b'{')) {
             out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
             self.inside(scanner, index, out)?;
             *pending = scanner.position();

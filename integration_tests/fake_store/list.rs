@@ -87,7 +87,7 @@ fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base
         out.link("previous_page", (page > 1).then(|| link(seen, options, base, page - 1)), options);
     }
     let keep = kept(seen);
-    let nested = expanded(of, seen);
+    let nested = if options.ignore_expand { Vec::new() } else { expanded(of, seen) };
     let lookups = of.path == "subscriptions" && seen.param("includelookups") == Some("1");
     let writer = nested::Writer::new(data, of, &clock, keep.as_deref(), nested, lookups, &rows);
     Ok(out.array(array_key(of, options), &rows, |row, text| {

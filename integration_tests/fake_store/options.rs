@@ -114,6 +114,8 @@ pub struct Options {
     pub ignore_date_filter: bool,
     /// Every page is the first.
     pub ignore_page: bool,
+    /// Nested collections are never filled.
+    pub ignore_expand: bool,
     /// The status of an answer to a condition that cannot be read.
     pub bad_filter_status: u16,
     /// `Some`: rows that the sort does not tell apart come in another order at every request.
@@ -161,6 +163,7 @@ impl Default for Options {
             ignore_id_filter: false,
             ignore_date_filter: false,
             ignore_page: false,
+            ignore_expand: false,
             bad_filter_status: 400,
             unstable_ties: Some(1),
             gzip: true,

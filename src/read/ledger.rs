@@ -176,6 +176,9 @@ impl Ledger {
                 Finding::Undeclared(field) => format!(
                     "{name}: the store sends a field `{field}` that the schema does not declare; it is in the records, but a platform drops it. Please report it, so that it can be declared."
                 ),
+                Finding::Unfilled(field) => format!(
+                    "{name}: the store was asked for `{field}`, but sends records without it. Take it out of `expand`, and please report it."
+                ),
                 Finding::Misfit(field, declared, came) => format!(
                     "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
                 ),

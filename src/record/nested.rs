@@ -29,10 +29,21 @@ impl Copier {
         // Only at top level does a platform drop what is not declared.
         let misfits = nested.findings.drain(..).filter_map(|finding| match finding {
             Finding::Misfit(field, declared, came) => Some(Finding::Misfit(format!("{outer}.{field}"), declared, came)),
-            Finding::Undeclared(_) => None,
+            Finding::Undeclared(_) | Finding::Unfilled(_) => None,
         });
         self.findings.extend(misfits);
         Ok(())
+    }
+
+    /// Notices collections that were asked for and are not in the record that ends here: the API ignores
+    /// what it does not know.
+    pub(super) fn look_for_collections(&mut self) {
+        for &index in self.nested.keys() {
+            if !self.filled.contains(&index) && !std::mem::replace(&mut self.reported[index], true) {
+                self.findings.push(Finding::Unfilled(self.shape.fields[index].name.clone()));
+            }
+        }
+        self.filled.clear();
     }
 
     /// Takes an element of a nested collection; one that is no record is copied as it is.

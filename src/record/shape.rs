@@ -14,7 +14,7 @@ pub(super) const ARRAY: u8 = 1 << 5;
 pub(super) const OBJECT: u8 = 1 << 6;
 pub(super) const ANYTHING: u8 = u8::MAX;
 
-/// What a schema says of the records of one stream, compiled for [`Copier`].
+/// What a schema says of the records of one stream, compiled for the copying of records.
 #[derive(Debug)]
 pub struct Shape {
     pub(super) fields: Vec<Field>,

@@ -70,7 +70,7 @@ fn a_misfit_goes_out_as_it_is_and_is_told_once() {
         .into_iter()
         .map(|finding| match finding {
             Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
-            Finding::Undeclared(field) => field,
+            Finding::Undeclared(field) | Finding::Unfilled(field) => field,
         })
         .collect();
     assert_eq!(
