@@ -135,7 +135,7 @@ def table(connection: object, name: str, columns: list) -> list:
     return connection.execute(f'SELECT {listed} FROM "{SCHEMA}"."{name}"').fetchall()
 
 
-def compare(verdict: Verdict, when: str, keys: dict, expected: dict, database: Path) -> None:
+def compare(verdict: Verdict, when: str, keys: dict, declared: dict, expected: dict, database: Path) -> None:
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -147,6 +147,8 @@ def compare(verdict: Verdict, when: str, keys: dict, expected: dict, database: P
             found = table(connection, name, columns)
             what = f"{when}, {name}"
             verdict.compare(f"{what}, rows", len(rows), len(found))
+            names = {column[0] for column in connection.execute(f'DESCRIBE "{SCHEMA}"."{name}"').fetchall()}
+            verdict.compare(f"{what}, columns that are missing", [], [f for f in declared[name] if f not in names])
             verdict.compare(f"{what}, ids", dict.fromkeys(rows, "there"), {row[0]: "there" for row in found}, "the same")
             if dated:
                 changed = {key: instant(row.get(CURSOR)) for key, row in rows.items()}
@@ -203,14 +205,16 @@ def main() -> int:
                     result = source.read(cache=cache)
                 streams = source.discovered_catalog.streams
             keys = keys or {stream.name: stream.source_defined_primary_key[0][0] for stream in streams}
+            declared = {stream.name: list(stream.json_schema["properties"]) for stream in streams}
+            whole = {stream.name for stream in streams if not stream.default_cursor_field}
             brought = 0
             for name, key in keys.items():
                 rows = store.rows(name, key)
                 known = expected.setdefault(name, {})
-                brought += sum(known.get(key) != row for key, row in rows.items())
+                brought += sum(name in whole or known.get(key) != row for key, row in rows.items())
                 known.update(rows)
             verdict.compare(f"{when}, records read", brought, result.processed_records)
-            compare(verdict, when, keys, expected, database)
+            compare(verdict, when, keys, declared, expected, database)
             return keys
 
         keys = read("first read", {})
