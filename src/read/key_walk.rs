@@ -142,12 +142,13 @@ impl Walk {
             let last = check(&rows, after, end)?;
             let (came, total, ended) = (rows.len() as u64, rows.envelope.total, rows.is_end());
             self.commit(number, rows, if ended { None } else { last }).await?;
+            // Before this request's own place is given back, so that what is free is free for others.
+            if let (false, Some(last), Some(end), Some(total)) = (ended, last, end, total) {
+                self.split(number, last, end, total - came, came);
+            }
             drop(answer.place);
             if ended {
                 return Ok(());
-            }
-            if let (Some(last), Some(end), Some(total)) = (last, end, total) {
-                self.split(number, last, end, total - came, came);
             }
         }
     }

@@ -91,30 +91,31 @@ pub(crate) async fn top(reader: &Reader, filter: &Window, seen: &[i64]) -> Resul
     Ok(Some(if few { Top::Known(greatest) } else { Top::Unknown }))
 }
 
-/// How many rows the store counts up to a key, if it tells.
+/// How many rows the store counts up to the key `top`, if it tells; with `until`, without those that it
+/// lists as changed later: these explain themselves.
 ///
 /// # Errors
 /// [`Stop`]
-pub(crate) async fn count(reader: &Reader, filter: &Window, top: Option<i64>) -> Result<Option<u64>, Stop> {
-    let query = Query::new(reader.stream.name, 1).keys(reader.stream.key, None, top).window(CURSOR, filter);
-    let answer = reader.fetch(&query, &mut reader.copier()).await?;
-    Ok(answer.page.envelope.total)
-}
-
-/// How many rows changed after `instant` the store counts but does not list, as far as one answer shows.
-///
-/// # Errors
-/// [`Stop`]
-pub(crate) async fn unlisted_after(
+pub(crate) async fn still_counted(
     reader: &Reader,
     filter: &Window,
-    instant: Timestamp,
+    until: Option<Timestamp>,
     top: Option<i64>,
-) -> Result<u64, Stop> {
-    let window = Window { from: None, after: Some(instant), ..*filter };
-    let query = Query::new(reader.stream.name, PAGE_SIZE).keys(reader.stream.key, None, top).window(CURSOR, &window);
-    let answer = reader.fetch(&query, &mut reader.copier()).await?;
-    Ok(answer.page.unlisted())
+) -> Result<Option<u64>, Stop> {
+    let Some(until) = until else {
+        let query = Query::new(reader.stream.name, 1).keys(reader.stream.key, None, top).window(CURSOR, filter);
+        return Ok(reader.fetch(&query, &mut reader.copier()).await?.page.envelope.total);
+    };
+    let all = Query::new(reader.stream.name, PAGE_SIZE)
+        .sort("-updated_at")
+        .keys(reader.stream.key, None, top)
+        .window(CURSOR, filter);
+    let answer = reader.fetch(&all, &mut reader.copier()).await?.page;
+    let later = answer.rows.iter().filter(|row| matches!(row.updated, Updated::At(at) if at > until)).count();
+    // Where more than a page was changed meanwhile, no count can tell any more.
+    let reaches_back = answer.is_end() || later < answer.len();
+    let told = answer.envelope.total.filter(|_| answer.is_newest_first() && reaches_back);
+    Ok(told.map(|total| total.saturating_sub(later as u64)))
 }
 
 /// The keys of an answer, as numbers.

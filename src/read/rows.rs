@@ -66,14 +66,6 @@ impl Rows {
         }
     }
 
-    /// How many rows the answer counts but does not list, although it says that there is no further
-    /// page. Only for an answer to a request without a page number.
-    #[must_use]
-    pub(crate) fn unlisted(&self) -> u64 {
-        let counted = self.envelope.total.filter(|_| !self.envelope.more).unwrap_or(0);
-        counted.saturating_sub(self.rows.len() as u64)
-    }
-
     /// Whether no two rows have the same key.
     #[must_use]
     pub(super) fn keys_differ(&self) -> bool {

@@ -198,26 +198,18 @@ impl Sync<'_> {
             // Without an upper bound new rows would be counted as lost ones.
             return Ok(walk.recent);
         }
-        // Rows deleted meanwhile, or changed and so out of the window, explain it; one more count tells.
-        let still = if unfiltered { *filter } else { Window { until: Some(walk.until), ..*filter } };
-        let now = questions::count(self.reader, &still, walk.top).await?;
-        let Some(now) = now.filter(|&now| now > walk.read) else {
-            // The newest row of all may be the one that is not listed; then it lies behind `until`.
-            let unlisted = match unfiltered {
-                true => 0,
-                false => questions::unlisted_after(self.reader, filter, walk.until, walk.top).await?,
-            };
-            return match unlisted {
-                0 => Ok(walk.recent),
-                unlisted => Err(Stop::Lost { counted: walk.read + unlisted, listed: walk.read }),
-            };
-        };
+        // Rows deleted meanwhile explain it; one more count tells. Rows changed meanwhile may have come
+        // into a window of dates, and are left out of it.
+        let until = (!unfiltered).then_some(walk.until);
+        let now = questions::still_counted(self.reader, filter, until, walk.top).await?;
+        let Some(now) = now.filter(|&now| now > walk.read) else { return Ok(walk.recent) };
         if unfiltered || !walk.recent.is_exact() {
             return Err(Stop::Lost { counted: now.min(counted), listed: walk.read });
         }
         // Rows that became visible behind the walk are among the newest: they are fetched before
         // anything is called lost.
-        let late = Window { from: Some(walk.until.minus_seconds(OVERLAP_SECONDS).max(walk.from)), ..still };
+        let from = Some(walk.until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
+        let late = Window { from, until: Some(walk.until), ..*filter };
         let mut again = key_walk::from_the_start(walk.top, walk.from, walk.until, None);
         again.recent = walk.recent.clone();
         let before = self.reader.ledger.entries().await.tally.delivered;
