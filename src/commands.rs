@@ -92,7 +92,9 @@ pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) ->
         Ok(note) => ("SUCCEEDED", note.as_deref()),
         Err(message) => ("FAILED", Some(message.as_str())),
     };
-    emitter.message(&Message::ConnectionStatus { connection_status: ConnectionStatus { status, message } }).await
+    let message = message.map(|text| emitter.masked(text));
+    let connection_status = ConnectionStatus { status, message: message.as_deref() };
+    emitter.message(&Message::ConnectionStatus { connection_status }).await
 }
 
 /// Whether at least one scope works; a note if not all do, or why none does.

@@ -118,6 +118,7 @@ pub static STREAMS: &[Stream] = &[
     // People
     stream!("customers", People,
         aliases: &["customers_cart"],
+        undated_rows: true,
         collections: &[
             ("additional_emails", "customer_additional_email_id:integer customer_id:integer email:string"),
             ("addresses", "addresses"),

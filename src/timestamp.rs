@@ -74,6 +74,13 @@ impl Timestamp {
         Self(millis.saturating_mul(TICKS_PER_MILLI))
     }
 
+    /// From a moment of a clock; nothing for one that lies beyond what can be told.
+    #[must_use]
+    pub fn from_system(moment: std::time::SystemTime) -> Option<Self> {
+        let since = moment.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok()?.checked_mul(TICKS_PER_MILLI).map(Self)
+    }
+
     /// Appends `YYYY-MM-DDTHH:MM:SS[.fff]Z`; seven fraction digits when three do not hold the value,
     /// none when the fraction is zero.
     pub fn write_to(self, out: &mut Vec<u8>) {

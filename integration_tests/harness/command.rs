@@ -252,7 +252,7 @@ impl<'a> Command<'a> {
 }
 
 impl Reading {
-    /// Reads stdout to its end, or to the limit; says also whether it closed the pipe early.
+    /// Reads stdout to its end, or to the limit; says also whether it stopped there.
     ///
     /// A process about to be killed must not see a closed pipe first, hence the wait for `released`.
     fn read(self, mut pipe: ChildStdout, reached: &Sender<()>, released: &Receiver<()>) -> (Vec<u8>, bool) {
@@ -284,7 +284,9 @@ impl Reading {
                         if signal == Signal::Kill {
                             // Ends when the other side is dropped, after the end of the process.
                             let _ = released.recv();
-                            return (read, false);
+                            // Also where the process had ended by itself before it could be killed: what
+                            // lay in the pipe behind the limit was never read.
+                            return (read, true);
                         }
                     }
                 }

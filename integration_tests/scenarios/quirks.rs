@@ -32,6 +32,31 @@ fn one_request_at_a_time_is_enough_for_every_question() {
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 49), "{}", run.transcript());
 }
 
+#[test]
+fn one_row_gone_and_one_come_between_two_pages_are_noticed() {
+    // A store that neither sorts nor filters by key: pages are all there is, and the count stays 100.
+    let mut request = 0;
+    let quirks = |options: &mut Options| {
+        options.ignore_sort = true;
+        options.ignore_id_filter = true;
+    };
+    let options = Setup::still(minutes("orders", 1, 100)).with(quirks).changing(move |data, _| {
+        request += 1;
+        if request == 5 {
+            data.delete("orders", 1);
+            data.add("orders");
+        }
+    });
+    let Setup { data, mut options, live } = options;
+    options.live = live;
+    let store = start(SignIn::Token, options, data);
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(&config_with(&store, &json!({"max_requests_in_flight": 1})), &catalog, &no_state());
+    let came = run.ids("orders");
+    assert!((2..=100).all(|id| came.contains(&id)), "{}", run.transcript());
+    assert_eq!(run.code, Some(0));
+}
+
 scenarios! {
     clamped_to_7: Whole, true, ORDERS, "`count` is cut to 7, while rows change.", |seed| living(seed, |options| options.max_count = Some(7));
     clamped_to_1: Whole, true, ORDERS, "`count` is cut to 1, while rows change.", |seed| living(seed, |options| options.max_count = Some(1));

@@ -219,7 +219,8 @@ impl Case<'_> {
             let rows: usize = walked.iter().map(|seen| seen.rows).sum();
             let ranges: BTreeSet<&str> =
                 walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();
-            let bound = rows.div_ceil(page) + ranges.len() + 2;
+            // Where a page is one row, whether it is the greatest takes a question of its own.
+            let bound = rows.div_ceil(page) + ranges.len() + 2 + usize::from(page == 1);
             assert!(
                 mine.len() <= bound,
                 "{} {stream}: {} requests, bound {bound}: {:#?}",

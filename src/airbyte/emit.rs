@@ -167,7 +167,9 @@ impl Emitter {
         self.send(super::message::state_line(stream, state, records)).await
     }
 
-    fn masked(&self, text: &str) -> String {
+    /// The text with every secret replaced.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
         // A defence behind the first one, which is that no text is ever made from a secret. Very
         // short secrets are left: replacing every "a" of a sentence would make it unreadable.
         self.secrets

@@ -75,6 +75,8 @@ pub struct Answer<T> {
     pub page: T,
     /// Its place among the requests in flight.
     pub place: OwnedSemaphorePermit,
+    /// The store's clock when it answered, if it told.
+    pub date: Option<SystemTime>,
 }
 
 /// A client of one store.
@@ -160,7 +162,7 @@ impl Client {
             }
             let result = outcome.and_then(|body| read(&body).map_err(|fault| body_error(query, fault)));
             let error = match result {
-                Ok(page) => return Ok(Answer { page, place }),
+                Ok(page) => return Ok(Answer { page, place, date: heard.and_then(|heard| heard.date) }),
                 Err(error) => error,
             };
             let asked = heard.and_then(|heard| heard.retry_after);
@@ -231,6 +233,7 @@ impl Client {
 struct Heard {
     limit: Option<CallLimit>,
     retry_after: Option<Duration>,
+    date: Option<SystemTime>,
 }
 
 impl Heard {
@@ -241,6 +244,7 @@ impl Heard {
             limit: text("x-ac-call-limit").and_then(CallLimit::parse),
             retry_after: text(RETRY_AFTER.as_str())
                 .and_then(|value| retry::retry_after(value, date, SystemTime::now())),
+            date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
         }
     }
 }

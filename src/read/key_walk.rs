@@ -263,5 +263,6 @@ fn check(rows: &Rows, after: Option<i64>, end: Option<i64>) -> Result<Option<i64
 #[must_use]
 pub(super) fn from_the_start(top: Option<i64>, from: Timestamp, until: Timestamp, counted: Option<u64>) -> Interrupted {
     let left = vec![(None, top)];
-    Interrupted { from, until, left, top, recent: Recent::before(Some(until)), counted, read: 0, undated: false }
+    let recent = Recent::before(Some(until));
+    Interrupted { from, before: None, until, left, top, recent, counted, read: 0, undated: false }
 }

@@ -175,7 +175,8 @@ fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timest
             text.push_str(&format!(", {number} {what}"));
         }
     }
-    text.push_str(&format!("; {} requests", tally.requests));
+    let requests = if tally.requests == 1 { "request" } else { "requests" };
+    text.push_str(&format!("; {} {requests}", tally.requests));
     match (from, to) {
         (Some(from), Some(to)) => text.push_str(&format!("; cursor {from} to {to}.")),
         (None, Some(to)) => text.push_str(&format!("; cursor {to}.")),

@@ -53,6 +53,8 @@ struct Pass {
     keys: HashSet<Key>,
     /// Whether the count changed on the way.
     moved: bool,
+    /// Answers that held rows.
+    pages: u64,
 }
 
 struct PageWalk<'r> {
@@ -141,13 +143,18 @@ impl PageWalk<'_> {
     /// Makes passes over all pages of a window until nothing moved under one.
     async fn settle(&mut self, sort: &str, filter: Window, copier: &mut Copier) -> Result<(), Stop> {
         let mut shortfall = None;
+        let mut before: Option<HashSet<Key>> = None;
         for _ in 0..MOST_PASSES {
             let pass = self.pass(sort, &filter, copier).await?;
             let listed = pass.keys.len() as u64;
             shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
-            if !pass.moved && shortfall.is_none() {
+            // One row gone and one come between two pages leave the count as it was. Only an answer
+            // that holds everything, or two passes that saw the same rows, show that nothing moved.
+            let confirmed = pass.pages <= 1 || before.as_ref() == Some(&pass.keys);
+            if !pass.moved && shortfall.is_none() && confirmed {
                 return Ok(());
             }
+            before = Some(pass.keys);
         }
         // Where nothing moved, further passes could only find what ties in another order had hidden.
         Err(match shortfall {
@@ -175,6 +182,7 @@ impl PageWalk<'_> {
             came += rows.len() as u64;
             let before = pass.keys.len();
             pass.keys.extend(rows.rows.iter().map(|row| row.key));
+            pass.pages += u64::from(!rows.rows.is_empty());
             let ended = rows.rows.is_empty()
                 || match rows.envelope.total {
                     Some(total) => came >= total,

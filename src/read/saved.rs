@@ -46,6 +46,8 @@ pub(super) struct Saved {
 pub(super) struct Interrupted {
     /// The first instant it reads.
     pub from: Timestamp,
+    /// The first instant it no longer reads: the `end_date` of the config.
+    pub before: Option<Timestamp>,
     /// What the cursor becomes when it is finished.
     pub until: Timestamp,
     /// What is still to be read.
@@ -135,6 +137,7 @@ impl Interrupted {
         };
         Some(Self {
             from: date("from")?,
+            before: date("before"),
             until,
             left: walk.get("left")?.as_array()?.iter().map(range).collect::<Option<_>>()?,
             top: bound(walk.get("top")?)?,
@@ -155,6 +158,9 @@ impl Interrupted {
         });
         if let Some(recent) = self.recent.to_json() {
             walk["recent"] = recent;
+        }
+        if let Some(before) = self.before {
+            walk["before"] = json!(before.to_string());
         }
         if self.undated {
             walk["undated"] = json!(true);

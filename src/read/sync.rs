@@ -61,7 +61,7 @@ impl Sync<'_> {
         let mut base = Saved { full: self.full_refresh, walk: None, ..saved.clone() };
         let Some(mut walk) = saved.walk else { return Ok(base) };
         // With other dates in the config, what was read may not be what is wanted now.
-        if walk.from != self.from(saved.cursor) {
+        if walk.from != self.from(saved.cursor) || walk.before != self.reader.end {
             return Ok(base);
         }
         let until = walk.until;
@@ -114,15 +114,17 @@ impl Sync<'_> {
         let answer = self.reader.fetch(&newest, &mut self.reader.copier()).await?;
         let rows = answer.page;
         self.estimate(&rows).await?;
+        // A row dated in the future must not become the cursor, or nothing would come until then.
+        let past = Window { until: answer.date.and_then(Timestamp::from_system), ..window };
         if rows.is_end() && rows.keys_differ() {
-            return whole::deliver(self.reader, rows, base, &judge, &filter).await;
+            return whole::deliver(self.reader, rows, base, &judge, (&filter, &past)).await;
         }
         let (counted, seen, sorted) = (rows.envelope.total, questions::ids(&rows), rows.is_newest_first());
         // The place is given back before the next question: there may be only one.
         drop(answer.place);
         // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
         // that is too old, which only makes the next sync look at more.
-        let until = questions::newest_change(self.reader, &rows, &window, sorted).await?.unwrap_or(from);
+        let until = questions::newest_change(self.reader, &rows, &past, sorted).await?.unwrap_or(from);
         drop(rows);
 
         let top = if sorted { questions::top(self.reader, &filter, &seen).await? } else { Some(Top::Unknown) };
@@ -137,7 +139,8 @@ impl Sync<'_> {
         {
             return Ok(base);
         }
-        let walk = Interrupted { undated: unfiltered, ..key_walk::from_the_start(top, from, until, counted) };
+        let begun = key_walk::from_the_start(top, from, until, counted);
+        let walk = Interrupted { undated: unfiltered, before: self.reader.end, ..begun };
         let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, silent: false };
         let recent = match key_walk::run(self.reader, plan).await {
             Ok(walk) => self.receipt(walk, &filter, &base, judge).await?,

@@ -12,6 +12,7 @@ use crate::record::{self, Updated};
 use crate::timestamp::Timestamp;
 
 /// Delivers what is to be delivered of an answer that holds all there is, and gives back the state.
+/// `filter` is what the store was asked for, `past` where the cursor may lie.
 ///
 /// # Errors
 /// [`Stop`]
@@ -20,7 +21,7 @@ pub(crate) async fn deliver(
     mut rows: Rows,
     base: Saved,
     judge: &Judge,
-    filter: &Window,
+    (filter, past): (&Window, &Window),
 ) -> Result<Saved, Stop> {
     let undated = undated_by_content(&rows, reader.prefix_length());
     let verdicts: Vec<Verdict> = rows
@@ -45,7 +46,8 @@ pub(crate) async fn deliver(
             _ => None,
         })
         .collect();
-    let cursor = base.cursor.max(present.iter().map(|&(_, instant)| instant).max());
+    let newest = present.iter().map(|&(_, instant)| instant).filter(|&instant| past.contains(instant)).max();
+    let cursor = base.cursor.max(newest);
     let mut recent = Recent::before(cursor);
     for &(id, instant) in &present {
         if let Some(id) = id {
