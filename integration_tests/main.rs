@@ -18,6 +18,7 @@ mod redact;
 mod resources;
 mod scenarios;
 mod scopes;
+mod selection;
 mod setup;
 mod states;
 mod tidy;

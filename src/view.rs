@@ -12,6 +12,11 @@ use crate::streams::{self, CURSOR, Collection, STREAMS, Stream};
 /// The one thing that `expand` can name of a stream whose collections the API fills all at once.
 const LOOKUPS: &str = "lookups";
 
+/// Longest list of fields that is asked for, in bytes. Windows web servers, which the API runs on, refuse
+/// query strings above 2048 bytes by default; the filters take up to 400 of them, and a comma takes three. A longer list
+/// means that nearly everything is wanted.
+const LONGEST_FIELDS: usize = 1200;
+
 /// What is asked of the records. The default is what the API sends by itself, untouched.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -93,6 +98,22 @@ impl View {
     #[must_use]
     pub(crate) fn widens(&self, stream: &Stream) -> bool {
         self.collections(stream).next().is_some()
+    }
+
+    /// The fields to ask the API for, where the configured catalog declares only some of the stream's:
+    /// those, the key and the cursor (API documentation, query syntax: `fields`). `None` means all.
+    #[must_use]
+    pub(crate) fn fields(&self, stream: &Stream, configured: &Value) -> Option<String> {
+        let wanted = configured.get("properties")?.as_object().filter(|wanted| !wanted.is_empty())?;
+        let schema = self.schema(stream)?;
+        let declared = schema.get("properties")?.as_object()?;
+        if declared.keys().all(|name| wanted.contains_key(name)) {
+            return None;
+        }
+        let needed =
+            |name: &&String| wanted.contains_key(*name) || *name == stream.key || (stream.dated && *name == CURSOR);
+        let names = declared.keys().filter(needed).map(String::as_str).collect::<Vec<_>>().join(",");
+        (names.len() <= LONGEST_FIELDS).then_some(names)
     }
 
     /// How records are copied. `None` as for [`View::schema`].

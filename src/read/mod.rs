@@ -113,7 +113,8 @@ async fn read_one(
         Arc::clone(&setting.client),
         Arc::clone(&ledger),
         (setting.start, setting.end),
-        (shape, setting.view.parameter(stream)),
+        shape,
+        (setting.view.parameter(stream), setting.view.fields(stream, &configured.stream.json_schema)),
         setting.stopping.clone(),
     ));
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;

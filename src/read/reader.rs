@@ -1,6 +1,5 @@
 //! One stream being read: what all ways of reading it share, and how it can stop.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -59,6 +58,8 @@ pub(super) struct Reader {
     shape: Arc<Shape>,
     /// The parameter that asks for nested collections, if any are wanted.
     nested: Option<(&'static str, String)>,
+    /// The fields that are asked for, if not all are wanted.
+    fields: Option<String>,
     stopping: watch::Receiver<bool>,
     prefix_length: usize,
 }
@@ -71,11 +72,12 @@ impl Reader {
         client: Arc<Client>,
         ledger: Arc<Ledger>,
         (start, end): (Timestamp, Option<Timestamp>),
-        (shape, nested): (Shape, Option<(&'static str, String)>),
+        shape: Shape,
+        (nested, fields): (Option<(&'static str, String)>, Option<String>),
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let prefix_length = record_prefix(ledger.name()).len();
-        Self { stream, client, ledger, start, end, shape: Arc::new(shape), nested, stopping, prefix_length }
+        Self { stream, client, ledger, start, end, shape: Arc::new(shape), nested, fields, stopping, prefix_length }
     }
 
     /// A copier for one sequence of requests.
@@ -95,10 +97,13 @@ impl Reader {
     /// # Errors
     /// [`Stop`] if the request failed for good, or the process is to end.
     pub(super) async fn fetch(&self, query: &Query, copier: &mut Copier) -> Result<Answer<Rows>, Stop> {
-        let query = match &self.nested {
-            Some((parameter, names)) => Cow::Owned(query.clone().nested(parameter, names)),
-            None => Cow::Borrowed(query),
-        };
+        let mut query = query.clone();
+        if let Some((parameter, names)) = &self.nested {
+            query = query.nested(parameter, names);
+        }
+        if let Some(names) = &self.fields {
+            query = query.fields(names);
+        }
         let names = [self.stream.list, self.stream.name];
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
