@@ -87,7 +87,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// [`NotJson`] if it is not.
-    pub fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+    pub fn require(&mut self, byte: u8) -> Result<(), NotJson> {
         if self.take(byte) { Ok(()) } else { Err(self.fault()) }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Scanner<'a> {
     /// [`NotJson`] for anything that is no JSON text.
     #[inline]
     pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
-        self.expect(b'"')?;
+        self.require(b'"')?;
         let from = self.at;
         loop {
             self.skip_plain();
@@ -234,7 +234,7 @@ impl<'a> Scanner<'a> {
         }
         let is_object = self.take(b'{');
         if !is_object {
-            self.expect(b'[')?;
+            self.require(b'[')?;
         }
         let close = if is_object { b'}' } else { b']' };
         let mut spaced = self.skip_space();
@@ -245,7 +245,7 @@ impl<'a> Scanner<'a> {
             if is_object {
                 self.text()?;
                 spaced |= self.skip_space();
-                self.expect(b':')?;
+                self.require(b':')?;
                 spaced |= self.skip_space();
             }
             spaced |= match self.peek() {
@@ -256,7 +256,7 @@ impl<'a> Scanner<'a> {
             if self.take(close) {
                 return Ok(spaced);
             }
-            self.expect(b',')?;
+            self.require(b',')?;
             spaced |= self.skip_space();
         }
     }

@@ -142,7 +142,7 @@ impl Copier {
                 self.look_for_collections();
                 return Ok(facts);
             }
-            scanner.expect(b',')?;
+            scanner.require(b',')?;
             drop_space(scanner, &mut pending, out);
         }
     }
@@ -164,7 +164,7 @@ impl Copier {
         }
         let name = scanner.text()?;
         drop_space(scanner, pending, out);
-        scanner.expect(b':')?;
+        scanner.require(b':')?;
         drop_space(scanner, pending, out);
         let declared = self.shape.fields.len();
         let known = match self.shape.by_name.get(name) {

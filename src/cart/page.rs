@@ -70,12 +70,12 @@ pub fn read<'a>(
     let mut first = true;
     while !scanner.take(b'}') {
         if !std::mem::take(&mut first) {
-            scanner.expect(b',').map_err(json)?;
+            scanner.require(b',').map_err(json)?;
             scanner.skip_space();
         }
         let name = String::from_utf8_lossy(scanner.text().map_err(json)?).into_owned();
         scanner.skip_space();
-        scanner.expect(b':').map_err(json)?;
+        scanner.require(b':').map_err(json)?;
         scanner.skip_space();
         if scanner.peek() == Some(b'[') && !found && names.contains(&name.as_str()) {
             found = true;
@@ -117,7 +117,7 @@ fn list<'a>(
     scanner: &mut Scanner<'a>,
     element: &mut impl FnMut(&mut Scanner<'a>) -> Result<(), NotARecord>,
 ) -> Result<(), NotARecord> {
-    scanner.expect(b'[')?;
+    scanner.require(b'[')?;
     scanner.skip_space();
     if scanner.take(b']') {
         return Ok(());
@@ -128,7 +128,7 @@ fn list<'a>(
         if scanner.take(b']') {
             return Ok(());
         }
-        scanner.expect(b',')?;
+        scanner.require(b',')?;
         scanner.skip_space();
     }
 }

@@ -10,13 +10,13 @@ impl Copier {
         if scanner.peek() == Some(b'{') {
             nested.element(scanner, out)?;
         } else {
-            scanner.expect(b'[')?;
+            scanner.require(b'[')?;
             out.push(b'[');
             scanner.skip_space();
             let mut first = true;
             while !scanner.take(b']') {
                 if !std::mem::take(&mut first) {
-                    scanner.expect(b',')?;
+                    scanner.require(b',')?;
                     out.push(b',');
                     scanner.skip_space();
                 }
