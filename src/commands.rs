@@ -104,9 +104,7 @@ async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<
     for stream in probes() {
         let names = [stream.list, stream.name];
         let query = Query::new(stream.name, 1);
-        let answer = client
-            .get(&query, &Quiet, |body| page::read(body, &names, |scanner| Ok(scanner.value().map(|_| ())?)))
-            .await;
+        let answer = client.get(&query, &names, &Quiet, &mut page::Discard).await;
         let Err(error) = answer else { continue };
         let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
         if let Some(internal) = &failure.internal {

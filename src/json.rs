@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
     /// Takes `bytes` if they come next.
     #[inline]
     pub fn take_all(&mut self, bytes: &[u8]) -> bool {
-        let found = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        let found = self.text.get(self.at..self.at + bytes.len()).is_some_and(|next| same(next, bytes));
         if found {
             self.at += bytes.len();
         }
@@ -260,6 +260,19 @@ impl<'a> Scanner<'a> {
             spaced |= self.skip_space();
         }
     }
+}
+
+/// Whether two short texts of one length are the same, eight bytes at a time and without a call.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let (ones, ones_rest) = one.as_chunks::<8>();
+    let (others, others_rest) = other.as_chunks::<8>();
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        // The last eight may overlap with those before.
+        return ones.iter().zip(others).all(|(one, other)| u64::from_le_bytes(*one) == u64::from_le_bytes(*other))
+            && u64::from_le_bytes(*last) == u64::from_le_bytes(*other_last);
+    }
+    ones_rest.iter().zip(others_rest).all(|(one, other)| one == other)
 }
 
 /// Appends `value`, which must be valid JSON, without the white space outside its texts: one value

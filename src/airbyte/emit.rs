@@ -4,7 +4,8 @@
 //! filling memory. Once stdout is gone nothing more is accepted and everybody is told.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::value::RawValue;
@@ -16,8 +17,66 @@ use super::message::{
 };
 use crate::secret::Secret;
 
-/// Batches that may wait for the writer: one being written and one ready behind it keep it busy.
-const QUEUE: usize = 2;
+/// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
+const QUEUE: usize = 1;
+
+/// Lines from this size on are written into buffers that are used again: memory that was touched once
+/// costs nothing the next time, and blocks of this size are never given back to the allocator, which
+/// would scatter them.
+const LARGE: usize = 128 * 1024;
+
+/// Buffers that wait to be filled again.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Whole lines on their way out.
+pub struct Lines {
+    bytes: Vec<u8>,
+    home: Option<Spare>,
+    /// What is held until they are written.
+    held: Option<Box<dyn Send + Sync>>,
+}
+
+impl Lines {
+    /// Holds on to something, such as a permit, until these lines are written or dropped.
+    pub fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(held));
+    }
+}
+
+impl From<Vec<u8>> for Lines {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, home: None, held: None }
+    }
+}
+
+impl Deref for Lines {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes of lines", self.bytes.len())
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let Some(home) = self.home.take().filter(|_| self.bytes.capacity() >= LARGE) else { return };
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        home.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
 
 /// Stdout is closed, or full: whatever was handed over since may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +86,10 @@ pub struct Closed;
 /// Hands lines to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Emitter {
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Lines>,
     level: Level,
     secrets: Arc<[Secret]>,
+    spare: Spare,
 }
 
 /// The writer's thread.
@@ -38,26 +98,27 @@ pub struct Writer(JoinHandle<std::io::Result<()>>);
 
 /// Starts the writer on `out`. Logs below `level` are left out.
 pub fn start(mut out: impl Write + Send + 'static, level: Level) -> (Emitter, Writer) {
-    let (queue, mut lines) = mpsc::channel::<Vec<u8>>(QUEUE);
+    let (queue, mut lines) = mpsc::channel::<Lines>(QUEUE);
     let thread = std::thread::spawn(move || {
         while let Some(batch) = lines.blocking_recv() {
             out.write_all(&batch)?;
+            drop(batch);
             if lines.is_empty() {
                 out.flush()?;
             }
         }
         out.flush()
     });
-    (Emitter { queue, level, secrets: Arc::new([]) }, Writer(thread))
+    (Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default() }, Writer(thread))
 }
 
 /// Room for one batch of whole lines.
 #[derive(Debug)]
-pub struct Slot<'e>(mpsc::Permit<'e, Vec<u8>>);
+pub struct Slot<'e>(mpsc::Permit<'e, Lines>);
 
 impl Slot<'_> {
     /// Hands over whole lines. No lines leave no trace.
-    pub fn send(self, lines: Vec<u8>) {
+    pub fn send(self, lines: Lines) {
         if !lines.is_empty() {
             self.0.send(lines);
         }
@@ -81,12 +142,32 @@ impl Emitter {
         Self { secrets: secrets.into(), ..self }
     }
 
+    /// An empty buffer for about `size` bytes of lines.
+    #[must_use]
+    pub fn buffer(&self, size: usize) -> Lines {
+        let mut bytes = Vec::new();
+        if size >= LARGE {
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            // The smallest that is large enough, or else the largest.
+            let fitting = spare.iter().enumerate().min_by_key(|(_, buffer)| match buffer.capacity() {
+                capacity if capacity >= size => (false, capacity),
+                capacity => (true, usize::MAX - capacity),
+            });
+            if let Some(place) = fitting.map(|(place, _)| place) {
+                bytes = spare.swap_remove(place);
+            }
+            drop(spare);
+            bytes.reserve_exact(size);
+        }
+        Lines { bytes, home: Some(Arc::clone(&self.spare)), held: None }
+    }
+
     /// Hands over whole lines.
     ///
     /// # Errors
     /// [`Closed`] if stdout is gone.
     pub async fn send(&self, lines: Vec<u8>) -> Result<(), Closed> {
-        self.queue.send(lines).await.map_err(|_| Closed)
+        self.queue.send(lines.into()).await.map_err(|_| Closed)
     }
 
     /// Waits for room for one batch. What is decided between this and [`Slot::send`] cannot be torn

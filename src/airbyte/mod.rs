@@ -9,5 +9,5 @@ pub mod message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, Emitter};
+pub use emit::{Closed, Emitter, Lines};
 pub use message::{FailureType, Level, Message, StreamStatus};

@@ -1,9 +1,10 @@
 //! The client: sends one list request, waits its turn, retries what can pass, and gives back the
 //! whole page, read. What a page means is for the caller.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CACHE_CONTROL, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
@@ -14,7 +15,7 @@ use url::Url;
 use super::auth::Auth;
 use super::budget::{Budget, CallLimit};
 use super::error::{Error, Transport};
-use super::page::PageFault;
+use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
 use super::retry;
 
@@ -27,6 +28,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Bytes of a body that are waited for before they are read: some rows at least, and few enough to stay
+/// in the processor's cache.
+const WINDOW: usize = 64 * 1024;
+/// Room for pages in memory, in KiB. Two of the largest pages that are usual (1000 products) fit, which
+/// keeps two processors busy, and all requests side by side where pages are of middling size.
+const ROOM: u32 = 8300;
+/// What a row takes until one was seen.
+const ROW_AT_FIRST: usize = 1024;
 /// Idle connections are kept for two windows, so that waiting for the budget costs no handshake.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
@@ -68,7 +77,7 @@ pub trait Watch: Sync {
     fn notice(&self, notice: Notice<'_>) -> impl Future<Output = ()> + Send;
 }
 
-/// A page, and the room in memory it takes: drop it when the page has been passed on.
+/// A page, and what it takes: drop it when the page has been passed on.
 #[derive(Debug)]
 pub struct Answer<T> {
     /// What was read of the page.
@@ -77,6 +86,8 @@ pub struct Answer<T> {
     pub place: OwnedSemaphorePermit,
     /// The store's clock when it answered, if it told.
     pub date: Option<SystemTime>,
+    /// The room in memory it takes, unless something else holds it: to be kept until the page was passed on.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 /// A client of one store.
@@ -87,6 +98,9 @@ pub struct Client {
     auth: Auth,
     budget: Budget,
     places: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    /// The largest size of a row seen so far, by resource, as the mean of a page.
+    row_sizes: Mutex<HashMap<String, usize>>,
     patience: Patience,
 }
 
@@ -116,7 +130,16 @@ impl Client {
             .http1_only()
             .build()
             .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
-        Ok(Self { http, base, auth, budget, places: Arc::new(Semaphore::new(in_flight)), patience })
+        Ok(Self {
+            http,
+            base,
+            auth,
+            budget,
+            places: Arc::new(Semaphore::new(in_flight)),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
+            row_sizes: Mutex::default(),
+            patience,
+        })
     }
 
     /// The store's host and, if it is not the usual one, port.
@@ -125,24 +148,52 @@ impl Client {
         host_of(&self.base)
     }
 
-    /// Places for further requests side by side.
+    /// Places for further requests like this one side by side.
     #[must_use]
-    pub fn free_places(&self) -> usize {
-        self.places.available_permits()
+    pub fn free_places(&self, query: &Query) -> usize {
+        let room = self.room.available_permits() / self.room_for(query).max(1) as usize;
+        self.places.available_permits().min(room)
     }
 
-    /// Asks for one page and reads it with `read`, which may be called again when an attempt fails.
+    fn row_sizes(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        // Every change to it is complete when the lock is given back.
+        self.row_sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The room that the page of a query will take, in KiB, as far as it is known.
+    fn room_for(&self, query: &Query) -> u32 {
+        let row = self.row_sizes().get(query.resource()).copied().unwrap_or(ROW_AT_FIRST);
+        // Lines are a little longer than the rows they hold.
+        let kib = row.saturating_mul(query.count()) / 1024;
+        // A handful of rows never waits, so that a question about a page can be asked while it is held.
+        if kib < 64 { 0 } else { u32::try_from(kib + kib / 16).unwrap_or(ROOM).min(ROOM) }
+    }
+
+    async fn place(&self, query: &Query) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let room = Arc::clone(&self.room).acquire_many_owned(self.room_for(query)).await.ok()?;
+        Some((Arc::clone(&self.places).acquire_owned().await.ok()?, room))
+    }
+
+    /// The size that the page of a query will have, as far as it is known.
+    #[must_use]
+    pub fn size_of(&self, query: &Query) -> usize {
+        self.room_for(query) as usize * 1024
+    }
+
+    /// Asks for one page and gives its rows to `intake`, which is told to start again when an attempt
+    /// fails. `names` are the names that the list may have.
     ///
     /// # Errors
     /// [`Error`] when the fault does not pass, or not within the patience.
-    pub async fn get<T>(
+    pub async fn get(
         &self,
         query: &Query,
+        names: &[&str],
         watch: &impl Watch,
-        mut read: impl FnMut(&[u8]) -> Result<T, PageFault> + Send,
-    ) -> Result<Answer<T>, Error> {
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-            // The semaphore is never closed.
+        intake: &mut impl Intake,
+    ) -> Result<Answer<Envelope>, Error> {
+        let Some((place, room)) = self.place(query).await else {
+            // The semaphores are never closed.
             return Err(broken(query, Transport::Broken, "shutting down".to_owned()));
         };
         let mut began = None;
@@ -153,16 +204,19 @@ impl Client {
             let ticket = self.budget.acquire(|moment| watch.notice(Notice::Waiting(clock(moment)))).await;
             // Waiting for the first turn is no trouble of this request, so it costs no patience.
             let began = *began.get_or_insert_with(Instant::now);
-            let (outcome, heard) = self.attempt(query).await;
+            intake.restart();
+            let (outcome, heard) = self.attempt(query, names, intake).await;
             // A request that got no answer may have been counted or not; its ticket is not given back
             // to the window, and its place is.
             match &heard {
                 Some(heard) => self.budget.answered(ticket, heard.limit),
                 None => drop(ticket),
             }
-            let result = outcome.and_then(|body| read(&body).map_err(|fault| body_error(query, fault)));
-            let error = match result {
-                Ok(page) => return Ok(Answer { page, place, date: heard.and_then(|heard| heard.date) }),
+            let error = match outcome {
+                Ok(page) => {
+                    let date = heard.and_then(|heard| heard.date);
+                    return Ok(Answer { page, place, date, room: Some(room) });
+                }
                 Err(error) => error,
             };
             let asked = heard.and_then(|heard| heard.retry_after);
@@ -184,8 +238,13 @@ impl Client {
         }
     }
 
-    /// One attempt: the body of a 200, or what went wrong; and what the headers said, if any came.
-    async fn attempt(&self, query: &Query) -> (Result<Vec<u8>, Error>, Option<Heard>) {
+    /// One attempt: the envelope of a 200, or what went wrong; and what the headers said, if any came.
+    async fn attempt(
+        &self,
+        query: &Query,
+        names: &[&str],
+        intake: &mut impl Intake,
+    ) -> (Result<Envelope, Error>, Option<Heard>) {
         let url = match self.base.join(&query.target()) {
             Ok(url) => url,
             Err(error) => return (Err(broken(query, Transport::Connect, error.to_string())), None),
@@ -205,19 +264,15 @@ impl Client {
             let resource = query.resource().to_owned();
             return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(heard));
         }
-        let mut body = Vec::with_capacity(capacity(response.content_length()));
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
-                    let resource = query.resource().to_owned();
-                    return (Err(Error::TooLarge { resource, limit: BODY_LIMIT }), Some(heard));
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) => return (Err(transport(query, &error)), Some(heard)),
-            }
-        }
         if status != reqwest::StatusCode::OK {
+            let mut body = Vec::new();
+            // The sentence of an error is short; what follows it is of no interest.
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > WINDOW {
+                    break;
+                }
+            }
             let error = Error::Status {
                 resource: query.resource().to_owned(),
                 status: status.as_u16(),
@@ -225,7 +280,43 @@ impl Client {
             };
             return (Err(error), Some(heard));
         }
-        (Ok(body), Some(heard))
+        (self.page(query, names, response, intake).await, Some(heard))
+    }
+
+    /// Reads a page while it arrives.
+    async fn page(
+        &self,
+        query: &Query,
+        names: &[&str],
+        mut response: reqwest::Response,
+        intake: &mut impl Intake,
+    ) -> Result<Envelope, Error> {
+        let mut reading = Reading::new(names);
+        let mut window = Vec::with_capacity(WINDOW + WINDOW / 2);
+        let (mut due, mut length) = (WINDOW, 0);
+        let fault = |fault| body_error(query, fault);
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(query, &error))? {
+            length += chunk.len();
+            if length > BODY_LIMIT {
+                return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
+            }
+            window.extend_from_slice(&chunk);
+            if window.len() >= due {
+                let done = reading.feed(&window, false, intake).map_err(fault)?;
+                window.drain(..done);
+                // A value larger than the window is not looked at again with every chunk.
+                due = WINDOW.max(2 * window.len());
+            }
+        }
+        reading.feed(&window, true, intake).map_err(fault)?;
+        let envelope = reading.finish(intake).map_err(fault)?;
+        let row = length / query.count().max(1);
+        let mut sizes = self.row_sizes();
+        match sizes.get_mut(query.resource()) {
+            Some(largest) => *largest = row.max(*largest),
+            None => drop(sizes.insert(query.resource().to_owned(), row)),
+        }
+        Ok(envelope)
     }
 }
 
@@ -247,11 +338,6 @@ impl Heard {
             date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
         }
     }
-}
-
-/// The announced size, within reason: it may lie, and it is the compressed size for gzip.
-fn capacity(announced: Option<u64>) -> usize {
-    announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(0).min(8 * 1024 * 1024)
 }
 
 fn clock(moment: Instant) -> SystemTime {

@@ -17,5 +17,5 @@ pub use auth::Auth;
 pub use budget::Budget;
 pub use client::{Answer, Client, Notice, Patience, Watch};
 pub use error::Error;
-pub use page::{Envelope, PageFault};
+pub use page::{Envelope, Intake, PageFault};
 pub use query::Query;

@@ -32,105 +32,236 @@ pub enum PageFault {
     NotAnObject,
 }
 
-/// Reads `body`; `element` is called with the scanner at each element of the list and must take it.
-/// `names` are the names the list may have, in order of preference.
-///
-/// # Errors
-/// [`PageFault`]; elements may have been handed on before it was noticed.
-pub fn read<'a>(
-    body: &'a [u8],
-    names: &[&str],
-    mut element: impl FnMut(&mut Scanner<'a>) -> Result<(), NotARecord>,
-) -> Result<Envelope, PageFault> {
-    let not_json = |at| PageFault::NotJson { at, length: body.len() };
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if let Err(error) = std::str::from_utf8(text) {
-        return Err(not_json(error.valid_up_to()));
-    }
-    let mut scanner = Scanner::new(text);
-    let fault = |reason: NotARecord| match reason {
-        NotARecord::Json(NotJson(at)) => not_json(at),
-        NotARecord::NotAnObject => PageFault::NotAnObject,
-    };
-    let json = |NotJson(at)| not_json(at);
+/// Takes the elements of a list, one after the other.
+pub trait Intake: Send {
+    /// Forgets what was taken: the page is read again from its start.
+    fn restart(&mut self);
 
-    scanner.skip_space();
-    if scanner.peek() != Some(b'{') {
-        scanner.value().map_err(json)?;
-        scanner.skip_space();
-        return Err(if scanner.peek().is_some() { json(scanner.fault()) } else { PageFault::NoList(Vec::new()) });
-    }
-    let mut envelope = Envelope::default();
-    let mut seen = Vec::new();
-    let mut found = false;
-    let mut other_arrays = Vec::new();
+    /// Takes the element that comes next. When it fails, nothing of the element may be left: the same
+    /// element is offered again once more of the body is there.
+    ///
+    /// # Errors
+    /// [`NotARecord`] if no record comes next.
+    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
+}
 
-    scanner.take(b'{');
-    scanner.skip_space();
-    let mut first = true;
-    while !scanner.take(b'}') {
-        if !std::mem::take(&mut first) {
-            scanner.require(b',').map_err(json)?;
-            scanner.skip_space();
+/// An intake that only looks whether the elements are JSON.
+#[derive(Debug)]
+pub struct Discard;
+
+impl Intake for Discard {
+    fn restart(&mut self) {}
+
+    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
+        Ok(scanner.value().map(|_| ())?)
+    }
+}
+
+/// A body being read while it arrives. What is complete is handed on at once, so that neither the body
+/// nor its rows are ever in memory twice.
+#[derive(Debug)]
+pub struct Reading<'n> {
+    names: &'n [&'n str],
+    place: Place,
+    envelope: Envelope,
+    seen: Vec<String>,
+    found: bool,
+    /// An array under another name, and how many there were.
+    other: Option<Vec<u8>>,
+    others: usize,
+    /// Bytes that were handed on.
+    passed: usize,
+}
+
+/// Where in the body the reading stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    Field { first: bool },
+    Element { first: bool },
+    End,
+}
+
+impl<'n> Reading<'n> {
+    /// Begins a body. `names` are the names the list may have.
+    #[must_use]
+    pub fn new(names: &'n [&'n str]) -> Self {
+        Self {
+            names,
+            place: Place::Start,
+            envelope: Envelope::default(),
+            seen: Vec::new(),
+            found: false,
+            other: None,
+            others: 0,
+            passed: 0,
         }
-        let name = String::from_utf8_lossy(scanner.text().map_err(json)?).into_owned();
+    }
+
+    /// Reads on in `window`, which begins where the last call left off; `last` says that nothing
+    /// follows it. Gives how many bytes are done with.
+    ///
+    /// # Errors
+    /// [`PageFault`]; elements may have been handed on before it was noticed.
+    pub fn feed(&mut self, window: &[u8], last: bool, intake: &mut impl Intake) -> Result<usize, PageFault> {
+        let length = self.passed + window.len();
+        let text = match std::str::from_utf8(window) {
+            Ok(_) => window,
+            Err(cut) if !last && cut.error_len().is_none() => &window[..cut.valid_up_to()],
+            Err(fault) => return Err(PageFault::NotJson { at: self.passed + fault.valid_up_to(), length }),
+        };
+        let mut scanner = Scanner::new(text);
+        let mut done = 0;
+        loop {
+            match self.step(&mut scanner, last, intake) {
+                Ok(more) => {
+                    done = scanner.position();
+                    if !more {
+                        break;
+                    }
+                }
+                Err(NotARecord::NotAnObject) => return Err(PageFault::NotAnObject),
+                // What looks wrong may only be cut short here: it is looked at again with more behind it.
+                Err(NotARecord::Json(_)) if !last => break,
+                Err(NotARecord::Json(NotJson(at))) => {
+                    return Err(PageFault::NotJson { at: self.passed + at, length });
+                }
+            }
+        }
+        self.passed += done;
+        Ok(done)
+    }
+
+    /// What the envelope said, at the end of the body.
+    ///
+    /// # Errors
+    /// [`PageFault`] if there was no list.
+    pub fn finish(mut self, intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+        if self.found {
+            return Ok(self.envelope);
+        }
+        match self.other.take() {
+            Some(text) if self.others == 1 => {
+                let mut scanner = Scanner::new(&text);
+                scanner.take(b'[');
+                scanner.skip_space();
+                self.place = if scanner.take(b']') { Place::End } else { Place::Element { first: true } };
+                while matches!(self.place, Place::Element { .. }) {
+                    self.step(&mut scanner, true, intake).map_err(|reason| match reason {
+                        NotARecord::Json(NotJson(at)) => PageFault::NotJson { at, length: text.len() },
+                        NotARecord::NotAnObject => PageFault::NotAnObject,
+                    })?;
+                }
+                Ok(self.envelope)
+            }
+            None if self.others == 0 && self.envelope.total == Some(0) => Ok(self.envelope),
+            _ => Err(PageFault::NoList(self.seen)),
+        }
+    }
+
+    /// Takes what comes next; false at the end. Changes nothing when it fails.
+    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, intake: &mut impl Intake) -> Result<bool, NotARecord> {
+        match self.place {
+            Place::Start => {
+                scanner.take_all(b"\xef\xbb\xbf");
+                scanner.skip_space();
+                if scanner.peek() == Some(b'{') {
+                    scanner.take(b'{');
+                    self.place = Place::Field { first: true };
+                } else {
+                    scanner.value()?;
+                    if !last {
+                        return Err(scanner.fault().into());
+                    }
+                    self.place = Place::End;
+                }
+            }
+            Place::Field { first } => {
+                scanner.skip_space();
+                if scanner.take(b'}') {
+                    self.place = Place::End;
+                    return Ok(true);
+                }
+                if !first {
+                    scanner.require(b',')?;
+                    scanner.skip_space();
+                }
+                self.field(scanner)?;
+            }
+            Place::Element { first } => {
+                scanner.skip_space();
+                if !first {
+                    if scanner.take(b']') {
+                        self.place = Place::Field { first: false };
+                        return Ok(true);
+                    }
+                    scanner.require(b',')?;
+                    scanner.skip_space();
+                }
+                intake.element(scanner)?;
+                self.place = Place::Element { first: false };
+            }
+            Place::End => {
+                scanner.skip_space();
+                return if scanner.peek().is_some() { Err(scanner.fault().into()) } else { Ok(false) };
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a field of the envelope, or its name if it is the list.
+    fn field(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
+        let name = String::from_utf8_lossy(scanner.text()?).into_owned();
         scanner.skip_space();
-        scanner.require(b':').map_err(json)?;
+        scanner.require(b':')?;
         scanner.skip_space();
-        if scanner.peek() == Some(b'[') && !found && names.contains(&name.as_str()) {
-            found = true;
-            list(&mut scanner, &mut element).map_err(fault)?;
+        if scanner.peek() == Some(b'[') && !self.found && self.names.contains(&name.as_str()) {
+            scanner.take(b'[');
+            scanner.skip_space();
+            if scanner.peek().is_none() {
+                return Err(scanner.fault());
+            }
+            let empty = scanner.take(b']');
+            self.place = if empty { Place::Field { first: false } } else { Place::Element { first: true } };
+            self.found = true;
+            self.other = None;
         } else {
             let from = scanner.position();
-            let before = scanner;
-            let (kind, _) = scanner.value().map_err(json)?;
+            let (kind, _) = scanner.value()?;
+            let value = scanner.since(from);
+            if scanner.peek().is_none() {
+                // A number may go on.
+                return Err(scanner.fault());
+            }
             match (name.as_str(), kind) {
                 // An older description calls it `total` (resources, mailing lists).
                 ("total_count" | "total", Kind::Integer | Kind::Text) => {
-                    let digits = String::from_utf8_lossy(scanner.since(from)).into_owned();
-                    let total = digits.trim_matches('"').parse().ok();
-                    envelope.total = if name == "total" { envelope.total.or(total) } else { total };
+                    let total = String::from_utf8_lossy(value).trim_matches('"').parse().ok();
+                    let known = self.envelope.total;
+                    self.envelope.total = if name == "total" { known.or(total) } else { total };
                 }
-                ("next_page", Kind::Text) => envelope.more = true,
-                (_, Kind::Array) => other_arrays.push(before),
+                ("next_page", Kind::Text) => self.envelope.more = true,
+                (_, Kind::Array) => {
+                    self.others += 1;
+                    self.other = (!self.found && self.others == 1).then(|| value.to_vec());
+                }
                 _ => {}
             }
+            self.place = Place::Field { first: false };
         }
-        seen.push(name);
-        scanner.skip_space();
+        self.seen.push(name);
+        Ok(())
     }
-    scanner.skip_space();
-    if scanner.peek().is_some() {
-        return Err(json(scanner.fault()));
-    }
-    if !found {
-        match other_arrays.as_mut_slice() {
-            [only] => list(only, &mut element).map_err(fault)?,
-            [] if envelope.total == Some(0) => {}
-            _ => return Err(PageFault::NoList(seen)),
-        }
-    }
-    Ok(envelope)
 }
 
-fn list<'a>(
-    scanner: &mut Scanner<'a>,
-    element: &mut impl FnMut(&mut Scanner<'a>) -> Result<(), NotARecord>,
-) -> Result<(), NotARecord> {
-    scanner.require(b'[')?;
-    scanner.skip_space();
-    if scanner.take(b']') {
-        return Ok(());
-    }
-    loop {
-        element(scanner)?;
-        scanner.skip_space();
-        if scanner.take(b']') {
-            return Ok(());
-        }
-        scanner.require(b',')?;
-        scanner.skip_space();
-    }
+/// Reads a body that is there as a whole.
+///
+/// # Errors
+/// [`PageFault`]; elements may have been handed on before it was noticed.
+pub fn read(body: &[u8], names: &[&str], intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+    let mut reading = Reading::new(names);
+    reading.feed(body, true, intake)?;
+    reading.finish(intake)
 }
 
 #[cfg(test)]
@@ -138,17 +269,45 @@ mod tests {
     use super::*;
 
     fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
-        let mut elements = Vec::new();
-        let envelope = read(body.as_bytes(), names, |scanner| {
+        let mut whole = Elements::default();
+        let expected = read(body.as_bytes(), names, &mut whole).map(|envelope| (envelope, whole.0));
+        // Cut anywhere, it is read the same.
+        for size in [1, 2, 3, 7] {
+            let mut parts = Elements::default();
+            let read = in_parts(body.as_bytes(), size, names, &mut parts).map(|envelope| (envelope, parts.0));
+            assert_eq!(read, expected, "{body} in parts of {size}");
+        }
+        expected
+    }
+
+    #[derive(Default)]
+    struct Elements(Vec<String>);
+
+    impl Intake for Elements {
+        fn restart(&mut self) {
+            self.0.clear();
+        }
+
+        fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
             let from = scanner.position();
             let (kind, _) = scanner.value()?;
             if kind != Kind::Object {
                 return Err(NotARecord::NotAnObject);
             }
-            elements.push(String::from_utf8_lossy(scanner.since(from)).into_owned());
+            self.0.push(String::from_utf8_lossy(scanner.since(from)).into_owned());
             Ok(())
-        })?;
-        Ok((envelope, elements))
+        }
+    }
+
+    fn in_parts(body: &[u8], size: usize, names: &[&str], intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+        let (mut reading, mut window) = (Reading::new(names), Vec::new());
+        for part in body.chunks(size) {
+            window.extend_from_slice(part);
+            let done = reading.feed(&window, false, intake)?;
+            window.drain(..done);
+        }
+        reading.feed(&window, true, intake)?;
+        reading.finish(intake)
     }
 
     fn ok(total: Option<u64>, more: bool, elements: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
@@ -198,7 +357,7 @@ mod tests {
             assert!(matches!(read_all(body, &["orders"]), Err(PageFault::NotJson { .. })), "{body}");
         }
         assert!(matches!(
-            read(b"{\"orders\":[\"\xff\"]}", &["orders"], |_| Ok(())),
+            read(b"{\"orders\":[\"\xff\"]}", &["orders"], &mut Discard),
             Err(PageFault::NotJson { at: 12, .. })
         ));
         assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageFault::NotAnObject));

@@ -85,6 +85,12 @@ impl Query {
         &self.resource
     }
 
+    /// How many rows are asked for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Asks for page `number`, counted from 1. Page 1 is what an absent parameter means.
     #[must_use]
     pub fn page(mut self, number: u64) -> Self {

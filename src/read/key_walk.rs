@@ -144,7 +144,7 @@ impl Walk {
             self.commit(number, rows, if ended { None } else { last }).await?;
             // Before this request's own place is given back, so that what is free is free for others.
             if let (false, Some(last), Some(end), Some(total)) = (ended, last, end, total) {
-                self.split(number, last, end, total - came, came);
+                self.split(&query, number, last, end, total - came, came);
             }
             drop(answer.place);
             if ended {
@@ -205,7 +205,7 @@ impl Walk {
         let posting = self.reader.ledger.post(0).await?;
         let progress = self.progress();
         if posting.entries.is_uncovered() {
-            posting.send_with(Vec::new(), 0, When::Now, || self.state(&progress));
+            posting.send_with(Vec::new().into(), 0, When::Now, || self.state(&progress));
         }
         Ok(())
     }
@@ -218,8 +218,8 @@ impl Walk {
 
     /// Gives parts of the rest of a range to others, if there is room for more requests side by side
     /// and more than a page left for each part.
-    fn split(&self, number: usize, last: i64, end: i64, rows_left: u64, page: u64) {
-        let free = self.reader.client.free_places() as u64;
+    fn split(&self, query: &Query, number: usize, last: i64, end: i64, rows_left: u64, page: u64) {
+        let free = self.reader.client.free_places(query) as u64;
         let parts = (free + 1).min(rows_left.div_ceil(page.max(1)));
         let span = last.abs_diff(end);
         if parts < 2 || span < parts {

@@ -13,15 +13,17 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::judge::Verdict;
 use crate::airbyte::emit::Slot;
 use crate::airbyte::message::state_line;
-use crate::airbyte::{Closed, Emitter, Level, StreamStatus};
+use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
 use crate::record::Finding;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
 /// Pages after which a checkpoint goes out, whatever they held: rows that are only looked at must not
-/// be looked at from the start again after each kill. A sync that finds nothing new within fewer pages
-/// sends its final state alone.
+/// be looked at from the start again after each kill.
 const CHECKPOINT_PAGES: u32 = 10;
+/// The same while nothing was delivered: a sync of an unchanged store sends its final state alone, also
+/// where an import has tied a hundred thousand rows.
+const CHECKPOINT_PAGES_OF_NOTHING: u32 = 100;
 /// Where pages are small, a checkpoint goes out when it takes at most this part of the output.
 const CHECKPOINT_PART: usize = 8;
 
@@ -191,7 +193,7 @@ impl Ledger {
 
 impl Posting<'_> {
     /// Sends lines that hold `records` records, with no state.
-    pub(super) fn send(mut self, lines: Vec<u8>, records: usize) {
+    pub(super) fn send(mut self, lines: Lines, records: usize) {
         self.entries.since_state += records as u64;
         self.entries.tally.delivered += records as u64;
         self.entries.pages_since_state += 1;
@@ -199,13 +201,14 @@ impl Posting<'_> {
     }
 
     /// Sends lines that hold `records` records and, when it is time, the state that `state` makes.
-    pub(super) fn send_with(mut self, mut lines: Vec<u8>, records: usize, when: When, state: impl FnOnce() -> Value) {
+    pub(super) fn send_with(mut self, mut lines: Lines, records: usize, when: When, state: impl FnOnce() -> Value) {
         let entries = &mut *self.entries;
         entries.since_state += records as u64;
         entries.tally.delivered += records as u64;
         entries.pages_since_state += 1;
         entries.bytes_since_state += lines.len();
-        let due = entries.since_state >= CHECKPOINT_RECORDS || entries.pages_since_state >= CHECKPOINT_PAGES;
+        let pages = if entries.tally.delivered == 0 { CHECKPOINT_PAGES_OF_NOTHING } else { CHECKPOINT_PAGES };
+        let due = entries.since_state >= CHECKPOINT_RECORDS || entries.pages_since_state >= pages;
         let state = state();
         let is_time = match when {
             When::Final => true,

@@ -134,7 +134,7 @@ async fn read_one(
     match outcome {
         Ok(finished) => {
             let state = finished.to_json();
-            ledger.post(0).await?.send_with(Vec::new(), 0, When::Final, || state.clone());
+            ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             emitter.log(Level::Info, &account(name, &tally, before.cursor, finished.cursor)).await?;
             emitter.status(name, StreamStatus::Complete, None).await?;
             Ok(true)
@@ -144,7 +144,7 @@ async fn read_one(
             let needs_state = lost || ledger.entries().await.last_state().is_none();
             if needs_state {
                 let state = before.to_json();
-                ledger.post(0).await?.send_with(Vec::new(), 0, When::Final, || state.clone());
+                ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             }
             emitter.log(Level::Info, &account(name, &tally, before.cursor, None)).await?;
             fail(emitter, name, &failure).await

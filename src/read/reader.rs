@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::ledger::Ledger;
-use super::rows::Rows;
+use super::rows::{Rows, Taking};
 use crate::airbyte::message::{millis, record_prefix};
 use crate::airbyte::{Closed, Level};
 use crate::cart::{self, Answer, Client, Notice, Query, Watch};
@@ -108,11 +108,14 @@ impl Reader {
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
         let answer = {
-            let request = self.client.get(&query, self, |body| Rows::read(body, &names, &prefix, copier));
-            tokio::select! {
-                answer = request => answer.map_err(Stop::Request)?,
+            let mut taking = Taking::new(|| self.ledger.emitter().buffer(self.client.size_of(&query)), &prefix, copier);
+            let mut answer = tokio::select! {
+                answer = self.client.get(&query, &names, self, &mut taking) => answer.map_err(Stop::Request)?,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),
-            }
+            };
+            let mut page = taking.into_rows(answer.page);
+            page.lines.hold(answer.room.take());
+            Answer { page, place: answer.place, date: answer.date, room: None }
         };
         self.ledger.entries().await.tally.requests += 1;
         let findings = copier.take_findings();

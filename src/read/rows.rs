@@ -4,15 +4,17 @@
 
 use std::collections::HashSet;
 
+use crate::airbyte::Lines;
 use crate::airbyte::message::RECORD_SUFFIX;
-use crate::cart::{Envelope, PageFault, page};
-use crate::record::{Copier, Key, Updated};
+use crate::cart::{Envelope, Intake};
+use crate::json::Scanner;
+use crate::record::{Copier, Key, NotARecord, Updated};
 
 /// An answer of a list, as lines.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// RECORD lines, one after the other.
-    pub lines: Vec<u8>,
+    pub lines: Lines,
     /// One entry a line.
     pub rows: Vec<Row>,
     /// What the envelope said.
@@ -30,25 +32,56 @@ pub(super) struct Row {
     end: usize,
 }
 
-impl Rows {
-    /// Reads a body. `prefix` stands before the data of each RECORD line.
-    ///
-    /// # Errors
-    /// [`PageFault`] if the body is no list of records.
-    pub(super) fn read(body: &[u8], names: &[&str], prefix: &[u8], copier: &mut Copier) -> Result<Self, PageFault> {
-        // Lines are longer than the rows they hold by the envelope of the message.
-        let mut lines = Vec::with_capacity(body.len() + body.len() / 16 + 4096);
-        let mut rows = Vec::new();
-        let envelope = page::read(body, names, |scanner| {
-            lines.extend_from_slice(prefix);
-            let facts = copier.copy(scanner, &mut lines)?;
-            lines.extend_from_slice(RECORD_SUFFIX);
-            rows.push(Row { key: facts.key, updated: facts.updated, end: lines.len() });
-            Ok(())
-        })?;
-        Ok(Self { lines, rows, envelope })
+/// Takes the rows of one answer while it arrives.
+pub(super) struct Taking<'c, B> {
+    /// Makes a buffer for lines; not before there is a place for the request.
+    buffer: B,
+    lines: Lines,
+    rows: Vec<Row>,
+    prefix: &'c [u8],
+    copier: &'c mut Copier,
+}
+
+impl<'c, B: FnMut() -> Lines + Send> Taking<'c, B> {
+    /// Takes into what `buffer` makes. `prefix` stands before the data of each line.
+    #[must_use]
+    pub(super) fn new(buffer: B, prefix: &'c [u8], copier: &'c mut Copier) -> Self {
+        Self { buffer, lines: Vec::new().into(), rows: Vec::new(), prefix, copier }
     }
 
+    /// The rows of the whole answer.
+    #[must_use]
+    pub(super) fn into_rows(self, envelope: Envelope) -> Rows {
+        Rows { lines: self.lines, rows: self.rows, envelope }
+    }
+}
+
+impl<B: FnMut() -> Lines + Send> Intake for Taking<'_, B> {
+    fn restart(&mut self) {
+        if self.lines.capacity() == 0 {
+            self.lines = (self.buffer)();
+        }
+        self.lines.clear();
+        self.rows.clear();
+    }
+
+    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
+        let start = self.lines.len();
+        self.lines.extend_from_slice(self.prefix);
+        let facts = match self.copier.copy(scanner, &mut self.lines) {
+            Ok(facts) => facts,
+            Err(reason) => {
+                self.lines.truncate(start);
+                return Err(reason);
+            }
+        };
+        self.lines.extend_from_slice(RECORD_SUFFIX);
+        self.rows.push(Row { key: facts.key, updated: facts.updated, end: self.lines.len() });
+        Ok(())
+    }
+}
+
+impl Rows {
     /// How many rows came.
     #[must_use]
     pub(super) fn len(&self) -> usize {
@@ -128,12 +161,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cart::page;
     use crate::record::Shape;
 
     fn read(body: &str) -> Rows {
         let schema = json!({"properties": {"id": {"type": "integer"}, "updated_at": {"type": ["null", "string"], "format": "date-time"}}});
         let mut copier = Copier::new(Arc::new(Shape::new(&schema, "id", Some("updated_at"))));
-        Rows::read(body.as_bytes(), &["orders"], b"<", &mut copier).unwrap()
+        let mut taking = Taking::new(|| Vec::new().into(), b"<", &mut copier);
+        let envelope = page::read(body.as_bytes(), &["orders"], &mut taking).unwrap();
+        taking.into_rows(envelope)
     }
 
     #[test]
@@ -148,7 +184,7 @@ mod tests {
                 .filter(|(index, _)| mask & (1 << index) != 0)
                 .map(|(_, id)| format!("<{{\"id\":{id}}}}}}}\n"))
                 .collect();
-            assert_eq!((kept, String::from_utf8(rows.lines).unwrap()), (mask.count_ones() as usize, expected));
+            assert_eq!((kept, String::from_utf8(rows.lines.to_vec()).unwrap()), (mask.count_ones() as usize, expected));
         }
     }
 

@@ -86,7 +86,7 @@ impl Sync<'_> {
             Ok(walk) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
                 let done = Saved { walk: Some(walk.clone()), ..base.clone() }.to_json();
-                self.reader.ledger.post(0).await?.send_with(Vec::new(), 0, When::Now, || done);
+                self.reader.ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Now, || done);
                 base.recent = self.receipt(walk, &filter, &base, judge).await?;
                 base.cursor = Some(until);
                 base.undated = None;
