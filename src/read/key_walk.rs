@@ -266,3 +266,37 @@ pub(super) fn from_the_start(top: Option<i64>, from: Timestamp, until: Timestamp
     let recent = Recent::before(Some(until));
     Interrupted { from, before: None, until, left, top, recent, counted, read: 0, undated: false }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::{Copier, Shape};
+
+    #[test]
+    fn every_answer_is_held_against_what_was_asked() {
+        let shape = Arc::new(Shape::new(&json!({"properties": {"id": {"type": "integer"}}}), "id", None));
+        let checked = |ids: &str, after, end| {
+            let rows: Vec<String> = ids.split_whitespace().map(|id| format!("{{\"id\":{id}}}")).collect();
+            let body = format!("{{\"orders\":[{}]}}", rows.join(","));
+            let rows = Rows::read(body.as_bytes(), &["orders"], b"", &mut Copier::new(Arc::clone(&shape))).unwrap();
+            match check(&rows, after, end) {
+                Ok(last) => Ok(last),
+                Err(Stop::Distrust(what)) => Err(what),
+                Err(stop) => panic!("{stop:?}"),
+            }
+        };
+        assert_eq!(checked("6 8 9", Some(5), Some(9)), Ok(Some(9)));
+        assert_eq!(checked("-3 7", None, None), Ok(Some(7)));
+        assert_eq!(checked("", Some(5), Some(9)), Ok(Some(5)), "an empty answer reaches no further");
+        let no_filter = Err("it does not filter by key");
+        assert_eq!(checked("5 8", Some(5), Some(9)), no_filter, "a key that was read already");
+        assert_eq!(checked("6 10", Some(5), Some(9)), no_filter, "a key of another range");
+        let no_order = Err("it does not sort by key");
+        assert_eq!(checked("6 9 8", Some(5), Some(9)), no_order);
+        assert_eq!(checked("6 6", Some(5), Some(9)), no_order, "a key twice");
+        assert_eq!(checked("6 7.5", Some(5), None), Err("it sends keys that are not whole numbers"));
+    }
+}

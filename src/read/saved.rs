@@ -195,6 +195,8 @@ mod tests {
     fn the_python_connectors_state_is_understood() {
         let saved = Saved::parse(&json!({"updated_at": "2021-07-01T08:59:28.457-05:00"})).unwrap();
         assert_eq!(saved.cursor.unwrap().to_string(), "2021-07-01T13:59:28.457Z");
+        let saved = Saved::parse(&json!({"updated_at": "2021-07-01T13:59:28"}));
+        assert_eq!(saved.unwrap().cursor.unwrap().to_string(), "2021-06-30T23:59:28Z", "the earliest it can mean");
         assert_eq!(Saved::parse(&json!({"__ab_full_refresh_sync_complete": true})).unwrap(), Saved::default());
     }
 
