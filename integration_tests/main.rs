@@ -9,6 +9,7 @@ mod commands;
 mod docs;
 mod expand;
 mod fake_store;
+mod faults;
 mod fields;
 mod harness;
 mod inputs;

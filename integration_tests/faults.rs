@@ -1,0 +1,62 @@
+//! Answers that go wrong in the middle of a read: each is asked for again, and no row is lost for it.
+
+use crate::fake_store::{Fault, Options, Seen};
+use crate::harness::files::configured;
+use crate::harness::order::assert_read_is_well_formed;
+use crate::setup::{SignIn, config, config_with, minutes, no_state, read, start};
+
+#[test]
+fn every_fault_that_can_pass_is_asked_about_again() {
+    let mut faults = vec![
+        Fault::ResetBeforeHeaders,
+        Fault::ResetAfterHeaders,
+        Fault::CutBody { after: 700 },
+        Fault::CutGzip,
+        Fault::html(200),
+        Fault::html(503),
+        Fault::server_error(),
+    ];
+    let count = faults.len();
+    // Every second request goes wrong, so that each fault meets a page of its own.
+    let fault = move |seen: &Seen| if seen.n.is_multiple_of(2) { faults.pop() } else { None };
+    let options = Options { max_count: Some(10), fault: Some(Box::new(fault)), ..Options::default() };
+    let store = start(SignIn::Token, options, minutes("orders", 1, 100));
+    let catalog = configured(&[("orders", "incremental")]);
+    let config = config_with(&store, &serde_json::json!({"max_requests_in_flight": 1}));
+    let run = read(&config, &catalog, &no_state());
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    assert_read_is_well_formed(&run, &catalog);
+    let mut came = run.ids("orders");
+    came.sort_unstable();
+    assert_eq!(came, (1..=100).collect::<Vec<i64>>());
+    let retried = run.logs().iter().filter(|(_, text)| text.contains("trying again")).count();
+    assert_eq!(retried, count, "{}", run.transcript());
+}
+
+#[test]
+fn an_answer_with_a_row_twice_is_not_taken_for_the_whole() {
+    // Two rows counted, two listed, and one of them missing: what a join of the store's own may do.
+    let fault = |seen: &Seen| {
+        let row = r#"{"id":1,"updated_at":"2024-11-18T05:00:00-06:00"}"#;
+        let body = format!(r#"{{"total_count":2,"orders":[{row},{row}]}}"#).into_bytes();
+        (seen.n == 1).then_some(Fault::Answer { status: 200, headers: Vec::new(), body })
+    };
+    let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
+    let store = start(SignIn::Token, options, minutes("orders", 1, 2));
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(&config(SignIn::Token, &store), &catalog, &no_state());
+    let mut came = run.ids("orders");
+    came.sort_unstable();
+    assert_eq!((run.code, came), (Some(0), vec![1, 2]), "{}", run.transcript());
+}
+
+#[test]
+fn a_row_whose_date_cannot_be_read_is_delivered() {
+    let body = br#"{"total_count":1,"orders":[{"id":1,"updated_at":"yesterday"}]}"#.to_vec();
+    let fault = move |_: &Seen| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone() });
+    let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
+    let store = start(SignIn::Token, options, minutes("orders", 1, 1));
+    let run = read(&config(SignIn::Token, &store), &configured(&[("orders", "incremental")]), &no_state());
+    assert_eq!((run.code, run.ids("orders")), (Some(0), vec![1]), "{}", run.transcript());
+    assert!(run.warnings().iter().any(|text| text.contains("updated_at")), "{:?}", run.warnings());
+}
