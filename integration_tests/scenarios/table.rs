@@ -1,10 +1,14 @@
 //! The table of scenarios: changes under a store that answers as documented. Quirks of stores are in
 //! `quirks`; both together make `docs/scenarios.md`.
 
+use serde_json::json;
+
 use crate::fake_store::{Data, Fraction, Stamp, utc_ms};
+use crate::harness::destination::Destination;
+use crate::harness::files::configured;
 use crate::scenarios::run::{Outcome, Scenario, Setup, at};
 use crate::scenarios::stores::{churn, import, newest, scattered, some_rows};
-use crate::setup::Chance;
+use crate::setup::{Chance, SignIn, config_with, minutes, no_state, read, start};
 
 macro_rules! scenarios {
     ($($name:ident: $outcome:ident, $bounded:literal, $streams:expr, $what:literal, $setup:expr;)*) => {
@@ -36,6 +40,13 @@ scenarios! {
         }
         let mut changes: Vec<_> = ["orders", "order_items", "addresses"].map(|stream| churn(stream, seed)).into();
         Setup::still(data).changing(move |data, seen| changes.iter_mut().for_each(|change| change(data, seen)))
+    };
+    minutes_between_requests: Whole, true, ORDERS, "Rows change, and minutes pass before every request: the walk takes longer than the overlap.", |seed| {
+        let mut changes = churn("orders", seed);
+        Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, seen| {
+            data.tick(240_000);
+            changes(data, seen);
+        })
     };
     one_hot_row: Whole, true, ORDERS, "One row is updated before every request.", |seed| {
         let data = scattered("orders", some_rows(seed), seed);
@@ -119,6 +130,19 @@ scenarios! {
             }
         })
     };
+    late_behind_the_walk: Whole, false, ORDERS, "A row becomes visible behind the walk while another one before it is deleted: the store counts as many as at first, and one was not read.", |seed| {
+        let mut request = 0;
+        Setup::still(minutes("orders", 11, 90 + i64::try_from(seed).unwrap())).changing(move |data, _| {
+            request += 1;
+            // The first page of the walk is the third request, the last page never comes before the fourth.
+            if request == 4 {
+                let ids = data.ids("orders");
+                data.delete("orders", ids[ids.len() - 2]);
+                let date = at(newest(data, "orders") - 30_000);
+                data.insert_lean("orders", 5, date, date);
+            }
+        })
+    };
     odd_dates: Whole, false, &["products", "order_statuses"], "Null, empty and 1900 dates among the rows, while rows change.", |seed| {
         let mut data = scattered("products", some_rows(seed), seed);
         for row in Data::sample(1, 5).rows("order_statuses") {
@@ -182,6 +206,41 @@ scenarios! {
         let fraction = if seed % 2 == 0 { Fraction::Ticks } else { Fraction::None };
         Setup::still(scattered("orders", some_rows(seed), seed)).with(|options| options.fraction = fraction)
     };
+}
+
+#[test]
+fn a_later_sync_tells_rows_that_come_into_its_dates_from_lost_ones() {
+    // Rows of the window are deleted before the walk gets there, and older ones change behind it: the
+    // store counts more than was read, with few and with more than a page of changes, and nothing is lost.
+    for changes in [2, 8] {
+        let mut data = minutes("orders", 1, 300);
+        data.tick(3_600_000);
+        let store = start(SignIn::Token, Setup::still(Data::empty()).options, data);
+        let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
+        let catalog = configured(&[("orders", "incremental")]);
+        let mut destination = Destination::with_catalog(false, &catalog);
+        destination.take(&read(&config, &catalog, &no_state()));
+        store.data(|data| (241..=300).for_each(|id| data.touch("orders", id)));
+        let (mut request, mut old) = (0, 1..);
+        store.options(|options| {
+            options.live = Some(Box::new(move |data, _| {
+                request += 1;
+                // The first page of the walk was the third request.
+                if request > 3 {
+                    data.tick(500);
+                    old.by_ref().take(changes).for_each(|id| data.touch("orders", id));
+                    let ids = data.ids("orders");
+                    data.delete("orders", ids[ids.len() - 2]);
+                }
+            }));
+        });
+        let second = read(&config, &catalog, &destination.state_list());
+        assert_eq!(second.code, Some(0), "{changes} changes\n{}", second.transcript());
+        destination.take(&second);
+        store.options(|options| options.live = None);
+        destination.take(&read(&config, &catalog, &destination.state_list()));
+        store.data(|data| destination.compare(data, "orders", "orders", None, None)).assert_clean("the third sync");
+    }
 }
 
 #[test]
