@@ -6,8 +6,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::fake_store::Options;
-use crate::harness::files::configured;
+use crate::fake_store::{Data, Options, Stamp, utc_ms};
+use crate::harness::files::{START, configured};
 use crate::harness::order::assert_read_is_well_formed;
 use crate::setup::{SignIn, config, config_with, minutes, read, start};
 
@@ -86,6 +86,17 @@ fn a_state_older_than_the_start_date_reads_from_the_start_date() {
 }
 
 #[test]
+fn the_python_connectors_name_of_a_stream_serves_its_new_name() {
+    let data = minutes("customers", 1, 100);
+    let store = start(SignIn::Token, Options::default(), data);
+    let state = state("2024-11-18T11:30:00Z").replace("orders", "customers_cart");
+    let run = read(&config(SignIn::Token, &store), &configured(&[("customers", "incremental")]), &state);
+    let mut came = run.ids("customers");
+    came.sort_unstable();
+    assert_eq!(came, (69..=100).collect::<Vec<i64>>());
+}
+
+#[test]
 fn a_walk_that_was_interrupted_under_other_dates_begins_anew() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
@@ -94,6 +105,41 @@ fn a_walk_that_was_interrupted_under_other_dates_begins_anew() {
     let config = config_with(&store, &json!({"start_date": "1999-01-01T00:00:00Z"}));
     let run = read(&config, &catalog, &state);
     assert_eq!(run.records("orders").len(), 100, "an earlier start date may want what was left out");
+}
+
+/// The state of a walk to row 100 that was interrupted behind row 50.
+fn interrupted(stream: &str, more: &Value) -> String {
+    let mut walk = json!({"from": START, "until": "2024-11-18T11:59:00Z", "left": [[50, 100]], "top": 100, "read": 50});
+    walk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let stream = json!({"stream_descriptor": {"name": stream}, "stream_state": {"walk": walk}});
+    json!([{"type": "STREAM", "stream": stream}]).to_string()
+}
+
+#[test]
+fn undated_rows_that_came_since_a_walk_was_interrupted_are_read() {
+    let mut data = minutes("products", 1, 100);
+    data.insert_lean("products", 101, Stamp::Null, Stamp::Null);
+    let store = start(SignIn::Token, Options { max_count: Some(20), ..Options::default() }, data);
+    let catalog = configured(&[("products", "incremental")]);
+    let run = read(&config(SignIn::Token, &store), &catalog, &interrupted("products", &json!({"undated": true})));
+    let came: BTreeSet<i64> = run.ids("products").into_iter().collect();
+    assert!((51..=101).all(|id| came.contains(&id)), "no date filter would ever bring 101: {came:?}");
+}
+
+#[test]
+fn an_import_since_a_walk_was_interrupted_comes_once() {
+    // More rows than a state can name, all of one date behind the walk's.
+    let mut data = Data::empty();
+    let date = Stamp::At(data.now_ms);
+    (26..=1_500).for_each(|row| data.insert_lean("orders", row * 2, date, date));
+    let store = start(SignIn::Token, Options::default(), data);
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(
+        &config(SignIn::Token, &store),
+        &catalog,
+        &interrupted("orders", &json!({"left": [[50, 3000]], "top": 3000})),
+    );
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 1_475), "each once");
 }
 
 #[test]
@@ -109,11 +155,63 @@ fn a_full_refresh_goes_on_from_its_own_checkpoints_only() {
 }
 
 #[test]
+fn pages_that_bring_nothing_are_claimed_too() {
+    // A store that ignores dates lists 20 pages of rows outside them; a kill must not cost all of these.
+    let store = start(
+        SignIn::Token,
+        Options { max_count: Some(20), ignore_date_filter: true, ..Options::default() },
+        minutes("orders", 1, 400),
+    );
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(&config(SignIn::Token, &store), &catalog, &state("2024-11-18T11:59:30Z"));
+    assert_eq!(run.ids("orders"), [399, 400]);
+    let left = run.states("orders")[0].stream_state().unwrap()["walk"]["left"].clone();
+    assert!(left.as_array().is_some_and(|left| !left.is_empty()), "a state on the way: {left}");
+}
+
+#[test]
+fn a_cursor_never_goes_back() {
+    // The row that gave the cursor is gone; more than a page of rows lies shortly before it.
+    let mut data = Data::empty();
+    let date = Stamp::At(utc_ms("2024-11-18T11:29:30Z"));
+    (1..=50).for_each(|id| data.insert_lean("orders", id, date, date));
+    let store = start(SignIn::Token, Options { max_count: Some(20), ..Options::default() }, data);
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = read(&config(SignIn::Token, &store), &catalog, &state("2024-11-18T11:30:00Z"));
+    assert_eq!(run.records("orders").len(), 50);
+    assert_eq!(run.last_state("orders").unwrap()["updated_at"], "2024-11-18T11:30:00Z");
+}
+
+#[test]
+fn undated_rows_of_a_small_table_come_again_when_they_change() {
+    let mut data = minutes("order_statuses", 1, 3);
+    data.set_updated_at("order_statuses", 2, Stamp::Null);
+    let store = start(SignIn::Token, Options::default(), data);
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("order_statuses", "incremental")]));
+    let first = read(&config, &catalog, "");
+    let second = read(&config, &catalog, &first.last_state_list());
+    assert_eq!((first.records("order_statuses").len(), second.records("order_statuses").len()), (3, 0));
+    store.data(|data| data.set_field("order_statuses", 2, "name", "\"Renamed\""));
+    let third = read(&config, &catalog, &second.last_state_list());
+    assert_eq!(third.ids("order_statuses"), [2]);
+}
+
+#[test]
+fn a_state_does_not_name_undated_rows_without_end() {
+    let mut data = Data::empty();
+    (1..=501).for_each(|id| data.insert_lean("products", id, Stamp::Null, Stamp::Null));
+    let store = start(SignIn::Token, Options::default(), data);
+    let run = read(&config(SignIn::Token, &store), &configured(&[("products", "incremental")]), "");
+    assert_eq!(run.records("products").len(), 501);
+    assert_eq!(run.last_state("products"), Some(&json!({})));
+}
+
+#[test]
 fn states_stay_within_their_bound_however_many_rows_tie() {
     // 32 KiB for the rows of the overlap, twice while a walk is under way, and its ranges.
     const BOUND: usize = 2 * 32 * 1024 + 4 * 1024;
-    let mut data = crate::fake_store::Data::empty();
-    let at = crate::fake_store::Stamp::At(data.now_ms);
+    let mut data = Data::empty();
+    let at = Stamp::At(data.now_ms);
     for row in 0..6_000 {
         data.insert_lean("orders", row * 3 + 1, at, at);
     }
@@ -136,7 +234,7 @@ fn a_row_dated_in_the_future_does_not_become_the_cursor() {
         let store = store();
         store.options(|options| options.max_count = Some(count));
         store.data(|data| {
-            let far = crate::fake_store::Stamp::At(crate::fake_store::utc_ms("2140-01-01T00:00:00Z"));
+            let far = Stamp::At(utc_ms("2140-01-01T00:00:00Z"));
             data.insert_lean("orders", 101, far, far);
         });
         let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
