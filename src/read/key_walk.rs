@@ -268,7 +268,6 @@ pub(super) fn from_the_start(top: Option<i64>, from: Timestamp, until: Timestamp
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use serde_json::json;
 
@@ -281,7 +280,7 @@ mod tests {
         let checked = |ids: &str, after, end| {
             let rows: Vec<String> = ids.split_whitespace().map(|id| format!("{{\"id\":{id}}}")).collect();
             let body = format!("{{\"orders\":[{}]}}", rows.join(","));
-            let rows = Rows::read(body.as_bytes(), &["orders"], b"", &mut Copier::new(Arc::clone(&shape))).unwrap();
+            let rows = Rows::of(&body, b"", &mut Copier::new(Arc::clone(&shape)));
             match check(&rows, after, end) {
                 Ok(last) => Ok(last),
                 Err(Stop::Distrust(what)) => Err(what),

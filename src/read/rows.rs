@@ -81,6 +81,16 @@ impl<B: FnMut() -> Lines + Send> Intake for Taking<'_, B> {
     }
 }
 
+#[cfg(test)]
+impl Rows {
+    /// The rows of a body that is there as a whole, for tests.
+    pub(super) fn of(body: &str, prefix: &[u8], copier: &mut Copier) -> Self {
+        let mut taking = Taking::new(|| Vec::new().into(), prefix, copier);
+        let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut taking);
+        taking.into_rows(envelope.unwrap_or_default())
+    }
+}
+
 impl Rows {
     /// How many rows came.
     #[must_use]
@@ -161,15 +171,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cart::page;
     use crate::record::Shape;
 
     fn read(body: &str) -> Rows {
         let schema = json!({"properties": {"id": {"type": "integer"}, "updated_at": {"type": ["null", "string"], "format": "date-time"}}});
         let mut copier = Copier::new(Arc::new(Shape::new(&schema, "id", Some("updated_at"))));
-        let mut taking = Taking::new(|| Vec::new().into(), b"<", &mut copier);
-        let envelope = page::read(body.as_bytes(), &["orders"], &mut taking).unwrap();
-        taking.into_rows(envelope)
+        Rows::of(body, b"<", &mut copier)
     }
 
     #[test]
