@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the benchmarks against the published Python connector and a bare download, prints the table and writes
+# docs/performance.md. Needs cargo, python3 with venv and pip, and curl. Options: --help.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+for tool in cargo python3 curl; do
+  command -v "$tool" >/dev/null || { echo "run.sh: $tool is missing" >&2; exit 2; }
+done
+case " $* " in
+  *" --help "* | *" -h "*) exec python3 integration_tests/bench/bench.py --help ;;
+esac
+
+host=$(rustc -vV | sed -n 's/^host: //p')
+RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --quiet --bin source-cart --target "$host"
+cargo build --locked --release --quiet --example bench-store
+target=${CARGO_TARGET_DIR:-target}
+
+venv="$target/bench/venv"
+if ! "$venv/bin/source-cart" spec >/dev/null 2>&1; then
+  python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check airbyte-source-cart==0.3.58
+fi
+exec python3 integration_tests/bench/bench.py \
+  --ours "$target/$host/release/source-cart" --python "$venv/bin/source-cart" \
+  --store "$target/release/examples/bench-store" "$@"
