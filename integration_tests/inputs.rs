@@ -44,6 +44,29 @@ fn files_that_are_missing_or_no_files_are_named() {
 }
 
 #[test]
+fn the_config_can_come_from_standard_input() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
+    let text = config(SignIn::Token, &store).to_string();
+    let run = Command::new("check").arg("--config").arg("-").stdin(text.as_str()).run();
+    assert_eq!((run.code, run.connection_status().0), (Some(0), "SUCCEEDED"));
+    let read = || Command::new("read").arg("--config").arg("-").catalog(&configured(&[("orders", "incremental")]));
+    let run = read().stdin(text.as_str()).run();
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 10));
+
+    let mut wide = nobody();
+    wide["expand"] = serde_json::json!(["orders.items"]);
+    let wide = Command::new("discover").arg("--config").arg("-").stdin(wide.to_string()).run();
+    let orders = wide.catalog()["streams"].as_array().unwrap().iter().find(|stream| stream["name"] == "orders");
+    assert!(orders.unwrap()["json_schema"]["properties"]["items"].is_object());
+
+    assert!(refused(read().stdin("")).contains("not valid JSON"));
+    assert_eq!(
+        refused(read().stdin([0xff])),
+        "The config on standard input is not UTF-8 text; give `--config -` one JSON object there, or name a file."
+    );
+}
+
+#[test]
 fn a_catalog_that_is_none_is_an_error() {
     let with = |text: &str| refused(Command::new("read").config(&nobody()).file("catalog", text));
     assert!(with("{}").contains("missing field `streams`"));

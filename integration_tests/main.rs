@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod catalogs;
 mod check;
 mod commands;
 mod docs;
@@ -23,3 +24,4 @@ mod selection;
 mod setup;
 mod states;
 mod tidy;
+mod usage;

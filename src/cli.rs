@@ -1,61 +1,121 @@
-//! The command line, as the Python CDK has it. No file is read here and no value judged.
+//! The command line: the protocol's four commands as the Python CDK has them, and what people who type
+//! them need besides. No file is read here; of the values only the names of streams are judged.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::help;
+use crate::selection::Selection;
+
 /// Airbyte source connector for Cart.com (formerly AmeriCommerce).
 #[derive(Debug, Parser)]
-#[command(name = "source-cart", version, arg_required_else_help = true)]
+#[command(name = "source-cart", version, arg_required_else_help = true, after_help = help::FIRST_STEPS)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The four commands of the protocol.
+/// The four commands of the protocol, and those for people.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print the specification of the configuration.
+    /// Print the specification of the configuration
+    ///
+    /// Prints one SPEC message: which fields a configuration has, as a JSON schema.
+    #[command(verbatim_doc_comment, after_help = help::SPEC)]
     Spec {
-        /// Log more.
+        /// Log more
         #[arg(long)]
         debug: bool,
     },
-    /// Try the configuration against the store.
+    /// Try the configuration against the store
+    ///
+    /// Asks the store for a row of one stream per scope and prints one `CONNECTION_STATUS` message:
+    /// SUCCEEDED, or FAILED with what to mend. The exit code is 0 with either verdict.
+    #[command(verbatim_doc_comment, after_help = help::CHECK)]
     Check(WithConfig),
-    /// Print the catalog of streams.
+    /// Print the catalog of streams
+    ///
+    /// Prints one CATALOG message: every stream with the schema of its records, how it can be read,
+    /// its key and its cursor. The store is not asked; a configuration matters only if it has `expand`.
+    #[command(verbatim_doc_comment, after_help = help::DISCOVER)]
     Discover {
-        /// The configuration file; not needed.
+        /// The configuration; `-` reads it from standard input
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Log more.
+        /// Log more
         #[arg(long)]
         debug: bool,
     },
-    /// Read the configured streams.
-    Read {
-        /// The configuration.
-        #[command(flatten)]
-        with: WithConfig,
-        /// The configured catalog: which streams, and how.
-        #[arg(long, value_name = "FILE")]
-        catalog: PathBuf,
-        /// The state of an earlier read.
-        #[arg(long, value_name = "FILE")]
-        state: Option<PathBuf>,
-    },
+    /// Read streams
+    ///
+    /// Prints the rows of the streams as RECORD messages, one a line, with STATE messages in between.
+    /// The last STATE of each stream, given as `--state`, makes the next read bring only what has
+    /// changed since. The exit code is 0 if every stream is complete, 1 if one is not.
+    #[command(verbatim_doc_comment, after_help = help::READ)]
+    Read(ReadArguments),
+    /// Print a configured catalog
+    ///
+    /// Prints which streams to read, and how, as one JSON document in the form that `read --catalog`
+    /// and Airbyte take: incremental where the stream can, else full refresh. A line holds a stream, so
+    /// that an editor can take one out. The store is not asked.
+    #[command(verbatim_doc_comment, after_help = help::CATALOG)]
+    Catalog(CatalogArguments),
 }
 
 /// What `check` and `read` share.
 #[derive(Debug, Args)]
 pub(crate) struct WithConfig {
-    /// The configuration file.
+    /// The configuration; `-` reads it from standard input
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Log more.
+    /// Log more
     #[arg(long)]
     pub debug: bool,
+}
+
+/// What `read` is given.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArguments {
+    /// The configuration.
+    #[command(flatten)]
+    pub with: WithConfig,
+    /// Which streams.
+    #[command(flatten)]
+    pub which: Which,
+    /// Read all of them whole, whatever the catalog or the state says
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// The state of an earlier read: its STATE messages, or any form that platforms keep
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Which streams `read` reads: one of the two ways to say so.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Which streams, and how: a configured catalog, or the output of `discover`
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Which streams, by name: `orders,order_items`, or `all`; incremental where the stream can
+    #[arg(long, value_name = "NAMES")]
+    pub streams: Vec<Selection>,
+}
+
+/// What `catalog` is given.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArguments {
+    /// Which streams: `orders,order_items`, or `all`
+    #[arg(long, value_name = "NAMES", default_value = "all", hide_default_value = true)]
+    pub streams: Vec<Selection>,
+    /// Full refresh for all of them
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// The configuration, if it has `expand`: it makes the schemas wider; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 impl Command {
@@ -64,7 +124,9 @@ impl Command {
     pub(crate) fn debug(&self) -> bool {
         match self {
             Self::Spec { debug } | Self::Discover { debug, .. } => *debug,
-            Self::Check(with) | Self::Read { with, .. } => with.debug,
+            Self::Check(with) => with.debug,
+            Self::Read(arguments) => arguments.with.debug,
+            Self::Catalog(_) => false,
         }
     }
 }

@@ -1,17 +1,20 @@
-//! `spec`, `check` and `discover`, and the files that the commands are given. Both sides meet here.
+//! `spec`, `check`, `discover` and `catalog`, and the files that the commands are given. Both sides meet here.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::airbyte::catalog::{self, Written};
 use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as CatalogStream};
 use crate::airbyte::{Closed, Emitter, Level};
 use crate::cart::{Budget, Client, Notice, Patience, Query, Watch, page};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::json;
+use crate::selection::Chosen;
 use crate::streams::{CURSOR, STREAMS, Scope, Stream};
 use crate::view::{self, View};
 
@@ -40,7 +43,7 @@ pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
 /// # Errors
 /// [`Failure`] that names each fault in what is asked.
 pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
-    let config = config.and_then(|path| file("config", path).ok());
+    let config = config.and_then(|path| config_text(path).ok());
     match config.and_then(|text| serde_json::from_slice(&text).ok()) {
         Some(Value::Object(fields)) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
         _ => Ok(View::default()),
@@ -54,6 +57,23 @@ pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
 pub(crate) async fn discover(view: &View, emitter: &Emitter) -> Result<(), Closed> {
     let streams = STREAMS.iter().filter_map(|stream| described(stream, view)).collect();
     emitter.message(&Message::Catalog { catalog: Catalog { streams } }).await
+}
+
+/// Prints a configured catalog of these streams.
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub(crate) async fn catalog(
+    streams: &[Chosen],
+    full_refresh: bool,
+    view: &View,
+    emitter: &Emitter,
+) -> Result<(), Closed> {
+    let written = streams.iter().filter_map(|chosen| {
+        let described = CatalogStream { name: chosen.name, ..described(chosen.stream, view)? };
+        Some(Written::new(described, chosen.mode(full_refresh)))
+    });
+    emitter.send(catalog::written(&written.collect::<Vec<_>>())).await
 }
 
 fn described(stream: &'static Stream, view: &View) -> Option<CatalogStream<'static>> {
@@ -201,10 +221,27 @@ pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// Reads the configuration's text, from standard input if the path is `-`.
+fn config_text(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return file("config", path);
+    }
+    let mut text = Vec::new();
+    let read = std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut text);
+    let size = read.map_err(|error| Failure::standard_input(&format!("cannot be read ({error})")))?;
+    if size as u64 > LARGEST_FILE {
+        return Err(Failure::standard_input(&format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+    }
+    match std::str::from_utf8(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(Failure::standard_input("is not UTF-8 text")),
+    }
+}
+
 /// Reads and parses the configuration.
 ///
 /// # Errors
 /// [`Failure`] that names each fault.
 pub(crate) fn config(path: &Path) -> Result<Config, Failure> {
-    Config::parse(&file("config", path)?).map_err(|faults| Failure::config(&faults))
+    Config::parse(&config_text(path)?).map_err(|faults| Failure::config(&faults))
 }

@@ -37,6 +37,14 @@ impl Failure {
         Self::new(FailureType::ConfigError, message)
     }
 
+    /// What standard input holds in place of the config file cannot be used.
+    #[must_use]
+    pub(crate) fn standard_input(problem: &str) -> Self {
+        let message =
+            format!("The config on standard input {problem}; give `--config -` one JSON object there, or name a file.");
+        Self::new(FailureType::ConfigError, message)
+    }
+
     /// The catalog cannot be used.
     #[must_use]
     pub(crate) fn catalog(fault: &str) -> Self {
@@ -67,12 +75,22 @@ impl Failure {
     /// The catalog names a stream that does not exist.
     #[must_use]
     pub(crate) fn unknown_stream(name: &str) -> Self {
-        let near = nearest(name, STREAMS.iter().map(|stream| stream.name));
-        let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
-        let hint = if near.is_empty() { String::new() } else { format!(" Perhaps {} was meant?", near.join(" or ")) };
-        let message =
-            format!("There is no stream `{shown}`.{hint} Remove it from the catalog; `discover` lists all streams.");
+        let message = format!("{} Remove it from the catalog; `discover` lists all streams.", no_stream(name));
         Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The command line cannot be understood; `usage` is what the parser says of it, in full.
+    #[must_use]
+    pub(crate) fn usage(usage: &str) -> Self {
+        let what = usage.split("\n\n").next().unwrap_or_default();
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        // With nothing to go by, the parser answers with its help.
+        let what = what.strip_prefix("error: ").unwrap_or("no command is given");
+        let message = format!(
+            "The command line cannot be understood: {what}{} `source-cart --help`, or `--help` behind a command, shows how it is written.",
+            if what.ends_with(['.', '?']) { "" } else { "." }
+        );
+        Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 
     /// The HTTP client cannot be set up.
@@ -204,6 +222,15 @@ impl Failure {
     }
 }
 
+/// That no stream bears this name, and which may have been meant.
+#[must_use]
+pub(crate) fn no_stream(name: &str) -> String {
+    let near = nearest(name, STREAMS.iter().map(|stream| stream.name));
+    let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
+    let hint = if near.is_empty() { String::new() } else { format!(" Perhaps {} was meant?", near.join(" or ")) };
+    format!("There is no stream `{shown}`.{hint}")
+}
+
 fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
     use FailureType::{ConfigError, TransientError};
     match kind {
@@ -294,6 +321,8 @@ mod tests {
         told.extend([
             Failure::unknown_stream("ordres"),
             Failure::file("config", "c.json", "does not exist"),
+            Failure::standard_input("is not UTF-8 text"),
+            Failure::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
             Failure::catalog("x"),
             Failure::states("x"),
             Failure::bad_state("orders", "`updated_at` is not a text"),

@@ -2,7 +2,7 @@
 //!
 //! The map of this tree, in reading order:
 //!
-//! - `cli`, `config`, `spec.json`: what the user gives
+//! - `cli`, `help`, `selection`, `config`, `spec.json`: what the user gives
 //! - [`streams`]: the table, one row a stream, with `schemas/*.json`
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
@@ -19,11 +19,13 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod help;
 pub mod json;
 mod nearest;
 pub mod read;
 pub mod record;
 mod secret;
+mod selection;
 pub mod streams;
 pub mod timestamp;
 pub mod view;
@@ -33,9 +35,9 @@ use std::io::Write;
 use clap::Parser as _;
 use tokio::sync::watch;
 
-use airbyte::{Closed, Emitter, Level, emit};
+use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
 use cart::Patience;
-use cli::{Cli, Command};
+use cli::{Cli, Command, ReadArguments, Which};
 use failure::Failure;
 
 /// Exit code when all went well.
@@ -47,15 +49,25 @@ const USAGE: u8 = 2;
 /// Exit code when stdout is gone: what was not written is lost, so this is never success.
 const STDOUT_GONE: u8 = 74;
 
+/// Which of the process's standard streams a person looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminals {
+    /// Whether standard output is a terminal.
+    pub stdout: bool,
+    /// Whether standard error is one.
+    pub stderr: bool,
+}
+
 /// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
 pub fn run(
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
     out: impl Write + Send + 'static,
     err: &mut impl Write,
+    terminals: Terminals,
 ) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(usage) => return say_usage(&usage, out, err),
+        Err(usage) => return say_usage(&usage, out, err, terminals),
     };
     let level = match std::env::var("LOG_LEVEL") {
         Ok(level) if level.eq_ignore_ascii_case("debug") || level.eq_ignore_ascii_case("trace") => Level::Debug,
@@ -83,11 +95,18 @@ pub fn run(
     }
 }
 
-/// Help and version go to stdout, since they were asked for; usage errors to stderr.
-fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write) -> u8 {
+/// Help and version go to stdout, since they were asked for; usage errors to stderr, and as a TRACE error
+/// to a stdout that a program reads.
+fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, terminals: Terminals) -> u8 {
     let text = usage.render();
     if usage.use_stderr() {
         let _told = write!(err, "{text}");
+        if !terminals.stdout {
+            let failure = Failure::usage(&text.to_string());
+            let line = Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line();
+            // Whoever closed stdout is told on stderr.
+            let _told = out.write_all(&line).and_then(|()| out.flush());
+        }
         return USAGE;
     }
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -108,29 +127,44 @@ async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
             let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
             commands::check(config, &emitter).await.map(|()| SUCCESS)
         }
-        Command::Read { with, catalog, state } => {
-            let config = match commands::config(&with.config) {
-                Ok(config) => config,
-                Err(failure) => return tell(&emitter, &failure).await,
-            };
-            let emitter = emitter.hiding(config.secrets());
-            let given = commands::file("catalog", &catalog)
-                .and_then(|text| airbyte::catalog::parse(&text).map_err(|fault| Failure::catalog(&fault)))
-                .and_then(|catalog| {
-                    let text = state.map_or_else(|| Ok(Vec::new()), |path| commands::file("state", &path))?;
-                    let states = airbyte::state::parse(&text).map_err(|fault| Failure::states(&fault))?;
-                    Ok((catalog, states, commands::client(&config, Patience::READ)?))
-                });
-            let (catalog, states, client) = match given {
-                Ok(given) => given,
-                Err(failure) => return tell(&emitter, &failure).await,
-            };
-            let (start, end, view) = (config.start, config.end, config.view);
-            let setting = read::Setting { client, start, end, view, stopping: stopping() };
-            let complete = read::run(setting, catalog, states, &emitter).await?;
-            Ok(if complete { SUCCESS } else { FAILURE })
-        }
+        Command::Read(arguments) => read(arguments, emitter).await,
+        Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
+            Ok(view) => {
+                let streams = selection::merged(&arguments.streams);
+                commands::catalog(&streams, arguments.full_refresh, &view, &emitter).await.map(|()| SUCCESS)
+            }
+            Err(failure) => tell(&emitter, &failure).await,
+        },
     }
+}
+
+async fn read(arguments: ReadArguments, emitter: Emitter) -> Result<u8, Closed> {
+    let config = match commands::config(&arguments.with.config) {
+        Ok(config) => config,
+        Err(failure) => return tell(&emitter, &failure).await,
+    };
+    let emitter = emitter.hiding(config.secrets());
+    let given = catalog(&arguments.which).and_then(|catalog| {
+        let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
+        let text = arguments.state.map_or_else(|| Ok(Vec::new()), |path| commands::file("state", &path))?;
+        let states = airbyte::state::parse(&text).map_err(|fault| Failure::states(&fault))?;
+        Ok((catalog, states, commands::client(&config, Patience::READ)?))
+    });
+    let (catalog, states, client) = match given {
+        Ok(given) => given,
+        Err(failure) => return tell(&emitter, &failure).await,
+    };
+    let (start, end, view) = (config.start, config.end, config.view);
+    let setting = read::Setting { client, start, end, view, stopping: stopping() };
+    let complete = read::run(setting, catalog, states, &emitter).await?;
+    Ok(if complete { SUCCESS } else { FAILURE })
+}
+
+/// The streams to read, from the file or from the names.
+fn catalog(which: &Which) -> Result<ConfiguredCatalog, Failure> {
+    let Some(path) = &which.catalog else { return Ok(selection::catalog(&which.streams)) };
+    let text = commands::file("catalog", path)?;
+    airbyte::catalog::parse(&text).map_err(|fault| Failure::catalog(&fault))
 }
 
 async fn tell(emitter: &Emitter, failure: &Failure) -> Result<u8, Closed> {

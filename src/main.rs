@@ -1,9 +1,14 @@
 //! The process: arguments, stdout, exit code. No logic lives here.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
+
+use source_cart::Terminals;
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
-    ExitCode::from(source_cart::run(std::env::args_os(), out, &mut std::io::stderr()))
+    let mut err = std::io::stderr();
+    let terminals = Terminals { stdout: out.is_terminal(), stderr: err.is_terminal() };
+    ExitCode::from(source_cart::run(std::env::args_os(), out, &mut err, terminals))
 }

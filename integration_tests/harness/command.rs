@@ -2,7 +2,7 @@
 //!
 //! The limit on time is there so that a hanging process fails a test instead of the whole suite; it measures nothing.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -59,6 +59,7 @@ pub(crate) struct Command<'a> {
     variables: Vec<(String, String)>,
     secrets: Vec<String>,
     files: Files,
+    stdin: Vec<u8>,
     when: When<'a>,
     how: How,
     pace: Option<(usize, Duration)>,
@@ -78,6 +79,7 @@ impl<'a> Command<'a> {
             variables: Vec::new(),
             secrets: vec![TOKEN.to_owned(), ROUTER_SECRET.to_owned()],
             files: Files::new(),
+            stdin: Vec::new(),
             when: When::Never,
             how: How::Signal(Signal::Kill),
             pace: None,
@@ -117,6 +119,12 @@ impl<'a> Command<'a> {
         let path = self.files.write(&format!("{option}.json"), text);
         self.arguments.push(format!("--{option}"));
         self.arguments.push(path.display().to_string());
+        self
+    }
+
+    /// What the program can read from standard input, which is otherwise empty.
+    pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.stdin = text.into();
         self
     }
 
@@ -184,10 +192,11 @@ impl<'a> Command<'a> {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(self.variables.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = process.spawn().unwrap();
+        let (stdin, given) = (child.stdin.take().unwrap(), self.stdin.as_slice());
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (reached, news) = channel();
@@ -201,6 +210,8 @@ impl<'a> Command<'a> {
             pace: self.pace,
         };
         thread::scope(|scope| {
+            // A program that does not read it all leaves a broken pipe.
+            scope.spawn(move || { stdin }.write_all(given));
             let stdout = scope.spawn(move || reading.read(stdout, &reached, &released));
             let stderr = scope.spawn(|| read_stderr(stderr));
             let (status, interrupted) = self.watch(&mut child, &news);

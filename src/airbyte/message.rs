@@ -227,7 +227,14 @@ pub struct SourceStats {
     pub record_count: f64,
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    /// A TRACE error of no stream.
+    #[must_use]
+    pub fn failure(failure_type: FailureType, message: &'a str, internal_message: Option<&'a str>) -> Self {
+        let error = TraceError { message, internal_message, failure_type, stream_descriptor: None };
+        Self::Trace { trace: Trace::Error { emitted_at: now(), error } }
+    }
+
     /// The message as a line, with its line feed.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {

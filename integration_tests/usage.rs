@@ -1,0 +1,116 @@
+//! The command line itself: what `--help` shows can be typed, and what cannot be understood is told to
+//! people on stderr and to programs on stdout.
+
+use std::fs;
+use std::path::Path;
+
+use crate::fake_store::{Data, Options};
+use crate::harness::command::Command;
+use crate::setup::{SignIn, config, only_error, start};
+
+/// The commands that `--help` lists.
+fn commands() -> Vec<String> {
+    let listed = help(&[]);
+    let (_, listed) = listed.split_once("Commands:\n").unwrap();
+    let (listed, _) = listed.split_once("\n\n").unwrap();
+    let names = listed.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).filter(|name| name != "help").collect()
+}
+
+fn help(command: &[&str]) -> String {
+    let all: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+    let command = all[1..].iter().fold(Command::new(all[0]), |command, word| command.arg(word));
+    let output = command.output();
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The command lines among the lines of a help.
+fn examples(help: &str) -> Vec<String> {
+    let lines = help.lines().map(str::trim_start);
+    lines.filter(|line| line.starts_with("source-cart ") || line.starts_with("grep ")).map(str::to_owned).collect()
+}
+
+/// Runs a line as a person would who stands in this folder.
+fn type_in(folder: &Path, line: &str) -> std::process::Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-ec", line]).current_dir(folder).env_clear().env("PATH", path);
+    shell.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn every_command_line_that_help_shows_can_be_typed() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let mut typed = 0;
+    let mut pages = vec![help(&[])];
+    pages.extend(commands().iter().map(|command| help(&[command])));
+    for page in &pages {
+        let examples = examples(page);
+        assert!(!examples.is_empty(), "no example in:\n{page}");
+        for line in examples {
+            fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
+            let output = type_in(folder.path(), &line);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), told.as_ref()), (Some(0), ""), "{line}");
+            assert!(!String::from_utf8_lossy(&output.stdout).contains("FAILED"), "{line}");
+            typed += 1;
+        }
+    }
+    assert!(typed >= 15, "{typed}");
+    let rows = |file: &str| {
+        let text = fs::read_to_string(folder.path().join(file)).unwrap();
+        text.lines().filter(|line| line.starts_with(r#"{"type":"RECORD""#)).count()
+    };
+    assert!(rows("first.jsonl") > 0 && rows("all.jsonl") > rows("first.jsonl") && rows("products.jsonl") > 0);
+    assert_eq!(rows("second.jsonl"), 0, "nothing has changed");
+}
+
+#[test]
+fn help_fits_a_terminal_and_says_what_each_option_is_for() {
+    for command in commands() {
+        for line in help(&[&command]).lines() {
+            assert!(line.chars().count() <= 120, "{command}: {line}");
+        }
+    }
+    for command in ["spec", "check", "discover", "read", "catalog"] {
+        assert!(commands().contains(&command.to_owned()), "{command}");
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_are_told_on_both_sides() {
+    let mut told = Vec::new();
+    for arguments in [
+        vec!["frobnicate"],
+        vec!["read"],
+        vec!["read", "--config", "c.json"],
+        vec!["read", "--config", "c.json", "--catalog", "x.json", "--streams", "orders"],
+        vec!["read", "--config", "c.json", "--streams", "ordres,product"],
+        vec!["check"],
+        vec!["spec", "--nonsense"],
+        vec!["discover", "--config"],
+        vec!["catalog", "--streams", "zzz"],
+    ] {
+        let command = arguments[1..].iter().fold(Command::new(arguments[0]), |command, argument| command.arg(argument));
+        let run = command.run();
+        assert_eq!((run.code, run.messages.len()), (Some(2), 1), "{arguments:?}");
+        assert_eq!(run.errors()[0].failure_type, "config_error");
+        assert!(run.errors()[0].internal_message.contains("--help"), "{arguments:?}");
+        assert!(run.stderr.contains("--help"), "{arguments:?}: {}", run.stderr);
+        told.push(only_error(&run));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_and_it_counts_as_a_usage_error() {
+    let nothing = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart")).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("First steps:"));
+    let line = String::from_utf8(nothing.stdout).unwrap();
+    assert!(line.starts_with(r#"{"type":"TRACE""#) && line.contains("no command is given"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+}

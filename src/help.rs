@@ -1,0 +1,52 @@
+//! What `--help` shows below the options: command lines to begin with. Each is run by a test, in this
+//! order, in a folder that holds a `config.json`.
+
+/// Below the list of commands.
+pub(crate) const FIRST_STEPS: &str = "\
+First steps:
+  source-cart check --config config.json
+  source-cart read --config config.json --streams orders,order_items > first.jsonl
+
+`source-cart COMMAND --help` says more about each command and shows examples.
+spec, check, discover and read print messages of the Airbyte protocol, one JSON object a line.";
+
+/// Below the options of `spec`.
+pub(crate) const SPEC: &str = "\
+Examples:
+  source-cart spec";
+
+/// Below the options of `check`.
+pub(crate) const CHECK: &str = "\
+Examples:
+  source-cart check --config config.json
+  source-cart check --config - < config.json";
+
+/// Below the options of `discover`.
+pub(crate) const DISCOVER: &str = "\
+Examples:
+  source-cart discover
+  source-cart discover --config config.json > catalog.jsonl";
+
+/// Below the options of `read`.
+pub(crate) const READ: &str = "\
+Examples:
+  Two streams, for the first time:
+    source-cart read --config config.json --streams orders,order_items > first.jsonl
+
+  What has changed in them since:
+    grep '^{\"type\":\"STATE\"' first.jsonl > state.jsonl
+    source-cart read --config config.json --streams orders,order_items --state state.jsonl > second.jsonl
+
+  Everything there is, whole:
+    source-cart read --config config.json --streams all --full-refresh > all.jsonl
+
+  With a catalog of your own:
+    source-cart catalog --streams products,categories > catalog.json
+    source-cart read --config config.json --catalog catalog.json > products.jsonl";
+
+/// Below the options of `catalog`.
+pub(crate) const CATALOG: &str = "\
+Examples:
+  source-cart catalog > catalog.json
+  source-cart catalog --streams orders,order_items
+  source-cart catalog --streams all --full-refresh";

@@ -1,0 +1,111 @@
+//! The streams that `--streams` names: `orders,order_items`, or `all`. Pure.
+
+use std::str::FromStr;
+
+use crate::airbyte::{ConfiguredCatalog, SyncMode};
+use crate::failure::no_stream;
+use crate::streams::{self, STREAMS, Stream};
+
+/// Stands for every stream.
+const ALL: &str = "all";
+
+/// One stream that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen {
+    /// The name to read it under; an alias that was typed stays.
+    pub name: &'static str,
+    /// The stream.
+    pub stream: &'static Stream,
+}
+
+/// The streams of one `--streams`, in the order given.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection(Vec<Chosen>);
+
+impl FromStr for Selection {
+    type Err = String;
+
+    /// Every unknown name is told, with the nearest right ones.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut chosen, mut faults) = (Vec::new(), Vec::new());
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match streams::find(name) {
+                _ if name.eq_ignore_ascii_case(ALL) => {
+                    chosen.extend(STREAMS.iter().map(|stream| Chosen { name: stream.name, stream }));
+                }
+                Some(stream) => {
+                    let alias = stream.aliases.iter().find(|alias| **alias == name);
+                    chosen.push(Chosen { name: alias.copied().unwrap_or(stream.name), stream });
+                }
+                None => faults.push(no_stream(name)),
+            }
+        }
+        if chosen.is_empty() && faults.is_empty() {
+            faults.push("It names no stream.".to_owned());
+        }
+        if faults.is_empty() {
+            Ok(Self(chosen))
+        } else {
+            Err(format!("{} `source-cart discover` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
+        }
+    }
+}
+
+/// The streams of several selections, each once.
+#[must_use]
+pub(crate) fn merged(selections: &[Selection]) -> Vec<Chosen> {
+    let mut merged: Vec<Chosen> = Vec::new();
+    for chosen in selections.iter().flat_map(|selection| &selection.0) {
+        if !merged.iter().any(|known| known.stream.name == chosen.stream.name) {
+            merged.push(*chosen);
+        }
+    }
+    merged
+}
+
+impl Chosen {
+    /// How it is read when nothing else is said.
+    #[must_use]
+    pub(crate) fn mode(&self, full_refresh: bool) -> SyncMode {
+        if self.stream.dated && !full_refresh { SyncMode::Incremental } else { SyncMode::FullRefresh }
+    }
+}
+
+/// The configured catalog that `--streams` stands in for, with all fields of each stream.
+#[must_use]
+pub(crate) fn catalog(selections: &[Selection]) -> ConfiguredCatalog {
+    ConfiguredCatalog::of(merged(selections).iter().map(|chosen| (chosen.name, chosen.mode(false))))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> Vec<&'static str> {
+        let selections: Vec<Selection> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        merged(&selections).iter().map(|chosen| chosen.name).collect()
+    }
+
+    #[test]
+    fn each_stream_is_chosen_once_and_in_the_order_given() {
+        assert_eq!(names(&["orders,order_items"]), ["orders", "order_items"]);
+        assert_eq!(names(&[" products , orders,", "orders,stores"]), ["products", "orders", "stores"]);
+        assert_eq!(names(&["customers_cart,customers"]), ["customers_cart"]);
+        assert_eq!(names(&["All"]).len(), STREAMS.len());
+        assert_eq!(names(&["stores,all"]).len(), STREAMS.len());
+    }
+
+    #[test]
+    fn every_unknown_name_is_told_with_the_nearest_right_ones() {
+        let fault = |text: &str| text.parse::<Selection>().unwrap_err();
+        insta::assert_snapshot!([fault("ordres,stores,prodcuts"), fault("alll"), fault("zzz"), fault(" ,")].join("\n"));
+    }
+
+    #[test]
+    fn a_stream_is_incremental_where_it_can() {
+        let catalog = catalog(&["orders,stores".parse().unwrap()]);
+        let modes: Vec<SyncMode> = catalog.streams.iter().map(|stream| stream.sync_mode).collect();
+        assert_eq!(modes, [SyncMode::Incremental, SyncMode::FullRefresh]);
+    }
+}
