@@ -8,6 +8,7 @@ mod catalogs;
 mod check;
 mod commands;
 mod docs;
+mod environment;
 mod expand;
 mod fake_store;
 mod faults;

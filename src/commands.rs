@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::airbyte::catalog::{self, Written};
@@ -13,6 +12,7 @@ use crate::airbyte::{Closed, Emitter, Level};
 use crate::cart::{Budget, Client, Notice, Patience, Query, Watch, page};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::fields::Fields;
 use crate::json;
 use crate::selection::Chosen;
 use crate::streams::{CURSOR, STREAMS, Scope, Stream};
@@ -43,10 +43,10 @@ pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
 /// # Errors
 /// [`Failure`] that names each fault in what is asked.
 pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
-    let config = config.and_then(|path| config_text(path).ok());
-    match config.and_then(|text| serde_json::from_slice(&text).ok()) {
-        Some(Value::Object(fields)) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
-        _ => Ok(View::default()),
+    let text = config.and_then(|path| config_text(path).ok());
+    match text.and_then(|text| Fields::parse(&text).ok()) {
+        Some(fields) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
+        None => Ok(View::default()),
     }
 }
 

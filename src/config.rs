@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::cart::Auth;
+use crate::fields::{Fault, Fields, kind};
 use crate::secret::Secret;
 use crate::timestamp::{Timestamp, Unreadable};
 use crate::view::View;
@@ -51,36 +52,31 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// One sentence for each fault: the field, what is wrong with it, a right example.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, Vec<String>> {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let value: Value = serde_json::from_slice(text).map_err(|error| {
-            vec![format!("The config is not valid JSON ({}); give it as one JSON object.", position(&error))]
-        })?;
-        let Value::Object(fields) = value else {
-            return Err(vec!["The config must be one JSON object, such as {\"credentials\": {…}, \"start_date\": \"2021-01-01T00:00:00Z\"}.".to_owned()]);
-        };
+    /// Each fault: the field, what is wrong with it, a right example.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Vec<Fault>> {
+        let fields = Fields::parse(text).map_err(|fault| vec![fault])?;
         let mut faults = Faults::default();
         let sign_in = sign_in(&fields, &mut faults);
         let start = date(&fields, "start_date", "2021-01-01T00:00:00Z", &mut faults);
-        if start.is_none() && is_absent(&fields, "start_date") {
+        if start.is_none() && fields.lacks("start_date") {
             faults.add(
-                "`start_date` is missing; give the moment from which changes are read, such as `2021-01-01T00:00:00Z`.",
+                "start_date",
+                "is missing; give the moment from which changes are read, such as `2021-01-01T00:00:00Z`.",
             );
         }
         let end = date(&fields, "end_date", "2022-01-01T00:00:00Z", &mut faults);
         if let (Some(start), Some(end)) = (start, end)
             && end <= start
         {
-            faults.add(&format!(
-                "`end_date` ({end}) is not after `start_date` ({start}); give a later end, or leave `end_date` out to read up to now."
+            faults.add("end_date", format!(
+                "({end}) is not after `start_date` ({start}); give a later end, or leave `end_date` out to read up to now."
             ));
         }
         let share = whole(&fields, "call_limit_percent", 10, 100, DEFAULT_SHARE, &mut faults);
         let in_flight = whole(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
-        let view = View::parse(&fields).map_err(|wrong| faults.0.extend(wrong)).ok();
-        match (sign_in, start, view) {
-            (Some((auth, base)), Some(start), Some(view)) if faults.0.is_empty() => Ok(Self {
+        let faults = fields.all_faults(faults.0, |field| !View::reads(field));
+        match (View::parse(&fields), sign_in, start) {
+            (Ok(view), Some((auth, base)), Some(start)) if faults.is_empty() => Ok(Self {
                 auth,
                 base,
                 start,
@@ -89,37 +85,29 @@ impl Config {
                 in_flight: usize::try_from(in_flight).unwrap_or(1),
                 view,
             }),
-            _ => Err(faults.0),
+            (view, ..) => Err(faults.into_iter().chain(view.err().into_iter().flatten()).collect()),
         }
     }
 }
 
 #[derive(Default)]
-struct Faults(Vec<String>);
+struct Faults(Vec<Fault>);
 
 impl Faults {
-    fn add(&mut self, sentence: &str) {
-        self.0.push(sentence.to_owned());
+    fn add(&mut self, field: &str, problem: impl Into<String>) {
+        self.0.push(Fault::new(field, problem));
     }
 }
 
-fn is_absent(fields: &Map<String, Value>, name: &str) -> bool {
-    matches!(fields.get(name), None | Some(Value::Null))
-}
-
-fn position(error: &serde_json::Error) -> String {
-    format!("line {}, column {}", error.line(), error.column())
-}
-
 /// A date of the config. A day alone means its midnight in UTC.
-fn date(fields: &Map<String, Value>, name: &str, example: &str, faults: &mut Faults) -> Option<Timestamp> {
+fn date(fields: &Fields, name: &str, example: &str, faults: &mut Faults) -> Option<Timestamp> {
     let text = match fields.get(name) {
         None | Some(Value::Null) => return None,
         // A form left empty on a platform arrives as an empty text.
         Some(Value::String(text)) if text.trim().is_empty() && name != "start_date" => return None,
         Some(Value::String(text)) => text.trim(),
         Some(other) => {
-            faults.add(&format!("`{name}` must be a text such as `{example}`, not {}.", kind(other)));
+            faults.add(name, format!("must be a text such as `{example}`, not {}.", kind(other)));
             return None;
         }
     };
@@ -130,26 +118,30 @@ fn date(fields: &Map<String, Value>, name: &str, example: &str, faults: &mut Fau
     match parsed {
         Ok(instant) => Some(instant),
         Err(Unreadable::NoOffset) => {
-            faults.add(&format!(
-                "`{name}` (`{}`) does not say in which zone; add `Z` for UTC, such as `{example}`.",
-                shown(text)
-            ));
+            faults.add(
+                name,
+                format!(
+                    "(`{}`) does not say in which zone; add `Z` for UTC, such as `{example}`.",
+                    fields.shown(name, text)
+                ),
+            );
             None
         }
         Err(Unreadable::Form) => {
-            faults.add(&format!("`{name}` (`{}`) is not a date and time; write it like `{example}`.", shown(text)));
+            let shown = fields.shown(name, text);
+            faults.add(name, format!("(`{shown}`) is not a date and time; write it like `{example}`."));
             None
         }
     }
 }
 
-fn whole(fields: &Map<String, Value>, name: &str, least: u64, most: u64, default: u64, faults: &mut Faults) -> u64 {
+fn whole(fields: &Fields, name: &str, least: u64, most: u64, default: u64, faults: &mut Faults) -> u64 {
     match fields.get(name) {
         None | Some(Value::Null) => default,
         Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
             Some(number) => number,
             None => {
-                faults.add(&format!("`{name}` must be a whole number from {least} to {most}, such as {default}."));
+                faults.add(name, format!("must be a whole number from {least} to {most}, such as {default}."));
                 default
             }
         },
@@ -159,17 +151,20 @@ fn whole(fields: &Map<String, Value>, name: &str, least: u64, most: u64, default
 const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";
 const ROUTER_TYPE: &str = "CENTRAL_API_ROUTER";
 
-fn sign_in(fields: &Map<String, Value>, faults: &mut Faults) -> Option<(Auth, Url)> {
+const AUTH_TYPE: &str = "credentials.auth_type";
+const STORE: &str = "credentials.store_name";
+
+fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
     let credentials = match fields.get("credentials") {
         Some(Value::Object(credentials)) => credentials,
         None | Some(Value::Null) => {
-            faults.add(&format!(
-                "`credentials` are missing; give an object with `auth_type` `{TOKEN_TYPE}`, `access_token` and `store_name`, or with `auth_type` `{ROUTER_TYPE}`, `user_name`, `user_secret` and `site_id`."
+            faults.add("credentials", format!(
+                "are missing; give an object with `auth_type` `{TOKEN_TYPE}`, `access_token` and `store_name`, or with `auth_type` `{ROUTER_TYPE}`, `user_name`, `user_secret` and `site_id`."
             ));
             return None;
         }
         Some(other) => {
-            faults.add(&format!("`credentials` must be an object with an `auth_type`, not {}.", kind(other)));
+            faults.add("credentials", format!("must be an object with an `auth_type`, not {}.", kind(other)));
             return None;
         }
     };
@@ -177,25 +172,26 @@ fn sign_in(fields: &Map<String, Value>, faults: &mut Faults) -> Option<(Auth, Ur
         Some(TOKEN_TYPE) => {
             let token = text(credentials, "access_token", "the token made in the store's admin console", faults);
             let store = text(credentials, "store_name", "`mystore.americommerce.com`", faults);
-            let base = store.and_then(|store| store_base(&store).map_err(|fault| faults.add(&fault)).ok());
+            let base = store.and_then(|store| {
+                let shown = |text: &str| fields.shown(STORE, text);
+                store_base(&store, shown).map_err(|problem| faults.add(STORE, problem)).ok()
+            });
             Some((Auth::Token(Secret::new(token?)), base?))
         }
         Some(ROUTER_TYPE) => {
             let user = text(credentials, "user_name", "the provisioning user name from Cart.com support", faults);
             let secret = text(credentials, "user_secret", "the secret that goes with `user_name`", faults);
             let site_id = text(credentials, "site_id", "`12345`, the PSID of `/store/sitemonitor.aspx`", faults);
-            let base = router_base(fields).map_err(|fault| faults.add(&fault)).ok();
+            let base = router_base(fields).map_err(|problem| faults.add("_router_url", problem)).ok();
             Some((Auth::Router { user: user?, secret: Secret::new(secret?), site_id: site_id? }, base?))
         }
         Some(other) => {
-            faults.add(&format!(
-                "`credentials.auth_type` (`{}`) is unknown; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`.",
-                shown(other)
-            ));
+            let shown = fields.shown(AUTH_TYPE, other);
+            faults.add(AUTH_TYPE, format!("(`{shown}`) is unknown; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
             None
         }
         None => {
-            faults.add(&format!("`credentials.auth_type` is missing; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
+            faults.add(AUTH_TYPE, format!("is missing; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
             None
         }
     }
@@ -203,43 +199,42 @@ fn sign_in(fields: &Map<String, Value>, faults: &mut Faults) -> Option<(Auth, Ur
 
 /// A text of the credentials that can travel in a header.
 fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mut Faults) -> Option<String> {
+    let field = &format!("credentials.{name}");
     let value = match credentials.get(name) {
         Some(Value::String(text)) => text.trim().to_owned(),
         // A site id written as a number is still clear.
         Some(Value::Number(number)) if number.is_u64() => number.to_string(),
         None | Some(Value::Null) => {
-            faults.add(&format!("`credentials.{name}` is missing; give {example}."));
+            faults.add(field, format!("is missing; give {example}."));
             return None;
         }
         Some(other) => {
-            faults.add(&format!("`credentials.{name}` must be a text, not {}; give {example}.", kind(other)));
+            faults.add(field, format!("must be a text, not {}; give {example}.", kind(other)));
             return None;
         }
     };
     if value.is_empty() {
-        faults.add(&format!("`credentials.{name}` is empty; give {example}."));
+        faults.add(field, format!("is empty; give {example}."));
         return None;
     }
     if !Auth::is_sendable(&value) {
-        faults.add(&format!(
-            "`credentials.{name}` holds characters that cannot be sent in an HTTP header; copy it again: {example}."
-        ));
+        faults.add(field, format!("holds characters that cannot be sent in an HTTP header; copy it again: {example}."));
         return None;
     }
     Some(value)
 }
 
 /// The base URL of a store, from what a person pastes: a host, with or without scheme, port, slash or path.
-fn store_base(store: &str) -> Result<Url, String> {
+fn store_base(store: &str, shown: impl Fn(&str) -> String) -> Result<Url, String> {
     const EXAMPLE: &str = "give the host alone, such as `mystore.americommerce.com`";
-    let bad = |what: &str| format!("`credentials.store_name` (`{}`) {what}; {EXAMPLE}.", shown(store));
+    let bad = |what: &str| format!("(`{}`) {what}; {EXAMPLE}.", shown(store));
     if store.contains(char::is_whitespace) {
         return Err(bad("contains a space"));
     }
     let with_scheme = if store.contains("://") { store.to_owned() } else { format!("https://{store}") };
     let url = Url::parse(&with_scheme).map_err(|_| bad("is not a host name"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("`credentials.store_name` contains a user name or password; {EXAMPLE}."));
+        return Err(format!("contains a user name or password; {EXAMPLE}."));
     }
     let Some(host) = url.host() else { return Err(bad("is not a host name")) };
     match url.scheme() {
@@ -253,7 +248,7 @@ fn store_base(store: &str) -> Result<Url, String> {
         && !is_loopback(&host)
     {
         return Err(format!(
-            "`credentials.store_name` (`{}`) is no full host name; give it whole, such as `{}.americommerce.com`.",
+            "(`{}`) is no full host name; give it whole, such as `{}.americommerce.com`.",
             shown(store),
             shown(name)
         ));
@@ -263,17 +258,16 @@ fn store_base(store: &str) -> Result<Url, String> {
 }
 
 /// The router's base URL; `_router_url` replaces it in tests and is not part of the specification.
-fn router_base(fields: &Map<String, Value>) -> Result<Url, String> {
+fn router_base(fields: &Fields) -> Result<Url, String> {
     let given = fields.get("_router_url").and_then(Value::as_str).unwrap_or(ROUTER);
     let url = Url::parse(given)
-        .map_err(|_| "`_router_url` is not a URL, such as `https://public.americommerce.com/api/v1/`.".to_owned())?;
+        .map_err(|_| "is not a URL, such as `https://public.americommerce.com/api/v1/`.".to_owned())?;
     let secure =
         url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
     if secure && url.path().ends_with('/') {
         Ok(url)
     } else {
-        Err("`_router_url` must begin with `https://` (or `http://` and a loopback address) and end with `/`."
-            .to_owned())
+        Err("must begin with `https://` (or `http://` and a loopback address) and end with `/`.".to_owned())
     }
 }
 
@@ -283,23 +277,6 @@ fn is_loopback(host: &Host<&str>) -> bool {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
-}
-
-/// What a value of the config is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A value of the config as it may be shown: short, on one line.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(60).collect()
 }
 
 #[cfg(test)]
@@ -313,12 +290,16 @@ mod tests {
         json!({"credentials": {"auth_type": TOKEN_TYPE, "access_token": "abc123", "store_name": store}, "start_date": "2021-01-01T00:00:00Z"})
     }
 
-    fn parse(config: &Value) -> Result<Config, Vec<String>> {
+    fn parse(config: &Value) -> Result<Config, Vec<Fault>> {
         Config::parse(config.to_string().as_bytes())
     }
 
+    fn told(faults: &[Fault]) -> String {
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
     fn faults(config: &Value) -> String {
-        parse(config).unwrap_err().join("\n")
+        told(&parse(config).unwrap_err())
     }
 
     #[test]
@@ -385,7 +366,7 @@ mod tests {
         }
         snapshot.push(faults(&json!({"credentials": {"auth_type": ROUTER_TYPE}})));
         snapshot.push(faults(&json!([])));
-        snapshot.push(Config::parse(b"{\"a\":").unwrap_err().join("\n"));
+        snapshot.push(told(&Config::parse(b"{\"a\":").unwrap_err()));
         insta::assert_snapshot!(snapshot.join("\n"));
     }
 

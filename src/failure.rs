@@ -4,6 +4,7 @@
 use crate::airbyte::FailureType;
 use crate::cart::Error;
 use crate::cart::error::Transport;
+use crate::fields::Fault;
 use crate::nearest::nearest;
 use crate::read::Stop;
 use crate::streams::{STREAMS, Stream};
@@ -26,7 +27,8 @@ impl Failure {
 
     /// The config cannot be used.
     #[must_use]
-    pub(crate) fn config(faults: &[String]) -> Self {
+    pub(crate) fn config(faults: &[Fault]) -> Self {
+        let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
         Self::new(FailureType::ConfigError, faults.join(" "))
     }
 

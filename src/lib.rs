@@ -2,7 +2,7 @@
 //!
 //! The map of this tree, in reading order:
 //!
-//! - `cli`, `help`, `selection`, `config`, `spec.json`: what the user gives
+//! - `cli`, `help`, `selection`, `fields`, `config`, `spec.json`: what the user gives
 //! - [`streams`]: the table, one row a stream, with `schemas/*.json`
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
@@ -19,6 +19,7 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod fields;
 mod help;
 pub mod json;
 mod nearest;

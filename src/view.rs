@@ -4,10 +4,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{kind, shown};
+use crate::fields::{Fault, Fields, kind};
 use crate::nearest::nearest;
 use crate::record::Shape;
 use crate::streams::{self, CURSOR, Collection, STREAMS, Stream};
+
+const EXPAND: &str = "expand";
+const REDACT: &str = "redact_sensitive_fields";
 
 /// The one thing that `expand` can name of a stream whose collections the API fills all at once.
 const LOOKUPS: &str = "lookups";
@@ -26,33 +29,40 @@ pub struct View {
 }
 
 impl View {
+    /// Whether a field of a config is about records.
+    #[must_use]
+    pub(crate) fn reads(field: &str) -> bool {
+        [EXPAND, REDACT].contains(&field)
+    }
+
     /// Reads the part of a config that is about records.
     ///
     /// # Errors
-    /// One sentence for each fault.
-    pub(crate) fn parse(config: &Map<String, Value>) -> Result<Self, Vec<String>> {
+    /// Each fault.
+    pub(crate) fn parse(config: &Fields) -> Result<Self, Vec<Fault>> {
         let mut view = Self::default();
         let mut faults = Vec::new();
-        match config.get("expand") {
+        match config.get(EXPAND) {
             None | Some(Value::Null) => {}
             Some(Value::Array(entries)) => {
-                for entry in entries {
-                    match chosen(entry) {
+                for (place, entry) in entries.iter().enumerate() {
+                    match chosen(entry, |text| config.shown(&format!("{EXPAND}[{place}]"), text)) {
                         Ok(collections) => view.expand.extend(collections),
-                        Err(fault) => faults.push(fault),
+                        Err(problem) => faults.push(Fault::new(EXPAND, problem)),
                     }
                 }
             }
-            Some(other) => faults
-                .push(format!("`expand` must be a list of texts such as `[\"orders.items\"]`, not {}.", kind(other))),
-        }
-        match config.get("redact_sensitive_fields") {
-            None | Some(Value::Null) => {}
-            Some(Value::Bool(redact)) => view.redact = *redact,
             Some(other) => {
-                faults.push(format!("`redact_sensitive_fields` must be true or false, not {}.", kind(other)));
+                let problem = format!("must be a list of texts such as `[\"orders.items\"]`, not {}.", kind(other));
+                faults.push(Fault::new(EXPAND, problem));
             }
         }
+        match config.get(REDACT) {
+            None | Some(Value::Null) => {}
+            Some(Value::Bool(redact)) => view.redact = *redact,
+            Some(other) => faults.push(Fault::new(REDACT, format!("must be true or false, not {}.", kind(other)))),
+        }
+        let faults = config.all_faults(faults, Self::reads);
         if faults.is_empty() { Ok(view) } else { Err(faults) }
     }
 
@@ -184,25 +194,25 @@ pub(crate) fn choices() -> impl Iterator<Item = String> {
 }
 
 /// What one entry of `expand` asks for.
-fn chosen(entry: &Value) -> Result<Vec<(&'static str, &'static Collection)>, String> {
+fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static str, &'static Collection)>, String> {
     let Value::String(text) = entry else {
-        return Err(format!("`expand` must be a list of texts such as `[\"orders.items\"]`, not of {}.", kind(entry)));
+        return Err(format!("must be a list of texts such as `[\"orders.items\"]`, not of {}.", kind(entry)));
     };
-    let shown = shown(text);
     let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let Some(stream) = streams::find(name).filter(|stream| !stream.collections.is_empty()) else {
         let able = || STREAMS.iter().filter(|stream| !stream.collections.is_empty()).map(|stream| stream.name);
         let near = nearest(name, able());
         let hint = if near.is_empty() { able().collect() } else { near };
         return Err(format!(
-            "`expand` holds `{shown}`, but no stream `{}` has nested collections; these have: {}.",
-            crate::config::shown(name),
+            "holds `{}`, but no stream `{}` has nested collections; these have: {}.",
+            shown(text),
+            shown(name),
             hint.join(", ")
         ));
     };
     if !choices_of(stream).any(|known| known == choice) {
         let known: Vec<String> = choices_of(stream).map(|known| format!("`{}.{known}`", stream.name)).collect();
-        return Err(format!("`expand` holds `{shown}`, which does not exist; use {}.", known.join(", ")));
+        return Err(format!("holds `{}`, which does not exist; use {}.", shown(text), known.join(", ")));
     }
     let wanted = stream.collections.iter().filter(|(name, _)| stream.lookups || *name == choice);
     Ok(wanted.map(|collection| (stream.name, collection)).collect())
@@ -214,7 +224,8 @@ mod tests {
     use super::*;
 
     fn view(config: &Value) -> Result<View, Vec<String>> {
-        View::parse(config.as_object().unwrap())
+        let fields = Fields::parse(config.to_string().as_bytes()).unwrap();
+        View::parse(&fields).map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
 
     fn stream(name: &str) -> &'static Stream {
