@@ -98,23 +98,27 @@ fn all_resources_are_read_twice_and_then_only_what_has_no_date() {
 }
 
 #[test]
-fn rows_without_a_date_are_read_where_they_occur() {
-    let mut data = Data::sample(2, 40);
-    let undated: Vec<&str> = STREAMS.iter().filter(|row| row.undated_rows).map(|row| row.name).collect();
-    for name in &undated {
-        for id in data.ids(name).into_iter().step_by(3) {
-            data.set_updated_at(name, id, Stamp::Null);
+fn rows_without_a_date_are_read_in_every_stream() {
+    // Once with each stream in one answer, and once with walks; null sorts first or last.
+    for (count, nulls_last) in [(1000, false), (5, false), (5, true)] {
+        let mut data = Data::sample(2, 40);
+        let dated: Vec<&str> = STREAMS.iter().filter(|row| row.dated).map(|row| row.name).collect();
+        for name in &dated {
+            for id in data.ids(name).into_iter().step_by(3) {
+                data.set_updated_at(name, id, Stamp::Null);
+            }
         }
-    }
-    let store = start(SignIn::Token, Options { max_count: Some(5), ..Options::default() }, data);
-    let (config, catalog) = (config(SignIn::Token, &store), configured_all("incremental"));
-    let mut destination = Destination::with_catalog(false, &catalog);
-    let run = read(&config, &catalog, &no_state());
-    assert_read_is_well_formed(&run, &catalog);
-    destination.take(&run);
-    for name in undated {
-        let verdict = store.data(|data| destination.compare(data, name, name, None, None));
-        verdict.assert_clean_with_undated(name);
+        let options = Options { max_count: Some(count), nulls_last, ..Options::default() };
+        let store = start(SignIn::Token, options, data);
+        let (config, catalog) = (config(SignIn::Token, &store), configured_all("incremental"));
+        let mut destination = Destination::with_catalog(false, &catalog);
+        let run = read(&config, &catalog, &no_state());
+        assert_read_is_well_formed(&run, &catalog);
+        destination.take(&run);
+        for name in dated {
+            let verdict = store.data(|data| destination.compare(data, name, name, None, None));
+            verdict.assert_clean_with_undated(name);
+        }
     }
 }
 

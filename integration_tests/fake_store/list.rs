@@ -60,7 +60,7 @@ fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base
     let page = if options.ignore_page { 1 } else { number(seen, "page", 1)? };
     let filter = Filter::parse(of, &seen.query, options, &clock)?;
     let ties = options.unstable_ties.map(|seed| mix(seed ^ mix(seen.n as u64)));
-    let sort = Sort::parse(of, seen.param("sort").filter(|_| !options.ignore_sort), ties);
+    let sort = Sort::parse(of, seen.param("sort").filter(|_| !options.ignore_sort), ties, options.nulls_last);
 
     let rows = data.table(of.path).values().filter(|row| filter.matches(data, of, row, &clock));
     let (total, slice) = if sort.is_plain(of) {

@@ -106,6 +106,8 @@ pub struct Options {
     pub next_page: NextPage,
     /// The name of the array in a list.
     pub envelope: Envelope,
+    /// Null sorts behind all values, as in some databases, and not before them, as in SQL Server.
+    pub nulls_last: bool,
     /// Lists are in key order whatever `sort` says.
     pub ignore_sort: bool,
     /// Conditions on the key are not applied.
@@ -159,6 +161,7 @@ impl Default for Options {
             total_count: true,
             next_page: NextPage::Documented,
             envelope: Envelope::Short,
+            nulls_last: false,
             ignore_sort: false,
             ignore_id_filter: false,
             ignore_date_filter: false,

@@ -210,14 +210,15 @@ pub(super) struct Sort {
     keys: Vec<(&'static Field, bool)>,
     /// Mixes ties; `None` leaves them in key order.
     ties: Option<u64>,
+    nulls_last: bool,
 }
 
 /// What a row is sorted by.
 pub(super) type SortKey = (Vec<Directed>, u64);
 
-/// A value and whether it sorts the other way round.
+/// A value, whether it sorts the other way round, and whether null comes behind all values.
 #[derive(PartialEq, Eq)]
-pub(super) struct Directed(Value, bool);
+pub(super) struct Directed(Value, bool, bool);
 
 impl PartialOrd for Directed {
     fn partial_cmp(&self, other: &Directed) -> Option<Ordering> {
@@ -227,14 +228,18 @@ impl PartialOrd for Directed {
 
 impl Ord for Directed {
     fn cmp(&self, other: &Directed) -> Ordering {
-        let order = self.0.cmp(&other.0);
+        let is_null = |value: &Value| matches!(value, Value::Null);
+        let order = match (is_null(&self.0), is_null(&other.0)) {
+            (true, false) | (false, true) if self.2 => other.0.cmp(&self.0),
+            _ => self.0.cmp(&other.0),
+        };
         if self.1 { order.reverse() } else { order }
     }
 }
 
 impl Sort {
     /// Reads `sort=a,-b`. Names that are no field are ignored. Without any, the order is that of the keys.
-    pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>) -> Sort {
+    pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>, nulls_last: bool) -> Sort {
         let mut keys: Vec<(&'static Field, bool)> = Vec::new();
         for part in text.unwrap_or("").split(',') {
             let part = part.trim();
@@ -250,7 +255,7 @@ impl Sort {
             keys.truncate(at + 1);
         }
         let ties = if keys.is_empty() { None } else { ties };
-        Sort { keys, ties }
+        Sort { keys, ties, nulls_last }
     }
 
     fn tie(&self, row: &Row) -> u64 {
@@ -271,7 +276,7 @@ impl Sort {
     /// The sort key of a row where `is_plain`, without any allocation.
     pub(super) fn plain_key(&self, row: &Row, clock: &Clock) -> [i64; 2] {
         let directed = |(field, descending): &(&Field, bool)| {
-            let value = plain_of(row, field, clock).unwrap_or(i64::MIN);
+            let value = plain_of(row, field, clock).unwrap_or(if self.nulls_last { i64::MAX } else { i64::MIN });
             if *descending { !value } else { value }
         };
         match self.keys.as_slice() {
@@ -283,7 +288,8 @@ impl Sort {
 
     /// The sort key of a row.
     pub(super) fn key(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> SortKey {
-        let values = self.keys.iter().map(|(f, down)| Directed(value_of(data, of, row, f, clock), *down));
+        let values =
+            self.keys.iter().map(|(f, down)| Directed(value_of(data, of, row, f, clock), *down, self.nulls_last));
         (values.collect(), self.tie(row))
     }
 }

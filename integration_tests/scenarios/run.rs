@@ -215,7 +215,13 @@ impl Case<'_> {
         let page = store.options(|options| options.max_count.unwrap_or(1000));
         for stream in self.scenario.streams {
             let mine: Vec<&Seen> = requests.iter().filter(|seen| seen.resource == *stream).collect();
-            let walked: Vec<&&Seen> = mine.iter().filter(|seen| seen.param("sort") == Some("id")).collect();
+            // The page of the greatest keys is a page of the walk; it is asked for from the top.
+            let is_page = |seen: &&&Seen| match seen.param("sort") {
+                Some("id") => true,
+                Some("-id") => seen.param("count") == Some("1000"),
+                _ => false,
+            };
+            let walked: Vec<&&Seen> = mine.iter().filter(is_page).collect();
             let rows: usize = walked.iter().map(|seen| seen.rows).sum();
             let ranges: BTreeSet<&str> =
                 walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();

@@ -166,6 +166,26 @@ scenarios! {
             }
         })
     };
+    undated_anywhere: WholeWithWarning, true, ORDERS, "A few rows without a date in a stream where none are expected, while rows change.", |seed| {
+        let mut data = scattered("orders", some_rows(seed), seed);
+        let ids = data.ids("orders");
+        let mut chance = Chance::new(seed);
+        let undated: Vec<i64> = (0..=seed % 3).filter_map(|_| chance.pick(&ids)).collect();
+        for id in &undated {
+            data.set_updated_at("orders", *id, Stamp::Null);
+        }
+        let mut changes = churn("orders", seed);
+        // What happens to these rows would give them a date.
+        let before: Vec<_> = undated.iter().filter_map(|id| data.row("orders", *id).cloned()).collect();
+        Setup::still(data)
+            .with(|options| options.nulls_last = seed % 2 == 0)
+            .changing(move |data, seen| {
+                changes(data, seen);
+                for row in &before {
+                    data.insert("orders", row.clone());
+                }
+            })
+    };
     no_rows: Whole, true, ORDERS, "A stream without rows.", |_| Setup::still(Data::empty());
     one_row: Whole, true, ORDERS, "A stream of one row.", |seed| Setup::still(scattered("orders", 1, seed));
     exactly_a_page: Whole, true, ORDERS, "Exactly one page, one row more, exactly two pages.",

@@ -29,6 +29,7 @@ const LARGE: usize = 128 * 1024;
 type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// Whole lines on their way out.
+#[derive(Default)]
 pub struct Lines {
     bytes: Vec<u8>,
     home: Option<Spare>,

@@ -15,7 +15,7 @@ use super::judge::{Judge, Verdict, id_of};
 use super::ledger::When;
 use super::reader::{Reader, Stop};
 use super::recent::Recent;
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::saved::{Interrupted, Range, Saved};
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub base: Saved,
     /// The walk as it stands; `left` says what to read.
     pub walk: Interrupted,
+    /// The rows of the greatest keys, in descending order, if an answer just before has brought them.
+    pub page: Option<Rows>,
     /// Only look, deliver nothing.
     pub silent: bool,
 }
@@ -85,6 +87,9 @@ pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Interrupted,
         progress: Mutex::new(progress),
         ranges_added,
     });
+    if let Some(page) = plan.page {
+        walk.begin(page).await.map_err(|stop| (stop, Vec::new()))?;
+    }
     let mut workers = JoinSet::new();
     for range in first {
         workers.spawn(Arc::clone(&walk).read(range));
@@ -141,7 +146,8 @@ impl Walk {
             let rows = answer.page;
             let last = check(&rows, after, end)?;
             let (came, total, ended) = (rows.len() as u64, rows.envelope.total, rows.is_end());
-            self.commit(number, rows, if ended { None } else { last }).await?;
+            let rest = if ended { None } else { last.map(|last| (Some(last), end)) };
+            self.commit(number, rows, rest).await?;
             // Before this request's own place is given back, so that what is free is free for others.
             if let (false, Some(last), Some(end), Some(total)) = (ended, last, end, total) {
                 self.split(&query, number, last, end, total - came, came);
@@ -153,9 +159,29 @@ impl Walk {
         }
     }
 
-    /// Sends what is to be delivered of a page and enters it, both at once. `last` is the key up to
-    /// which the range is read now, `None` if it is at its end.
-    async fn commit(&self, number: usize, mut rows: Rows, last: Option<i64>) -> Result<(), Stop> {
+    /// Takes the page of the greatest keys. What is left of the first range lies below them, and above
+    /// them where a greater key was seen before.
+    async fn begin(&self, rows: Rows) -> Result<(), Stop> {
+        let key = |row: Option<&Row>| row.and_then(|row| id_of(row.key));
+        let (greatest, lowest) = (key(rows.rows.first()), key(rows.rows.last()));
+        let below = lowest.and_then(|lowest| lowest.checked_sub(1)).filter(|_| !rows.is_end());
+        {
+            let mut progress = self.progress();
+            let top = progress.walk.top;
+            if top > greatest {
+                let range = progress.next_range;
+                progress.next_range += 1;
+                progress.ranges.insert(range, (greatest, top));
+                // The receiver lives as long as the walk.
+                let _sent = self.ranges_added.send(range);
+            }
+        }
+        self.commit(0, rows, below.map(|below| (None, Some(below)))).await
+    }
+
+    /// Sends what is to be delivered of a page and enters it, both at once. `rest` is what is left of
+    /// the range, `None` if it is at its end.
+    async fn commit(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), Stop> {
         let verdicts: Vec<Verdict> = rows.rows.iter().map(|row| self.judge.judge(row)).collect();
         if self.filter != Window::default() && verdicts.contains(&Verdict::Outside) {
             self.reader.warn_dates().await?;
@@ -167,15 +193,9 @@ impl Walk {
         };
         let mut posting = self.reader.ledger.post(records).await?;
         let mut progress = self.progress();
-        match last {
-            Some(last) => {
-                if let Some(range) = progress.ranges.get_mut(&number) {
-                    range.0 = Some(last);
-                }
-            }
-            None => {
-                progress.ranges.remove(&number);
-            }
+        match rest {
+            Some(rest) => drop(progress.ranges.insert(number, rest)),
+            None => drop(progress.ranges.remove(&number)),
         }
         progress.walk.read += rows.len() as u64;
         let on_probation = progress.pages < PAGES_ON_PROBATION;

@@ -146,6 +146,15 @@ impl Reader {
         self.ledger.warn_once("sort", text).await
     }
 
+    /// Rows without a date are there where none are expected.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_undated(&self) -> Result<(), Closed> {
+        let text = "the store has rows without `updated_at`; this sync brings them, but a later incremental sync sees a change of them only if it gives them a date. Run a full refresh from time to time.";
+        self.ledger.warn_once("undated", text).await
+    }
+
     /// The key walk is not honoured; the clause says in what.
     ///
     /// # Errors

@@ -6,12 +6,14 @@ use std::collections::HashSet;
 
 use crate::airbyte::Lines;
 use crate::airbyte::message::RECORD_SUFFIX;
+use crate::cart::query::Window;
 use crate::cart::{Envelope, Intake};
 use crate::json::Scanner;
 use crate::record::{Copier, Key, NotARecord, Updated};
+use crate::timestamp::Timestamp;
 
 /// An answer of a list, as lines.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rows {
     /// RECORD lines, one after the other.
     pub lines: Lines,
@@ -30,6 +32,14 @@ pub(super) struct Row {
     pub updated: Updated,
     /// End of its line.
     end: usize,
+}
+
+impl Row {
+    /// Whether its date lies in the window.
+    #[must_use]
+    pub(super) fn is_within(&self, window: &Window) -> bool {
+        matches!(self.updated, Updated::At(instant) if window.contains(instant))
+    }
 }
 
 /// Takes the rows of one answer while it arrives.
@@ -129,7 +139,20 @@ impl Rows {
         self.dates().is_sorted()
     }
 
-    fn dates(&self) -> Vec<crate::timestamp::Timestamp> {
+    /// Whether a row has no date.
+    #[must_use]
+    pub(super) fn has_undated(&self) -> bool {
+        self.rows.iter().any(|row| row.updated == Updated::Undated)
+    }
+
+    /// The oldest and the newest date, if any row has one.
+    #[must_use]
+    pub(super) fn ends(&self) -> Option<(Timestamp, Timestamp)> {
+        let dates = self.dates();
+        Some((dates.iter().copied().min()?, dates.into_iter().max()?))
+    }
+
+    fn dates(&self) -> Vec<Timestamp> {
         let date = |row: &Row| match row.updated {
             Updated::At(instant) => Some(instant),
             Updated::Undated | Updated::Unreadable => None,

@@ -1,7 +1,8 @@
 //! The sync of one stream: which walks, in which order, and what the state says afterwards.
 //!
 //! 1. What an interrupted walk left is read first.
-//! 2. Then one request asks for the newest changes. If it holds all there is, that was the sync.
+//! 2. Then one request asks for the newest changes; on a first sync and in a full refresh for the newest
+//!    rows whatever their date. If it holds all there is, that was the sync.
 //! 3. If not, it has shown the newest change; the key walk reads everything, and the cursor becomes
 //!    that change. What changes behind the walk is newer, so the next sync brings it.
 //!
@@ -9,11 +10,11 @@
 
 use std::sync::Arc;
 
-use super::judge::Judge;
+use super::judge::{Judge, Verdict, id_of};
 use super::key_walk;
 use super::ledger::When;
 use super::page_walk;
-use super::questions::{self, Top};
+use super::questions::{self, SAMPLE, Top};
 use super::reader::{Reader, Stop};
 use super::recent::{OVERLAP_SECONDS, Recent};
 use super::rows::Rows;
@@ -69,7 +70,8 @@ impl Sync<'_> {
         let filter = if unfiltered { Window::default() } else { self.window(walk.from, Some(until)) };
         if unfiltered && let Some(old) = walk.top {
             // Rows without a date that came since are in no date filter of the pass that follows.
-            walk.top = questions::top(self.reader, &filter, &[]).await?.and_then(Top::known).map(|new| new.max(old));
+            let top = questions::top(self.reader, SAMPLE, &filter, &[]).await?;
+            walk.top = top.and_then(|(top, _)| top.known()).map(|new| new.max(old));
             walk.counted = None;
             if walk.top != Some(old) {
                 walk.left.push((Some(old), walk.top));
@@ -81,7 +83,7 @@ impl Sync<'_> {
             undated: unfiltered,
             known: base.recent.clone(),
         };
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, silent: false };
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page: None, silent: false };
         match key_walk::run(self.reader, plan).await {
             Ok(walk) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
@@ -106,42 +108,74 @@ impl Sync<'_> {
             return Ok(base);
         }
         let first = base.cursor.is_none();
-        let unfiltered = self.reader.stream.undated_rows && (first || base.undated.is_some());
-        let filter = if unfiltered { Window::default() } else { window };
-        let judge = Judge { window, later_than: None, undated: unfiltered || first, known: base.recent.clone() };
+        // At first nothing is known of the rows, so the first question leaves none out: rows without a
+        // date match no filter.
+        let asked = if first || base.undated.is_some() { Window::default() } else { window };
+        let judge = Judge {
+            window,
+            later_than: None,
+            undated: first || asked == Window::default(),
+            known: base.recent.clone(),
+        };
 
-        let newest = Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").window(CURSOR, &filter);
+        let newest = Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").window(CURSOR, &asked);
         let answer = self.reader.fetch(&newest, &mut self.reader.copier()).await?;
         let rows = answer.page;
-        self.estimate(&rows).await?;
         // A row dated in the future must not become the cursor, or nothing would come until then.
         let past = Window { until: answer.date.and_then(Timestamp::from_system), ..window };
         if rows.is_end() && rows.keys_differ() {
-            return whole::deliver(self.reader, rows, base, &judge, (&filter, &past)).await;
+            self.estimate(Some(rows.rows.iter().filter(|row| judge.judge(row) != Verdict::Outside).count() as u64))
+                .await?;
+            return whole::deliver(self.reader, rows, base, &judge, (&asked, &past)).await;
         }
-        let (counted, seen, sorted) = (rows.envelope.total, questions::ids(&rows), rows.is_newest_first());
-        // The place is given back before the next question: there may be only one.
+        let (mut counted, seen, sorted) = (rows.envelope.total, rows.rows.clone(), rows.is_newest_first());
+        let (in_hand, ends, undated) = (questions::newest_within(&rows, &past), rows.ends(), rows.has_undated());
+        // Its place and its room are given back before the next question: there may be no others.
+        drop(rows);
         drop(answer.place);
         // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
         // that is too old, which only makes the next sync look at more.
-        let until = questions::newest_change(self.reader, &rows, &past, sorted).await?.unwrap_or(from);
-        drop(rows);
+        let until = match in_hand {
+            // Only undated rows came, or rows outside the window: one inside it is asked for.
+            None if sorted => questions::newest_change(self.reader, &past).await?,
+            newest => newest,
+        };
+        let until = until.unwrap_or(from);
+        let mut unfiltered = asked == Window::default();
+        if first && !self.reader.stream.undated_rows && sorted {
+            let undated = if undated { Some(true) } else { questions::are_undated(self.reader, ends).await? };
+            unfiltered = undated != Some(false);
+            if undated == Some(true) && !self.full_refresh {
+                self.reader.warn_undated().await?;
+            }
+        }
+        let filter = if unfiltered { Window::default() } else { window };
 
-        let top = if sorted { questions::top(self.reader, &filter, &seen).await? } else { Some(Top::Unknown) };
-        let Some(top) = top else { return Ok(Saved { undated: None, ..base }) };
+        let seen: Vec<i64> =
+            seen.iter().filter(|row| unfiltered || row.is_within(&filter)).filter_map(|row| id_of(row.key)).collect();
+        // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
+        // that are remembered by their sum comes before it.
+        let known = base.recent.is_exact();
+        let top = match sorted {
+            true => questions::top(self.reader, if known { PAGE_SIZE } else { SAMPLE }, &filter, &seen).await?,
+            false => Some((Top::Unknown, Rows::default())),
+        };
+        let Some((top, page)) = top else { return Ok(Saved { undated: None, ..base }) };
+        if filter != asked {
+            counted = page.envelope.total;
+        }
+        self.estimate(counted).await?;
         if top == Top::Unknown {
             self.reader.warn_sort().await?;
         }
         let top = top.known();
-        if !base.recent.is_exact()
-            && counted == Some(base.recent.rows())
-            && self.is_unchanged(&base, filter, from, top).await?
-        {
+        let page = (known && top.is_some()).then_some(page);
+        if !known && counted == Some(base.recent.rows()) && self.is_unchanged(&base, filter, from, top).await? {
             return Ok(base);
         }
         let begun = key_walk::from_the_start(top, from, until, counted);
         let walk = Interrupted { undated: unfiltered, before: self.reader.end, ..begun };
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, silent: false };
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page, silent: false };
         let recent = match key_walk::run(self.reader, plan).await {
             Ok(walk) => self.receipt(walk, &filter, &base, judge).await?,
             Err((Stop::Distrust(what), delivered)) => {
@@ -156,9 +190,8 @@ impl Sync<'_> {
     }
 
     /// Enters the store's own count, and estimates.
-    async fn estimate(&self, rows: &Rows) -> Result<(), Stop> {
+    async fn estimate(&self, counted: Option<u64>) -> Result<(), Stop> {
         let ledger = &self.reader.ledger;
-        let counted = rows.envelope.total.or_else(|| rows.is_end().then_some(rows.len() as u64));
         let tally = &mut ledger.entries().await.tally;
         if let (None, Some(counted)) = (tally.counted, counted) {
             tally.counted = Some(counted);
@@ -179,7 +212,7 @@ impl Sync<'_> {
         let judge = Judge { window: filter, later_than: None, undated: false, known: Recent::before(None) };
         let mut walk = key_walk::from_the_start(top, from, from, None);
         walk.recent = Recent::before(base.cursor);
-        let plan = key_walk::Plan { filter, judge, base: base.clone(), walk, silent: true };
+        let plan = key_walk::Plan { filter, judge, base: base.clone(), walk, page: None, silent: true };
         match key_walk::run(self.reader, plan).await {
             Ok(walk) => {
                 let same = walk.recent.agrees(&base.recent);
@@ -217,7 +250,7 @@ impl Sync<'_> {
         again.recent = walk.recent.clone();
         let before = self.reader.ledger.entries().await.tally.delivered;
         let judge = Judge { known: walk.recent, ..judge };
-        let plan = key_walk::Plan { filter: late, judge, base: base.clone(), walk: again, silent: false };
+        let plan = key_walk::Plan { filter: late, judge, base: base.clone(), walk: again, page: None, silent: false };
         let again = key_walk::run(self.reader, plan).await.map_err(|(stop, _)| stop)?;
         let listed = walk.read + self.reader.ledger.entries().await.tally.delivered - before;
         if now > listed {
@@ -232,7 +265,7 @@ impl Sync<'_> {
         let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key);
         let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
         let rows = answer.page;
-        self.estimate(&rows).await?;
+        self.estimate(rows.envelope.total.or_else(|| rows.is_end().then_some(rows.len() as u64))).await?;
         if rows.is_end() && rows.keys_differ() {
             let records = rows.len();
             self.reader.ledger.post(records).await?.send(rows.lines, records);
@@ -243,11 +276,12 @@ impl Sync<'_> {
         drop(answer.place);
         let filter = Window::default();
         let judge = Judge { window: filter, later_than: None, undated: true, known: Recent::before(None) };
-        let Some(top) = questions::top(self.reader, &filter, &seen).await? else { return Ok(()) };
+        let Some((top, page)) = questions::top(self.reader, PAGE_SIZE, &filter, &seen).await? else { return Ok(()) };
+        let page = top.known().is_some().then_some(page);
         // No date is read of these rows, so that any will do.
         let never = Timestamp::from_millis(0);
         let walk = key_walk::from_the_start(top.known(), never, never, counted);
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, silent: false };
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, page, silent: false };
         match key_walk::run(self.reader, plan).await {
             Ok(walk) => {
                 self.receipt(walk, &filter, &Saved::default(), judge).await?;

@@ -61,7 +61,9 @@ pub(crate) async fn deliver(
     let mut posting = reader.ledger.post(records).await?;
     posting.entries.tally.judged(&verdicts);
     posting.send(rows.lines, records);
-    let remember = reader.stream.undated_rows && *filter == Window::default() && undated.len() <= MOST_UNDATED;
+    // Where none is expected and none came, the next sync asks for what has changed alone.
+    let expected = reader.stream.undated_rows || !undated.is_empty();
+    let remember = expected && *filter == Window::default() && undated.len() <= MOST_UNDATED;
     Ok(Saved { cursor, recent, undated: remember.then_some(undated), walk: None, full: base.full })
 }
 
