@@ -15,7 +15,8 @@ pub struct Stream {
     pub key: &'static str,
     /// Whether the rows carry `updated_at`: without it a stream is read in full each time.
     pub dated: bool,
-    /// Whether rows occur whose `updated_at` is null; they match no date filter.
+    /// Whether rows are usual whose `updated_at` is null; they match no date filter, so that a first sync
+    /// asks without one at once. In other streams it looks for them first.
     pub undated_rows: bool,
     /// Whether the stream holds far more rows than others, mostly of no interest.
     pub large: bool,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fake_store::{Data, Fault, NextPage, Options, Seen};
+use crate::fake_store::{Data, Fault, NextPage, Options, Seen, Stamp};
 use crate::harness::files::configured;
 use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
@@ -123,6 +123,19 @@ fn a_greatest_key_that_a_store_does_not_show_is_not_believed() {
         let store = start(SignIn::Token, setup.options, setup.data);
         let run = read(&config(SignIn::Token, &store), &configured(&[("orders", "incremental")]), &no_state());
         assert_eq!((run.code, run.records("orders").len()), (Some(0), 100), "{sample:?}\n{}", run.transcript());
+    }
+}
+
+#[test]
+fn rows_without_a_date_are_not_ruled_out_by_answers_in_no_order() {
+    // In the order of keys the dates fall as well, or one row alone is in order: both look sorted.
+    for count in [20, 1] {
+        let mut data = falling();
+        data.set_updated_at("orders", 90, Stamp::Null);
+        let options = Options { ignore_sort: true, max_count: Some(count), ..Options::default() };
+        let store = start(SignIn::Token, options, data);
+        let run = read(&config(SignIn::Token, &store), &configured(&[("orders", "incremental")]), &no_state());
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 100), "{count} a page\n{}", run.transcript());
     }
 }
 

@@ -47,7 +47,7 @@ impl Setup {
 pub(crate) enum Outcome {
     /// Nothing missing, and no warning of the store's ways.
     Whole,
-    /// Nothing missing, and one warning that says how the store is read instead.
+    /// Nothing missing, and one warning that says what is special about the store.
     WholeWithWarning,
     /// Nothing missing if a read says COMPLETE; while rows move it may say INCOMPLETE, with an error.
     WholeOrIncomplete,

@@ -274,7 +274,7 @@ fn the_table_of_the_docs_is_current() {
     for scenario in SCENARIOS.iter().chain(super::quirks::SCENARIOS) {
         let outcome = match scenario.outcome {
             Outcome::Whole => "nothing lost",
-            Outcome::WholeWithWarning => "nothing lost, a warning says how the store is read instead",
+            Outcome::WholeWithWarning => "nothing lost, a warning says what is special about the store",
             Outcome::WholeOrIncomplete => {
                 "nothing lost; while rows move a read may end INCOMPLETE, never COMPLETE with loss"
             }
