@@ -192,7 +192,8 @@ impl Watch for Quiet {
 /// # Errors
 /// [`Failure`] if TLS cannot be set up.
 pub(crate) fn client(config: &Config, patience: Patience) -> Result<Arc<Client>, Failure> {
-    let budget = Budget::new(config.share);
+    let patience = patience.at_most(config.retry, config.timeout);
+    let budget = Budget::new(config.share, patience.waits.window);
     Client::new(config.base.clone(), config.auth.clone(), budget, config.in_flight, patience)
         .map(Arc::new)
         .map_err(|problem| Failure::setup(&problem))

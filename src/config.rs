@@ -1,6 +1,8 @@
 //! The configuration file, parsed into what the rest of the program works with: nothing behind this
 //! file sees a text that was not checked. No HTTP, no messages.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
@@ -38,6 +40,10 @@ pub(crate) struct Config {
     pub in_flight: usize,
     /// What is asked of the records.
     pub view: View,
+    /// How long a request is retried, if not as long as usual.
+    pub retry: Option<Duration>,
+    /// How long one attempt may take, if not as long as usual.
+    pub timeout: Option<Duration>,
 }
 
 impl Config {
@@ -74,6 +80,8 @@ impl Config {
         }
         let share = whole(&fields, "call_limit_percent", 10, 100, DEFAULT_SHARE, &mut faults);
         let in_flight = whole(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
+        let retry = seconds(&fields, "_retry_seconds", 600, &mut faults);
+        let timeout = seconds(&fields, "_timeout_seconds", 300, &mut faults);
         let faults = fields.all_faults(faults.0, |field| !View::reads(field));
         match (View::parse(&fields), sign_in, start) {
             (Ok(view), Some((auth, base)), Some(start)) if faults.is_empty() => Ok(Self {
@@ -84,6 +92,8 @@ impl Config {
                 share: u32::try_from(share).unwrap_or(100),
                 in_flight: usize::try_from(in_flight).unwrap_or(1),
                 view,
+                retry,
+                timeout,
             }),
             (view, ..) => Err(faults.into_iter().chain(view.err().into_iter().flatten()).collect()),
         }
@@ -146,6 +156,12 @@ fn whole(fields: &Fields, name: &str, least: u64, most: u64, default: u64, fault
             }
         },
     }
+}
+
+/// A time of the config that only tests shorten; it is not part of the specification.
+fn seconds(fields: &Fields, name: &str, most: u64, faults: &mut Faults) -> Option<Duration> {
+    let given = !fields.lacks(name);
+    given.then(|| Duration::from_secs(whole(fields, name, 1, most, most, faults)))
 }
 
 const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";

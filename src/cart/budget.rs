@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::retry::WINDOW;
+use super::retry::Waits;
 
 /// Calls per window of the smallest plan (API documentation, API limits): no guess goes below it.
 const SMALLEST_PLAN: u32 = 5;
@@ -27,8 +27,10 @@ pub struct Budget {
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// How long a window is.
+    window: Duration,
     /// Calls allowed per window, once told (or, without the header, inferred from a refusal).
     allowed: Option<u32>,
     /// Whether any answer has arrived: until then one request at a time explores the limit.
@@ -52,6 +54,12 @@ struct State {
     accepted: u32,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self::of_windows(Waits::USUAL.window)
+    }
+}
+
 /// The right to send one request. Give it back with [`Budget::answered`] or by dropping it.
 #[derive(Debug)]
 #[must_use]
@@ -69,7 +77,8 @@ impl Drop for Ticket<'_> {
             state.outstanding = state.outstanding.saturating_sub(1);
             state.exploring = false;
             // The window must end even if none of its requests is ever answered.
-            state.ends.get_or_insert_with(|| Instant::now() + WINDOW);
+            let window = state.window;
+            state.ends.get_or_insert_with(|| Instant::now() + window);
             drop(state);
             self.budget.changed.notify_waiters();
         }
@@ -85,10 +94,11 @@ enum Blocked {
 }
 
 impl Budget {
-    /// A budget of `share` percent of what the store allows.
+    /// A budget of `share` percent of what the store allows in each `window`.
     #[must_use]
-    pub fn new(share: u32) -> Self {
-        Self { share: share.clamp(1, 100), state: Mutex::default(), changed: Notify::new() }
+    pub fn new(share: u32, window: Duration) -> Self {
+        let state = Mutex::new(State::of_windows(window));
+        Self { share: share.clamp(1, 100), state, changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,6 +165,23 @@ impl Budget {
 }
 
 impl State {
+    fn of_windows(window: Duration) -> Self {
+        Self {
+            window,
+            allowed: None,
+            explored: false,
+            exploring: false,
+            made: 0,
+            told: 0,
+            outstanding: 0,
+            ends: None,
+            paused: None,
+            number: 0,
+            inferred: false,
+            accepted: 0,
+        }
+    }
+
     fn admit(&mut self, now: Instant, share: u32) -> Result<(), Blocked> {
         if let Some(paused) = self.paused {
             if now < paused {
@@ -198,7 +225,7 @@ impl State {
         let Some(limit) = limit else {
             // Without the header a window still passes, so that an inferred limit recovers.
             if self.allowed.is_some() {
-                self.ends.get_or_insert(now + WINDOW);
+                self.ends.get_or_insert(now + self.window);
             }
             return;
         };
@@ -213,11 +240,11 @@ impl State {
             self.number += 1;
             self.told = limit.made;
             self.made = limit.made.max(self.outstanding);
-            self.ends = Some(now + WINDOW);
+            self.ends = Some(now + self.window);
         } else {
             self.told = self.told.max(limit.made);
             self.made = self.made.max(limit.made);
-            self.ends.get_or_insert(now + WINDOW);
+            self.ends.get_or_insert(now + self.window);
         }
     }
 }
@@ -246,6 +273,8 @@ impl CallLimit {
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
+
+    const WINDOW: Duration = Waits::USUAL.window;
 
     impl Budget {
         fn try_admit(&self) -> Ticket<'_> {
@@ -335,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_limit_guessed_from_a_refusal_recovers() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, WINDOW);
         for _ in 0..8 {
             let ticket = budget.try_admit();
             budget.answered(ticket, None);
@@ -355,7 +384,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_holds_everyone_and_is_told_once() {
-        let budget = Budget::new(80);
+        let budget = Budget::new(80, WINDOW);
         let ticket = budget.acquire(|_| async {}).await;
         budget.answered(ticket, limit(1, 20));
         budget.refused(Duration::from_secs(7));

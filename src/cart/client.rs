@@ -17,7 +17,7 @@ use super::budget::{Budget, CallLimit};
 use super::error::{Error, Transport};
 use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
-use super::retry;
+use super::retry::{self, Waits};
 
 /// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,13 +46,28 @@ pub struct Patience {
     pub total: Duration,
     /// Number of attempts.
     pub attempts: u32,
+    /// The most that one attempt may take, and any silence in it.
+    pub timeout: Duration,
+    /// The waits between attempts.
+    pub waits: Waits,
 }
 
 impl Patience {
     /// For `read`: ten minutes outlast a restart of the store.
-    pub const READ: Self = Self { total: Duration::from_secs(600), attempts: u32::MAX };
+    pub const READ: Self =
+        Self { total: Duration::from_secs(600), attempts: u32::MAX, timeout: ATTEMPT_TIMEOUT, waits: Waits::USUAL };
     /// For `check`: a person is waiting.
-    pub const CHECK: Self = Self { total: Duration::from_secs(30), attempts: 3 };
+    pub const CHECK: Self =
+        Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(30), ..Self::READ };
+
+    /// The same, shortened: the waits shrink with the total.
+    #[must_use]
+    pub fn at_most(self, total: Option<Duration>, timeout: Option<Duration>) -> Self {
+        let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
+        let Some(total) = total.filter(|&total| total < self.total) else { return Self { timeout, ..self } };
+        let waits = self.waits.scaled(total.as_secs_f64() / self.total.as_secs_f64());
+        Self { total, timeout, waits, ..self }
+    }
 }
 
 /// Something that happens while a request is under way.
@@ -122,9 +137,9 @@ impl Client {
             .user_agent(concat!("source-cart/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(patience.total))
-            .read_timeout(IDLE_TIMEOUT.min(patience.total))
-            .timeout(ATTEMPT_TIMEOUT.min(patience.total))
+            .connect_timeout(CONNECT_TIMEOUT.min(patience.timeout))
+            .read_timeout(IDLE_TIMEOUT.min(patience.timeout))
+            .timeout(patience.timeout)
             .pool_idle_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(in_flight)
             .http1_only()
@@ -197,7 +212,8 @@ impl Client {
             return Err(broken(query, Transport::Broken, "shutting down".to_owned()));
         };
         let mut began = None;
-        let mut schedule = retry::schedule();
+        let waits = self.patience.waits;
+        let mut schedule = waits.schedule();
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -220,9 +236,9 @@ impl Client {
                 Err(error) => error,
             };
             let asked = heard.and_then(|heard| heard.retry_after);
-            let scheduled = schedule.next().unwrap_or(retry::WINDOW);
+            let scheduled = schedule.next().unwrap_or(waits.window);
             let refused = error.status() == Some(429);
-            let delay = retry::delay(if refused { asked.or(Some(retry::WINDOW)) } else { asked }, scheduled);
+            let delay = waits.delay(if refused { asked.or(Some(waits.window)) } else { asked }, scheduled);
             if !retry::is_passing(&error) {
                 return Err(error);
             }

@@ -10,26 +10,60 @@ use super::error::{Error, Transport};
 /// a minute leaves room for front ends with windows of their own, and bounds an absurd value.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// First delay of the schedule: long enough for a front end to recover from a hiccup, short enough
-/// not to be felt.
-const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// The waits between attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// First delay of the schedule.
+    pub first: Duration,
+    /// Last delay of the schedule.
+    pub last: Duration,
+    /// The wait after a 429 that does not say how long: a window of the call limit.
+    pub window: Duration,
+    /// The longest wait that an answer can ask for.
+    pub longest: Duration,
+}
 
-/// Last delay of the schedule.
-const LAST_DELAY: Duration = Duration::from_secs(30);
+impl Waits {
+    /// The first delay is long enough for a front end to recover from a hiccup, and short enough not to
+    /// be felt; the last asks a store that is down twice a minute; the documented window is 10 s.
+    pub const USUAL: Self = Self {
+        first: Duration::from_millis(500),
+        last: Duration::from_secs(30),
+        window: Duration::from_secs(10),
+        longest: LONGEST_WAIT,
+    };
 
-/// The wait after a 429 that does not say how long: one documented window.
-pub const WINDOW: Duration = Duration::from_secs(10);
+    /// All of them, longer or shorter by one factor.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        let scale = |wait: Duration| Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait);
+        Self {
+            first: scale(self.first),
+            last: scale(self.last),
+            window: scale(self.window),
+            longest: scale(self.longest),
+        }
+    }
 
-/// The delays between attempts: doubling, with jitter so that streams do not retry in step.
-#[must_use]
-pub fn schedule() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_DELAY)
-        .with_max_delay(LAST_DELAY)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
+    /// The delays between attempts: doubling, with jitter so that streams do not retry in step.
+    #[must_use]
+    pub fn schedule(&self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(self.first)
+            .with_max_delay(self.last)
+            .with_factor(2.0)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+
+    /// How long to wait before the next attempt: what the store asked for, but at least the schedule's delay.
+    #[must_use]
+    pub fn delay(&self, asked: Option<Duration>, scheduled: Duration) -> Duration {
+        // Retrying at the very moment that was named has run into server errors on live stores, so the
+        // schedule's delay, which grows with each attempt, is added.
+        asked.map_or(scheduled, |asked| asked.min(self.longest) + scheduled.min(self.window))
+    }
 }
 
 /// Whether sending the same request again can help.
@@ -41,14 +75,6 @@ pub fn is_passing(error: &Error) -> bool {
         Error::Body { passing, .. } => *passing,
         Error::Redirect { .. } | Error::TooLarge { .. } | Error::Exhausted { .. } => false,
     }
-}
-
-/// How long to wait before the next attempt: what the store asked for, but at least the schedule's delay.
-#[must_use]
-pub fn delay(asked: Option<Duration>, scheduled: Duration) -> Duration {
-    // Retrying at the very moment that was named has run into server errors on live stores, so the
-    // schedule's delay, which grows with each attempt, is added.
-    asked.map_or(scheduled, |asked| asked.min(LONGEST_WAIT) + scheduled.min(WINDOW))
 }
 
 /// The wait that a `Retry-After` header asks for: seconds, decimals of seconds, or an HTTP date,
@@ -105,8 +131,16 @@ mod tests {
 
     #[test]
     fn a_wait_is_never_shorter_than_what_was_asked() {
-        assert!(delay(Some(Duration::from_secs(3)), FIRST_DELAY) > Duration::from_secs(3));
-        assert_eq!(delay(None, FIRST_DELAY), FIRST_DELAY);
-        assert!(delay(Some(Duration::from_secs(10_000)), FIRST_DELAY) < Duration::from_secs(75));
+        let usual = Waits::USUAL;
+        assert!(usual.delay(Some(Duration::from_secs(3)), usual.first) > Duration::from_secs(3));
+        assert_eq!(usual.delay(None, usual.first), usual.first);
+        assert!(usual.delay(Some(Duration::from_secs(10_000)), usual.first) < Duration::from_secs(75));
+    }
+
+    #[test]
+    fn waits_keep_their_proportions() {
+        let short = Waits::USUAL.scaled(0.01);
+        assert_eq!((short.first, short.longest), (Duration::from_millis(5), Duration::from_millis(600)));
+        assert_eq!(short.delay(Some(Duration::from_secs(10_000)), short.first), Duration::from_millis(605));
     }
 }
