@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
+use super::options::Tls;
+
 /// What happens to one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -47,6 +49,37 @@ pub enum Fault {
     CutGzip,
     /// These bytes as the whole HTTP answer, then the connection ends.
     Raw(Vec<u8>),
+    /// The true answer, not compressed, with its body changed, and with these headers in place of its own.
+    Changed {
+        /// The headers that are added or replaced.
+        headers: Vec<(String, String)>,
+        /// What becomes of the body.
+        change: fn(Vec<u8>) -> Vec<u8>,
+    },
+    /// The true answer, not compressed, with a `Content-Length` that is wrong by so many bytes; then the connection ends.
+    WrongLength(i64),
+    /// The true answer without its last byte and without a length, and then spaces without end.
+    Endless {
+        /// One piece a second instead of as fast as they are taken.
+        slowly: bool,
+    },
+}
+
+/// What happens to a connection before anything is asked over it.
+#[derive(Clone, Debug)]
+pub enum ConnectionFault {
+    /// It is reset.
+    Reset,
+    /// It is ended in order.
+    Closed,
+    /// It is accepted, and nothing is ever said.
+    Silent,
+    /// What comes back is neither TLS nor HTTP.
+    Noise,
+    /// Another certificate of the same authority (with TLS only).
+    Certificate(Tls),
+    /// A certificate of an authority that nobody knows (with TLS only).
+    Stranger,
 }
 
 impl Fault {
@@ -248,6 +281,7 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
 /// A body of known length, whole or slowly.
 pub(super) struct FakeBody {
     rest: Bytes,
+    endless: bool,
     pace: Option<(usize, Duration)>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
@@ -255,7 +289,7 @@ pub(super) struct FakeBody {
 impl FakeBody {
     /// A body that is sent at once.
     pub(super) fn whole(bytes: Vec<u8>) -> FakeBody {
-        FakeBody { rest: bytes.into(), pace: None, sleep: None }
+        FakeBody { rest: bytes.into(), endless: false, pace: None, sleep: None }
     }
 
     /// A body that is sent in pieces.
@@ -266,7 +300,13 @@ impl FakeBody {
         } else {
             (1, Duration::from_secs(1) / per_second)
         };
-        FakeBody { rest: bytes.into(), pace: Some(pace), sleep: None }
+        FakeBody { rest: bytes.into(), endless: false, pace: Some(pace), sleep: None }
+    }
+
+    /// A body that goes on with spaces for ever.
+    pub(super) fn endless(bytes: Vec<u8>, slowly: bool) -> FakeBody {
+        let pace = slowly.then_some((bytes.len() + 1, Duration::from_secs(1)));
+        FakeBody { rest: bytes.into(), endless: true, pace, sleep: None }
     }
 }
 
@@ -275,8 +315,12 @@ impl Body for FakeBody {
     type Error = std::convert::Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && !self.endless {
             return Poll::Ready(None);
+        }
+        if self.rest.is_empty() {
+            let spaces = if self.pace.is_some() { 1 } else { 64 * 1024 };
+            self.rest = vec![b' '; spaces].into();
         }
         let Some((piece, pause)) = self.pace else {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
@@ -289,10 +333,10 @@ impl Body for FakeBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && !self.endless
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        if self.endless { SizeHint::default() } else { SizeHint::with_exact(self.rest.len() as u64) }
     }
 }

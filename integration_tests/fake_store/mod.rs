@@ -55,13 +55,13 @@ use std::thread::JoinHandle;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 pub use answer::{SERVER_FAULT, error_body};
 pub use data::{Data, Row, Stamp};
-pub use fault::Fault;
+pub use fault::{ConnectionFault, Fault};
 pub use limit::{Limit, RetryAfter};
 pub use options::{Envelope, Fraction, NextPage, Options, Router, Tls, Token};
 pub use resources::{Field, Resource, Role, Type, all_scopes, resource, resources};
@@ -108,14 +108,14 @@ impl FakeStore {
 
     /// Starts a server on a certain port.
     pub fn start_on(port: u16, options: Options, data: Data) -> FakeStore {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("a port of this machine");
+        let listener = std::net::TcpListener::bind((options.address, port)).expect("a port of this machine");
         listener.set_nonblocking(true).expect("a socket");
         let addr = listener.local_addr().expect("a socket");
         let secured = options.tls.as_ref().map(Secured::new);
         let ca_file = secured.as_ref().map(|s| s.ca_file().to_owned());
         let base = match secured {
             Some(_) => format!("https://localhost:{}", addr.port()),
-            None => format!("http://127.0.0.1:{}", addr.port()),
+            None => format!("http://{addr}"),
         };
         let state = State { data, options, meter: Meter::new(), cache: Cache::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), log: Log::default(), base });
@@ -204,35 +204,63 @@ impl Drop for FakeStore {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, secured: Option<Secured>) {
+async fn accept(mut listener: TcpListener, shared: Arc<Shared>, secured: Option<Secured>) {
+    let mut accepted = 0;
     loop {
+        let absence = shared.state().options.absence.as_mut().and_then(|absence| absence(accepted));
+        if let Some(absence) = absence {
+            let address = listener.local_addr().expect("a socket");
+            drop(listener);
+            tokio::time::sleep(absence).await;
+            listener = TcpListener::bind(address).await.expect("the port it had before");
+        }
         let Ok((tcp, _)) = listener.accept().await else {
             continue;
         };
+        accepted += 1;
         let _ = tcp.set_nodelay(true);
         let shared = Arc::clone(&shared);
-        match &secured {
-            None => drop(tokio::spawn(serve(tcp, shared))),
-            Some(secured) => {
-                let acceptor = secured.acceptor.clone();
-                tokio::spawn(async move {
+        let fault = shared.state().options.connection_fault.as_mut().and_then(|fault| fault(accepted));
+        let acceptor = match (&fault, &secured) {
+            (Some(ConnectionFault::Certificate(tls)), Some(secured)) => Some(secured.other(tls)),
+            (Some(ConnectionFault::Stranger), _) => Some(Secured::new(&Tls::default()).acceptor),
+            (_, secured) => secured.as_ref().map(|secured| secured.acceptor.clone()),
+        };
+        tokio::spawn(async move {
+            match (fault, acceptor) {
+                (Some(ConnectionFault::Reset), _) => drop(tcp.set_zero_linger()),
+                (Some(ConnectionFault::Closed), _) => {}
+                (Some(ConnectionFault::Silent), _) => std::future::pending().await,
+                (Some(ConnectionFault::Noise), _) => noise(tcp).await,
+                (_, None) => serve(tcp, shared).await,
+                (_, Some(acceptor)) => {
                     if let Ok(tls) = acceptor.accept(tcp).await {
                         serve(tls, shared).await;
                     }
-                });
+                }
             }
-        }
+        });
     }
+}
+
+/// Waits for the first bytes, so that the answer is one, and says what no protocol says.
+async fn noise(mut tcp: TcpStream) {
+    let _ = tcp.read(&mut [0; 1024]).await;
+    let _ = tcp.write_all(b"\x00\x01\x02 no protocol \xff\xfe\r\n\r\n").await;
+    let _ = tcp.shutdown().await;
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(stream: S, shared: Arc<Shared>) {
     let plan: PlanCell = Arc::default();
     let io = TokioIo::new(FaultIo::new(stream, Arc::clone(&plan)));
+    let served = Arc::clone(&shared);
     let service = service_fn(move |request| {
-        let (shared, plan) = (Arc::clone(&shared), Arc::clone(&plan));
+        let (shared, plan) = (Arc::clone(&served), Arc::clone(&plan));
         async move { Ok::<_, Infallible>(respond(&request, &shared, &plan).await) }
     });
+    let keep_alive = shared.state().options.keep_alive;
     let mut http = hyper::server::conn::http1::Builder::new();
+    http.keep_alive(keep_alive);
     // The error of a connection is the client's to see.
     let _ = http.timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service).await;
 }
@@ -252,6 +280,9 @@ async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan
     let mut next = Plan::Pass;
     let mut pace = None;
     let mut cut_gzip = false;
+    let mut endless = None;
+    let mut change = None;
+    let mut wrong_length = None;
     match fault {
         None => {}
         Some(Fault::Hang) => std::future::pending().await,
@@ -273,19 +304,40 @@ async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan
         Some(Fault::ResetAfterHeaders) => next = Plan::Cut { after: 0, reset: true },
         Some(Fault::Trickle { bytes_per_second }) => pace = Some(bytes_per_second),
         Some(Fault::CutGzip) => cut_gzip = true,
+        Some(Fault::Endless { slowly }) => endless = Some(slowly),
+        Some(Fault::Changed { headers, change: of_body }) => change = Some((headers, of_body)),
+        Some(Fault::WrongLength(by)) => wrong_length = Some(by),
     }
+    let plain = endless.is_some() || change.is_some() || wrong_length.is_some();
     set_plan(plan, next);
     let (mut answer, gzip) = {
         let mut state = shared.state();
         (state.answer(&seen, &shared.base), state.options.gzip)
     };
     let accepts = seen.header("accept-encoding").is_some_and(|v| v.contains("gzip"));
-    if cut_gzip || (gzip && accepts && !answer.body.is_empty()) {
+    if cut_gzip || (gzip && accepts && !plain && !answer.body.is_empty()) {
         answer.body = compress(&answer.body);
         if cut_gzip {
             answer.body.truncate(answer.body.len() / 2);
         }
         answer = answer.with("content-encoding", "gzip").with("vary", "Accept-Encoding");
+    }
+    if let Some(by) = wrong_length {
+        let length = i64::try_from(answer.body.len()).unwrap_or(0) + by;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        shared.log.answered(place, answer.status, answer.rows);
+        set_plan(plan, Plan::Raw([head.into_bytes(), answer.body].concat()));
+        return Response::new(FakeBody::whole(Vec::new()));
+    }
+    if let Some((headers, of_body)) = change {
+        answer.body = of_body(answer.body);
+        answer.headers.retain(|(name, _)| !headers.iter().any(|(new, _)| new.eq_ignore_ascii_case(name)));
+        answer.headers.extend(headers);
+    }
+    if let Some(slowly) = endless {
+        answer.body.pop();
+        shared.log.answered(place, answer.status, answer.rows);
+        return Response::new(FakeBody::endless(answer.body, slowly));
     }
     finish(answer, place, shared, pace)
 }

@@ -4,12 +4,13 @@
 //! documentation is silent or working clients disagree, a switch offers each reading.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 
 use super::data::Data;
-use super::fault::Fault;
+use super::fault::{ConnectionFault, Fault};
 use super::limit::Limit;
 use super::resources::all_scopes;
 use super::seen::Seen;
@@ -82,6 +83,12 @@ pub type Live = Box<dyn FnMut(&mut Data, &Seen) + Send>;
 /// A hook that decides whether a request is answered wrongly.
 pub type FaultHook = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
 
+/// A hook that decides whether a connection, counted from 1, goes wrong.
+pub type ConnectionHook = Box<dyn FnMut(usize) -> Option<ConnectionFault> + Send>;
+
+/// A hook that decides whether, after so many connections, nobody listens for a while.
+pub type AbsenceHook = Box<dyn FnMut(usize) -> Option<Duration> + Send>;
+
 /// All switches.
 pub struct Options {
     /// The tokens of the store.
@@ -138,6 +145,15 @@ pub struct Options {
     pub live: Option<Live>,
     /// Called first for every request.
     pub fault: Option<FaultHook>,
+    /// Called for every connection.
+    pub connection_fault: Option<ConnectionHook>,
+    /// Called before a connection is waited for. Such a server needs an address of its own, or another
+    /// may take its port meanwhile.
+    pub absence: Option<AbsenceHook>,
+    /// The address that is listened on. Read once, at the start.
+    pub address: Ipv4Addr,
+    /// Whether a connection carries more than one request. Read at each connection.
+    pub keep_alive: bool,
     /// Every request is answered with 301 and this `Location`.
     pub redirect_to: Option<String>,
     /// Whether the `Date` header shows `Data::now_ms` (which stands still) instead of the
@@ -177,6 +193,10 @@ impl Default for Options {
             hidden: BTreeSet::new(),
             live: None,
             fault: None,
+            connection_fault: None,
+            absence: None,
+            address: Ipv4Addr::LOCALHOST,
+            keep_alive: true,
             redirect_to: None,
             date_from_store: false,
             site_id: "12345".to_owned(),

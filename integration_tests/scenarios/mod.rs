@@ -8,5 +8,5 @@ mod kills;
 mod quirks;
 mod random;
 mod run;
-mod stores;
+pub(crate) mod stores;
 mod table;

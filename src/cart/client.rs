@@ -239,7 +239,8 @@ impl Client {
             let scheduled = schedule.next().unwrap_or(waits.window);
             let refused = error.status() == Some(429);
             let delay = waits.delay(if refused { asked.or(Some(waits.window)) } else { asked }, scheduled);
-            if !retry::is_passing(&error) {
+            let doubtful = retry::is_doubtful(&error) && attempt < retry::FEW_ATTEMPTS;
+            if !retry::is_passing(&error) && !doubtful {
                 return Err(error);
             }
             if attempt >= self.patience.attempts || began.elapsed() + delay > self.patience.total {

@@ -66,6 +66,16 @@ impl Waits {
     }
 }
 
+/// Attempts at an answer that is JSON of another form: a store that sends its error pages with 200
+/// recovers within them, and one that has changed for good is told of within seconds.
+pub const FEW_ATTEMPTS: u32 = 4;
+
+/// Whether sending the same request a few times more may help.
+#[must_use]
+pub fn is_doubtful(error: &Error) -> bool {
+    matches!(error, Error::Body { passing: false, .. })
+}
+
 /// Whether sending the same request again can help.
 #[must_use]
 pub fn is_passing(error: &Error) -> bool {

@@ -143,3 +143,54 @@ fn every_resource_makes_valid_rows_for_any_key() {
         data.touch(of.path, 7);
     }
 }
+
+#[test]
+fn true_answers_are_changed_in_their_way() {
+    let store = store_of(20, Options::default());
+    let with = |fault: Fault| {
+        store.options(|o| o.fault = Some(Box::new(move |_| Some(fault.clone()))));
+        raw(&store, "/api/v1/addresses", &[TOKEN, NO_CACHE, ("Accept-Encoding", "gzip")]).0
+    };
+    let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+    let changed = split(&with(Fault::Changed { headers, change: |body| [b"!", body.as_slice()].concat() }));
+    assert_eq!(changed.header("content-type").as_deref(), Some("text/plain"));
+    assert!(changed.text().starts_with("!{"));
+    for by in [-9, 9] {
+        let wrong = split(&with(Fault::WrongLength(by)));
+        let length: i64 = wrong.header("content-length").unwrap().parse().unwrap();
+        assert_eq!(length, i64::try_from(wrong.body.len()).unwrap() + by);
+    }
+}
+
+#[test]
+fn connections_are_struck_by_number_and_absences_end() {
+    let connection_fault = |number: usize| match number {
+        1 => Some(ConnectionFault::Closed),
+        2 => Some(ConnectionFault::Reset),
+        3 => Some(ConnectionFault::Noise),
+        _ => None,
+    };
+    let options = Options {
+        connection_fault: Some(Box::new(connection_fault)),
+        keep_alive: false,
+        address: std::net::Ipv4Addr::new(127, 83, 255, 1),
+        absence: Some(Box::new(|accepted| (accepted == 4).then_some(std::time::Duration::from_millis(1)))),
+        ..Options::default()
+    };
+    let store = store_of(3, options);
+    let ask = || {
+        let mut tcp = TcpStream::connect(store.addr()).unwrap();
+        tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let head = format!("GET /api/v1/addresses HTTP/1.1\r\nHost: x\r\n{}: {}\r\n\r\n", TOKEN.0, TOKEN.1);
+        let mut all = Vec::new();
+        // A connection that is gone already cannot be written to either.
+        let end = tcp.write_all(head.as_bytes()).and_then(|()| tcp.read_to_end(&mut all));
+        (all, end)
+    };
+    assert!(ask().0.is_empty(), "closed");
+    assert!(ask().1.is_err(), "reset");
+    assert!(ask().0.starts_with(b"\x00\x01"), "noise");
+    assert_eq!(split(&ask().0).header("connection").as_deref(), Some("close"));
+    while TcpStream::connect(store.addr()).is_err() {}
+    assert_eq!(split(&ask().0).status, 200);
+}

@@ -1,0 +1,197 @@
+//! The table of faults, and the page it makes: `docs/faults.md`.
+
+use std::io::Write as _;
+
+use super::row::Outcome::{AskedAFewTimes, AskedAgain, Harmless, Told};
+use super::row::Place::{Absence, Answer, Connection, Flood, Name, Secured, SecuredAnswer};
+use super::row::{Outcome, Row, Stay};
+use super::run;
+use crate::fake_store::{ConnectionFault, Fault, Seen, Tls};
+
+const PASSING: Outcome = AskedAgain("transient_error");
+const SHAPE: Outcome = AskedAFewTimes("system_error");
+const SYSTEM: Outcome = Told("system_error");
+const CONFIG: Outcome = Told("config_error");
+
+macro_rules! faults {
+    ($($name:ident: $outcome:expr, $what:literal, $place:expr;)*) => {
+        static FAULTS: &[Row] = &[$(Row { name: stringify!($name), what: $what, place: $place, outcome: $outcome },)*];
+        $(#[test]
+        fn $name() {
+            run::prove(FAULTS.iter().find(|row| row.name == stringify!($name)).unwrap());
+        })*
+    };
+}
+
+fn error(status: u16) -> Fault {
+    Fault::error(status, "That went wrong.", "")
+}
+
+fn refusal(retry_after: Option<&str>) -> Fault {
+    let headers = retry_after.map(|value| ("Retry-After".to_owned(), value.to_owned())).into_iter().collect();
+    let body = br#"{"status_code":429,"message":"Too Many Requests","details":""}"#.to_vec();
+    Fault::Answer { status: 429, headers, body }
+}
+
+fn json(body: &str) -> Fault {
+    let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    Fault::Answer { status: 200, headers, body: body.as_bytes().to_vec() }
+}
+
+fn changed(headers: &[(&str, &str)], change: fn(Vec<u8>) -> Vec<u8>) -> Fault {
+    let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Fault::Changed { headers, change }
+}
+
+fn redirect(location: &str) -> Fault {
+    Fault::Answer { status: 302, headers: vec![("Location".to_owned(), location.to_owned())], body: Vec::new() }
+}
+
+fn host(seen: &Seen) -> &str {
+    seen.header("host").unwrap_or_default()
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(body).unwrap();
+    out.finish().unwrap()
+}
+
+/// A third of the way in, which is inside a text.
+fn cut_in_a_text(mut body: Vec<u8>) -> Vec<u8> {
+    let third = body.len() / 3;
+    let quote = body.iter().skip(third).position(|&byte| byte == b':').unwrap_or(0);
+    body.truncate(third + quote + 3);
+    body
+}
+
+fn utf16(body: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(body).unwrap();
+    "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+fn latin1(body: Vec<u8>) -> Vec<u8> {
+    // The first text of the first row begins with a letter that Latin-1 writes as one byte.
+    let text = String::from_utf8(body).unwrap();
+    let place = text.find(r#"":""#).map_or(1, |at| at + 4);
+    let mut bytes = text.into_bytes();
+    bytes.insert(place.min(bytes.len() - 1), 0xe9);
+    bytes
+}
+
+fn bad_checksum(body: &[u8]) -> Vec<u8> {
+    let mut packed = gzip(body);
+    let sum = packed.len() - 6;
+    packed[sum] ^= 0xff;
+    packed
+}
+
+fn other_host() -> Tls {
+    Tls { host_names: vec!["shop.example.com".to_owned()], ..Tls::default() }
+}
+
+fn expired() -> Tls {
+    Tls { expired: true, ..Tls::default() }
+}
+
+faults! {
+    http_400: SYSTEM, "400", Answer(|_| error(400));
+    http_401: CONFIG, "401", Answer(|_| error(401));
+    http_403: CONFIG, "403", Answer(|_| error(403));
+    http_403_html: CONFIG, "403, an HTML page of a firewall", Answer(|_| Fault::html(403));
+    http_404: SYSTEM, "404", Answer(|_| error(404));
+    http_408: PASSING, "408", Answer(|_| error(408));
+    http_409: SYSTEM, "409", Answer(|_| error(409));
+    http_418: SYSTEM, "418", Answer(|_| error(418));
+    http_425: PASSING, "425", Answer(|_| error(425));
+    http_429: PASSING, "429 without `Retry-After`", Answer(|_| refusal(None));
+    http_429_seconds: PASSING, "429, `Retry-After: 1`", Answer(|_| refusal(Some("1")));
+    http_429_decimals: PASSING, "429, `Retry-After: 0.5`", Answer(|_| refusal(Some("0.5")));
+    http_429_zero: PASSING, "429, `Retry-After: 0`", Answer(|_| refusal(Some("0")));
+    http_429_negative: PASSING, "429, `Retry-After: -30`", Answer(|_| refusal(Some("-30")));
+    http_429_ten_years: PASSING, "429, `Retry-After: 315360000` (ten years)", Answer(|_| refusal(Some("315360000")));
+    http_429_past_date: PASSING, "429, `Retry-After` with a date in the past", Answer(|_| refusal(Some("Tue, 13 Sep 2022 10:00:00 GMT")));
+    http_429_future_date: PASSING, "429, `Retry-After` with a date in ten years", Answer(|_| refusal(Some("Thu, 13 Sep 2035 10:00:00 GMT")));
+    http_429_text: PASSING, "429, `Retry-After: soon`", Answer(|_| refusal(Some("soon")));
+    http_429_not_a_number: PASSING, "429, `Retry-After: NaN`", Answer(|_| refusal(Some("NaN")));
+    http_500_dotnet: PASSING, "500 with names of .NET classes", Answer(|_| Fault::server_error());
+    http_502: PASSING, "502, an HTML page", Answer(|_| Fault::html(502));
+    http_503: PASSING, "503, an HTML page", Answer(|_| Fault::html(503));
+    http_504: PASSING, "504, an HTML page", Answer(|_| Fault::html(504));
+    http_204: SYSTEM, "204", Answer(|_| Fault::Answer { status: 204, headers: Vec::new(), body: Vec::new() });
+    html: PASSING, "200, an HTML page", Answer(|_| Fault::html(200));
+    empty_body: PASSING, "200, an empty body", Answer(|_| json(""));
+    cut_body: PASSING, "The connection ends in the middle of the body", Answer(|_| Fault::CutBody { after: 700 });
+    cut_json: PASSING, "JSON cut inside a text, with the length that it has", Answer(|_| changed(&[], cut_in_a_text));
+    error_as_200: SHAPE, "200 with the JSON of an error", Answer(|_| json(r#"{"status_code":500,"message":"An error has occurred.","details":""}"#));
+    json_array: SHAPE, "200 with a JSON array", Answer(|_| json("[]"));
+    json_null: SHAPE, "200 with `null`", Answer(|_| json("null"));
+    json_list_of_texts: SHAPE, "200 with a list that holds no objects", Answer(|_| json(r#"{"total_count":70,"orders":["a"],"microstores":["a"]}"#));
+    wrong_type: Harmless, "The true answer as `text/plain`", Answer(|_| changed(&[("content-type", "text/plain")], |body| body));
+    wrong_charset: Harmless, "The true answer, said to be in `iso-8859-1`", Answer(|_| changed(&[("content-type", "application/json; charset=iso-8859-1")], |body| body));
+    utf_16: PASSING, "The true answer in UTF-16", Answer(|_| changed(&[], utf16));
+    latin_1: PASSING, "A letter in Latin-1", Answer(|_| changed(&[], latin1));
+    byte_order_mark: Harmless, "The true answer behind a byte order mark", Answer(|_| changed(&[], |body| [b"\xef\xbb\xbf", body.as_slice()].concat()));
+    gzip_cut: PASSING, "gzip cut in the middle", Answer(|_| Fault::CutGzip);
+    gzip_that_is_none: PASSING, "Called gzip, and is not", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
+    gzip_unannounced: PASSING, "gzip, and not called so", Answer(|_| changed(&[], |body| gzip(&body)));
+    gzip_wrong_sum: PASSING, "gzip with a wrong checksum", Answer(|_| changed(&[("content-encoding", "gzip")], |body| bad_checksum(&body)));
+    unknown_encoding: PASSING, "Compressed in a way that was not asked for", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
+    length_too_long: PASSING, "`Content-Length` larger than the body", Answer(|_| Fault::WrongLength(100));
+    length_too_short: PASSING, "`Content-Length` smaller than the body", Answer(|_| Fault::WrongLength(-100));
+    chunks_without_end: SYSTEM, "Chunks without end, as fast as they are taken", Flood(|_| Fault::Endless { slowly: false });
+    chunks_without_end_slowly: PASSING, "Chunks without end, one a second", Answer(|_| Fault::Endless { slowly: true });
+    no_http: PASSING, "An answer that is not HTTP", Answer(|_| Fault::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()));
+    header_too_large: PASSING, "A header of a megabyte", Answer(|_| Fault::Raw(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes()));
+    refused: PASSING, "Connection refused", Absence;
+    closed_at_once: PASSING, "The connection ends before anything is said", Connection(|| ConnectionFault::Closed);
+    reset_at_once: PASSING, "The connection is reset before anything is said", Connection(|| ConnectionFault::Reset);
+    reset_before_headers: PASSING, "The connection is reset instead of an answer", Answer(|_| Fault::ResetBeforeHeaders);
+    reset_after_headers: PASSING, "The connection is reset after the headers", Answer(|_| Fault::ResetAfterHeaders);
+    handshake_closed: PASSING, "The connection ends in the TLS handshake", Secured(|| ConnectionFault::Closed);
+    handshake_noise: PASSING, "What answers does not speak TLS", Secured(|| ConnectionFault::Noise);
+    handshake_silent: PASSING, "The TLS handshake never ends", Secured(|| ConnectionFault::Silent);
+    certificate_expired: CONFIG, "The certificate has expired", Secured(|| ConnectionFault::Certificate(expired()));
+    certificate_of_another: CONFIG, "The certificate is for another host", Secured(|| ConnectionFault::Certificate(other_host()));
+    certificate_unknown: CONFIG, "The certificate is of an unknown authority", Secured(|| ConnectionFault::Stranger);
+    no_such_host: PASSING, "The host name has no address", Name;
+    trickle: PASSING, "The answer comes at one byte a second", Answer(|_| Fault::Trickle { bytes_per_second: 1 });
+    never: PASSING, "The answer never comes", Answer(|_| Fault::Hang);
+    redirect_same_host: CONFIG, "A redirect to the same host", Answer(|_| redirect("/somewhere/else"));
+    redirect_loop: CONFIG, "A redirect to itself", Answer(|seen| redirect(&seen.target));
+    redirect_other_host: CONFIG, "A redirect to another host", Answer(|_| redirect("https://other.example.com/api/v1/orders"));
+    redirect_to_http: CONFIG, "A redirect from `https` to `http`", SecuredAnswer(|seen| redirect(&format!("http://{}{}", host(seen), seen.target)));
+    redirect_nowhere: CONFIG, "A redirect that does not say where to", Answer(|_| Fault::Answer { status: 302, headers: Vec::new(), body: Vec::new() });
+}
+
+#[test]
+fn the_page_of_faults_is_current() {
+    let cells: usize = FAULTS.iter().map(run::count).sum();
+    let mut page = format!(
+        "# What was tried to break a read\n\n\
+         Each fault strikes one stream while another is read beside it: once, three times in a row, one time in five at random, and \
+         for good from then on; on the first request, in the middle, and on the last; in a stream that is read by key, and in one that \
+         is read page by page. That makes {cells} reads of {} faults, and a further read after each that ended INCOMPLETE. In all of them \
+         rows lost: 0, rows changed: 0, hangs: 0, secrets told: 0; the other stream was COMPLETE unless the host itself was struck.\n\n\
+         - **whole**: the stream is COMPLETE, the exit code 0, and every row is there.\n\
+         - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type, the exit code is 1, \
+         the state claims nothing that did not go out, and the next read brings the rest. A platform tries again by itself after the \
+         first two.\n\n\
+         What can pass is asked for again for up to ten minutes (`check`: 30 seconds in all), with growing waits or those that the store asks for, \
+         each at most a minute long; JSON of another form is asked for four times. One attempt takes at most five minutes, and no longer than a minute without a byte.\n\n\
+         A 404 behind the first page of a stream that is read page by page is taken for the end of its pages, as documented; the counts \
+         then tell whether it was, and if not the pages are read again.\n\n\
+         Written by the tests (`UPDATE_DOCS=1 cargo test faults`); the outcome is what they assert, at each place alike.\n\n\
+         | fault | once | three in a row | one in five | for good |\n|---|---|---|---|---|\n",
+        FAULTS.len()
+    );
+    for row in FAULTS {
+        let cells: Vec<String> = Stay::ALL.iter().map(|&stay| row.cell(stay)).collect();
+        page.push_str(&format!("| {} | {} |\n", row.what, cells.join(" | ")));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page, "run UPDATE_DOCS=1 cargo test faults");
+}
