@@ -11,6 +11,13 @@ use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 const TICKS_PER_SECOND: i64 = 10_000_000;
 const TICKS_PER_MILLI: i64 = 10_000;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// 0000-01-01T00:00:00Z, in ticks: before it, and from [`YEAR_10000`] on, a year has no four digits, and
+/// what would be written could not be read again.
+const YEAR_0: i64 = -621_672_192_000_000_000;
+/// 0001-01-01T00:00:00Z, in ticks: the first instant that a .NET server, which the API is, can read.
+const YEAR_1: i64 = -621_355_968_000_000_000;
+/// 10000-01-01T00:00:00Z, in ticks.
+const YEAR_10000: i64 = 2_534_023_008_000_000_000;
 
 /// An instant, in ticks of 100 ns since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +37,7 @@ impl Timestamp {
     ///
     /// # Errors
     /// [`Unreadable`] when the text has another form, names a day that does not exist, lacks an
-    /// offset, or is finer than 100 ns.
+    /// offset, is finer than 100 ns, or lies outside the years 0 to 9999 of UTC.
     pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
         let (local, rest) = parse_local(text)?;
         let offset = match rest {
@@ -38,7 +45,7 @@ impl Timestamp {
             b"" => return Err(Unreadable::NoOffset),
             _ => parse_offset(rest)?,
         };
-        Ok(Self(local - offset * TICKS_PER_SECOND))
+        Self::writable(local - offset * TICKS_PER_SECOND)
     }
 
     /// Reads as [`Timestamp::parse`]; a text without an offset is taken as the earliest instant it
@@ -50,16 +57,22 @@ impl Timestamp {
         match Self::parse(text) {
             Err(Unreadable::NoOffset) => {
                 let (local, _) = parse_local(text)?;
-                Ok(Self(local - 14 * 3600 * TICKS_PER_SECOND))
+                Self::writable(local - 14 * 3600 * TICKS_PER_SECOND)
             }
             other => other,
         }
     }
 
-    /// The instant that lies `seconds` earlier.
+    fn writable(ticks: i64) -> Result<Self, Unreadable> {
+        if (YEAR_0..YEAR_10000).contains(&ticks) { Ok(Self(ticks)) } else { Err(Unreadable::Form) }
+    }
+
+    /// The instant that lies `seconds` earlier, but none before the year 1, for which the store could
+    /// not be asked.
     #[must_use]
     pub fn minus_seconds(self, seconds: i64) -> Self {
-        Self(self.0.saturating_sub(seconds.saturating_mul(TICKS_PER_SECOND)))
+        let earlier = self.0.saturating_sub(seconds.saturating_mul(TICKS_PER_SECOND));
+        Self(earlier.max(YEAR_1.min(self.0)))
     }
 
     /// Ticks of 100 ns since the epoch, for hashing and tests.
@@ -253,6 +266,17 @@ mod tests {
             assert_eq!(Timestamp::parse(text.as_bytes()), Err(Unreadable::Form), "{text}");
         }
         assert_eq!(Timestamp::parse(b"2014-01-01T00:00:00"), Err(Unreadable::NoOffset));
+    }
+
+    #[test]
+    fn what_is_read_can_be_written_and_asked_for() {
+        for text in ["9999-12-31T23:59:59.9999999-06:00", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(Timestamp::parse(text.as_bytes()), Err(Unreadable::Form), "{text}");
+        }
+        let first = Timestamp::parse(b"0001-01-01T00:01:00Z").unwrap();
+        assert_eq!(first.minus_seconds(120).to_string(), "0001-01-01T00:00:00Z");
+        let before = Timestamp::parse(b"0000-07-01T00:00:00Z").unwrap();
+        assert_eq!(before.minus_seconds(120), before);
     }
 
     #[test]
