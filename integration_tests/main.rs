@@ -16,6 +16,7 @@ mod fields;
 mod harness;
 mod inputs;
 mod limits;
+mod panics;
 mod read;
 mod redact;
 mod resources;

@@ -9,6 +9,7 @@
 //! - `timestamp`, [`json`], [`record`]: instants, JSON text, one record; pure
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `commands`, [`read`], `failure`, `nearest`: where both sides meet, and what is said to the user
+//! - `panics`: what a fault of this program leaves behind
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but
 //! `airbyte::emit` writes to stdout. Adding a stream is one schema file and one row of the table.
@@ -23,6 +24,7 @@ mod fields;
 mod help;
 pub mod json;
 mod nearest;
+pub mod panics;
 pub mod read;
 pub mod record;
 mod secret;
@@ -32,6 +34,7 @@ pub mod timestamp;
 pub mod view;
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser as _;
 use tokio::sync::watch;
@@ -82,8 +85,15 @@ pub fn run(
             return FAILURE;
         }
     };
-    let (emitter, writer) = emit::start(out, level);
-    let outcome = runtime.block_on(dispatch(cli.command, emitter));
+    let (emitter, writer) = emit::start(out, level, || {
+        let failure = Failure::panic(&panics::place());
+        Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line()
+    });
+    let last_word = emitter.clone();
+    // Nothing of what panicked is used again but the emitter, which hands over whole lines or none.
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command, emitter))));
+    let outcome = outcome.unwrap_or_else(|_| runtime.block_on(tell(&last_word, &Failure::panic(&panics::place()))));
+    drop(last_word);
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
     match (outcome, writer.finish()) {
@@ -117,6 +127,7 @@ fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, ter
 }
 
 async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
+    panics::rehearse("main");
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
         Command::Discover { config, .. } => match commands::view(config.as_deref()) {

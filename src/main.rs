@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use source_cart::Terminals;
 
 fn main() -> ExitCode {
+    source_cart::panics::tell_in_one_sentence();
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -97,20 +98,42 @@ pub struct Emitter {
 #[derive(Debug)]
 pub struct Writer(JoinHandle<std::io::Result<()>>);
 
-/// Starts the writer on `out`. Logs below `level` are left out.
-pub fn start(mut out: impl Write + Send + 'static, level: Level) -> (Emitter, Writer) {
-    let (queue, mut lines) = mpsc::channel::<Lines>(QUEUE);
+/// Starts the writer on `out`. Logs below `level` are left out. Should the writer panic, the line that
+/// `on_panic` makes is its last.
+pub fn start(
+    mut out: impl Write + Send + 'static,
+    level: Level,
+    on_panic: impl FnOnce() -> Vec<u8> + Send + 'static,
+) -> (Emitter, Writer) {
+    let (queue, lines) = mpsc::channel::<Lines>(QUEUE);
     let thread = std::thread::spawn(move || {
-        while let Some(batch) = lines.blocking_recv() {
-            out.write_all(&batch)?;
-            drop(batch);
-            if lines.is_empty() {
+        let mut whole = true;
+        // Of what panicked, only `out` is used again, and only between two lines.
+        let written = catch_unwind(AssertUnwindSafe(|| write_all(&mut out, lines, &mut whole)));
+        written.unwrap_or_else(|_| {
+            if whole {
+                out.write_all(&on_panic())?;
                 out.flush()?;
             }
-        }
-        out.flush()
+            Err(std::io::Error::other("the connector failed through a fault of its own"))
+        })
     });
     (Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default() }, Writer(thread))
+}
+
+/// Writes what comes; `whole` is false while the output may end in the middle of a line.
+fn write_all(out: &mut impl Write, mut lines: mpsc::Receiver<Lines>, whole: &mut bool) -> std::io::Result<()> {
+    while let Some(batch) = lines.blocking_recv() {
+        *whole = false;
+        out.write_all(&batch)?;
+        *whole = true;
+        drop(batch);
+        if lines.is_empty() {
+            out.flush()?;
+        }
+        crate::panics::rehearse("writer");
+    }
+    out.flush()
 }
 
 /// Room for one batch of whole lines.
@@ -286,7 +309,7 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_replaced_in_texts_for_people() {
         let sink = Sink::default();
-        let (emitter, writer) = start(sink.clone(), Level::Info);
+        let (emitter, writer) = start(sink.clone(), Level::Info, Vec::new);
         let emitter = emitter.hiding(vec![Secret::new("hunter22".into())]);
         emitter.log(Level::Warn, "token hunter22 refused").await.unwrap();
         emitter.log(Level::Debug, "left out").await.unwrap();
@@ -310,7 +333,7 @@ mod tests {
                 Ok(())
             }
         }
-        let (emitter, writer) = start(Broken, Level::Info);
+        let (emitter, writer) = start(Broken, Level::Info, Vec::new);
         let mut closed = false;
         for _ in 0..100 {
             closed |= emitter.log(Level::Info, "x").await == Err(Closed);

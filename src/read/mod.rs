@@ -27,6 +27,7 @@ use crate::airbyte::state::StreamState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
 use crate::cart::Client;
 use crate::failure::Failure;
+use crate::panics;
 use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
 use crate::view::View;
@@ -72,9 +73,9 @@ pub async fn run(
     while let Some(done) = streams.join_next().await {
         match done {
             Ok(stream_complete) => complete &= stream_complete?,
-            Err(panic) => {
+            Err(_) => {
                 complete = false;
-                let failure = Failure::panic(&panic.to_string());
+                let failure = Failure::panic(&panics::place());
                 emitter.error(None, failure.kind, &failure.message, failure.internal.as_deref()).await?;
             }
         }
@@ -121,14 +122,17 @@ async fn read_one(
     let before = saved.clone();
 
     // In a task of its own, so that a panic ends this stream alone, and with a status.
-    let running = tokio::spawn(async move { sync::run(&reader, saved, full_refresh).await });
+    let running = tokio::spawn(async move {
+        panics::rehearse(reader.ledger.name());
+        sync::run(&reader, saved, full_refresh).await
+    });
     let outcome = match running.await {
         Ok(Ok(finished)) => Ok(finished),
         Ok(Err(Stop::Closed)) => return Err(Closed),
         Ok(Err(stop)) => {
             Err((Failure::stopped(name, stream, &stop, &setting.client.host()), matches!(stop, Stop::Lost { .. })))
         }
-        Err(panic) => Err((Failure::panic(&panic.to_string()), false)),
+        Err(_) => Err((Failure::panic(&panics::place()), false)),
     };
     let tally = ledger.entries().await.tally.clone();
     match outcome {
