@@ -7,6 +7,7 @@
 mod catalogs;
 mod check;
 mod commands;
+mod corpora;
 mod docs;
 mod environment;
 mod expand;

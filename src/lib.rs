@@ -27,7 +27,7 @@ mod nearest;
 pub mod panics;
 pub mod read;
 pub mod record;
-mod secret;
+pub mod secret;
 mod selection;
 pub mod streams;
 pub mod timestamp;

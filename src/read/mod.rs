@@ -5,6 +5,8 @@
 //! got), `whole` (when one answer holds it all), `questions` (single requests), `judge` (which are delivered), `rows` (one answer), `recent` and `saved` (what a state says),
 //! `ledger` (what went out), `reader` (what they share).
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod key_walk;
 mod ledger;

@@ -1,0 +1,4 @@
+//! See `properties::state`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| source_cart_fuzz::properties::state(input));
