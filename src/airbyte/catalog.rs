@@ -107,6 +107,11 @@ impl Entry {
 /// # Errors
 /// A clause that names the place and the fault.
 pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, String> {
+    // A fault may quote the file: the clause stays short, and on one line.
+    read(text).map_err(|fault| fault.chars().filter(|character| !character.is_control()).take(300).collect())
+}
+
+fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = serde_json::Deserializer::from_slice(text);
     let mut found = None;

@@ -81,7 +81,8 @@ fn from_map(map: Map<String, Value>, states: &mut Vec<StreamState>) -> Result<()
 
 fn put(states: &mut Vec<StreamState>, name: String, state: Value) -> Result<(), String> {
     if !state.is_object() && !state.is_null() {
-        return Err(format!("expected the state of `{name}` to be an object, found `{}`", short(&state)));
+        let (name, found) = (plain(&name), short(&state));
+        return Err(format!("expected the state of `{name}` to be an object, found `{found}`"));
     }
     states.retain(|known| known.name != name);
     if state.is_object() {
@@ -91,7 +92,12 @@ fn put(states: &mut Vec<StreamState>, name: String, state: Value) -> Result<(), 
 }
 
 fn short(value: &Value) -> String {
-    value.to_string().chars().take(40).collect()
+    plain(&value.to_string())
+}
+
+/// A text of the file as it may be shown: short, on one line.
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(40).collect()
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl Saved {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if text.is_empty() => None,
             Some(Value::String(text)) => Some(Timestamp::parse_earliest(text.trim().as_bytes()).map_err(|_| {
-                format!("`updated_at` (`{}`) is not a date and time", text.chars().take(40).collect::<String>())
+                let shown: String = text.chars().filter(|character| !character.is_control()).take(40).collect();
+                format!("`updated_at` (`{shown}`) is not a date and time")
             })?),
             Some(_) => return Err("`updated_at` is not a text".to_owned()),
         };
