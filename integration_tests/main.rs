@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod assets;
 mod catalogs;
 mod check;
 mod commands;
@@ -15,6 +16,7 @@ mod fake_store;
 mod faults;
 mod fields;
 mod harness;
+mod init;
 mod inputs;
 mod limits;
 mod panics;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::help;
 use crate::selection::Selection;
@@ -62,6 +62,25 @@ pub(crate) enum Command {
     /// that an editor can take one out. The store is not asked.
     #[command(verbatim_doc_comment, after_help = help::CATALOG)]
     Catalog(CatalogArguments),
+    /// Ask for the configuration and write it to a file
+    ///
+    /// Asks on the terminal for what a configuration needs, tries it against the store as `check` does,
+    /// and writes it to a file that only you can read. Secrets are not shown while they are typed; an
+    /// answer may be `${NAME}`, which is filled in from the environment whenever the file is used.
+    #[command(verbatim_doc_comment, after_help = help::INIT)]
+    Init {
+        /// The file to write; asks before it replaces one
+        #[arg(long, value_name = "FILE", default_value = "config.json")]
+        output: PathBuf,
+    },
+    /// Print completions for a shell
+    ///
+    /// Prints a script that teaches the shell to complete the commands and options of source-cart.
+    #[command(verbatim_doc_comment, after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What `check` and `read` share.
@@ -118,6 +137,12 @@ pub(crate) struct CatalogArguments {
     pub config: Option<PathBuf>,
 }
 
+/// The whole command line, for what is made from it: completions, manual pages, tests.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 impl Command {
     /// Whether `--debug` was given.
     #[must_use]
@@ -126,7 +151,7 @@ impl Command {
             Self::Spec { debug } | Self::Discover { debug, .. } => *debug,
             Self::Check(with) => with.debug,
             Self::Read(arguments) => arguments.with.debug,
-            Self::Catalog(_) => false,
+            Self::Catalog(_) | Self::Init { .. } | Self::Completions { .. } => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::airbyte::catalog::{self, Written};
 use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as CatalogStream};
 use crate::airbyte::{Closed, Emitter, Level};
 use crate::cart::{Budget, Client, Notice, Patience, Query, Watch, page};
+use crate::cli;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -57,6 +58,18 @@ pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
 pub(crate) async fn discover(view: &View, emitter: &Emitter) -> Result<(), Closed> {
     let streams = STREAMS.iter().filter_map(|stream| described(stream, view)).collect();
     emitter.message(&Message::Catalog { catalog: Catalog { streams } }).await
+}
+
+/// Prints the completions of a shell.
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub(crate) async fn completions(shell: clap_complete::Shell, emitter: &Emitter) -> Result<(), Closed> {
+    let mut script = Vec::new();
+    let mut command = cli::command_line();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    emitter.send(script).await
 }
 
 /// Prints a configured catalog of these streams.
@@ -108,6 +121,9 @@ pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) ->
         Ok(client) => try_scopes(&client, emitter).await?,
         Err(failure) => Err(failure.message),
     };
+    if let Ok(Some(note)) = &verdict {
+        emitter.log(Level::Warn, note).await?;
+    }
     let (status, message) = match &verdict {
         Ok(note) => ("SUCCEEDED", note.as_deref()),
         Err(message) => ("FAILED", Some(message.as_str())),
@@ -118,7 +134,10 @@ pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) ->
 }
 
 /// Whether at least one scope works; a note if not all do, or why none does.
-async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
     let probes = || STREAMS.iter().filter(|stream| stream.probe);
     let (mut refused, mut unknown) = (Vec::new(), Vec::new());
     for stream in probes() {
@@ -163,12 +182,7 @@ async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<
         let names: Vec<&str> = unknown.iter().map(|stream| stream.name).collect();
         note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
     }
-    if note.is_empty() {
-        return Ok(Ok(None));
-    }
-    let note = note.join(" ");
-    emitter.log(Level::Warn, &note).await?;
-    Ok(Ok(Some(note)))
+    Ok(Ok((!note.is_empty()).then(|| note.join(" "))))
 }
 
 /// A scope, with the first of its streams; the documentation lists them all.

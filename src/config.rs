@@ -164,8 +164,8 @@ fn seconds(fields: &Fields, name: &str, most: u64, faults: &mut Faults) -> Optio
     given.then(|| Duration::from_secs(whole(fields, name, 1, most, most, faults)))
 }
 
-const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";
-const ROUTER_TYPE: &str = "CENTRAL_API_ROUTER";
+pub(crate) const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";
+pub(crate) const ROUTER_TYPE: &str = "CENTRAL_API_ROUTER";
 
 const AUTH_TYPE: &str = "credentials.auth_type";
 const STORE: &str = "credentials.store_name";

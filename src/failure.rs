@@ -47,6 +47,22 @@ impl Failure {
         Self::new(FailureType::ConfigError, message)
     }
 
+    /// `init` has nobody to ask.
+    #[must_use]
+    pub(crate) fn no_terminal(error: Option<&std::io::Error>) -> Self {
+        let message = "`init` asks its questions on a terminal, and standard input or standard error is none; run it in one, or write the config file by hand: `source-cart spec` prints its fields.";
+        let internal = error.map(ToString::to_string);
+        Self { internal, ..Self::new(FailureType::ConfigError, message.to_owned()) }
+    }
+
+    /// A new config cannot be written.
+    #[must_use]
+    pub(crate) fn unwritable(path: &str, problem: &str) -> Self {
+        let message =
+            format!("The config file `{path}` cannot be written: {problem}; name another one with `--output`.");
+        Self::new(FailureType::ConfigError, message)
+    }
+
     /// The catalog cannot be used.
     #[must_use]
     pub(crate) fn catalog(fault: &str) -> Self {
@@ -325,6 +341,8 @@ mod tests {
             Failure::file("config", "c.json", "does not exist"),
             Failure::standard_input("is not UTF-8 text"),
             Failure::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
+            Failure::no_terminal(None),
+            Failure::unwritable("c.json", "its folder does not exist"),
             Failure::catalog("x"),
             Failure::states("x"),
             Failure::bad_state("orders", "`updated_at` is not a text"),

@@ -4,6 +4,7 @@
 /// Below the list of commands.
 pub(crate) const FIRST_STEPS: &str = "\
 First steps:
+  source-cart init
   source-cart check --config config.json
   source-cart read --config config.json --streams orders,order_items > first.jsonl
 
@@ -50,3 +51,19 @@ Examples:
   source-cart catalog > catalog.json
   source-cart catalog --streams orders,order_items
   source-cart catalog --streams all --full-refresh";
+
+/// Below the options of `init`.
+pub(crate) const INIT: &str = "\
+Examples:
+  source-cart init
+  source-cart init --output mystore.json";
+
+/// Below the options of `completions`.
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  source-cart completions bash > source-cart.bash
+  source-cart completions zsh > _source-cart
+  source-cart completions fish > source-cart.fish
+
+Where it belongs: for bash in ~/.local/share/bash-completion/completions/ under the name source-cart,
+for zsh in a folder of $fpath, for fish in ~/.config/fish/completions/.";

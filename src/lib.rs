@@ -8,6 +8,7 @@
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
 //! - `timestamp`, [`json`], [`record`]: instants, JSON text, one record; pure
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
+//! - `init`: the config, asked for on a terminal
 //! - `commands`, [`read`], `failure`, `nearest`: where both sides meet, and what is said to the user
 //! - `panics`: what a fault of this program leaves behind
 //!
@@ -22,6 +23,7 @@ mod config;
 mod failure;
 mod fields;
 mod help;
+mod init;
 pub mod json;
 mod nearest;
 pub mod panics;
@@ -43,6 +45,7 @@ use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
 use cart::Patience;
 use cli::{Cli, Command, ReadArguments, Which};
 use failure::Failure;
+use init::Ended;
 
 /// Exit code when all went well.
 const SUCCESS: u8 = 0;
@@ -53,10 +56,14 @@ const USAGE: u8 = 2;
 /// Exit code when stdout is gone: what was not written is lost, so this is never success.
 const STDOUT_GONE: u8 = 74;
 
-/// Which of the process's standard streams a person looks at.
+pub use cli::command_line;
+
+/// Which of the process's standard streams a person sits at.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminals {
-    /// Whether standard output is a terminal.
+    /// Whether standard input is a terminal.
+    pub stdin: bool,
+    /// Whether standard output is one.
     pub stdout: bool,
     /// Whether standard error is one.
     pub stderr: bool,
@@ -91,7 +98,7 @@ pub fn run(
     });
     let last_word = emitter.clone();
     // Nothing of what panicked is used again but the emitter, which hands over whole lines or none.
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command, emitter))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command, emitter, terminals))));
     let outcome = outcome.unwrap_or_else(|_| runtime.block_on(tell(&last_word, &Failure::panic(&panics::place()))));
     drop(last_word);
     // Requests that are still under way are given up; their lines were never handed over.
@@ -126,7 +133,7 @@ fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, ter
     }
 }
 
-async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
+async fn dispatch(command: Command, emitter: Emitter, terminals: Terminals) -> Result<u8, Closed> {
     panics::rehearse("main");
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
@@ -139,6 +146,12 @@ async fn dispatch(command: Command, emitter: Emitter) -> Result<u8, Closed> {
             let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
             commands::check(config, &emitter).await.map(|()| SUCCESS)
         }
+        Command::Init { output } => match init::run(&output, terminals, &emitter).await {
+            Ok(Ended::Written) => Ok(SUCCESS),
+            Ok(Ended::GivenUp) => Ok(FAILURE),
+            Err(failure) => tell(&emitter, &failure).await,
+        },
+        Command::Completions { shell } => commands::completions(shell, &emitter).await.map(|()| SUCCESS),
         Command::Read(arguments) => read(arguments, emitter).await,
         Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
             Ok(view) => {

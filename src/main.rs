@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();
-    let terminals = Terminals { stdout: out.is_terminal(), stderr: err.is_terminal() };
+    let terminals =
+        Terminals { stdin: std::io::stdin().is_terminal(), stdout: out.is_terminal(), stderr: err.is_terminal() };
     ExitCode::from(source_cart::run(std::env::args_os(), out, &mut err, terminals))
 }

@@ -1,0 +1,31 @@
+//! Writes what is shipped beside the executable: completions for shells, and manual pages.
+//!
+//! ```sh
+//! cargo run --example assets -- target/assets
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap_complete::Shell;
+
+/// Writes all files into this folder, which is made if it is not there.
+pub(crate) fn write(folder: &Path) -> io::Result<()> {
+    let (completions, man) = (folder.join("completions"), folder.join("man"));
+    for folder in [&completions, &man] {
+        fs::create_dir_all(folder)?;
+    }
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        clap_complete::generate_to(shell, &mut source_cart::command_line(), "source-cart", &completions)?;
+    }
+    clap_mangen::generate_to(source_cart::command_line(), &man)
+}
+
+#[cfg_attr(test, expect(dead_code, reason = "the tests call `write`"))]
+fn main() -> io::Result<()> {
+    match std::env::args_os().nth(1) {
+        Some(folder) => write(Path::new(&folder)),
+        None => Err(io::Error::other("name the folder to write to")),
+    }
+}

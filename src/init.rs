@@ -1,0 +1,301 @@
+//! `init`: asks on a terminal for what a config needs, tries it against the store, and writes it to a
+//! file that only its owner can read. Everything it says goes to stderr; stdout stays empty.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::airbyte::Emitter;
+use crate::cart::Patience;
+use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE};
+use crate::failure::Failure;
+use crate::{Terminals, commands};
+
+/// How it ended, if nothing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The file is there.
+    Written,
+    /// It was not wanted: by an answer, by Ctrl-C or by Ctrl-D.
+    GivenUp,
+}
+
+/// One value of the config that is asked for.
+struct Question {
+    /// Path of the field, by which `config` tells its faults.
+    field: &'static str,
+    text: &'static str,
+    /// What an empty answer means at first; later it is the answer before.
+    usual: &'static str,
+    hidden: bool,
+}
+
+const fn asks(field: &'static str, text: &'static str) -> Question {
+    Question { field, text, usual: "", hidden: false }
+}
+
+/// What a token needs.
+const TOKEN: &[Question] = &[
+    asks("credentials.store_name", "Host of the store, such as mystore.americommerce.com"),
+    Question { hidden: true, ..asks("credentials.access_token", "Access token (not shown)") },
+];
+
+/// What the router needs.
+const ROUTER: &[Question] = &[
+    asks("credentials.user_name", "User name from Cart.com support"),
+    Question { hidden: true, ..asks("credentials.user_secret", "User secret (not shown)") },
+    asks("credentials.site_id", "Site id, the number after PSID on https://{your store}/store/sitemonitor.aspx"),
+];
+
+/// Long before the first store of this platform: everything there is.
+const START: Question = Question { usual: "2000-01-01T00:00:00Z", ..asks("start_date", "Read what has changed since") };
+
+/// Asks, tries and writes.
+///
+/// # Errors
+/// [`Failure`] if there is no terminal or the file cannot be written.
+pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) -> Result<Ended, Failure> {
+    if !terminals.stdin || !terminals.stderr {
+        return Err(Failure::no_terminal(None));
+    }
+    let file = Target::new(path)?;
+    match asked(&file, &Terminal::new(), emitter).await {
+        Ok(Some(config)) => {
+            file.write(&config)?;
+            let name = path.display();
+            // The file is there, whether or not anybody can still be told.
+            let _told = writeln!(
+                io::stderr(),
+                "{name} is written; only you can read it.\nNext: source-cart read --config {name} --streams orders > orders.jsonl"
+            );
+            Ok(Ended::Written)
+        }
+        // No terminal to type a secret on, though there seemed to be one.
+        Err(error) if !is_end(&error) => Err(Failure::no_terminal(Some(&error))),
+        Ok(None) | Err(_) => {
+            let _told = writeln!(io::stderr(), "\nNothing was written.");
+            Ok(Ended::GivenUp)
+        }
+    }
+}
+
+/// Whether somebody ended the questions: Ctrl-D, Ctrl-C, a terminal that was closed.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, Interrupted, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | Interrupted | BrokenPipe)
+}
+
+/// A config that is to be written, if one is.
+async fn asked(file: &Target, terminal: &Terminal, emitter: &Emitter) -> io::Result<Option<Value>> {
+    if file.exists() && !terminal.agrees(&format!("{} exists. Replace it?", file.path.display()))? {
+        return Ok(None);
+    }
+    let mut config = json!({});
+    loop {
+        answer(&mut config, terminal)?;
+        let Some(fault) = tried(&config, terminal, emitter).await? else { return Ok(Some(config)) };
+        terminal.say(&format!("{fault}\n"))?;
+        match terminal.choice("Answer again (a), write the file all the same (w), or give up (g)?", &["a", "w", "g"])? {
+            "a" => {}
+            "w" => return Ok(Some(config)),
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// Asks for every value. The answers before are offered again, but for those that are hidden.
+fn answer(config: &mut Value, terminal: &Terminal) -> io::Result<()> {
+    terminal.say("How do you sign in? With a token of one store (1), or through the Central API Router (2).")?;
+    let (kind, questions) = match terminal.choice("Sign-in?", &["1", "2"])? {
+        "1" => (TOKEN_TYPE, TOKEN),
+        _ => (ROUTER_TYPE, ROUTER),
+    };
+    if config["credentials"]["auth_type"] != kind {
+        config["credentials"] = json!({ "auth_type": kind });
+    }
+    for question in questions.iter().chain([&START]) {
+        let pointer = format!("/{}", question.field.replace('.', "/"));
+        let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
+        loop {
+            let given = match question.hidden {
+                true => terminal.ask_hidden(question.text)?,
+                false => terminal.ask(question.text, &before)?,
+            };
+            put(config, question.field, given);
+            let Some(fault) = fault(config, question.field) else { break };
+            terminal.say(&fault)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(config: &mut Value, field: &str, given: String) {
+    match field.split_once('.') {
+        Some((object, name)) => config[object][name] = given.into(),
+        None => config[field] = given.into(),
+    }
+}
+
+/// What `config` has to say of this one field.
+fn fault(config: &Value, field: &str) -> Option<String> {
+    let faults = Config::parse(config.to_string().as_bytes()).err()?;
+    faults.iter().find(|fault| fault.field == field).map(ToString::to_string)
+}
+
+/// Why the store refuses the config, if it does. A note on missing scopes is told, and is no refusal.
+async fn tried(config: &Value, terminal: &Terminal, emitter: &Emitter) -> io::Result<Option<String>> {
+    let parsed = match Config::parse(config.to_string().as_bytes()) {
+        Ok(parsed) => parsed,
+        Err(faults) => return Ok(Some(Failure::config(&faults).message)),
+    };
+    let emitter = emitter.clone().hiding(parsed.secrets());
+    let client = match commands::client(&parsed, Patience::CHECK) {
+        Ok(client) => client,
+        Err(failure) => return Ok(Some(failure.message)),
+    };
+    terminal.say(&format!("Trying it against {} ...", client.host()))?;
+    match commands::try_scopes(&client, &emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
+        Ok(None) => terminal.say("It works.")?,
+        Ok(Some(note)) => terminal.say(&format!("It works, but: {}", emitter.masked(&note)))?,
+        Err(fault) => return Ok(Some(emitter.masked(&fault))),
+    }
+    Ok(None)
+}
+
+/// Where questions are put and answers come from.
+struct Terminal {
+    /// Whether a secret is being typed: the terminal shows nothing then, and must be set right first.
+    hiding: Arc<AtomicBool>,
+}
+
+impl Terminal {
+    /// Ctrl-C ends the process here as it would without us, but never leaves a terminal that shows nothing.
+    fn new() -> Self {
+        let hiding = Arc::new(AtomicBool::new(false));
+        let is_hiding = Arc::clone(&hiding);
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if !is_hiding.load(Ordering::SeqCst) {
+                    let _told = writeln!(io::stderr(), "\nNothing was written.");
+                    std::process::exit(i32::from(crate::FAILURE));
+                }
+            }
+        });
+        Self { hiding }
+    }
+
+    fn say(&self, text: &str) -> io::Result<()> {
+        writeln!(io::stderr(), "{text}")
+    }
+
+    fn ask(&self, question: &str, usual: &str) -> io::Result<String> {
+        let shown = if usual.is_empty() { String::new() } else { format!(" [{usual}]") };
+        write!(io::stderr(), "{question}{shown}: ")?;
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim();
+        Ok(if line.is_empty() { usual } else { line }.to_owned())
+    }
+
+    fn ask_hidden(&self, question: &str) -> io::Result<String> {
+        write!(io::stderr(), "{question}: ")?;
+        self.hiding.store(true, Ordering::SeqCst);
+        let given = rpassword::read_password();
+        self.hiding.store(false, Ordering::SeqCst);
+        Ok(given?.trim().to_owned())
+    }
+
+    /// One of the choices, of which the first is the usual one.
+    fn choice(&self, question: &str, choices: &[&'static str]) -> io::Result<&'static str> {
+        loop {
+            let given = self.ask(question, choices.first().copied().unwrap_or_default())?;
+            match choices.iter().find(|choice| given.eq_ignore_ascii_case(choice)) {
+                Some(choice) => return Ok(choice),
+                None => self.say(&format!("Answer with {}.", choices.join(" or ")))?,
+            }
+        }
+    }
+
+    fn agrees(&self, question: &str) -> io::Result<bool> {
+        let given = self.ask(&format!("{question} [y/N]"), "")?;
+        Ok(given.eq_ignore_ascii_case("y") || given.eq_ignore_ascii_case("yes"))
+    }
+}
+
+/// The file to write.
+struct Target {
+    path: PathBuf,
+    folder: PathBuf,
+    existed: bool,
+}
+
+impl Target {
+    fn new(path: &Path) -> Result<Self, Failure> {
+        let failure = |problem: &str| Failure::unwritable(&path.display().to_string(), problem);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = parent.unwrap_or(Path::new(".")).to_owned();
+        if !folder.is_dir() {
+            return Err(failure("its folder does not exist"));
+        }
+        if path.is_dir() || path.file_name().is_none() {
+            return Err(failure("it is a folder"));
+        }
+        Ok(Self { path: path.to_owned(), folder, existed: path.symlink_metadata().is_ok() })
+    }
+
+    fn exists(&self) -> bool {
+        self.existed
+    }
+
+    /// Writes the file whole or not at all. A file that was not there when the questions began is not
+    /// replaced if somebody has made one since.
+    fn write(&self, config: &Value) -> Result<(), Failure> {
+        let failure = |problem: &str| Failure::unwritable(&self.path.display().to_string(), problem);
+        let text = format!("{config:#}\n");
+        let mut new = self.path.file_name().unwrap_or_default().to_owned();
+        new.push(format!(".{}.new", std::process::id()));
+        let new = self.folder.join(new);
+        let placed = create(&new, text.as_bytes()).and_then(|()| {
+            if self.existed {
+                return std::fs::rename(&new, &self.path);
+            }
+            match std::fs::hard_link(&new, &self.path) {
+                Ok(()) => std::fs::remove_file(&new),
+                // Some file systems know no links; then a look must do.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && self.path.symlink_metadata().is_err() => {
+                    std::fs::rename(&new, &self.path)
+                }
+                Err(error) => Err(error),
+            }
+        });
+        if let Err(error) = placed {
+            // What is left of it holds a secret.
+            let _gone = std::fs::remove_file(&new);
+            return Err(failure(&match error.kind() {
+                io::ErrorKind::AlreadyExists => "there is one now".to_owned(),
+                _ => error.to_string(),
+            }));
+        }
+        // The name is on the disk when the folder is.
+        if let Ok(folder) = std::fs::File::open(&self.folder) {
+            let _kept = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+/// Makes a file that only its owner can read, and brings it to the disk.
+fn create(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
