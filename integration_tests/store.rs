@@ -1,11 +1,13 @@
 //! The sample store by itself, to type commands against.
 //!
 //! ```text
-//! cargo run --release --example store [-- --port 8080 --orders 500]
+//! cargo run --release --example store [-- --port 8080 --orders 500 --tls shop.example.com]
 //! ```
 //!
 //! It prints its URL and token, then serves until it is stopped. A line `change` on standard input changes some rows,
 //! adds some, deletes one and moves the store's clock on by a minute, so that the next incremental read finds something.
+//! With `--tls` it speaks HTTPS under that name, with an authority of its own, and says in which file that authority's
+//! certificate is.
 
 #[path = "fake_store/mod.rs"]
 mod fake_store;
@@ -13,7 +15,7 @@ mod fake_store;
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 
-use fake_store::{Data, FakeStore, Options};
+use fake_store::{Data, FakeStore, Options, Tls};
 
 fn main() -> ExitCode {
     match run() {
@@ -26,24 +28,29 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let (mut port, mut orders) = (0_u16, 500_usize);
+    let (mut port, mut orders, mut options) = (0_u16, 500_usize, Options::default());
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         let wrong = |_| format!("{name}: {value} is not a number that fits");
         match name.as_str() {
             "--port" => port = value.parse().map_err(wrong)?,
             "--orders" => orders = value.parse().map_err(wrong)?,
+            "--tls" => options.tls = Some(Tls { host_names: vec![value], expired: false }),
             _ => {
-                return Err(format!("{name} is unknown; known are --port N and --orders N"));
+                return Err(format!("{name} is unknown; known are --port N, --orders N and --tls NAME"));
             }
         }
     }
-    let store = FakeStore::start_on(port, Options::default(), Data::sample(1, orders));
+    let name = options.tls.as_ref().and_then(|tls| tls.host_names.first().cloned());
+    let store = FakeStore::start_on(port, options, Data::sample(1, orders));
+    let url = name.map_or_else(|| store.url(), |name| format!("https://{name}:{}", store.addr().port()));
+    if let Some(file) = store.ca_file() {
+        say(&format!("The certificate of its authority is in {}", file.display()));
+    }
     say(&format!(
-        "A sample store with {orders} orders is at {}\nIts access token is good-token\nType `change` and Enter to change \
-         some rows; stop it with Ctrl-C.",
-        store.url()
+        "A sample store with {orders} orders is at {url}\nIts access token is good-token\nType `change` and Enter to \
+         change some rows; stop it with Ctrl-C."
     ));
     for line in io::stdin().lock().lines() {
         match line.as_deref().map(str::trim) {
