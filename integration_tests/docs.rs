@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use source_cart::streams::{CURSOR, STREAMS, Scope, Stream};
 
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// Compares a file with what it should be, or writes it.
-fn hold(name: &str, expected: &str) {
+pub(crate) fn hold(name: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::create_dir_all(path(name).parent().unwrap()).unwrap();
         fs::write(path(name), expected).unwrap();

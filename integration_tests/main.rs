@@ -19,6 +19,7 @@ mod harness;
 mod init;
 mod inputs;
 mod limits;
+mod metadata;
 mod panics;
 mod read;
 mod redact;

@@ -1,0 +1,55 @@
+# The image that an Airbyte platform runs: the static binary, a shell for the platform's launch script, and
+# certificates. Build it where it is to run, amd64 or arm64: the target is the builder's own.
+#
+#   docker build --tag source-cart .
+
+FROM docker.io/library/rust:1.95-slim-bookworm AS build
+
+# busybox-static is the shell of the final image; it links nothing, like the binary.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends busybox-static ca-certificates
+
+# The root file system of the final image. The platform's script needs sh, mv, sleep, echo and kill (the last two are
+# built into sh); the rest is for the person who looks into a container. Absolute links, so that they hold there.
+RUN mkdir -p /image/bin /image/etc/ssl/certs /image/usr/local/bin /image/tmp \
+    && cp "$(command -v busybox)" /image/bin/busybox \
+    && for tool in sh mv sleep echo kill cat cp rm ls mkdir mkfifo touch env id ps test true false; do \
+        ln -s /bin/busybox "/image/bin/$tool"; \
+    done \
+    && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+    && echo 'airbyte:x:1000:1000:airbyte:/airbyte:/bin/sh' > /image/etc/passwd \
+    && echo 'airbyte:x:1000:' > /image/etc/group \
+    && chmod 1777 /image/tmp \
+    && mkdir /airbyte
+
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY schemas schemas
+COPY src src
+
+# Static, with glibc's resolver inside. A target of its own keeps the flag away from build scripts.
+RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS='-C target-feature=+crt-static' \
+        cargo build --locked --release --bin source-cart --target "$host" \
+    && cp "target/$host/release/source-cart" /image/usr/local/bin/source-cart
+
+FROM scratch
+
+COPY --from=build /image /
+# The platform's script writes its files into the working directory, as uid 1000.
+COPY --from=build --chown=1000:1000 /airbyte /airbyte
+
+# The binary trusts the roots compiled into it and those of this file. A company's own authority goes into a file
+# that is mounted here, or that SSL_CERT_FILE names.
+ENV PATH=/usr/local/bin:/bin \
+    HOME=/airbyte \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    AIRBYTE_ENTRYPOINT=/usr/local/bin/source-cart
+
+# Held to metadata.yaml by integration_tests/metadata.rs.
+LABEL io.airbyte.name=source-cart \
+    io.airbyte.version=0.1.0
+
+USER 1000:1000
+WORKDIR /airbyte
+ENTRYPOINT ["/usr/local/bin/source-cart"]
