@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod acceptance;
 mod assets;
 mod catalogs;
 mod check;
