@@ -55,6 +55,17 @@ impl<'a> Scanner<'a> {
         self.text.get(from..self.at).unwrap_or_default()
     }
 
+    /// The bytes from the next one on.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Passes `count` bytes, which are known already.
+    pub fn pass(&mut self, count: usize) {
+        self.at = self.text.len().min(self.at + count);
+    }
+
     /// The next byte, without taking it.
     #[must_use]
     pub fn peek(&self) -> Option<u8> {
@@ -275,6 +286,25 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     ones_rest.iter().zip(others_rest).all(|(one, other)| one == other)
 }
 
+/// How many bytes both texts begin with, eight at a time.
+#[inline]
+#[must_use]
+pub fn common(one: &[u8], other: &[u8]) -> usize {
+    let (ones, ones_rest) = one.as_chunks::<8>();
+    let (others, others_rest) = other.as_chunks::<8>();
+    let mut same = 0;
+    for (one, other) in ones.iter().zip(others) {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + (differ.trailing_zeros() / 8) as usize;
+        }
+        same += 8;
+    }
+    // The shorter has fewer than eight left.
+    let (one, other) = (one.get(same..).unwrap_or(ones_rest), other.get(same..).unwrap_or(others_rest));
+    same + one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
 /// Appends `value`, which must be valid JSON, without the white space outside its texts: one value
 /// stays on one line.
 pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
@@ -378,6 +408,20 @@ mod tests {
         let mut out = Vec::new();
         write_compact(b"{ \"a b\" :\n [ 1.50 ,\t\"x \\\" y\\n\" ] }", &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"a b":[1.50,"x \" y\n"]}"#);
+    }
+
+    #[test]
+    fn common_beginnings_are_counted_to_the_byte() {
+        let text: Vec<u8> = (0..40).collect();
+        for length in 0..text.len() {
+            assert_eq!(common(&text, &text[..length]), length);
+            assert_eq!(common(&text[..length], &text), length);
+            for at in 0..length {
+                let mut other = text[..length].to_vec();
+                other[at] = 99;
+                assert_eq!(common(&text, &other), at);
+            }
+        }
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {

@@ -7,6 +7,7 @@
 //! All else leaves as the bytes that came.
 //! Nothing here decides whether a record is sent.
 
+mod model;
 mod nested;
 mod shape;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use crate::json::{self, Kind, NotJson, Scanner};
 use crate::timestamp::{Timestamp, Unreadable};
+use model::Model;
 pub use shape::Shape;
 use shape::{ANYTHING, ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
 
@@ -76,7 +78,8 @@ impl From<NotJson> for NotARecord {
 }
 
 /// Copies the records of one reader of a stream. It remembers the order of the fields of the record
-/// before, so that a field's name is compared once and never looked up.
+/// before, so that a field's name is compared once and never looked up, and the text of a record not long
+/// before, so that fields which are the same are not read again.
 #[derive(Debug)]
 pub struct Copier {
     shape: Arc<Shape>,
@@ -88,6 +91,7 @@ pub struct Copier {
     nested: BTreeMap<usize, Self>,
     /// Which of these fields the present record has.
     filled: Vec<usize>,
+    model: Model,
 }
 
 impl Copier {
@@ -105,6 +109,7 @@ impl Copier {
             findings: Vec::new(),
             nested,
             filled: Vec::new(),
+            model: Model::default(),
         }
     }
 
@@ -124,7 +129,9 @@ impl Copier {
         }
         let mut facts = Facts { key: Key::Missing, updated: Updated::Undated };
         // Bytes from `pending` on are copied as they are, at the latest possible moment.
-        let mut pending = scanner.position();
+        let began = scanner.position();
+        let mut pending = began;
+        let noting = self.model.begin();
         scanner.take(b'{');
         drop_space(scanner, &mut pending, out);
         if scanner.take(b'}') {
@@ -133,13 +140,21 @@ impl Copier {
         }
         let mut place = 0;
         loop {
+            let (start, left) = (scanner.position(), pending);
+            if !noting {
+                place = self.model.follow(scanner, place);
+            }
             let field = self.field(scanner, place, &mut pending, out)?;
+            if noting {
+                self.model.note(start, left, self.is_dull(field));
+            }
             self.value(scanner, field, &mut pending, out, &mut facts)?;
             place += 1;
             drop_space(scanner, &mut pending, out);
             if scanner.take(b'}') {
                 out.extend_from_slice(scanner.since(pending));
                 self.look_for_collections();
+                self.model.end(noting.then(|| (scanner.since(began), began)));
                 return Ok(facts);
             }
             scanner.require(b',')?;
@@ -197,6 +212,11 @@ impl Copier {
     fn get(&self, index: usize) -> &Field {
         let declared = self.shape.fields.len();
         if index < declared { &self.shape.fields[index] } else { &self.undeclared[index - declared] }
+    }
+
+    /// Whether nothing is read of a field but its text.
+    fn is_dull(&self, index: usize) -> bool {
+        self.shape.key != index && self.shape.cursor != Some(index) && self.get(index).inside.is_none()
     }
 
     /// Takes the value of a field and fits it.

@@ -221,3 +221,53 @@ fn records_inside_a_field_are_fitted_like_others() {
         assert!(copier.copy(&mut Scanner::new(broken.as_bytes()), &mut Vec::new()).is_err(), "{broken}");
     }
 }
+
+/// A record of a handful of fields, each of which has a few values, so that neighbours are alike.
+fn alike() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+
+    let choice = |values: &'static [&'static str]| prop::sample::select(values);
+    let field = prop_oneof![
+        choice(&["\"id\":1", "\"id\":12", "\"id\":null", "\"id\": 1", "\"id\":\"1\""]),
+        choice(&["\"name\":\"\"", "\"name\":\"a\"", "\"name\":\"a,\\\"b\"", "\"name\":1", "\"name\":null"]),
+        choice(&["\"total\":1", "\"total\":1.0", "\"total\":\"\"", "\"total\":\"1\"", "\"total\":10"]),
+        choice(&["\"count\":1", "\"count\":1 ", "\"count\" :1", "\"count\":11", "\"count\":1.5"]),
+        choice(&["\"updated_at\":\"2020-01-01T00:00:00Z\"", "\"updated_at\":\"2020-01-01T00:00:00-06:00\""]),
+        choice(&["\"due\":\"\"", "\"due\":\"2020-01-01T00:00:00Z\"", "\"due\":\"soon\"", "\"due\":null"]),
+        choice(&["\"items\":[]", "\"items\":[1]", "\"items\":[1,{\"a\":1}]", "\"items\":[ 1]", "\"items\":{}"]),
+        choice(&["\"other\":1", "\"other\":[1,2]", "\n\"other\":1", "\"other\":true"]),
+    ];
+    prop::collection::vec(field, 0..9).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_record_is_copied_as_if_it_were_the_first(
+        pool in proptest::collection::vec(alike(), 1..5),
+        picks in proptest::collection::vec(proptest::prelude::any::<(proptest::sample::Index, bool)>(), 1..120),
+    ) {
+        let mut copier = Copier::new(shape());
+        let mut findings = std::collections::BTreeSet::new();
+        let mut expected_findings = std::collections::BTreeSet::new();
+        for (pick, is_cut) in picks {
+            let text = pick.get(&pool);
+            // A record that is cut short is offered again; what was seen of it must not count.
+            if is_cut {
+                let cut = &text.as_bytes()[..text.len() - 1];
+                copier.copy(&mut Scanner::new(cut), &mut Vec::new()).unwrap_err();
+            }
+            let (expected, facts, told) = copy(text);
+            let mut out = Vec::new();
+            let mut scanner = Scanner::new(text.as_bytes());
+            proptest::prop_assert_eq!(copier.copy(&mut scanner, &mut out), Ok(facts));
+            proptest::prop_assert_eq!(scanner.position(), text.len());
+            proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+            findings.extend(copier.take_findings());
+            // Each field is told once, however many kinds of misfit it has.
+            let named = |finding: Finding| match finding { Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::Unfilled(name) => name };
+            expected_findings.extend(told.into_iter().map(named));
+            let names: std::collections::BTreeSet<String> = findings.iter().cloned().map(named).collect();
+            proptest::prop_assert_eq!(&names, &expected_findings);
+        }
+    }
+}
