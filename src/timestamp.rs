@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike};
-
 /// Ticks in a second: 100 ns, the finest step the API shows (seven fraction digits, .NET ticks).
 const TICKS_PER_SECOND: i64 = 10_000_000;
 const TICKS_PER_MILLI: i64 = 10_000;
@@ -99,35 +97,32 @@ impl Timestamp {
     pub fn write_to(self, out: &mut Vec<u8>) {
         let seconds = self.0.div_euclid(TICKS_PER_SECOND);
         let ticks = self.0.rem_euclid(TICKS_PER_SECOND);
-        // Every i64 of ticks lies within ±29,228 years of 1970, well inside chrono's calendar.
-        let Some(moment) = DateTime::from_timestamp(seconds, 0) else { return };
-        let date = moment.date_naive();
-        let year = date.year();
-        if !(0..=9999).contains(&year) {
+        let (year, month, day) = date_of(seconds.div_euclid(SECONDS_PER_DAY));
+        let second = seconds.rem_euclid(SECONDS_PER_DAY);
+        let mut text = *b"0000-00-00T00:00:00.0000000Z";
+        if (0..=9999).contains(&year) {
+            put(&mut text[..4], year);
+        } else {
             // Outside four digits the form of ISO 8601 needs a sign.
             out.extend_from_slice(format!("{year:+05}").as_bytes());
+        }
+        put(&mut text[5..7], month);
+        put(&mut text[8..10], day);
+        put(&mut text[11..13], second / 3600);
+        put(&mut text[14..16], second / 60 % 60);
+        put(&mut text[17..19], second % 60);
+        let end = if ticks == 0 {
+            19
+        } else if ticks % TICKS_PER_MILLI == 0 {
+            put(&mut text[20..23], ticks / TICKS_PER_MILLI);
+            23
         } else {
-            push_digits(out, year.unsigned_abs(), 4);
-        }
-        out.push(b'-');
-        push_digits(out, date.month(), 2);
-        out.push(b'-');
-        push_digits(out, date.day(), 2);
-        out.push(b'T');
-        push_digits(out, moment.hour(), 2);
-        out.push(b':');
-        push_digits(out, moment.minute(), 2);
-        out.push(b':');
-        push_digits(out, moment.second(), 2);
-        if ticks != 0 {
-            out.push(b'.');
-            if ticks % TICKS_PER_MILLI == 0 {
-                push_digits(out, u32::try_from(ticks / TICKS_PER_MILLI).unwrap_or(0), 3);
-            } else {
-                push_digits(out, u32::try_from(ticks).unwrap_or(0), 7);
-            }
-        }
-        out.push(b'Z');
+            put(&mut text[20..27], ticks);
+            27
+        };
+        text[end] = b'Z';
+        let start = if (0..=9999).contains(&year) { 0 } else { 4 };
+        out.extend_from_slice(&text[start..=end]);
     }
 }
 
@@ -146,13 +141,8 @@ fn parse_local(text: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
     if separators != (b'-', b'-', b':', b':') || !matches!(head[10], b'T' | b't' | b' ') {
         return Err(Unreadable::Form);
     }
-    let year = number(&head[..4])?;
-    let date = NaiveDate::from_ymd_opt(
-        i32::try_from(year).map_err(|_| Unreadable::Form)?,
-        number(&head[5..7])?,
-        number(&head[8..10])?,
-    )
-    .ok_or(Unreadable::Form)?;
+    let (year, month, day) = (number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?);
+    let days = days_to(year, month, day).ok_or(Unreadable::Form)?;
     let (hour, minute, second) = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?);
     if hour > 23 || minute > 59 || second > 59 {
         return Err(Unreadable::Form);
@@ -173,9 +163,52 @@ fn parse_local(text: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
         }
         rest = tail;
     }
-    let days = i64::from(date.num_days_from_ce()) - 719_163; // 719,163 days from 0001-01-01 to 1970-01-01, plus one.
     let seconds = days * SECONDS_PER_DAY + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     Ok((seconds * TICKS_PER_SECOND + ticks, rest))
+}
+
+/// Days in 400 years, after which the Gregorian calendar repeats.
+const CYCLE: i64 = 146_097;
+/// Days from 0000-03-01 to 1970-01-01.
+const EPOCH: i64 = 719_468;
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar, if there is that date. Years are counted from
+/// March, so that the leap day is a year's last and months follow a pattern of 153 days in five.
+fn days_to(year: u32, month: u32, day: u32) -> Option<i64> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let last = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if day == 0 || day > last {
+        return None;
+    }
+    let (year, month) = if month > 2 { (i64::from(year), month - 3) } else { (i64::from(year) - 1, month + 9) };
+    let within = i64::from((153 * month + 2) / 5 + day - 1);
+    let (cycle, year) = (year.div_euclid(400), year.rem_euclid(400));
+    Some(cycle * CYCLE + year * 365 + year / 4 - year / 100 + within - EPOCH)
+}
+
+/// The year, month and day so many days from 1970-01-01: the reverse of [`days_to`].
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH;
+    let (cycle, within) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
+    let year = (within - within / 1460 + within / 36_524 - within / (CYCLE - 1)) / 365;
+    let within = within - (365 * year + year / 4 - year / 100);
+    let month = (5 * within + 2) / 153;
+    let day = within - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + next, month, day)
+}
+
+/// Fills `digits` with the last digits of a number that is not negative.
+fn put(digits: &mut [u8], mut number: i64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Seconds east of Greenwich of `±HH:MM` or `±HHMM`.
@@ -200,16 +233,6 @@ fn number(digits: &[u8]) -> Result<u32, Unreadable> {
     digits.iter().try_fold(0u32, |value, &digit| {
         if digit.is_ascii_digit() { Ok(value * 10 + u32::from(digit - b'0')) } else { Err(Unreadable::Form) }
     })
-}
-
-fn push_digits(out: &mut Vec<u8>, value: u32, width: usize) {
-    let mut digits = [b'0'; 10];
-    let mut rest = value;
-    for place in digits.iter_mut().rev() {
-        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits[digits.len() - width..]);
 }
 
 #[cfg(test)]
@@ -283,5 +306,41 @@ mod tests {
     fn a_text_without_offset_is_read_as_early_as_it_can_be_meant() {
         let early = Timestamp::parse_earliest(b"2014-01-02T00:00:00").unwrap();
         assert_eq!(early.to_string(), "2014-01-01T10:00:00Z");
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        use chrono::{Datelike as _, NaiveDate};
+
+        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+        // Two cycles of 400 years, and the ends of what four digits can tell.
+        for year in (0..3).chain(1600..2401).chain(9998..10_000) {
+            for (month, day) in (0..14).flat_map(|month| (0..33).map(move |day| (month, day))) {
+                let date = NaiveDate::from_ymd_opt(i32::try_from(year).unwrap(), month, day);
+                let days = date.map(|date| date.signed_duration_since(epoch).num_days());
+                assert_eq!(days_to(year, month, day), days, "{year}-{month}-{day}");
+                if let Some(date) = date {
+                    let parts = (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));
+                    assert_eq!(date_of(days.unwrap()), parts);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instant_can_be_told() {
+        use chrono::{DateTime, SecondsFormat};
+
+        for ticks in [i64::MIN, -1, 0, 1, 9_999_999, -62_167_219_200 * TICKS_PER_SECOND - 1, i64::MAX]
+            .into_iter()
+            .chain((-30_000..30_000).map(|number| number * 307_445_734_561_825))
+        {
+            let (seconds, rest) = (ticks.div_euclid(TICKS_PER_SECOND), ticks.rem_euclid(TICKS_PER_SECOND));
+            let moment = DateTime::from_timestamp(seconds, u32::try_from(rest).unwrap() * 100).unwrap();
+            let told = Timestamp(ticks).to_string();
+            assert_eq!(DateTime::parse_from_rfc3339(&told).map_or(moment, |read| read.to_utc()), moment, "{told}");
+            let whole = moment.to_rfc3339_opts(SecondsFormat::Secs, true);
+            assert_eq!(told.split(['.', 'Z']).next(), whole.split('Z').next(), "{told}");
+        }
     }
 }
