@@ -4,14 +4,14 @@
 //! filling memory. Once stdout is gone nothing more is accepted and everybody is told.
 
 use std::io::Write;
-use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::lines::{Lines, Spare};
 use super::message::{
     Descriptor, Estimate, FailureType, Level, Log, Message, RateLimited, Reason, StreamStatus, StreamStatusBody, Trace,
     TraceError, now,
@@ -20,65 +20,6 @@ use crate::secret::Secret;
 
 /// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
 const QUEUE: usize = 1;
-
-/// Lines from this size on are written into buffers that are used again: memory that was touched once
-/// costs nothing the next time, and blocks of this size are never given back to the allocator, which
-/// would scatter them.
-const LARGE: usize = 128 * 1024;
-
-/// Buffers that wait to be filled again.
-type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
-
-/// Whole lines on their way out.
-#[derive(Default)]
-pub struct Lines {
-    bytes: Vec<u8>,
-    home: Option<Spare>,
-    /// What is held until they are written.
-    held: Option<Box<dyn Send + Sync>>,
-}
-
-impl Lines {
-    /// Holds on to something, such as a permit, until these lines are written or dropped.
-    pub fn hold(&mut self, held: impl Send + Sync + 'static) {
-        self.held = Some(Box::new(held));
-    }
-}
-
-impl From<Vec<u8>> for Lines {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, home: None, held: None }
-    }
-}
-
-impl Deref for Lines {
-    type Target = Vec<u8>;
-
-    fn deref(&self) -> &Vec<u8> {
-        &self.bytes
-    }
-}
-
-impl DerefMut for Lines {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-}
-
-impl std::fmt::Debug for Lines {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes of lines", self.bytes.len())
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        let Some(home) = self.home.take().filter(|_| self.bytes.capacity() >= LARGE) else { return };
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        home.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-    }
-}
 
 /// Stdout is closed, or full: whatever was handed over since may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,9 +66,8 @@ pub fn start(
 fn write_all(out: &mut impl Write, mut lines: mpsc::Receiver<Lines>, whole: &mut bool) -> std::io::Result<()> {
     while let Some(batch) = lines.blocking_recv() {
         *whole = false;
-        out.write_all(&batch)?;
+        batch.write_to(out)?;
         *whole = true;
-        drop(batch);
         if lines.is_empty() {
             out.flush()?;
         }
@@ -166,24 +106,10 @@ impl Emitter {
         Self { secrets: secrets.into(), ..self }
     }
 
-    /// An empty buffer for about `size` bytes of lines.
+    /// No lines yet, in memory that is used again.
     #[must_use]
-    pub fn buffer(&self, size: usize) -> Lines {
-        let mut bytes = Vec::new();
-        if size >= LARGE {
-            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-            // The smallest that is large enough, or else the largest.
-            let fitting = spare.iter().enumerate().min_by_key(|(_, buffer)| match buffer.capacity() {
-                capacity if capacity >= size => (false, capacity),
-                capacity => (true, usize::MAX - capacity),
-            });
-            if let Some(place) = fitting.map(|(place, _)| place) {
-                bytes = spare.swap_remove(place);
-            }
-            drop(spare);
-            bytes.reserve_exact(size);
-        }
-        Lines { bytes, home: Some(Arc::clone(&self.spare)), held: None }
+    pub fn lines(&self) -> Lines {
+        self.spare.lines()
     }
 
     /// Hands over whole lines.

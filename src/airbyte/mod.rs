@@ -5,9 +5,11 @@
 
 pub mod catalog;
 pub mod emit;
+mod lines;
 pub mod message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, Emitter, Lines};
+pub use emit::{Closed, Emitter};
+pub use lines::Lines;
 pub use message::{FailureType, Level, Message, StreamStatus};

@@ -114,7 +114,7 @@ pub struct Client {
     budget: Budget,
     places: Arc<Semaphore>,
     room: Arc<Semaphore>,
-    /// The largest size of a row seen so far, by resource, as the mean of a page.
+    /// The largest size of a row seen so far, as it came or as it is kept, by resource, as the mean of a page.
     row_sizes: Mutex<HashMap<String, usize>>,
     patience: Patience,
 }
@@ -187,12 +187,6 @@ impl Client {
     async fn place(&self, query: &Query) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
         let room = Arc::clone(&self.room).acquire_many_owned(self.room_for(query)).await.ok()?;
         Some((Arc::clone(&self.places).acquire_owned().await.ok()?, room))
-    }
-
-    /// The size that the page of a query will have, as far as it is known.
-    #[must_use]
-    pub fn size_of(&self, query: &Query) -> usize {
-        self.room_for(query) as usize * 1024
     }
 
     /// Asks for one page and gives its rows to `intake`, which is told to start again when an attempt
@@ -327,7 +321,7 @@ impl Client {
         }
         reading.feed(&window, true, intake).map_err(fault)?;
         let envelope = reading.finish(intake).map_err(fault)?;
-        let row = length / query.count().max(1);
+        let row = length.max(intake.kept()) / query.count().max(1);
         let mut sizes = self.row_sizes();
         match sizes.get_mut(query.resource()) {
             Some(largest) => *largest = row.max(*largest),

@@ -43,6 +43,11 @@ pub trait Intake: Send {
     /// # Errors
     /// [`NotARecord`] if no record comes next.
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
+
+    /// Bytes of memory that what was taken fills.
+    fn kept(&self) -> usize {
+        0
+    }
 }
 
 /// An intake that only looks whether the elements are JSON.

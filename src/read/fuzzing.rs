@@ -69,7 +69,7 @@ pub fn page<'b>(
     shape: &Arc<Shape>,
 ) -> Result<Page, PageFault> {
     let mut copier = Copier::new(Arc::clone(shape));
-    let mut taking = Taking::new(|| Vec::new().into(), prefix, &mut copier);
+    let mut taking = Taking::new(Vec::new().into(), prefix, &mut copier);
     let (mut reading, mut window) = (Reading::new(names), Vec::new());
     for part in parts {
         window.extend_from_slice(part);

@@ -236,10 +236,10 @@ pub(super) enum When {
 }
 
 impl Entries {
-    fn append_state(&mut self, name: &str, state: Value, lines: &mut Vec<u8>) {
+    fn append_state(&mut self, name: &str, state: Value, lines: &mut Lines) {
         let Ok(raw) = serde_json::value::to_raw_value(&state) else { return };
         let raw: &RawValue = &raw;
-        lines.extend_from_slice(&state_line(name, raw, self.since_state));
+        lines.append(state_line(name, raw, self.since_state));
         self.last_state = Some(state);
         self.since_state = 0;
         self.pages_since_state = 0;

@@ -108,7 +108,7 @@ impl Reader {
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
         let answer = {
-            let mut taking = Taking::new(|| self.ledger.emitter().buffer(self.client.size_of(&query)), &prefix, copier);
+            let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier);
             let mut answer = tokio::select! {
                 answer = self.client.get(&query, &names, self, &mut taking) => answer.map_err(Stop::Request)?,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),

@@ -30,7 +30,9 @@ pub(super) struct Row {
     pub key: Key,
     /// Its `updated_at`.
     pub updated: Updated,
-    /// End of its line.
+    /// The block its line lies in.
+    block: usize,
+    /// End of its line in the block.
     end: usize,
 }
 
@@ -43,20 +45,18 @@ impl Row {
 }
 
 /// Takes the rows of one answer while it arrives.
-pub(super) struct Taking<'c, B> {
-    /// Makes a buffer for lines; not before there is a place for the request.
-    buffer: B,
+pub(super) struct Taking<'c> {
     lines: Lines,
     rows: Vec<Row>,
     prefix: &'c [u8],
     copier: &'c mut Copier,
 }
 
-impl<'c, B: FnMut() -> Lines + Send> Taking<'c, B> {
-    /// Takes into what `buffer` makes. `prefix` stands before the data of each line.
+impl<'c> Taking<'c> {
+    /// Takes into `lines`. `prefix` stands before the data of each line.
     #[must_use]
-    pub(super) fn new(buffer: B, prefix: &'c [u8], copier: &'c mut Copier) -> Self {
-        Self { buffer, lines: Vec::new().into(), rows: Vec::new(), prefix, copier }
+    pub(super) fn new(lines: Lines, prefix: &'c [u8], copier: &'c mut Copier) -> Self {
+        Self { lines, rows: Vec::new(), prefix, copier }
     }
 
     /// The rows of the whole answer.
@@ -66,28 +66,30 @@ impl<'c, B: FnMut() -> Lines + Send> Taking<'c, B> {
     }
 }
 
-impl<B: FnMut() -> Lines + Send> Intake for Taking<'_, B> {
+impl Intake for Taking<'_> {
     fn restart(&mut self) {
-        if self.lines.capacity() == 0 {
-            self.lines = (self.buffer)();
-        }
         self.lines.clear();
         self.rows.clear();
     }
 
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
-        let start = self.lines.len();
-        self.lines.extend_from_slice(self.prefix);
-        let facts = match self.copier.copy(scanner, &mut self.lines) {
+        let (block, lines) = self.lines.begin_line();
+        let start = lines.len();
+        lines.extend_from_slice(self.prefix);
+        let facts = match self.copier.copy(scanner, lines) {
             Ok(facts) => facts,
             Err(reason) => {
-                self.lines.truncate(start);
+                lines.truncate(start);
                 return Err(reason);
             }
         };
-        self.lines.extend_from_slice(RECORD_SUFFIX);
-        self.rows.push(Row { key: facts.key, updated: facts.updated, end: self.lines.len() });
+        lines.extend_from_slice(RECORD_SUFFIX);
+        self.rows.push(Row { key: facts.key, updated: facts.updated, block, end: lines.len() });
         Ok(())
+    }
+
+    fn kept(&self) -> usize {
+        self.lines.len()
     }
 }
 
@@ -95,7 +97,7 @@ impl<B: FnMut() -> Lines + Send> Intake for Taking<'_, B> {
 impl Rows {
     /// The rows of a body that is there as a whole, for tests.
     pub(super) fn of(body: &str, prefix: &[u8], copier: &mut Copier) -> Self {
-        let mut taking = Taking::new(|| Vec::new().into(), prefix, copier);
+        let mut taking = Taking::new(Vec::new().into(), prefix, copier);
         let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut taking);
         taking.into_rows(envelope.unwrap_or_default())
     }
@@ -163,25 +165,32 @@ impl Rows {
     /// The data of a row's record, as it goes out.
     #[must_use]
     pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
-        let start = index.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.end);
-        let end = self.rows.get(index).map_or(start, |row| row.end);
-        self.lines.get(start + prefix..end - RECORD_SUFFIX.len()).unwrap_or_default()
+        let Some(row) = self.rows.get(index) else { return &[] };
+        let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
+        let start = before.filter(|before| before.block == row.block).map_or(0, |before| before.end);
+        self.lines.block(row.block).get(start + prefix..row.end - RECORD_SUFFIX.len()).unwrap_or_default()
     }
 
     /// Keeps the lines of the rows for which `keep` holds, in order; gives how many are left.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(usize, &Row) -> bool) -> usize {
-        let (mut write, mut start, mut kept) = (0, 0, 0);
-        for (index, row) in self.rows.iter().enumerate() {
-            if keep(index, row) {
-                if write != start {
-                    self.lines.copy_within(start..row.end, write);
+        let mut kept = 0;
+        let mut index = 0;
+        for rows in self.rows.chunk_by(|row, next| row.block == next.block) {
+            let Some(lines) = rows.first().and_then(|row| self.lines.block_mut(row.block)) else { continue };
+            let (mut write, mut start) = (0, 0);
+            for row in rows {
+                if keep(index, row) {
+                    if write != start {
+                        lines.copy_within(start..row.end, write);
+                    }
+                    write += row.end - start;
+                    kept += 1;
                 }
-                write += row.end - start;
-                kept += 1;
+                start = row.end;
+                index += 1;
             }
-            start = row.end;
+            lines.truncate(write);
         }
-        self.lines.truncate(write);
         kept
     }
 }
@@ -215,6 +224,21 @@ mod tests {
                 .map(|(_, id)| format!("<{{\"id\":{id}}}}}}}\n"))
                 .collect();
             assert_eq!((kept, String::from_utf8(rows.lines.to_vec()).unwrap()), (mask.count_ones() as usize, expected));
+        }
+    }
+
+    #[test]
+    fn lines_that_fill_many_blocks_are_told_apart() {
+        let row = |id: usize| format!("{{\"id\":{id},\"note\":\"{}\"}}", "x".repeat(id % 7 * 1000));
+        let all: Vec<String> = (0..600).map(row).collect();
+        for part in [1, 2, 3, 200, 1000] {
+            let mut rows = read(&format!("{{\"total_count\":600,\"orders\":[{}]}}", all.join(",")));
+            assert!(rows.rows.last().is_some_and(|row| row.block > 5));
+            assert!(all.iter().enumerate().all(|(index, row)| rows.data(index, 1) == row.as_bytes()));
+            let expected: String = all.iter().step_by(part).map(|row| format!("<{row}}}}}\n")).collect();
+            let kept = rows.retain(|index, _| index % part == 0);
+            assert_eq!(kept, 600usize.div_ceil(part));
+            assert!(rows.lines.to_vec() == expected.as_bytes());
         }
     }
 

@@ -1,0 +1,193 @@
+//! Whole lines on their way out, in blocks of memory that are used again.
+//!
+//! All blocks have one size, so that any of them serves any page: memory is what the pages in flight fill,
+//! whatever sizes they had before. Nothing here knows what a line says.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The size of a block: a page of a megabyte fills four, and blocks of this size lie apart from small
+/// things, so that these do not scatter them.
+const BLOCK: usize = 256 * 1024;
+
+/// What is left free of a block when it is full, so that a line begun in it has room: a wide record takes
+/// a few KiB. Memory that is not touched is not there. A longer line makes its block grow.
+const MARGIN: usize = 32 * 1024;
+
+/// Blocks that wait to be filled again: memory that was touched once costs nothing the next time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    /// No lines yet, in blocks from here.
+    pub(super) fn lines(&self) -> Lines {
+        Lines { blocks: Vec::new(), home: self.clone(), held: None }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        // Each change to it is one push or pop.
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(BLOCK))
+    }
+
+    fn give_back(&self, mut block: Vec<u8>) {
+        if block.capacity() == BLOCK {
+            block.clear();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+        }
+    }
+}
+
+/// Whole lines on their way out. No line lies in two blocks.
+#[derive(Default)]
+pub struct Lines {
+    blocks: Vec<Vec<u8>>,
+    home: Spare,
+    /// What is held until they are written.
+    held: Option<Box<dyn Send + Sync>>,
+}
+
+impl Lines {
+    /// Holds on to something, such as a permit, until these lines are written or dropped.
+    pub fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(held));
+    }
+
+    /// Bytes of all lines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum()
+    }
+
+    /// Whether there is no line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.iter().all(Vec::is_empty)
+    }
+
+    /// Drops all lines.
+    pub fn clear(&mut self) {
+        for block in self.blocks.drain(..) {
+            self.home.give_back(block);
+        }
+    }
+
+    /// The block that the next line goes to, and its number.
+    pub fn begin_line(&mut self) -> (usize, &mut Vec<u8>) {
+        if self.blocks.last().is_none_or(|block| block.len() + MARGIN > BLOCK) {
+            self.blocks.push(self.home.take());
+        }
+        let last = self.blocks.len() - 1;
+        (last, &mut self.blocks[last])
+    }
+
+    /// A block.
+    #[must_use]
+    pub fn block(&self, number: usize) -> &[u8] {
+        self.blocks.get(number).map_or(&[], Vec::as_slice)
+    }
+
+    /// A block, to change it.
+    pub fn block_mut(&mut self, number: usize) -> Option<&mut Vec<u8>> {
+        self.blocks.get_mut(number)
+    }
+
+    /// All lines, one after the other.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.blocks.concat()
+    }
+
+    /// Appends a line.
+    pub fn append(&mut self, line: Vec<u8>) {
+        match self.blocks.last_mut() {
+            Some(block) if block.len() + line.len() <= block.capacity() => block.extend_from_slice(&line),
+            _ => self.blocks.push(line),
+        }
+    }
+
+    /// Writes the lines; each block is used again as soon as it is written.
+    ///
+    /// # Errors
+    /// What the write failed with; part of the lines may be written.
+    pub(super) fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        for block in std::mem::take(&mut self.blocks) {
+            out.write_all(&block)?;
+            self.home.give_back(block);
+        }
+        Ok(())
+    }
+}
+
+impl From<Vec<u8>> for Lines {
+    fn from(line: Vec<u8>) -> Self {
+        Self { blocks: vec![line], home: Spare::default(), held: None }
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes of lines", self.len())
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    /// Adds lines of these lengths; gives what they should read.
+    fn fill(lines: &mut Lines, lengths: &[usize]) -> Vec<u8> {
+        let mut expected = Vec::new();
+        for (number, &length) in lengths.iter().enumerate() {
+            let mut line = vec![b'a' + (number % 26) as u8; length];
+            line.push(b'\n');
+            lines.begin_line().1.extend_from_slice(&line);
+            expected.extend_from_slice(&line);
+        }
+        expected
+    }
+
+    #[test]
+    fn lines_leave_in_order_and_whole_and_their_blocks_are_used_again() {
+        let spare = Spare::default();
+        // Longer than the margin, longer than a block, and many.
+        for lengths in [&[1, 2, 3][..], &[100_000; 20], &[300_000, 5, 1_000_000, 7], &[2400; 1000]] {
+            let mut lines = spare.lines();
+            assert!(lines.is_empty());
+            let mut expected = fill(&mut lines, lengths);
+            assert!(lines.blocks.iter().all(|block| block.ends_with(b"\n")));
+            lines.append(b"state\n".to_vec());
+            lines.append(vec![b'x'; BLOCK]);
+            expected.extend_from_slice(b"state\n");
+            expected.extend_from_slice(&vec![b'x'; BLOCK]);
+            assert_eq!(lines.len(), expected.len());
+            let mut out = Vec::new();
+            lines.write_to(&mut out).unwrap();
+            assert!(out == expected);
+            assert!(spare.0.lock().unwrap().iter().all(|block| block.capacity() == BLOCK && block.is_empty()));
+        }
+        let waiting = spare.0.lock().unwrap().len();
+        let mut lines = spare.lines();
+        fill(&mut lines, &[2400; 1000]);
+        assert_eq!(spare.0.lock().unwrap().len() + lines.blocks.len(), waiting, "no new block was made");
+        drop(lines);
+        assert_eq!(spare.0.lock().unwrap().len(), waiting);
+    }
+
+    #[test]
+    fn what_is_held_is_held_until_the_lines_are_gone() {
+        let (mut lines, permit) = (Spare::default().lines(), Arc::new(()));
+        lines.hold(Arc::clone(&permit));
+        lines.clear();
+        assert_eq!(Arc::strong_count(&permit), 2);
+        lines.write_to(&mut Vec::new()).unwrap();
+        assert_eq!(Arc::strong_count(&permit), 1);
+    }
+}
