@@ -85,7 +85,17 @@ pub fn run(
         _ if cli.command.debug() => Level::Debug,
         _ => Level::Info,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Where nobody is asked, neither threads nor sockets are needed.
+    let asks_nobody = matches!(
+        cli.command,
+        Command::Spec { .. } | Command::Discover { .. } | Command::Catalog(_) | Command::Completions { .. }
+    );
+    let runtime = if asks_nobody {
+        tokio::runtime::Builder::new_current_thread().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    };
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let _told = writeln!(err, "source-cart: the runtime cannot be started: {error}");
