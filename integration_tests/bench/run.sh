@@ -8,7 +8,7 @@ for tool in cargo python3 curl; do
   command -v "$tool" >/dev/null || { echo "run.sh: $tool is missing" >&2; exit 2; }
 done
 case " $* " in
-  *" --help "* | *" -h "*) exec python3 integration_tests/bench/bench.py --help ;;
+  *" --help "* | *" -h "*) exec python3 -B integration_tests/bench/bench.py --help ;;
 esac
 
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -21,6 +21,6 @@ if ! "$venv/bin/source-cart" spec >/dev/null 2>&1; then
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check airbyte-source-cart==0.3.58
 fi
-exec python3 integration_tests/bench/bench.py \
+exec python3 -B integration_tests/bench/bench.py \
   --ours "$target/$host/release/source-cart" --python "$venv/bin/source-cart" \
   --store "$target/release/examples/bench-store" "$@"

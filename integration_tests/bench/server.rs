@@ -3,15 +3,19 @@
 //! `integration_tests/bench/bench.py` starts it and talks to it on standard input, one line a command, one line back:
 //!
 //! ```text
-//! set data=seven gzip=0 latency_ms=0 limit=0    {"tables":{"orders":[rows,bytes],…}}
+//! set data=seven gzip=0 latency_ms=0 limit=0 rows=0    {"tables":{"orders":[rows,bytes],…}}
 //! stats                                         {"requests":…,"refused":…,"bytes":…}, and counts anew
 //! ```
+//!
+//! `data` is `seven` (streams), `one` (stream of 200 pages) or `long` (one of as many `rows` as are named, made as
+//! they are asked for).
 //!
 //! The first line it prints is `PORT PATH-OF-ITS-AUTHORITY`. No token is asked for, since the published Python
 //! connector sends none.
 
 #[path = "../fake_store/mod.rs"]
 mod fake_store;
+mod long;
 mod tables;
 
 use std::io::{self, BufRead as _, Write as _};
@@ -20,8 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use long::Long;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use tables::{Part, Table, Wanted};
+use tables::{Listed, Part, Table, Wanted};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -49,6 +54,7 @@ const ONE: &[(&str, usize)] = &[("addresses", 200_000)];
 #[derive(Default)]
 struct Setting {
     tables: Vec<Table>,
+    long: Option<Long>,
     data: String,
     gzip: bool,
     latency: Duration,
@@ -172,6 +178,7 @@ impl Store {
     /// Changes the setting; what is not named is as if it were named with 0.
     fn set<'w>(&self, words: impl Iterator<Item = &'w str>) -> Result<String, String> {
         let mut next = Setting { data: "seven".to_owned(), ..Setting::default() };
+        let mut rows = 0;
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` has no value"))?;
             let number = || value.parse::<u64>().map_err(|_| format!("`{word}` is no number"));
@@ -180,6 +187,7 @@ impl Store {
                 "gzip" => next.gzip = number()? != 0,
                 "latency_ms" => next.latency = Duration::from_millis(number()?),
                 "limit" => next.limit = number()?,
+                "rows" => rows = usize::try_from(number()?).unwrap_or(usize::MAX),
                 _ => return Err(format!("`{word}` is unknown")),
             }
         }
@@ -190,7 +198,9 @@ impl Store {
         {
             next.tables = old.tables;
         }
-        if next.tables.is_empty() {
+        if next.data == "long" {
+            next.long = Some(Long::new(rows));
+        } else if next.tables.is_empty() {
             let plan = if next.data == "one" { ONE } else { SEVEN };
             next.tables = side_by_side(plan.to_vec(), |(path, rows)| Table::render(path, rows));
         }
@@ -200,11 +210,10 @@ impl Store {
                 table
             });
         }
-        let tables: Vec<String> = next
-            .tables
-            .iter()
-            .map(|table| format!("\"{}\":[{},{}]", table.path, table.rows(), table.bytes()))
-            .collect();
+        let prepared = next.tables.iter().map(|table| (table.path, table.rows(), table.bytes()));
+        let long = next.long.iter().map(|long| (Long::PATH, long.rows(), long.bytes()));
+        let tables: Vec<String> =
+            prepared.chain(long).map(|(path, rows, bytes)| format!("\"{path}\":[{rows},{bytes}]")).collect();
         *slot = Arc::new(next);
         *self.window.lock().unwrap_or_else(PoisonError::into_inner) = Window::default();
         self.stats();
@@ -275,7 +284,9 @@ impl Store {
     fn list<'s>(&self, target: &str, setting: &'s Setting, gzip: bool) -> Result<Option<Vec<Part<'s>>>, String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let name = path.strip_prefix("/api/v1/").unwrap_or_default();
-        let Some(table) = setting.tables.iter().find(|table| table.path == name) else { return Ok(None) };
+        let long = setting.long.as_ref().filter(|_| name == Long::PATH).map(|long| long as &dyn Listed);
+        let prepared = setting.tables.iter().find(|table| table.path == name).map(|table| table as &dyn Listed);
+        let Some(table) = long.or(prepared) else { return Ok(None) };
         let mut wanted = Wanted { matching: 0..table.rows(), descending: false, count: 100, page: 1 };
         let mut by_date = 0..table.rows();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -304,7 +315,7 @@ impl Store {
             let others: Vec<&str> = query.split('&').filter(|part| !part.starts_with("page=")).collect();
             format!("{}{path}?{}&page={page}", self.base, others.join("&"))
         };
-        Ok(table.body(&wanted, gzip, link))
+        Ok(table.body(&wanted, gzip, &link))
     }
 }
 

@@ -17,6 +17,18 @@ const LOOK_BACK: usize = 32 * 1024;
 /// The level that web servers commonly use.
 const LEVEL: u32 = 5;
 
+/// What can be listed, page by page.
+pub(crate) trait Listed {
+    /// How many rows there are.
+    fn rows(&self) -> usize;
+    /// Rows with a key above `after` and up to `end`.
+    fn by_key(&self, after: Option<i64>, end: Option<i64>) -> Range<usize>;
+    /// Rows changed at `from` or later and before `before`; none where the rows have no date.
+    fn by_date(&self, from: i64, before: i64) -> Range<usize>;
+    /// The body of an answer, or `None` behind the last page. `link` makes the address of the next page.
+    fn body(&self, wanted: &Wanted, gzip: bool, link: &dyn Fn(usize) -> String) -> Option<Vec<Part<'_>>>;
+}
+
 /// One table.
 pub(crate) struct Table {
     /// The path below `/api/v1/`.
@@ -107,11 +119,6 @@ impl Table {
         table
     }
 
-    /// How many rows there are.
-    pub(crate) fn rows(&self) -> usize {
-        self.ids.len()
-    }
-
     /// Their size as JSON.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
@@ -134,21 +141,53 @@ impl Table {
         self.packed = Some(packed);
     }
 
-    /// Rows with a key above `after` and up to `end`.
-    pub(crate) fn by_key(&self, after: Option<i64>, end: Option<i64>) -> Range<usize> {
+    fn packed_body<'t>(&'t self, packed: &'t Packed, mut head: Vec<u8>, rows: Range<usize>) -> Vec<Part<'t>> {
+        let end = self.starts[rows.end] - usize::from(!rows.is_empty());
+        let start = self.starts[rows.start];
+        // The first block that finds all it may look back to within this very page.
+        let reach = self.starts.partition_point(|&at| at < start + LOOK_BACK);
+        let (first, last) = (reach.div_ceil(FLUSH_ROWS), rows.end.saturating_sub(1) / FLUSH_ROWS);
+        if first >= last {
+            head.extend_from_slice(&self.text[start..end]);
+            head.extend_from_slice(b"]}");
+            return whole(&head);
+        }
+        let (from, to) = (self.starts[first * FLUSH_ROWS], self.starts[last * FLUSH_ROWS]);
+        head.extend_from_slice(&self.text[start..from]);
+        let mut tail = self.text[to..end].to_vec();
+        tail.extend_from_slice(b"]}");
+        let mut crc = Crc::new();
+        crc.update(&head);
+        crc.update(&self.text[from..to]);
+        crc.update(&tail);
+        let mut opening = GZIP_HEADER.to_vec();
+        compress(&mut Compress::new(Compression::new(LEVEL), false), &head, FlushCompress::Sync, &mut opening);
+        let mut closing = Vec::new();
+        compress(&mut Compress::new(Compression::new(LEVEL), false), &tail, FlushCompress::Finish, &mut closing);
+        closing.extend_from_slice(&crc.sum().to_le_bytes());
+        closing.extend_from_slice(&crc.amount().to_le_bytes());
+        let slice = &packed.stream[packed.starts[first]..packed.starts[last]];
+        vec![Part::Made(opening), Part::Slice(slice), Part::Made(closing)]
+    }
+}
+
+impl Listed for Table {
+    fn rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn by_key(&self, after: Option<i64>, end: Option<i64>) -> Range<usize> {
         let from = after.map_or(0, |after| self.ids.partition_point(|&id| id <= after));
         let to = end.map_or(self.rows(), |end| self.ids.partition_point(|&id| id <= end));
         from..to.max(from)
     }
 
-    /// Rows changed at `from` or later and before `before`; none where the rows have no date.
-    pub(crate) fn by_date(&self, from: i64, before: i64) -> Range<usize> {
+    fn by_date(&self, from: i64, before: i64) -> Range<usize> {
         let start = self.changed.partition_point(|&moment| moment < from);
         start..self.changed.partition_point(|&moment| moment < before).max(start)
     }
 
-    /// The body of an answer, or `None` behind the last page. `link` makes the address of the next page.
-    pub(crate) fn body(&self, wanted: &Wanted, gzip: bool, link: impl Fn(usize) -> String) -> Option<Vec<Part<'_>>> {
+    fn body(&self, wanted: &Wanted, gzip: bool, link: &dyn Fn(usize) -> String) -> Option<Vec<Part<'_>>> {
         let total = wanted.matching.len();
         let skipped = (wanted.page - 1) * wanted.count;
         if skipped > 0 && skipped >= total {
@@ -179,35 +218,6 @@ impl Table {
                 vec![Part::Made(head.into_bytes()), Part::Slice(&self.text[self.starts[from]..end]), Part::Slice(b"]}")]
             }
         })
-    }
-
-    fn packed_body<'t>(&'t self, packed: &'t Packed, mut head: Vec<u8>, rows: Range<usize>) -> Vec<Part<'t>> {
-        let end = self.starts[rows.end] - usize::from(!rows.is_empty());
-        let start = self.starts[rows.start];
-        // The first block that finds all it may look back to within this very page.
-        let reach = self.starts.partition_point(|&at| at < start + LOOK_BACK);
-        let (first, last) = (reach.div_ceil(FLUSH_ROWS), rows.end.saturating_sub(1) / FLUSH_ROWS);
-        if first >= last {
-            head.extend_from_slice(&self.text[start..end]);
-            head.extend_from_slice(b"]}");
-            return whole(&head);
-        }
-        let (from, to) = (self.starts[first * FLUSH_ROWS], self.starts[last * FLUSH_ROWS]);
-        head.extend_from_slice(&self.text[start..from]);
-        let mut tail = self.text[to..end].to_vec();
-        tail.extend_from_slice(b"]}");
-        let mut crc = Crc::new();
-        crc.update(&head);
-        crc.update(&self.text[from..to]);
-        crc.update(&tail);
-        let mut opening = GZIP_HEADER.to_vec();
-        compress(&mut Compress::new(Compression::new(LEVEL), false), &head, FlushCompress::Sync, &mut opening);
-        let mut closing = Vec::new();
-        compress(&mut Compress::new(Compression::new(LEVEL), false), &tail, FlushCompress::Finish, &mut closing);
-        closing.extend_from_slice(&crc.sum().to_le_bytes());
-        closing.extend_from_slice(&crc.amount().to_le_bytes());
-        let slice = &packed.stream[packed.starts[first]..packed.starts[last]];
-        vec![Part::Made(opening), Part::Slice(slice), Part::Made(closing)]
     }
 }
 

@@ -1,0 +1,77 @@
+"""Holds the connector's memory to a bound, whatever the length of a stream and however slowly it is read.
+
+Started by .ci/memory. Ends with 1 if a bound is broken, and says which.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+
+from bench import MIB, OURS, Bench
+
+FEW, MANY = 20_000, 2_000_000
+RISE = 1.10
+PAGES_IN_FLIGHT = 8
+
+
+def peak(bench, rows):
+    bench.store.set(f"data=long rows={rows}")
+    command = bench.command(OURS, f"memory{rows}")
+    runs = [bench.run(command) for _ in range(3 if rows == FEW else 1)]
+    if any(run.code != 0 or run.stats["requests"] < rows // 1000 for run in runs):
+        sys.exit(f"memory: the read of {rows:,} rows failed")
+    # The shorter read has had less time to meet its peak: its highest counts.
+    return max(run.peak for run in runs)
+
+
+def slow_reader(bench):
+    """How many pages are asked for while nobody reads, and how many of them after a second."""
+    bench.store.set(f"data=long rows={MANY}")
+    command = bench.command(OURS, "slow")
+    process = subprocess.Popen(command, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        process.stdout.read(3 * MIB)
+        # What is under way comes to its end.
+        time.sleep(2)
+        before = bench.store.say("stats")["requests"]
+        time.sleep(3)
+        return before, bench.store.say("stats")["requests"], resident(process.pid)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) * 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ours", required=True)
+    parser.add_argument("--store", required=True)
+    options = parser.parse_args()
+    options.python = ""
+    bench = Bench(options)
+    failed = False
+    try:
+        few, many = peak(bench, FEW), peak(bench, MANY)
+        print(f"peak memory: {few / MIB:.1f} MiB for {FEW:,} rows, {many / MIB:.1f} MiB for {MANY:,} (1 : {many / few:.2f})")
+        if many > few * RISE:
+            print(f"memory: more than {RISE:.2f} times as much for a longer stream", file=sys.stderr)
+            failed = True
+        before, later, held = slow_reader(bench)
+        print(f"a reader that stopped after 3 MiB: {before} requests, {later} in the three seconds after; {held / MIB:.1f} MiB held")
+        # Pages in flight, the batches on their way to stdout, what was read before, and three questions.
+        if later != 0 or before > 2 * PAGES_IN_FLIGHT + 8:
+            print("memory: a slow reader of stdout does not stop the requests", file=sys.stderr)
+            failed = True
+    finally:
+        bench.store.stop()
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
