@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+import plot
+
 ROOT = Path(__file__).resolve().parents[2]
 START = "2021-01-01T00:00:00Z"
 PAGE = 1000
@@ -126,6 +128,8 @@ class Bench:
         self.store = Store(options.store)
         self.environment = dict(os.environ, SSL_CERT_FILE=self.store.authority, REQUESTS_CA_BUNDLE=self.store.authority)
         self.lines = []
+        # What was measured, by case and competitor, for docs/performance.json.
+        self.results = {}
 
     def write(self, name, content):
         path = self.folder / name
@@ -210,6 +214,7 @@ class Bench:
 
     def table(self, runs, first=OURS):
         median = lambda who, what: statistics.median(getattr(run, what) for run in runs[who])
+        figures = self.results.setdefault(self.case, {})
         self.say("| | runs | wall s (min to max) | CPU s | peak MiB | requests | 429s | store's CPU ms a request |")
         self.say("|---|---|---|---|---|---|---|---|")
         for who, all_of in runs.items():
@@ -217,6 +222,18 @@ class Bench:
             requests = statistics.median(run.stats["requests"] for run in all_of)
             refused = max(run.stats["refused"] for run in all_of)
             served = sum(run.store_cpu for run in all_of) / max(1, sum(run.stats["requests"] for run in all_of)) * 1000
+            figures[who] = {
+                "runs": len(all_of),
+                "failed": sum(run.code != 0 for run in all_of),
+                "wall_s": round(statistics.median(walls), 4),
+                "wall_min_s": round(min(walls), 4),
+                "wall_max_s": round(max(walls), 4),
+                "cpu_s": round(median(who, "cpu"), 4),
+                "peak_mib": round(median(who, "peak") / MIB, 1),
+                "requests": requests,
+                "refused": refused,
+                "store_cpu_ms_a_request": round(served, 2),
+            }
             at_most = "at most " if any(run.at_most for run in all_of) else ""
             failed = "" if all(run.code == 0 for run in all_of) else " (failed)"
             self.say(
@@ -229,6 +246,7 @@ class Bench:
                 pairs = list(zip(runs[who], runs[first]))
                 wall = statistics.median(a.wall / b.wall for a, b in pairs)
                 cpu = statistics.median(a.cpu / max(b.cpu, 0.001) for a, b in pairs)
+                figures[who] |= {"wall_ratio": round(wall, 3), "cpu_ratio": round(cpu, 3)}
                 self.say()
                 self.say(f"{first} to {who}, median of the pairs: wall 1 : {wall:.2f}, CPU 1 : {cpu:.2f}.")
         self.say()
@@ -261,6 +279,25 @@ class Bench:
         commands = {who: self.command(who, "latency") for who in self.who()}
         self.table(self.alternate(commands, {OURS: 3, CURL: 1, PYTHON: 1}, setting))
 
+    def side_by_side(self):
+        """How many requests side by side pay: the measurement behind the default."""
+        self.say("## Requests side by side (`max_requests_in_flight`)")
+        self.say()
+        for title, setting in (
+            ("One stream of 200 pages, 150 ms an answer", "data=one latency_ms=150"),
+            ("Seven streams, 150 ms an answer", "data=seven latency_ms=150"),
+        ):
+            self.store.set(setting)
+            self.say(f"{title}:")
+            self.say()
+            commands = {
+                f"{number} side by side": self.command(OURS, f"side{number}", max_requests_in_flight=number)
+                for number in (4, 8, 16)
+            }
+            case, self.case = self.case, f"{self.case}, {setting.split()[0]}"
+            self.table(self.alternate(commands, dict.fromkeys(commands, 2), setting), first="8 side by side")
+            self.case = case
+
     def limited(self):
         setting = "data=one latency_ms=150 limit=50"
         self.store.set(setting)
@@ -290,6 +327,8 @@ class Bench:
         for what, calls in (("pages there are", pages), ("requests made", run.stats["requests"])):
             steady = calls / usable * 10
             windows = (math.ceil(calls / usable) - 1) * 10
+            if calls == run.stats["requests"]:
+                self.results[self.case][OURS]["budget_ratio"] = round(run.wall / max(windows, 1), 3)
             self.say(
                 f"- {calls} {what}: {steady:.1f} s at the steady rate of the budget (measured 1 : {run.wall / steady:.2f}); "
                 f"the last window begins after {windows} s (1 : {run.wall / max(windows, 1):.2f})."
@@ -319,26 +358,76 @@ class Bench:
         self.say()
         self.table(self.alternate(commands, {OURS: self.options.runs, PYTHON: 3}))
 
-    def report(self):
+    def targets(self):
+        """Each target, what was measured, and whether it is met."""
+        rows = []
+
+        def target(case, what, bound, measure, is_most=True, unit=""):
+            try:
+                value = measure(self.results[case])
+            except KeyError:
+                return
+            met = value <= bound if is_most else value >= bound
+            limit = f"at {'most' if is_most else 'least'} {bound:g}{unit}"
+            rows.append({"case": case, "what": what, "target": limit, "measured": f"{value:.3g}{unit}", "met": met})
+
+        def inverse(who, what):
+            return lambda case: 1 / case[who][what]
+
+        for case in ("bulk", "gzip"):
+            target(case, "wall, times that of curl", 2.0, inverse(CURL, "wall_ratio"))
+            target(case, "wall, Python connector's over ours", 15, lambda case: case[PYTHON]["wall_ratio"], False)
+            target(case, "CPU, Python connector's over ours", 10, lambda case: case[PYTHON]["cpu_ratio"], False)
+            target(case, "peak memory", 32, lambda case: case[OURS]["peak_mib"], unit=" MiB")
+        target("latency", "wall, times that of one request at a time (curl)", 0.2, inverse(CURL, "wall_ratio"))
+        for case in ("limited", "shared"):
+            target(case, "wall, times what the budget dictates", 1.15, lambda case: case[OURS]["budget_ratio"])
+        target("limited", "429s, percent of the requests", 1, lambda case: 100 * case[OURS]["refused"] / case[OURS]["requests"])
+        target("shared", "429s", 0, lambda case: case[OURS]["refused"])
+        target("unchanged", "requests, for seven streams", 7, lambda case: case[OURS]["requests"])
+        target("spec", "wall", 10, lambda case: 1000 * case[OURS]["wall_s"], unit=" ms")
+        target("spec", "wall, Python connector's over ours", 100, lambda case: case[PYTHON]["wall_ratio"], False)
+        return rows
+
+    def machine(self):
         model = next(
             (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
             platform.machine(),
         )
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         curl = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[1]
-        self.lines += [
+        return (
+            f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB of memory, Linux {platform.release().split('-')[0]}",
+            f"Python {platform.python_version()}, airbyte-source-cart 0.3.58, curl {curl}",
+        )
+
+    def head(self, targets):
+        machine, versions = self.machine()
+        lines = [
             "# Performance",
             "",
-            "Written by `integration_tests/bench/run.sh`; run it to have the figures of your machine.",
+            "Written by `integration_tests/bench/run.sh`; run it to have the figures of your machine. "
+            "[performance-notes.md](performance-notes.md) says where the time goes and why each choice was made, "
+            "[performance.json](performance.json) has the figures for programs.",
             "",
-            f"This machine: {os.cpu_count()} cores ({model}), {memory:.0f} GiB of memory, Linux {platform.release().split('-')[0]}. "
-            f"The store runs on the same cores, over TLS on loopback. Python {platform.python_version()}, airbyte-source-cart 0.3.58, curl {curl}.",
+            f"This machine: {machine}. The store runs on the same cores, over TLS on loopback. {versions}.",
             "",
             "The competitors run in turn. Wall and CPU seconds and peak memory are of whole processes, as medians. "
             "The store copies bytes prepared beforehand; what that costs it is the last column. "
             "curl downloads the same pages over one connection and throws them away: the floor, but one request at a time.",
             "",
+            "![Wall time by case and competitor](performance.svg)",
+            "",
+            "| case | what | target | measured | |",
+            "|---|---|---|---|---|",
         ]
+        for row in targets:
+            lines.append(
+                f"| {row['case']} | {row['what']} | {row['target']} | {row['measured']} | {'met' if row['met'] else '**missed**'} |"
+            )
+        return [*lines, ""]
+
+    def report(self):
         cases = {
             "bulk": lambda: self.bulk("", 0),
             "gzip": lambda: self.bulk(", gzipped", 1),
@@ -347,23 +436,35 @@ class Bench:
             "shared": self.shared,
             "spec": self.start,
             "unchanged": self.unchanged,
+            "inflight": self.side_by_side,
         }
         chosen = self.options.cases or list(cases)
+        if unknown := [name for name in chosen if name not in cases]:
+            self.store.stop()
+            sys.exit(f"run.sh: there is no case {', '.join(unknown)}; there are {', '.join(cases)}")
         try:
             for name in chosen:
+                self.case = name
                 cases[name]()
         finally:
             self.store.stop()
+        targets = self.targets()
+        for row in targets:
+            print(f"{'met   ' if row['met'] else 'MISSED'} {row['case']}: {row['what']}: {row['measured']} ({row['target']})")
         if chosen == list(cases) and not self.options.without_python:
-            path = ROOT / "docs" / "performance.md"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text("\n".join(self.lines).rstrip() + "\n")
-            print(f"written to {path.relative_to(ROOT)}")
+            docs = ROOT / "docs"
+            docs.mkdir(exist_ok=True)
+            (docs / "performance.md").write_text("\n".join(self.head(targets) + self.lines).rstrip() + "\n")
+            machine, versions = self.machine()
+            figures = {"machine": machine, "versions": versions, "targets": targets, "cases": self.results}
+            (docs / "performance.json").write_text(json.dumps(figures, indent=1) + "\n")
+            plot.draw(docs / "performance.json", docs / "performance.svg")
+            print("written to docs/performance.md, docs/performance.json and docs/performance.svg")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("cases", nargs="*", help="bulk gzip latency limited shared spec unchanged; all if none is named.\nOnly a run of all writes docs/performance.md.")
+    parser.add_argument("cases", nargs="*", help="bulk gzip latency limited shared spec unchanged inflight; all if none is named.\nOnly a run of all writes docs/performance.*.")
     parser.add_argument("--runs", type=int, default=7, help="runs of the fast ones (default 7)")
     parser.add_argument("--slow-runs", type=int, default=3, help="runs of the Python connector (default 3)")
     parser.add_argument("--without-python", action="store_true", help="leave the Python connector out")
