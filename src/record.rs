@@ -143,6 +143,8 @@ impl Copier {
             let (start, left) = (scanner.position(), pending);
             if !noting {
                 place = self.model.follow(scanner, place);
+                // What follows the comma need not be as it is in the model.
+                drop_space(scanner, &mut pending, out);
             }
             let field = self.field(scanner, place, &mut pending, out)?;
             if noting {

@@ -229,8 +229,15 @@ fn alike() -> impl proptest::strategy::Strategy<Value = String> {
     let choice = |values: &'static [&'static str]| prop::sample::select(values);
     let field = prop_oneof![
         choice(&["\"id\":1", "\"id\":12", "\"id\":null", "\"id\": 1", "\"id\":\"1\""]),
-        choice(&["\"name\":\"\"", "\"name\":\"a\"", "\"name\":\"a,\\\"b\"", "\"name\":1", "\"name\":null"]),
-        choice(&["\"total\":1", "\"total\":1.0", "\"total\":\"\"", "\"total\":\"1\"", "\"total\":10"]),
+        choice(&[
+            "\"name\":\"\"",
+            "\n\"name\":\"\"",
+            "\"name\":\"a\"",
+            "\"name\":\"a,\\\"b\"",
+            "\"name\":1",
+            "\"name\":null"
+        ]),
+        choice(&["\"total\":1", " \"total\":1", "\"total\":1.0", "\"total\":\"\"", "\"total\":\"1\"", "\"total\":10"]),
         choice(&["\"count\":1", "\"count\":1 ", "\"count\" :1", "\"count\":11", "\"count\":1.5"]),
         choice(&["\"updated_at\":\"2020-01-01T00:00:00Z\"", "\"updated_at\":\"2020-01-01T00:00:00-06:00\""]),
         choice(&["\"due\":\"\"", "\"due\":\"2020-01-01T00:00:00Z\"", "\"due\":\"soon\"", "\"due\":null"]),
@@ -240,7 +247,22 @@ fn alike() -> impl proptest::strategy::Strategy<Value = String> {
     prop::collection::vec(field, 0..9).prop_map(|fields| format!("{{{}}}", fields.join(",")))
 }
 
+#[test]
+fn a_record_may_be_spaced_in_another_way_than_those_before() {
+    let (dense, spaced) = (r#"{"id":1,"name":"","total":1}"#, "{\"id\":1,\"name\":\"\",\n \"total\":1}");
+    for texts in [[dense, spaced, dense], [spaced, dense, spaced]] {
+        let mut copier = Copier::new(shape());
+        for text in texts {
+            let mut out = Vec::new();
+            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), dense);
+        }
+    }
+}
+
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1000))]
+
     #[test]
     fn a_record_is_copied_as_if_it_were_the_first(
         pool in proptest::collection::vec(alike(), 1..5),
