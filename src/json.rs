@@ -3,8 +3,9 @@
 //! Records leave as the bytes they came in, so that no number changes its digits. Nothing here knows
 //! a record, a page or a protocol; `serde_json` reads everything that is small.
 
-/// How deep arrays and objects may nest: the depth at which `serde_json` stops as well.
-const MAX_DEPTH: usize = 128;
+/// How deep arrays and objects may nest: with the message around a record, within the 128 levels at which
+/// `serde_json` and others stop.
+const MAX_DEPTH: usize = 120;
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +35,16 @@ pub struct NotJson(pub usize);
 pub struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    too_deep: bool,
+    /// Whether the last text held half of a surrogate pair.
+    halves: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte of `text`, which must be UTF-8.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, too_deep: false, halves: false }
     }
 
     /// The offset of the next byte.
@@ -76,6 +80,20 @@ impl<'a> Scanner<'a> {
     #[must_use]
     pub fn fault(&self) -> NotJson {
         NotJson(self.at)
+    }
+
+    /// Whether what stopped the scanner is depth alone.
+    #[must_use]
+    pub fn is_too_deep(&self) -> bool {
+        self.too_deep
+    }
+
+    /// Whether the text that was taken last held half of a surrogate pair, such as `\ud800` alone: an escape
+    /// that stands for no character, over which readers stumble. [`write_compact`] mends it.
+    #[inline]
+    #[must_use]
+    pub fn had_halves(&self) -> bool {
+        self.halves
     }
 
     /// Passes white space; true if there was any.
@@ -119,6 +137,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
         self.require(b'"')?;
+        self.halves = false;
         let from = self.at;
         loop {
             self.skip_plain();
@@ -172,16 +191,35 @@ impl<'a> Scanner<'a> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
                 self.at += 1;
-                for _ in 0..4 {
-                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(self.fault());
-                    }
-                    self.at += 1;
+                match self.hex()? {
+                    0xd800..0xdc00 if self.second_half() => self.at += 6,
+                    0xd800..0xe000 => self.halves = true,
+                    _ => {}
                 }
             }
             _ => return Err(self.fault()),
         }
         Ok(())
+    }
+
+    /// Takes the four digits of an escape.
+    fn hex(&mut self) -> Result<u32, NotJson> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            code = code * 16 + digit.ok_or_else(|| self.fault())?;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    /// Whether the second half of a surrogate pair comes next.
+    fn second_half(&self) -> bool {
+        let next = self.text.get(self.at..self.at + 6).unwrap_or_default();
+        next.starts_with(b"\\u")
+            && matches!(next[2], b'd' | b'D')
+            && matches!(next[3].to_ascii_lowercase(), b'c'..=b'f')
+            && next[4..].iter().all(u8::is_ascii_hexdigit)
     }
 
     /// Takes a number.
@@ -220,14 +258,18 @@ impl<'a> Scanner<'a> {
         if self.take_all(word) { Ok(kind) } else { Err(self.fault()) }
     }
 
-    /// Takes one value. The second part is true if the value holds white space outside its texts.
+    /// Takes one value. The second part is true if the value is not fit to go out as it is: it holds white
+    /// space outside its texts, or half of a surrogate pair.
     ///
     /// # Errors
     /// [`NotJson`] if no value comes next, or it nests deeper than 128.
     #[inline]
     pub fn value(&mut self) -> Result<(Kind, bool), NotJson> {
         match self.peek() {
-            Some(b'"') => self.text().map(|_| (Kind::Text, false)),
+            Some(b'"') => {
+                self.text()?;
+                Ok((Kind::Text, self.had_halves()))
+            }
             Some(b'-' | b'0'..=b'9') => self.number().map(|kind| (kind, false)),
             Some(b'n') => self.word(b"null", Kind::Null).map(|kind| (kind, false)),
             Some(b't') => self.word(b"true", Kind::Boolean).map(|kind| (kind, false)),
@@ -241,6 +283,7 @@ impl<'a> Scanner<'a> {
     /// Takes an array or object; true if it holds white space outside its texts.
     fn container(&mut self, depth: usize) -> Result<bool, NotJson> {
         if depth == MAX_DEPTH {
+            self.too_deep = true;
             return Err(self.fault());
         }
         let is_object = self.take(b'{');
@@ -255,6 +298,7 @@ impl<'a> Scanner<'a> {
         loop {
             if is_object {
                 self.text()?;
+                spaced |= self.had_halves();
                 spaced |= self.skip_space();
                 self.require(b':')?;
                 spaced |= self.skip_space();
@@ -305,15 +349,17 @@ pub fn common(one: &[u8], other: &[u8]) -> usize {
     same + one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
-/// Appends `value`, which must be valid JSON, without the white space outside its texts: one value
-/// stays on one line.
+/// Appends `value`, which must be valid JSON, without the white space outside its texts, so that one value
+/// stays on one line, and with U+FFFD in place of each half of a surrogate pair.
 pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(value);
     while let Some(byte) = scanner.peek() {
         let from = scanner.position();
         if byte == b'"' {
-            if scanner.text().is_err() {
-                return;
+            let Ok(inside) = scanner.text() else { return };
+            if scanner.had_halves() {
+                write_whole(inside, out);
+                continue;
             }
         } else if scanner.skip_space() {
             continue;
@@ -322,6 +368,28 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
         }
         out.extend_from_slice(scanner.since(from));
     }
+}
+
+/// Appends a text, of which the inside is given, with U+FFFD in place of each half of a surrogate pair.
+fn write_whole(inside: &[u8], out: &mut Vec<u8>) {
+    let mut scanner = Scanner::new(inside);
+    out.push(b'"');
+    loop {
+        let from = scanner.position();
+        scanner.skip_plain();
+        out.extend_from_slice(scanner.since(from));
+        let from = scanner.position();
+        scanner.halves = false;
+        if scanner.peek().is_none() || scanner.escape().is_err() {
+            break;
+        }
+        if scanner.had_halves() {
+            out.extend_from_slice(b"\\ufffd");
+        } else {
+            out.extend_from_slice(scanner.since(from));
+        }
+    }
+    out.push(b'"');
 }
 
 /// True if `text` is exactly one JSON number.
@@ -421,6 +489,31 @@ mod tests {
                 other[at] = 99;
                 assert_eq!(common(&text, &other), at);
             }
+        }
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_replaced_and_pairs_kept() {
+        for (text, mended) in [
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\uD83D\uDE00 \u00e9""#, r#""\uD83D\uDE00 \u00e9""#),
+            (r#""a\ud800b""#, r#""a\ufffdb""#),
+            (r#""\udc00\ud800""#, r#""\ufffd\ufffd""#),
+            (r#""\ud800\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\ud800\n\u0041""#, r#""\ufffd\n\u0041""#),
+            (r#""\ud800\udc""#, ""),
+            (r#"{"\udfff":["\udbff"]}"#, r#"{"\ufffd":["\ufffd"]}"#),
+        ] {
+            let mut scanner = Scanner::new(text.as_bytes());
+            let Ok((_, unfit)) = scanner.value() else {
+                assert_eq!(mended, "", "{text}");
+                continue;
+            };
+            assert_eq!(unfit, text != mended, "{text}");
+            let mut out = Vec::new();
+            write_compact(text.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), mended);
+            serde_json::from_str::<serde_json::Value>(mended).unwrap();
         }
     }
 

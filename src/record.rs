@@ -179,21 +179,38 @@ impl Copier {
             drop_space(scanner, pending, out);
             return Ok(expected);
         }
+        let from = scanner.position();
         let name = scanner.text()?;
+        let mut mended = None;
+        if scanner.had_halves() {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            let start = out.len();
+            json::write_compact(scanner.since(from), out);
+            // Under this label it is never met again, and so mended each time.
+            mended = Some([&out[start..], b":"].concat());
+            *pending = scanner.position();
+        }
+        // Readers of the record see the name behind its escapes.
+        let plain = if name.contains(&b'\\') { unescaped(name) } else { None };
+        let raw = name;
+        let name = plain.as_ref().map_or(raw, |plain| plain.as_bytes());
         drop_space(scanner, pending, out);
         scanner.require(b':')?;
         drop_space(scanner, pending, out);
         let declared = self.shape.fields.len();
         let known = match self.shape.by_name.get(name) {
             Some(&index) => Some(index),
-            None => self.undeclared.iter().position(|field| field.label == label(name)).map(|at| declared + at),
+            None => self.undeclared.iter().position(|field| field.name.as_bytes() == name).map(|at| declared + at),
         };
+        // Beyond a number of names that no resource has, they all count as the last one.
+        let known =
+            known.or_else(|| (self.undeclared.len() == UNDECLARED_KEPT).then(|| declared + UNDECLARED_KEPT - 1));
         let index = known.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(name).into_owned();
-            self.findings.push(Finding::Undeclared(text.clone()));
+            self.findings.push(Finding::Undeclared(text.chars().filter(|c| !c.is_control()).take(60).collect()));
             self.undeclared.push(Field {
                 name: text,
-                label: label(name),
+                label: mended.unwrap_or_else(|| label(raw)),
                 accepts: ANYTHING,
                 is_date: false,
                 is_emptied: false,
@@ -313,6 +330,15 @@ impl Copier {
         }
         Ok(())
     }
+}
+
+/// Undeclared names that a copier tells apart: far more than any resource has, and few enough to look
+/// through for each field of a record that is made to be slow.
+const UNDECLARED_KEPT: usize = 200;
+
+/// The name behind its escapes; nothing if it has none that a text can hold.
+fn unescaped(name: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok()
 }
 
 /// What a text becomes where its own type is not declared.
