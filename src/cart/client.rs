@@ -28,6 +28,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Largest size of the lines that are made of a body: a little more than the body, unless its rows are tiny
+/// and many more than were asked for.
+const LINES_LIMIT: usize = 2 * BODY_LIMIT;
 /// Bytes of a body that are waited for before they are read: some rows at least, and few enough to stay
 /// in the processor's cache.
 const WINDOW: usize = 64 * 1024;
@@ -315,6 +318,10 @@ impl Client {
             if window.len() >= due {
                 let done = reading.feed(&window, false, intake).map_err(fault)?;
                 window.drain(..done);
+                // Millions of tiny rows take far more room as lines than in the body.
+                if intake.size() > LINES_LIMIT {
+                    return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });
+                }
                 // A value larger than the window is not looked at again with every chunk.
                 due = WINDOW.max(2 * window.len());
             }
@@ -375,6 +382,14 @@ fn body_error(query: &Query, fault: PageFault) -> Error {
         PageFault::NoList(seen) => Error::Body {
             resource,
             problem: format!("the answer holds no list; its fields are: {}", names(&seen)),
+            passing: false,
+        },
+        PageFault::TwoLists => {
+            Error::Body { resource, problem: "the answer holds its list twice".to_owned(), passing: false }
+        }
+        PageFault::TooDeep => Error::Body {
+            resource,
+            problem: "the answer nests arrays and objects too deep".to_owned(),
             passing: false,
         },
         PageFault::NotAnObject => {

@@ -28,14 +28,28 @@ pub enum PageFault {
     },
     /// JSON, but no list; the names of the fields seen.
     NoList(Vec<String>),
+    /// The list is there twice: it cannot be told which one counts.
+    TwoLists,
+    /// Arrays and objects nest deeper than is read.
+    TooDeep,
     /// The list holds something that is no object.
     NotAnObject,
 }
+
+/// Names of fields that are kept for the error of an answer without a list; an answer can have millions.
+const NAMES_KEPT: usize = 10;
+/// Characters of such a name.
+const NAME_LENGTH: usize = 100;
 
 /// Takes the elements of a list, one after the other.
 pub trait Intake: Send {
     /// Forgets what was taken: the page is read again from its start.
     fn restart(&mut self);
+
+    /// Bytes that what was taken takes in memory.
+    fn size(&self) -> usize {
+        0
+    }
 
     /// Takes the element that comes next. When it fails, nothing of the element may be left: the same
     /// element is offered again once more of the body is there.
@@ -71,6 +85,8 @@ pub struct Reading<'n> {
     envelope: Envelope,
     seen: Vec<String>,
     found: bool,
+    /// Whether it is there a second time.
+    twice: bool,
     /// An array under another name, and how many there were.
     other: Option<Vec<u8>>,
     others: usize,
@@ -97,6 +113,7 @@ impl<'n> Reading<'n> {
             envelope: Envelope::default(),
             seen: Vec::new(),
             found: false,
+            twice: false,
             other: None,
             others: 0,
             passed: 0,
@@ -126,6 +143,7 @@ impl<'n> Reading<'n> {
                     }
                 }
                 Err(NotARecord::NotAnObject) => return Err(PageFault::NotAnObject),
+                Err(NotARecord::Json(_)) if scanner.is_too_deep() => return Err(PageFault::TooDeep),
                 // What looks wrong may only be cut short here: it is looked at again with more behind it.
                 Err(NotARecord::Json(_)) if !last => break,
                 Err(NotARecord::Json(NotJson(at))) => {
@@ -142,6 +160,9 @@ impl<'n> Reading<'n> {
     /// # Errors
     /// [`PageFault`] if there was no list.
     pub fn finish(mut self, intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+        if self.twice {
+            return Err(PageFault::TwoLists);
+        }
         if self.found {
             return Ok(self.envelope);
         }
@@ -247,6 +268,7 @@ impl<'n> Reading<'n> {
                 }
                 ("next_page", Kind::Text) => self.envelope.more = true,
                 (_, Kind::Array) => {
+                    self.twice |= self.found && self.names.contains(&name.as_str());
                     self.others += 1;
                     self.other = (!self.found && self.others == 1).then(|| value.to_vec());
                 }
@@ -254,7 +276,9 @@ impl<'n> Reading<'n> {
             }
             self.place = Place::Field { first: false };
         }
-        self.seen.push(name);
+        if self.seen.len() < NAMES_KEPT {
+            self.seen.push(name.chars().take(NAME_LENGTH).collect());
+        }
         Ok(())
     }
 }
@@ -353,6 +377,37 @@ mod tests {
         assert_eq!(read_all(body, &["orders"]), Err(PageFault::NoList(seen)));
         assert_eq!(read_all(r#"{"total_count":3}"#, &["orders"]), Err(PageFault::NoList(vec!["total_count".into()])));
         assert_eq!(read_all("[]", &["orders"]), Err(PageFault::NoList(vec![])));
+    }
+
+    #[test]
+    fn a_list_that_is_there_twice_is_neither() {
+        for body in [r#"{"orders":[{"id":1}],"orders":[{"id":2}]}"#, r#"{"orders":[],"total_count":0,"orders":[{"id":2}]}"#] {
+            assert_eq!(read_all(body, &["orders"]), Err(PageFault::TwoLists), "{body}");
+        }
+        let body = r#"{"items":[],"order_items":[{"id":2}]}"#;
+        assert_eq!(read_all(body, &["items", "order_items"]), Err(PageFault::TwoLists));
+        assert_eq!(read_all(r#"{"orders":[{"id":1}],"errors":[]}"#, &["orders"]), ok(None, false, &["{\"id\":1}"]));
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_told_apart() {
+        let deep = |levels: usize| format!("{{\"orders\":[{{\"x\":{}{}}}]}}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read_all(&deep(100), &["orders"]).is_ok());
+        assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageFault::TooDeep));
+    }
+
+    #[test]
+    fn of_countless_names_a_few_are_kept() {
+        let many: Vec<String> = (0..1000).map(|number| format!("\"{number}\":1")).collect();
+        let Err(PageFault::NoList(seen)) = read_all(&format!("{{{}}}", many.join(",")), &["orders"]) else {
+            unreachable!("there is no list")
+        };
+        assert_eq!(seen.len(), NAMES_KEPT);
+        let long = format!("{{\"{}\":1}}", "é".repeat(1000));
+        let Err(PageFault::NoList(seen)) = read(long.as_bytes(), &["orders"], &mut Discard) else {
+            unreachable!("there is no list")
+        };
+        assert_eq!(seen[0].chars().count(), NAME_LENGTH);
     }
 
     #[test]
