@@ -46,6 +46,10 @@ pub(super) struct Plan {
 /// the store changes faster than it is read. Beyond the pages of the whole stream, times four.
 const SPARE_PAGES: u64 = 40;
 
+/// Answers in a row without a new row after which a pass ends, whatever the store counts: it may count a
+/// billion and send the same page for ever. A pass that ends so is short of its count, and is made again.
+const IDLE_PAGES: u32 = 10;
+
 /// What one pass over all pages saw.
 #[derive(Default)]
 struct Pass {
@@ -55,6 +59,8 @@ struct Pass {
     moved: bool,
     /// Answers that held rows.
     pages: u64,
+    /// Answers since the last one that held a row which no other of the pass had held.
+    idle: u32,
 }
 
 struct PageWalk<'r> {
@@ -171,7 +177,12 @@ impl PageWalk<'_> {
             let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(sort).page(page).window(CURSOR, filter);
             let answer = match self.reader.fetch(&query, copier).await {
                 Ok(answer) => answer,
-                Err(stop) if page > 1 && is_not_found(&stop) => break,
+                Err(stop) if page > 1 && is_not_found(&stop) => {
+                    // Where no count confirms the end, a page that was announced and is not there means
+                    // that rows moved, or worse.
+                    pass.moved |= pass.total.is_none();
+                    break;
+                }
                 Err(stop) => return Err(stop),
             };
             let rows = answer.page;
@@ -181,11 +192,15 @@ impl PageWalk<'_> {
             pass.moved |= pass.total != rows.envelope.total;
             came += rows.len() as u64;
             let before = pass.keys.len();
+            pass.idle += 1;
             pass.keys.extend(rows.rows.iter().map(|row| row.key));
+            if pass.keys.len() > before {
+                pass.idle = 0;
+            }
             pass.pages += u64::from(!rows.rows.is_empty());
             let ended = rows.rows.is_empty()
                 || match rows.envelope.total {
-                    Some(total) => came >= total,
+                    Some(total) => came >= total || pass.idle == IDLE_PAGES,
                     None => !rows.envelope.more || pass.keys.len() == before,
                 };
             self.commit(rows).await?;

@@ -20,6 +20,8 @@ pub(crate) enum Top {
     Known(i64),
     /// The store does not sort by key, or the keys are no numbers.
     Unknown,
+    /// No row is left, where there were some a moment ago.
+    Gone,
 }
 
 impl Top {
@@ -27,7 +29,7 @@ impl Top {
     pub(crate) fn known(self) -> Option<i64> {
         match self {
             Self::Known(id) => Some(id),
-            Self::Unknown => None,
+            Self::Unknown | Self::Gone => None,
         }
     }
 }

@@ -72,6 +72,10 @@ impl Intake for Taking<'_> {
         self.rows.clear();
     }
 
+    fn size(&self) -> usize {
+        self.lines.len()
+    }
+
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
         let (block, lines) = self.lines.begin_line();
         let start = lines.len();
@@ -121,9 +125,20 @@ impl Rows {
         }
     }
 
+    /// Whether the answer holds all that matches, each row once. An answer that counts rows and lists
+    /// none, or names a further page and lists none, is an end and not the whole.
+    #[must_use]
+    pub(super) fn is_whole(&self) -> bool {
+        let complete = match self.envelope.total {
+            Some(total) => self.rows.len() as u64 >= total,
+            None => !self.envelope.more,
+        };
+        complete && self.keys_differ()
+    }
+
     /// Whether no two rows have the same key.
     #[must_use]
-    pub(super) fn keys_differ(&self) -> bool {
+    fn keys_differ(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.rows.len());
         self.rows.iter().all(|row| row.key != Key::Missing && seen.insert(row.key))
     }
@@ -254,6 +269,21 @@ mod tests {
         assert!(end(r#"{"orders":[{"id":1}]}"#));
         assert!(!end(r#"{"orders":[{"id":1}],"next_page":"x"}"#));
         assert!(end(r#"{"orders":[],"next_page":"x"}"#));
+    }
+
+    #[test]
+    fn an_answer_that_contradicts_itself_is_not_the_whole() {
+        let whole = |text: &str| read(text).is_whole();
+        assert!(whole(r#"{"total_count":1,"orders":[{"id":1}]}"#));
+        assert!(whole(r#"{"total_count":0,"orders":[]}"#) && whole(r#"{"orders":[]}"#));
+        for text in [
+            r#"{"total_count":2,"orders":[]}"#,
+            r#"{"orders":[],"next_page":"x"}"#,
+            r#"{"total_count":2,"orders":[{"id":1},{"id":1}]}"#,
+            r#"{"orders":[{"id":null}]}"#,
+        ] {
+            assert!(!whole(text), "{text}");
+        }
     }
 
     #[test]

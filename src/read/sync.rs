@@ -123,7 +123,7 @@ impl Sync<'_> {
         let rows = answer.page;
         // A row dated in the future must not become the cursor, or nothing would come until then.
         let past = Window { until: answer.date.and_then(Timestamp::from_system), ..window };
-        if rows.is_end() && rows.keys_differ() {
+        if rows.is_whole() {
             self.estimate(Some(rows.rows.iter().filter(|row| judge.judge(row) != Verdict::Outside).count() as u64))
                 .await?;
             return whole::deliver(self.reader, rows, base, &judge, (&asked, &past)).await;
@@ -160,11 +160,13 @@ impl Sync<'_> {
             true => questions::top(self.reader, if known { PAGE_SIZE } else { SAMPLE }, &filter, &seen).await?,
             false => Some((Top::Unknown, Rows::default())),
         };
-        let Some((top, page)) = top else { return Ok(Saved { undated: None, ..base }) };
-        if filter != asked {
+        if let Some((_, page)) = top.as_ref().filter(|_| filter != asked) {
             counted = page.envelope.total;
         }
         self.estimate(counted).await?;
+        // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
+        // whether they are gone.
+        let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
         if top == Top::Unknown {
             self.reader.warn_sort().await?;
         }
@@ -230,8 +232,9 @@ impl Sync<'_> {
     async fn receipt(&self, walk: Interrupted, filter: &Window, base: &Saved, judge: Judge) -> Result<Recent, Stop> {
         let Some(counted) = walk.counted.filter(|&counted| walk.read < counted) else { return Ok(walk.recent) };
         let unfiltered = *filter == Window::default();
-        if unfiltered && walk.top.is_none() {
-            // Without an upper bound new rows would be counted as lost ones.
+        if unfiltered && walk.top.is_none() && walk.read > 0 {
+            // Without an upper bound new rows would be counted as lost ones; a walk that met none at all
+            // has no such excuse.
             return Ok(walk.recent);
         }
         // Rows deleted meanwhile explain it; one more count tells. Rows changed meanwhile may have come
@@ -266,7 +269,7 @@ impl Sync<'_> {
         let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
         let rows = answer.page;
         self.estimate(rows.envelope.total.or_else(|| rows.is_end().then_some(rows.len() as u64))).await?;
-        if rows.is_end() && rows.keys_differ() {
+        if rows.is_whole() {
             let records = rows.len();
             self.reader.ledger.post(records).await?.send(rows.lines, records);
             return Ok(());
@@ -276,11 +279,13 @@ impl Sync<'_> {
         drop(answer.place);
         let filter = Window::default();
         let judge = Judge { window: filter, later_than: None, undated: true, known: Recent::before(None) };
-        let Some((top, page)) = questions::top(self.reader, PAGE_SIZE, &filter, &seen).await? else { return Ok(()) };
+        let top = questions::top(self.reader, PAGE_SIZE, &filter, &seen).await?;
+        let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
         let page = top.known().is_some().then_some(page);
+        let top = top.known();
         // No date is read of these rows, so that any will do.
         let never = Timestamp::from_millis(0);
-        let walk = key_walk::from_the_start(top.known(), never, never, counted);
+        let walk = key_walk::from_the_start(top, never, never, counted);
         let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, page, silent: false };
         match key_walk::run(self.reader, plan).await {
             Ok(walk) => {
