@@ -27,6 +27,7 @@ mod redact;
 mod resources;
 mod scenarios;
 mod scopes;
+mod secrets;
 mod selection;
 mod setup;
 mod states;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::fake_store::{Data, FakeStore, Options, Router, Stamp};
 use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
-use crate::harness::run::Run;
+use crate::harness::run::{Run, forms};
 
 /// The streams that most people read; their rows carry a date.
 pub(crate) const DATED: [&str; 7] =
@@ -58,6 +58,16 @@ pub(crate) fn minutes(resource: &str, first: i64, rows: i64) -> Data {
         data.insert_lean(resource, first + row, at, at);
     }
     data
+}
+
+/// Panics if a signature that the store was sent stands in the output, in any form.
+pub(crate) fn assert_no_signature(run: &Run, store: &FakeStore) {
+    let output = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+    for seen in store.requests() {
+        for form in seen.header("x-ac-pub-auth-signature").into_iter().flat_map(forms) {
+            assert!(!output.contains(&form), "the signature of {} is told", seen.target);
+        }
+    }
 }
 
 /// The message of the one TRACE error.

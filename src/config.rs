@@ -240,6 +240,10 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
     Some(value)
 }
 
+/// From this length on, a name without a dot may be a token in the wrong field, and is not shown: tokens
+/// have 32 characters, the names of stores seldom more than 20.
+const TOKEN_LENGTH: usize = 24;
+
 /// The base URL of a store, from what a person pastes: a host, with or without scheme, port, slash or path.
 fn store_base(store: &str, shown: impl Fn(&str) -> String) -> Result<Url, String> {
     const EXAMPLE: &str = "give the host alone, such as `mystore.americommerce.com`";
@@ -263,6 +267,9 @@ fn store_base(store: &str, shown: impl Fn(&str) -> String) -> Result<Url, String
         && !name.contains('.')
         && !is_loopback(&host)
     {
+        if name.len() >= TOKEN_LENGTH {
+            return Err(format!("is no host name, but looks like a token; {EXAMPLE}."));
+        }
         return Err(format!(
             "(`{}`) is no full host name; give it whole, such as `{}.americommerce.com`.",
             shown(store),
@@ -365,6 +372,7 @@ mod tests {
             ("/credentials/store_name", json!("ftp://mystore.com")),
             ("/credentials/store_name", json!("mystore")),
             ("/credentials/store_name", json!("https://")),
+            ("/credentials/store_name", json!("0123456789abcdef0123456789abcdef")),
         ] {
             let mut config = token("mystore.americommerce.com");
             *config.pointer_mut(path).unwrap() = value;

@@ -214,7 +214,7 @@ impl<'a> Command<'a> {
             scope.spawn(move || { stdin }.write_all(given));
             let stdout = scope.spawn(move || reading.read(stdout, &reached, &released));
             let stderr = scope.spawn(|| read_stderr(stderr));
-            let (status, interrupted) = self.watch(&mut child, &news);
+            let (status, interrupted, peak_kib) = self.watch(&mut child, &news);
             // A reader that stopped at its limit kept the pipe open until now.
             drop(hold);
             let (stdout, closed) = stdout.join().unwrap();
@@ -225,13 +225,21 @@ impl<'a> Command<'a> {
                 let end: String = end.chars().rev().collect();
                 panic!("still running after {LIMIT:?}\nstderr: {stderr}\nend of stdout: {end}");
             };
-            Output { code: status.code(), signal: status.signal(), stdout, stderr, interrupted: interrupted || closed }
+            Output {
+                code: status.code(),
+                signal: status.signal(),
+                stdout,
+                stderr,
+                interrupted: interrupted || closed,
+                peak_kib,
+            }
         })
     }
 
     /// Waits for the end of the process and interrupts it in time; no status means that it hung.
-    fn watch(&self, child: &mut Child, news: &Receiver<()>) -> (Option<std::process::ExitStatus>, bool) {
+    fn watch(&self, child: &mut Child, news: &Receiver<()>) -> (Option<std::process::ExitStatus>, bool, u64) {
         let start = Instant::now();
+        let mut peak_kib = 0;
         let mut interrupted = false;
         loop {
             let bytes_reached = match news.recv_timeout(TICK) {
@@ -243,8 +251,9 @@ impl<'a> Command<'a> {
                 }
             };
             if let Some(status) = child.try_wait().unwrap() {
-                return (Some(status), interrupted || bytes_reached);
+                return (Some(status), interrupted || bytes_reached, peak_kib);
             }
+            peak_kib = peak_kib.max(resident_peak(child.id()));
             let due = match &self.when {
                 When::True(condition) => !interrupted && condition(),
                 When::Never | When::Bytes(_) => bytes_reached,
@@ -256,7 +265,7 @@ impl<'a> Command<'a> {
             if start.elapsed() > LIMIT {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                return (None, interrupted);
+                return (None, interrupted, peak_kib);
             }
         }
     }
@@ -304,6 +313,13 @@ impl Reading {
             }
         }
     }
+}
+
+/// The most memory that a process has held so far, in KiB; 0 if it cannot be told.
+fn resident_peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Sends a signal; all but SIGKILL go through the program `kill`, which needs no unsafe code.

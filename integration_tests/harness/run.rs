@@ -2,6 +2,8 @@
 //!
 //! A `Run` exists only if every complete line was a valid message and no secret appeared in the output.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
 use super::message::Message;
@@ -19,6 +21,8 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
     /// Whether the harness killed, signalled, or deafened the process; the last line may then be half a line.
     pub(crate) interrupted: bool,
+    /// The most memory that the process was seen to hold, in KiB.
+    pub(crate) peak_kib: u64,
 }
 
 /// One run, parsed and checked.
@@ -34,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
     /// Whether the interruption that was asked for took place before the process ended by itself.
     pub(crate) interrupted: bool,
+    /// The most memory that the process was seen to hold, in KiB.
+    pub(crate) peak_kib: u64,
     /// The complete lines of stdout, in order.
     pub(crate) messages: Vec<Message>,
 }
@@ -55,7 +61,7 @@ impl Run {
     /// Checks an output; the error says what is wrong with it.
     pub(crate) fn new(output: Output, secrets: &[String]) -> Result<Run, String> {
         let text = String::from_utf8_lossy(&output.stdout);
-        for secret in secrets {
+        for secret in secrets.iter().flat_map(|secret| forms(secret)) {
             for (place, content) in [("stdout", text.as_ref()), ("stderr", &output.stderr)] {
                 if let Some(line) = content.lines().find(|line| line.contains(secret.as_str())) {
                     return Err(format!("a secret ({secret}) is on {place}: {line}"));
@@ -81,6 +87,7 @@ impl Run {
             stdout: output.stdout,
             stderr: output.stderr,
             interrupted: output.interrupted,
+            peak_kib: output.peak_kib,
             messages,
         })
     }
@@ -224,6 +231,23 @@ impl Run {
         assert_eq!(found.len(), 1, "messages of type {kind}\n{}", self.transcript());
         found[0]
     }
+}
+
+/// A secret, and what becomes of it in a URL, in Base64, in hexadecimal digits and in a host name.
+pub(crate) fn forms(secret: &str) -> Vec<String> {
+    let mut base64 = STANDARD_NO_PAD.encode(secret);
+    // What follows the secret in an encoded text changes the last digit.
+    base64.pop();
+    let in_url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    vec![
+        secret.to_owned(),
+        in_url,
+        base64.replace('+', "-").replace('/', "_"),
+        base64,
+        hexadecimal,
+        secret.to_lowercase(),
+    ]
 }
 
 /// Cuts an output into its complete lines and what is left of a last one.

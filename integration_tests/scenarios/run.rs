@@ -9,7 +9,7 @@ use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
-use crate::setup::{Chance, SignIn, config, no_state, read, start};
+use crate::setup::{Chance, SignIn, assert_no_signature, config, no_state, read, start};
 
 /// What happens to the store before a request is answered.
 pub(crate) type Change = Box<dyn FnMut(&mut Data, &Seen) + Send>;
@@ -192,6 +192,7 @@ impl Case<'_> {
     /// A read keeps the protocol's rules, and its requests are no more than needed.
     fn judge(&self, run: &Run, catalog: &Value, store: &FakeStore) {
         ReadCheck::new(run, catalog).assert();
+        assert_no_signature(run, store);
         let allowed = match self.scenario.outcome {
             Outcome::Whole => run.warnings().is_empty(),
             _ => self.scenario.streams.iter().all(|stream| {

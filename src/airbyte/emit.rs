@@ -201,13 +201,7 @@ impl Emitter {
     /// The text with every secret replaced.
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
-        // A defence behind the first one, which is that no text is ever made from a secret. Very
-        // short secrets are left: replacing every "a" of a sentence would make it unreadable.
-        self.secrets
-            .iter()
-            .map(Secret::expose)
-            .filter(|secret| secret.len() >= 4)
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "****"))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| secret.masked(&text))
     }
 }
 

@@ -18,6 +18,7 @@ use super::error::{Error, Transport};
 use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
 use super::retry::{self, Waits};
+use crate::secret::Secret;
 
 /// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,9 +60,10 @@ impl Patience {
     /// For `read`: ten minutes outlast a restart of the store.
     pub const READ: Self =
         Self { total: Duration::from_secs(600), attempts: u32::MAX, timeout: ATTEMPT_TIMEOUT, waits: Waits::USUAL };
-    /// For `check`: a person is waiting.
+    /// For `check`: a person is waiting. Three attempts that are never answered end within the total, and
+    /// then what is said is what was wrong.
     pub const CHECK: Self =
-        Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(30), ..Self::READ };
+        Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(9), ..Self::READ };
 
     /// The same, shortened: the waits shrink with the total.
     #[must_use]
@@ -135,7 +137,7 @@ impl Client {
         // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("source-cart/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
@@ -145,9 +147,12 @@ impl Client {
             .timeout(patience.timeout)
             .pool_idle_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(in_flight)
-            .http1_only()
-            .build()
-            .map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
+            .http1_only();
+        if base.scheme() == "http" {
+            // Without TLS the secret must not leave this machine, and a proxy may be anywhere.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
         Ok(Self {
             http,
             base,
@@ -264,7 +269,8 @@ impl Client {
             Err(error) => return (Err(broken(query, Transport::Connect, error.to_string())), None),
         };
         let path_and_query = url.query().map_or_else(|| url.path().to_owned(), |rest| format!("{}?{rest}", url.path()));
-        let request = self.http.get(url).headers(self.auth.headers(&path_and_query));
+        let signed = self.auth.headers(&path_and_query);
+        let request = self.http.get(url).headers(signed.clone());
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return (Err(transport(query, &error)), None),
@@ -290,7 +296,7 @@ impl Client {
             let error = Error::Status {
                 resource: query.resource().to_owned(),
                 status: status.as_u16(),
-                message: vendor_message(&body),
+                message: without(&signed, vendor_message(&body)),
             };
             return (Err(error), Some(heard));
         }
@@ -387,11 +393,9 @@ fn body_error(query: &Query, fault: PageFault) -> Error {
         PageFault::TwoLists => {
             Error::Body { resource, problem: "the answer holds its list twice".to_owned(), passing: false }
         }
-        PageFault::TooDeep => Error::Body {
-            resource,
-            problem: "the answer nests arrays and objects too deep".to_owned(),
-            passing: false,
-        },
+        PageFault::TooDeep => {
+            Error::Body { resource, problem: "the answer nests arrays and objects too deep".to_owned(), passing: false }
+        }
         PageFault::NotAnObject => {
             Error::Body { resource, problem: "the list holds something that is no record".to_owned(), passing: false }
         }
@@ -419,6 +423,12 @@ fn vendor_message(body: &[u8]) -> String {
         message: String,
     }
     serde_json::from_slice::<Vendor>(body).map(|vendor| plain(&vendor.message, 200)).unwrap_or_default()
+}
+
+/// The text without what was sent to sign in, should the answer repeat it.
+fn without(signed: &HeaderMap, text: String) -> String {
+    let sent = signed.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+    sent.fold(text, |text, value| Secret::new(value.to_owned()).masked(&text))
 }
 
 fn transport(query: &Query, error: &reqwest::Error) -> Error {

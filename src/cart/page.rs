@@ -381,7 +381,9 @@ mod tests {
 
     #[test]
     fn a_list_that_is_there_twice_is_neither() {
-        for body in [r#"{"orders":[{"id":1}],"orders":[{"id":2}]}"#, r#"{"orders":[],"total_count":0,"orders":[{"id":2}]}"#] {
+        for body in
+            [r#"{"orders":[{"id":1}],"orders":[{"id":2}]}"#, r#"{"orders":[],"total_count":0,"orders":[{"id":2}]}"#]
+        {
             assert_eq!(read_all(body, &["orders"]), Err(PageFault::TwoLists), "{body}");
         }
         let body = r#"{"items":[],"order_items":[{"id":2}]}"#;

@@ -1,0 +1,212 @@
+//! Secrets stay here: in no output, with no other host, over no open line; and rows stay in RECORDs.
+//!
+//! Every other test greps its output too: the harness does, for the token and the user's secret.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::fake_store::{Data, Fault, NextPage, Options, Seen, Tls};
+use crate::harness::command::Command;
+use crate::harness::files::{Files, TOKEN, configured};
+use crate::harness::run::Run;
+use crate::setup::{SignIn, assert_no_signature, config, config_with, minutes, no_state, start};
+
+const SIGN_INS: [SignIn; 2] = [SignIn::Token, SignIn::Router];
+
+/// Somebody else, who must not hear anything.
+struct Stranger(TcpListener);
+
+impl Stranger {
+    fn new() -> Stranger {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Stranger(listener)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap())
+    }
+
+    fn assert_heard_nothing(&self, what: &str) {
+        assert!(self.0.accept().is_err(), "{what}: somebody else was connected to");
+    }
+}
+
+fn read(config: &Value, environment: &[(&str, &str)]) -> Run {
+    let catalog = configured(&[("orders", "incremental")]);
+    let command = Command::new("read").config(config).catalog(&catalog).state(&no_state()).arg("--debug");
+    environment.iter().fold(command, |command, (key, value)| command.env(key, value)).run()
+}
+
+/// An answer with this body.
+fn page(body: &str) -> Fault {
+    Fault::Answer { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }
+}
+
+#[test]
+fn an_answer_that_repeats_the_secret_does_not_get_it_told() {
+    // The token, the signature and their forms in a URL and in Base64, wherever an answer has a text.
+    let repeated = |seen: &Seen| {
+        let of = |name: &str| seen.header(name).unwrap_or_default().to_owned();
+        let secret = of("x-ac-auth-token") + &of("x-ac-pub-auth-signature");
+        crate::harness::run::forms(&secret)[..4].join(" ")
+    };
+    type Answer = fn(&str) -> Fault;
+    let answers: [Answer; 7] = [
+        |secret| Fault::error(401, &format!("Invalid credentials: {secret}"), secret),
+        |secret| Fault::error(500, secret, secret),
+        |secret| Fault::error(404, secret, ""),
+        |secret| page(&format!("<html>{secret}")),
+        |secret| page(&format!("{{\"{secret}\":1}}")),
+        |secret| {
+            let host = secret.split(' ').next().unwrap_or_default();
+            let location = format!("https://{}.example.com/{secret}", host.replace(['/', '+', '='], "-"));
+            Fault::Answer { status: 302, headers: vec![("Location".to_owned(), location)], body: Vec::new() }
+        },
+        |secret| {
+            let limit =
+                vec![("X-AC-Call-Limit".to_owned(), secret.to_owned()), ("Retry-After".to_owned(), secret.to_owned())];
+            Fault::Answer { status: 429, headers: limit, body: secret.as_bytes().to_vec() }
+        },
+    ];
+    for sign_in in SIGN_INS {
+        for answer in answers {
+            let fault = move |seen: &Seen| Some(answer(&repeated(seen)));
+            let store = start(sign_in, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
+            let mut config = config(sign_in, &store);
+            config["_retry_seconds"] = json!(1);
+            let run = read(&config, &[("LOG_LEVEL", "trace")]);
+            assert_eq!(run.code, Some(1), "{}", run.transcript());
+            assert_no_signature(&run, &store);
+            let check = Command::new("check").config(&config).arg("--debug").run();
+            assert_eq!(check.connection_status().0, "FAILED");
+            assert_no_signature(&check, &store);
+        }
+    }
+}
+
+#[test]
+fn no_other_host_is_asked_whatever_an_answer_names() {
+    for sign_in in SIGN_INS {
+        let stranger = Stranger::new();
+        let next_page = NextPage::OtherHost(stranger.url());
+        let options = Options { next_page, max_count: Some(10), ..Options::default() };
+        let store = start(sign_in, options, minutes("orders", 1, 35));
+        let run = read(&config(sign_in, &store), &[]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 35), "{}", run.transcript());
+        stranger.assert_heard_nothing("next_page");
+
+        store.options(|options| options.redirect_to = Some(format!("{}/api/v1/orders", stranger.url())));
+        let run = read(&config(sign_in, &store), &[]);
+        assert_eq!(run.errors()[0].failure_type, "config_error");
+        stranger.assert_heard_nothing("redirect");
+    }
+}
+
+#[test]
+fn a_line_without_tls_leads_to_this_machine_alone() {
+    // A proxy would get the token in clear text.
+    let proxy = Stranger::new();
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 3));
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"].map(|name| (name, proxy.url()));
+    let environment: Vec<(&str, &str)> = proxies.iter().map(|(name, url)| (*name, url.as_str())).collect();
+    let run = read(&config(SignIn::Token, &store), &environment);
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 3), "{}", run.transcript());
+    proxy.assert_heard_nothing("proxy");
+}
+
+#[test]
+fn a_proxy_between_hears_of_the_host_and_not_of_the_token() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let listening = std::thread::spawn(move || {
+        let (mut tcp, _) = proxy.accept().unwrap();
+        tcp.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut heard = Vec::new();
+        let _ = tcp.read_to_end(&mut heard);
+        String::from_utf8_lossy(&heard).into_owned()
+    });
+    let mut config =
+        config_with(&start(SignIn::Token, Options::default(), Data::empty()), &json!({"_retry_seconds": 1}));
+    config["credentials"]["store_name"] = json!("shop.example.com");
+    let run = read(&config, &[("HTTPS_PROXY", &url)]);
+    assert_eq!(run.code, Some(1));
+    let heard = listening.join().unwrap();
+    assert!(heard.starts_with("CONNECT shop.example.com:443"), "{heard}");
+    assert!(!heard.contains(TOKEN), "{heard}");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_gets_nothing_said() {
+    for tls in [
+        Tls { expired: true, ..Tls::default() },
+        Tls { host_names: vec!["other.example.com".to_owned()], ..Tls::default() },
+    ] {
+        let store = start(SignIn::Token, Options { tls: Some(tls), ..Options::default() }, minutes("orders", 1, 3));
+        let ca = store.ca_file().unwrap().to_str().unwrap().to_owned();
+        let run = read(&config(SignIn::Token, &store), &[("SSL_CERT_FILE", &ca)]);
+        assert_eq!(run.errors()[0].failure_type, "config_error");
+        assert_eq!(store.requests().len(), 0);
+    }
+}
+
+#[test]
+fn no_secret_stands_in_the_arguments_or_the_title_of_the_process() {
+    let store = start(SignIn::Token, Options { latency: Duration::from_secs(30), ..Options::default() }, Data::empty());
+    let files = Files::new();
+    let path = files.write("config.json", &config(SignIn::Token, &store).to_string());
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart"))
+        .args(["check", "--config", path.to_str().unwrap()])
+        .env_clear()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once it asks, it has read its secrets.
+    while store.requests().is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for file in ["cmdline", "comm", "environ", "status"] {
+        let text = std::fs::read(format!("/proc/{}/{file}", child.id())).unwrap();
+        assert!(!String::from_utf8_lossy(&text).contains(TOKEN), "{file}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_rows_hold_is_in_records_alone() {
+    const MARKER: &str = "Erika-Mustermann-7";
+    let row = format!(
+        r#"{{"id":1,"updated_at":"{MARKER}","created_at":"{MARKER}","subtotal":"{MARKER}","customer_id":"{MARKER}",
+            "is_gift":"{MARKER}","comments":{{"{MARKER}":1}},"unheard_of":"{MARKER}","ip_address":["{MARKER}"]}}"#
+    );
+    type Answer = fn(&str) -> Fault;
+    let answers: [(Answer, i32); 6] = [
+        (|row| page(&format!(r#"{{"total_count":1,"orders":[{row}]}}"#)), 0),
+        // Cut in the middle, of another form, no record, an error with a row in its details.
+        (|row| page(&format!(r#"{{"total_count":1,"orders":[{row}"#)), 1),
+        (|row| page(&format!(r#"{{"order":{row}}}"#)), 1),
+        (|row| page(&format!(r#"{{"orders":[{row},"{MARKER}"]}}"#)), 1),
+        (|row| Fault::error(500, "Internal Server Error", row), 1),
+        (|_| Fault::error(400, "Bad Request", MARKER), 1),
+    ];
+    for (number, (answer, code)) in answers.into_iter().enumerate() {
+        let row = row.clone();
+        let fault = move |_: &Seen| Some(answer(&row));
+        let store = start(SignIn::Token, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
+        let config = config_with(&store, &json!({"_retry_seconds": 1}));
+        let run = read(&config, &[("LOG_LEVEL", "trace")]);
+        assert_eq!(run.code, Some(code), "answer {number}\n{}", run.transcript());
+        assert!(!run.stderr.contains(MARKER), "answer {number}: {}", run.stderr);
+        let told = run.messages.iter().filter(|message| message.kind() != "RECORD");
+        for message in told {
+            assert!(!message.line.contains(MARKER), "answer {number}: {}", message.line);
+        }
+        assert_eq!(run.records("orders").len(), usize::from(code == 0));
+    }
+}
