@@ -207,11 +207,15 @@ impl Drop for FakeStore {
 async fn accept(mut listener: TcpListener, shared: Arc<Shared>, secured: Option<Secured>) {
     let mut accepted = 0;
     loop {
-        let absence = shared.state().options.absence.as_mut().and_then(|absence| absence(accepted));
-        if let Some(absence) = absence {
+        let absence = || shared.state().options.absence.as_mut().and_then(|absence| absence(accepted));
+        if let Some(mut pause) = absence() {
             let address = listener.local_addr().expect("a socket");
             drop(listener);
-            tokio::time::sleep(absence).await;
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(again) = absence() else { break };
+                pause = again;
+            }
             listener = TcpListener::bind(address).await.expect("the port it had before");
         }
         let Ok((tcp, _)) = listener.accept().await else {

@@ -86,7 +86,7 @@ pub type FaultHook = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
 /// A hook that decides whether a connection, counted from 1, goes wrong.
 pub type ConnectionHook = Box<dyn FnMut(usize) -> Option<ConnectionFault> + Send>;
 
-/// A hook that decides whether, after so many connections, nobody listens for a while.
+/// A hook that decides whether, after so many connections, nobody listens for a while; asked again after it.
 pub type AbsenceHook = Box<dyn FnMut(usize) -> Option<Duration> + Send>;
 
 /// All switches.

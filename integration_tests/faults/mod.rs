@@ -2,6 +2,7 @@
 //! secret is told, and what ends says why.
 
 mod answers;
+mod hostile;
 mod row;
 mod run;
 mod table;

@@ -179,14 +179,18 @@ impl Cell<'_> {
                 options.connection_fault = Some(Box::new(move |number| strikes(number).then(fault)));
             }
             Place::Absence => {
-                // Long enough to be met once, or several times; the schedule is shortened with the patience.
-                let absence = Duration::from_millis(match stay {
-                    Stay::Once | Stay::AtRandom => 60,
-                    Stay::Thrice => 600,
-                    Stay::ForGood => 6_000,
-                });
+                // Long enough to be met once, or several times, or until the hook is taken away; the schedule
+                // is shortened with the patience.
+                let absence = Duration::from_millis(if stay == Stay::Thrice { 600 } else { 60 });
+                let mut absent = None;
                 options.absence = Some(Box::new(move |accepted| {
-                    let due = if stay == Stay::AtRandom { strikes(accepted) } else { accepted + 1 == begin };
+                    let due = match stay {
+                        Stay::ForGood => accepted + 1 >= begin,
+                        _ if absent == Some(accepted) => false,
+                        Stay::AtRandom => strikes(accepted),
+                        Stay::Once | Stay::Thrice => accepted + 1 == begin,
+                    };
+                    absent = Some(accepted);
                     due.then_some(absence)
                 }));
             }

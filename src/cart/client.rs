@@ -325,7 +325,7 @@ impl Client {
                 let done = reading.feed(&window, false, intake).map_err(fault)?;
                 window.drain(..done);
                 // Millions of tiny rows take far more room as lines than in the body.
-                if intake.size() > LINES_LIMIT {
+                if intake.kept() > LINES_LIMIT {
                     return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });
                 }
                 // A value larger than the window is not looked at again with every chunk.

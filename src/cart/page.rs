@@ -46,11 +46,6 @@ pub trait Intake: Send {
     /// Forgets what was taken: the page is read again from its start.
     fn restart(&mut self);
 
-    /// Bytes that what was taken takes in memory.
-    fn size(&self) -> usize {
-        0
-    }
-
     /// Takes the element that comes next. When it fails, nothing of the element may be left: the same
     /// element is offered again once more of the body is there.
     ///

@@ -226,7 +226,7 @@ impl PageWalk<'_> {
                     Verdict::Outside | Verdict::Later => outside += 1,
                     Verdict::Deliver => {}
                 }
-                let is_new = row.key == Key::Missing || self.seen.insert(row.key, row.updated) != Some(row.updated);
+                let is_new = self.seen.insert(row.key, row.updated) != Some(row.updated);
                 if *verdict == Verdict::Deliver && !is_new {
                     repeated += 1;
                 }

@@ -9,7 +9,7 @@ use crate::airbyte::message::RECORD_SUFFIX;
 use crate::cart::query::Window;
 use crate::cart::{Envelope, Intake};
 use crate::json::Scanner;
-use crate::record::{Copier, Key, NotARecord, Updated};
+use crate::record::{self, Copier, Key, NotARecord, Updated};
 use crate::timestamp::Timestamp;
 
 /// An answer of a list, as lines.
@@ -72,10 +72,6 @@ impl Intake for Taking<'_> {
         self.rows.clear();
     }
 
-    fn size(&self) -> usize {
-        self.lines.len()
-    }
-
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
         let (block, lines) = self.lines.begin_line();
         let start = lines.len();
@@ -87,8 +83,11 @@ impl Intake for Taking<'_> {
                 return Err(reason);
             }
         };
+        // A row without a key is its own: it is told from others by all that it holds.
+        let data = lines.get(start + self.prefix.len()..).unwrap_or_default();
+        let key = if facts.key == Key::Missing { Key::Other(record::hash(data)) } else { facts.key };
         lines.extend_from_slice(RECORD_SUFFIX);
-        self.rows.push(Row { key: facts.key, updated: facts.updated, block, end: lines.len() });
+        self.rows.push(Row { key, updated: facts.updated, block, end: lines.len() });
         Ok(())
     }
 
@@ -140,7 +139,7 @@ impl Rows {
     #[must_use]
     fn keys_differ(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.rows.len());
-        self.rows.iter().all(|row| row.key != Key::Missing && seen.insert(row.key))
+        self.rows.iter().all(|row| seen.insert(row.key))
     }
 
     /// Whether the dated rows run from new to old.
@@ -280,7 +279,7 @@ mod tests {
             r#"{"total_count":2,"orders":[]}"#,
             r#"{"orders":[],"next_page":"x"}"#,
             r#"{"total_count":2,"orders":[{"id":1},{"id":1}]}"#,
-            r#"{"orders":[{"id":null}]}"#,
+            r#"{"orders":[{"id":null},{"id":null}]}"#,
         ] {
             assert!(!whole(text), "{text}");
         }

@@ -170,11 +170,16 @@ fn connections_are_struck_by_number_and_absences_end() {
         3 => Some(ConnectionFault::Noise),
         _ => None,
     };
+    let mut pauses = 3;
     let options = Options {
         connection_fault: Some(Box::new(connection_fault)),
         keep_alive: false,
         address: std::net::Ipv4Addr::new(127, 83, 255, 1),
-        absence: Some(Box::new(|accepted| (accepted == 4).then_some(std::time::Duration::from_millis(1)))),
+        absence: Some(Box::new(move |accepted| {
+            let due = accepted == 4 && pauses > 0;
+            pauses -= usize::from(due);
+            due.then_some(Duration::from_millis(1))
+        })),
         ..Options::default()
     };
     let store = store_of(3, options);
