@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::fake_store::{Data, FakeStore, Fault, Options, Tls, Token};
 use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
-use crate::setup::{SignIn, config, start};
+use crate::setup::{SignIn, config, config_with, start};
 
 /// The verdict, with the port taken out.
 fn verdict(config: &serde_json::Value, environment: &[(&str, &str)], store: Option<&FakeStore>) -> (String, String) {
@@ -139,4 +139,39 @@ fn a_bad_config_fails_with_each_fault() {
     let (status, message) = run.connection_status();
     assert_eq!(status, "FAILED");
     insta::assert_snapshot!(message);
+}
+
+#[test]
+fn a_check_that_is_never_answered_ends() {
+    let options = Options { fault: Some(Box::new(|_| Some(Fault::Hang))), ..Options::default() };
+    let store = start(SignIn::Token, options, Data::empty());
+    for more in [json!({"_retry_seconds": 2}), json!({"_retry_seconds": 20, "_timeout_seconds": 1})] {
+        let run = Command::new("check").config(&config_with(&store, &more)).run();
+        assert_eq!((run.code, run.messages.len()), (Some(0), 1), "{}", run.transcript());
+        let (status, message) = run.connection_status();
+        assert!(status == "FAILED" && message.contains("did not answer"), "{message}");
+    }
+    assert!(store.requests().len() <= 4, "one attempt, then three");
+}
+
+#[test]
+fn a_store_too_slow_for_all_scopes_is_told_and_passes() {
+    let slow = |seen: &crate::fake_store::Seen| (seen.n > 1).then_some(Fault::Hang);
+    let store = start(SignIn::Token, Options { fault: Some(Box::new(slow)), ..Options::default() }, Data::empty());
+    let run = Command::new("check").config(&config_with(&store, &json!({"_retry_seconds": 2}))).run();
+    let (status, message) = run.connection_status();
+    assert_eq!((run.code, status), (Some(0), "SUCCEEDED"), "{}", run.transcript());
+    assert!(message.contains("accepts the sign-in, but answers so slowly"), "{message}");
+}
+
+#[test]
+fn no_retry_after_makes_a_check_wait_beyond_its_bound() {
+    let fault = |_: &crate::fake_store::Seen| {
+        let headers = vec![("Retry-After".to_owned(), "315360000".to_owned())];
+        Some(Fault::Answer { status: 429, headers, body: Vec::new() })
+    };
+    let store = start(SignIn::Token, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
+    let message = fails(&config(SignIn::Token, &store), &store);
+    assert!(message.contains("call limit"), "{message}");
+    assert_eq!(store.requests().len(), 1, "a minute is more than there is");
 }

@@ -1,5 +1,7 @@
 //! Files that the commands are given: what is wrong with one is told in a sentence, and nothing is read.
 
+use serde_json::json;
+
 use crate::fake_store::{Data, Options};
 use crate::harness::command::Command;
 use crate::harness::files::configured;
@@ -121,4 +123,171 @@ fn the_least_that_launchers_send_is_enough() {
     }
     let none = Command::new("read").config(&config(SignIn::Token, &store)).file("catalog", r#"{"streams":[]}"#).run();
     assert_eq!((none.code, none.messages.len()), (Some(0), 0));
+}
+
+/// A path of a file with these bytes, or of whatever else a path can lead to.
+struct Given {
+    files: tempfile::TempDir,
+}
+
+impl Given {
+    fn new() -> Given {
+        Given { files: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, bytes: &[u8]) -> String {
+        let path = self.files.path().join(format!("{}.json", bytes.len()));
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A file of a size that takes no room on the disk.
+    fn sparse(&self, mebibytes: u64) -> String {
+        let path = self.files.path().join(format!("{mebibytes} MiB"));
+        std::fs::File::create(&path).unwrap().set_len(mebibytes << 20).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn pipe(&self) -> String {
+        let path = self.files.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn a_path_that_leads_to_no_usable_file_is_one_sentence() {
+    let given = Given::new();
+    let (config, catalog) = (nobody().to_string(), configured(&[("orders", "incremental")]).to_string());
+    let good = |option: &str| match option {
+        "config" => given.file(config.as_bytes()),
+        "catalog" => given.file(catalog.as_bytes()),
+        _ => given.file(b"[]"),
+    };
+    let paths = [
+        ("/no/such/file".to_owned(), "does not exist"),
+        ("/dev/null/file".to_owned(), "cannot be read"),
+        ("/".to_owned(), "is a directory"),
+        ("/proc/self/mem".to_owned(), "cannot be read"),
+        ("/dev/zero".to_owned(), "is larger than"),
+        (given.sparse(65), "is larger than"),
+        (given.file(b"{\"a\": \"\xe9\"}"), "is not UTF-8 text"),
+        (given.file(&[0xff, 0xfe, b'{', 0, b'}', 0]), "is not UTF-8 text"),
+    ];
+    for struck in ["config", "catalog", "state"] {
+        for (path, problem) in &paths {
+            let command = ["config", "catalog", "state"].into_iter().fold(Command::new("read"), |command, option| {
+                let path = if option == struck { path.clone() } else { good(option) };
+                command.arg(&format!("--{option}")).arg(&path)
+            });
+            let sentence = refused(command);
+            let begin = format!("The {struck} file `{path}` {problem}");
+            let end = format!("; give `--{struck}` a readable JSON file.");
+            assert!(sentence.starts_with(&begin) && sentence.ends_with(&end), "{sentence}");
+        }
+    }
+    // A config is small: its bound is tighter.
+    assert!(refused(Command::new("read").arg("--config").arg(&given.sparse(2)).catalog(&json!({}))).contains("1 MiB"));
+    for (path, problem) in &paths {
+        let check = Command::new("check").arg("--config").arg(path).run();
+        assert_eq!((check.code, check.messages.len()), (Some(0), 1), "{}", check.transcript());
+        let (status, message) = check.connection_status();
+        assert!(status == "FAILED" && message.contains(problem), "{message}");
+        assert!(refused(Command::new("discover").arg("--config").arg(path)).contains(problem));
+    }
+}
+
+#[test]
+fn a_device_without_end_costs_no_memory_beyond_the_bound() {
+    let run =
+        Command::new("read").config(&nobody()).catalog(&json!({"streams": []})).arg("--state").arg("/dev/zero").run();
+    assert_eq!(run.code, Some(1));
+    assert!(run.peak_kib < 300 * 1024, "{} KiB", run.peak_kib);
+}
+
+#[test]
+fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
+    let given = Given::new();
+    let path = given.pipe();
+    let writer = {
+        let (path, config) = (path.clone(), nobody().to_string());
+        std::thread::spawn(move || std::fs::write(path, config))
+    };
+    let run = Command::new("read").arg("--config").arg(&path).catalog(&json!({"streams": []})).run();
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    writer.join().unwrap().unwrap();
+    let sentence = refused(Command::new("read").arg("--config").arg(&path).catalog(&json!({"streams": []})));
+    assert!(sentence.contains("is a pipe or device that did not come to an end within 30 seconds"), "{sentence}");
+    let store = start(
+        SignIn::Token,
+        Options { tls: Some(crate::fake_store::Tls::default()), ..Options::default() },
+        Data::empty(),
+    );
+    for (path, problem) in
+        [("/dev/zero", "is larger than 16 MiB"), ("/", "is a directory"), ("/no/such", "does not exist")]
+    {
+        let check = Command::new("check").config(&config(SignIn::Token, &store)).env("SSL_CERT_FILE", path).run();
+        let (status, message) = check.connection_status();
+        assert!(status == "FAILED" && message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn what_a_file_holds_is_judged_in_one_sentence() {
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let config = nobody();
+    let with = |pointer: &str, value: serde_json::Value| {
+        let mut config = config.clone();
+        *config.pointer_mut(pointer).unwrap() = value;
+        config.to_string()
+    };
+    for (text, problem) in [
+        ("\u{feff}".to_owned(), "not valid JSON"),
+        (" ".to_owned(), "not valid JSON"),
+        ("null".to_owned(), "must be one JSON object"),
+        (deep(100_000), "not valid JSON"),
+        (format!("{{\"credentials\":{}}}", deep(100)), "must be an object"),
+        (with("/credentials", json!(5)), "must be an object"),
+        (with("/credentials/access_token", json!({"a": 1})), "must be a text"),
+        (with("/credentials/access_token", json!("to\u{0}ken-0123")), "cannot be sent in an HTTP header"),
+        (with("/credentials/access_token", json!("token-0123\r\nX-Evil: 1")), "cannot be sent in an HTTP header"),
+        (with("/credentials/store_name", json!("shop.example.com\r\nHost: evil")), "cannot be sent in an HTTP header"),
+        (with("/credentials/store_name", json!("shop.example.com\u{1}")), "cannot be sent in an HTTP header"),
+        (with("/credentials/store_name", json!(["a"])), "must be a text"),
+        (with("/start_date", json!("2021-01-01T00:00:00Z\n2")), "is not a date and time"),
+        (with("/start_date", json!({})), "must be a text"),
+    ] {
+        let sentence = refused(Command::new("read").file("config", &text).catalog(&json!({"streams": []})));
+        assert!(sentence.contains(problem), "{sentence}");
+        assert!(!sentence.contains(|character: char| character.is_control()), "{sentence:?}");
+    }
+    for text in [
+        "",
+        "null",
+        "[]",
+        "5",
+        r#"{"streams":{}}"#,
+        r#"{"streams":[5]}"#,
+        r#"{"streams":[{"stream":{"name":5}}]}"#,
+        &deep(100_000),
+    ] {
+        let sentence = refused(Command::new("read").config(&config).file("catalog", text));
+        assert!(sentence.starts_with("The catalog is not"), "{sentence}");
+    }
+    let catalog = configured(&[("orders", "incremental")]);
+    for text in ["5", r#""x""#, "[5]", r#"{"orders":5}"#, "{", &deep(100_000)] {
+        let sentence = refused(Command::new("read").config(&config).catalog(&catalog).state(text));
+        assert!(sentence.starts_with("The state cannot be understood"), "{sentence}");
+    }
+    // What is unknown is no fault, and a byte order mark is none either.
+    let mut more = config.clone();
+    more["unheard_of"] = json!({"a": [1]});
+    more["credentials"]["unheard_of"] = json!(null);
+    let bom = format!("\u{feff}{more}");
+    let run = Command::new("read")
+        .file("config", &bom)
+        .file("catalog", "\u{feff}{\"streams\":[],\"x\":1}")
+        .state("\u{feff}[]")
+        .run();
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
 }

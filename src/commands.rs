@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -14,6 +16,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::given;
 use crate::json;
 use crate::selection::Chosen;
 use crate::streams::{CURSOR, STREAMS, Scope, Stream};
@@ -28,6 +31,9 @@ const CHOICES: &str = "\"filled in from the table of streams\"";
 /// The largest file that is read: a state of 70 streams at its bound takes 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
+/// The largest config: its texts are a few hundred bytes.
+const LARGEST_CONFIG: u64 = 1024 * 1024;
+
 /// Prints the specification.
 ///
 /// # Errors
@@ -39,12 +45,13 @@ pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
 }
 
 /// What the config, if one is given, asks of the records. Nothing else in it matters to `discover`,
-/// which asks nobody: a config without a sign-in, or no config at all, gives the catalog as well.
+/// which asks nobody: a config without a sign-in, or no config at all, gives the catalog as well. A config
+/// that is named and cannot be read is an error: it may have asked for something.
 ///
 /// # Errors
 /// [`Failure`] that names each fault in what is asked.
 pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
-    let text = config.and_then(|path| config_text(path).ok());
+    let text = config.map(config_text).transpose()?;
     match text.and_then(|text| Fields::parse(&text).ok()) {
         Some(fields) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
         None => Ok(View::default()),
@@ -133,18 +140,44 @@ pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) ->
     emitter.message(&Message::ConnectionStatus { connection_status }).await
 }
 
-/// Whether at least one scope works; a note if not all do, or why none does.
+/// The note of a check that found the sign-in good and ran out of time.
+fn unfinished(host: &str, bound: Duration) -> String {
+    format!(
+        "{host} accepts the sign-in, but answers so slowly that not every scope could be tried within {} seconds. A sync may take long; check again later to see whether the token lacks a scope.",
+        bound.as_secs()
+    )
+}
+
+/// Whether at least one scope works; a note if not all do, or why none does. Takes no longer than the
+/// client's patience in all.
 ///
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
+    let (bound, worked) = (client.patience().total, AtomicBool::new(false));
+    match tokio::time::timeout(bound, try_each_scope(client, emitter, &worked)).await {
+        Ok(verdict) => verdict,
+        Err(_) if worked.into_inner() => Ok(Ok(Some(unfinished(&client.host(), bound)))),
+        Err(_) => Ok(Err(Failure::slow_check(&client.host(), bound).message)),
+    }
+}
+
+/// The same without a bound. `worked` turns true with the first scope that does.
+async fn try_each_scope(
+    client: &Client,
+    emitter: &Emitter,
+    worked: &AtomicBool,
+) -> Result<Result<Option<String>, String>, Closed> {
     let probes = || STREAMS.iter().filter(|stream| stream.probe);
     let (mut refused, mut unknown) = (Vec::new(), Vec::new());
     for stream in probes() {
         let names = [stream.list, stream.name];
         let query = Query::new(stream.name, 1);
         let answer = client.get(&query, &names, &Quiet, &mut page::Discard).await;
-        let Err(error) = answer else { continue };
+        let Err(error) = answer else {
+            worked.store(true, Ordering::Relaxed);
+            continue;
+        };
         let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
         if let Some(internal) = &failure.internal {
             emitter.log(Level::Debug, internal).await?;
@@ -219,17 +252,8 @@ pub(crate) fn client(config: &Config, patience: Patience) -> Result<Arc<Client>,
 /// [`Failure`] that names the file and what is wrong with it.
 pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
     let failure = |problem: &str| Failure::file(what, &path.display().to_string(), problem);
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => failure("does not exist"),
-        _ => failure(&format!("cannot be read ({error})")),
-    })?;
-    if metadata.is_dir() {
-        return Err(failure("is a directory"));
-    }
-    if metadata.len() > LARGEST_FILE {
-        return Err(failure(&format!("is larger than {} MiB", LARGEST_FILE >> 20)));
-    }
-    let text = std::fs::read(path).map_err(|error| failure(&format!("cannot be read ({error})")))?;
+    let most = if what == "config" { LARGEST_CONFIG } else { LARGEST_FILE };
+    let text = given::read(path, most).map_err(|problem| failure(&problem))?;
     match std::str::from_utf8(&text) {
         Ok(_) => Ok(text),
         Err(_) => Err(failure("is not UTF-8 text")),
@@ -242,10 +266,10 @@ fn config_text(path: &Path) -> Result<Vec<u8>, Failure> {
         return file("config", path);
     }
     let mut text = Vec::new();
-    let read = std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut text);
+    let read = std::io::stdin().lock().take(LARGEST_CONFIG + 1).read_to_end(&mut text);
     let size = read.map_err(|error| Failure::standard_input(&format!("cannot be read ({error})")))?;
-    if size as u64 > LARGEST_FILE {
-        return Err(Failure::standard_input(&format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+    if size as u64 > LARGEST_CONFIG {
+        return Err(Failure::standard_input(&format!("is larger than {} MiB", LARGEST_CONFIG >> 20)));
     }
     match std::str::from_utf8(&text) {
         Ok(_) => Ok(text),

@@ -1,6 +1,8 @@
 //! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
 //! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
 
+use std::time::Duration;
+
 use crate::airbyte::FailureType;
 use crate::cart::Error;
 use crate::cart::error::Transport;
@@ -115,6 +117,15 @@ impl Failure {
     #[must_use]
     pub(crate) fn setup(problem: &str) -> Self {
         Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {problem}."))
+    }
+
+    /// No scope could be tried within the time that `check` has.
+    #[must_use]
+    pub(crate) fn slow_check(host: &str, bound: Duration) -> Self {
+        let seconds = bound.as_secs();
+        let message =
+            format!("{host} did not answer within {seconds} seconds. Check `store_name`, and try again later.");
+        Self::new(FailureType::TransientError, message)
     }
 
     /// A part of this program failed.
@@ -291,8 +302,6 @@ fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -347,6 +356,7 @@ mod tests {
             Failure::states("x"),
             Failure::bad_state("orders", "`updated_at` is not a text"),
             Failure::setup("x"),
+            Failure::slow_check("shop.example.com", Duration::from_secs(30)),
             Failure::panic("x"),
         ]);
         let text: Vec<String> = told.iter().map(|failure| format!("{:?}: {}", failure.kind, failure.message)).collect();

@@ -2,7 +2,7 @@
 //!
 //! The map of this tree, in reading order:
 //!
-//! - `cli`, `help`, `selection`, `fields`, `config`, `spec.json`: what the user gives
+//! - `cli`, `help`, `selection`, `given`, `fields`, `config`, `spec.json`: what the user gives
 //! - [`streams`]: the table, one row a stream, with `schemas/*.json`
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
@@ -22,6 +22,7 @@ mod commands;
 mod config;
 mod failure;
 mod fields;
+mod given;
 mod help;
 mod init;
 pub mod json;

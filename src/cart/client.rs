@@ -171,6 +171,12 @@ impl Client {
         host_of(&self.base)
     }
 
+    /// How long a request may be retried.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// Places for further requests like this one side by side.
     #[must_use]
     pub fn free_places(&self, query: &Query) -> usize {

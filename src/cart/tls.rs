@@ -7,6 +7,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+/// The largest file of certificates: all public authorities together take half a MiB.
+const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
 /// Why the certificates of `SSL_CERT_FILE` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate file {path} {problem}")]
@@ -24,8 +27,8 @@ pub fn config(extra: Option<&Path>) -> Result<ClientConfig, BadCertificates> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = extra {
         let bad = |problem: String| BadCertificates { path: path.display().to_string(), problem };
-        let file = std::fs::File::open(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
-        let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_reader_iter(std::io::BufReader::new(file))
+        let text = crate::given::read(path, LARGEST_FILE).map_err(&bad)?;
+        let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<_, _>>()
             .map_err(|error| bad(format!("is not a PEM file: {error}")))?;
         let (added, _) = roots.add_parsable_certificates(certificates);
