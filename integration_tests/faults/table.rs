@@ -179,6 +179,10 @@ fn the_page_of_faults_is_current() {
          first two.\n\n\
          What can pass is asked for again for up to ten minutes (`check`: 30 seconds in all), with growing waits or those that the store asks for, \
          each at most a minute long; JSON of another form is asked for four times. One attempt takes at most five minutes, and no longer than a minute without a byte.\n\n\
+         What is trusted has bounds: an answer of 64 MiB after decompression and 128 MiB as lines, 120 levels of nesting, 200 field \
+         names that no schema declares; a config of 1 MiB, a catalog or state of 64 MiB, a file of certificates of 16 MiB, 30 seconds for \
+         a pipe to come to its end. The number of pages is bound by the keys, which must rise; where pages are counted, ten without a new \
+         row end a pass, and six passes the read. `integration_tests/faults/hostile.rs` and `inputs.rs` hold them.\n\n\
          A 404 behind the first page of a stream that is read page by page is taken for the end of its pages, as documented; the counts \
          then tell whether it was, and if not the pages are read again.\n\n\
          Written by the tests (`UPDATE_DOCS=1 cargo test faults`); the outcome is what they assert, at each place alike.\n\n\
