@@ -221,7 +221,7 @@ impl Copier {
         });
         if let Some(slot) = self.order.get_mut(place) {
             *slot = index;
-        } else if self.order.len() == place {
+        } else if self.order.len() == place && place < PLACES_KEPT {
             self.order.push(index);
         }
         Ok(index)
@@ -331,6 +331,9 @@ impl Copier {
         Ok(())
     }
 }
+
+/// Places of fields that are remembered: several times those of the widest resource.
+const PLACES_KEPT: usize = 1000;
 
 /// Undeclared names that a copier tells apart: far more than any resource has, and few enough to look
 /// through for each field of a record that is made to be slow.

@@ -12,6 +12,9 @@ const PERIOD: u32 = 32;
 /// The longest record that becomes a model, in bytes: it is kept by every copier.
 const LONGEST: usize = 64 * 1024;
 
+/// The shortest field, with its comma: `"":1,`.
+const SHORTEST_FIELD: usize = 5;
+
 /// The text of a record and where its fields are.
 #[derive(Debug, Default)]
 pub(super) struct Model {
@@ -60,7 +63,10 @@ impl Model {
     /// Notes a field that begins at `start`, with what is copied from `pending` on. `is_dull` if nothing
     /// but the text depends on it.
     pub(super) fn note(&mut self, start: usize, pending: usize, is_dull: bool) {
-        self.noted.push(Part { start, reach: pending, is_dull });
+        // More fields than fit into a model belong to a record that will be none.
+        if self.noted.len() < LONGEST / SHORTEST_FIELD {
+            self.noted.push(Part { start, reach: pending, is_dull });
+        }
     }
 
     /// Ends a record; `text` is that of one that was noted, which began at `from`.
