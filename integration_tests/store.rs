@@ -8,6 +8,7 @@
 //! adds some, deletes one and moves the store's clock on by a minute, so that the next incremental read finds something.
 //! With `--tls` it speaks HTTPS under that name, with an authority of its own, and says in which file that authority's
 //! certificate is.
+//! A line `set orders 100001 warehouse_note "fragile"` gives one row's field a value, whether the field is known or not.
 
 #[path = "fake_store/mod.rs"]
 mod fake_store;
@@ -15,7 +16,7 @@ mod fake_store;
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 
-use fake_store::{Data, FakeStore, Options, Tls};
+use fake_store::{Data, FakeStore, Options, Tls, resource};
 
 fn main() -> ExitCode {
     match run() {
@@ -56,7 +57,10 @@ fn run() -> Result<(), String> {
         match line.as_deref().map(str::trim) {
             Ok("change") => say(&change(&store)),
             Ok("") => {}
-            Ok(other) => say(&format!("`{other}` is unknown; known is `change`")),
+            Ok(line) => match line.strip_prefix("set ") {
+                Some(what) => say(&set(&store, what)),
+                None => say(&format!("`{line}` is unknown; known are `change` and `set RESOURCE ID FIELD JSON`")),
+            },
             Err(_) => break,
         }
     }
@@ -86,6 +90,28 @@ fn change(store: &FakeStore) -> String {
         let deleted = data.ids("addresses").first().copied().filter(|id| data.delete("addresses", *id));
         let deleted = deleted.map_or_else(String::new, |id| format!("; deleted addresses {id}"));
         format!("Changed {}; added {}{deleted}.", changed.join(", "), added.join(", "))
+    })
+}
+
+/// Gives a field of one row a value, and the row a new `updated_at`.
+fn set(store: &FakeStore, what: &str) -> String {
+    let mut words = what.splitn(4, ' ');
+    let (Some(name), Some(id), Some(field), Some(value)) =
+        (words.next(), words.next().and_then(|id| id.parse().ok()), words.next(), words.next())
+    else {
+        return "`set` needs a resource, the number of a row, a field and a value as JSON".to_owned();
+    };
+    if resource(name).is_none() || serde_json::from_str::<serde::de::IgnoredAny>(value).is_err() {
+        return format!("`{name}` is no resource, or `{value}` no JSON");
+    }
+    store.data(|data| {
+        if !data.ids(name).contains(&id) {
+            return format!("{name} has no row {id}");
+        }
+        data.tick(60_000);
+        data.touch(name, id);
+        data.set_field(name, id, field, value);
+        format!("Set {field} of {name} {id}.")
     })
 }
 
