@@ -1,4 +1,4 @@
-//! The tables of the documentation are made from the table of streams.
+//! The tables of the documentation are made from the table of streams, and the examples that it shows from their files.
 //!
 //! `UPDATE_DOCS=1 cargo test docs` writes them anew.
 
@@ -19,7 +19,7 @@ pub(crate) fn hold(name: &str, expected: &str) {
         fs::write(path(name), expected).unwrap();
     }
     let found = fs::read_to_string(path(name)).unwrap_or_default();
-    assert!(found == expected, "{name} is not what the table of streams says; run `UPDATE_DOCS=1 cargo test docs`");
+    assert!(found == expected, "{name} is not what it is made from says; run `UPDATE_DOCS=1 cargo test docs`");
 }
 
 fn code(names: impl IntoIterator<Item = &'static str>) -> String {
@@ -160,4 +160,44 @@ fn the_readme_has_the_table() {
         let _ = writeln!(table, "| {} |", cells.join(" | "));
     }
     hold("README.md", &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));
+}
+
+/// The files of `examples/` as they stand in the pages, and what a fence calls their language.
+fn with_examples(page: &str) -> String {
+    let mut made = String::new();
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let _ = writeln!(made, "{line}");
+        let Some(name) = line.strip_prefix("<!-- examples/").and_then(|rest| rest.strip_suffix(" -->")) else {
+            continue;
+        };
+        if lines.peek().is_some_and(|line| line.starts_with("```")) {
+            let _ = lines.by_ref().skip(1).find(|line| *line == "```");
+        }
+        let text = fs::read_to_string(path("examples").join(name)).unwrap_or_else(|e| panic!("examples/{name}: {e}"));
+        let language = match Path::new(name).extension().and_then(|extension| extension.to_str()) {
+            Some("py") => "python",
+            Some(extension) => extension,
+            None => "text",
+        };
+        let _ = writeln!(made, "```{language}\n{}\n```", text.trim_end());
+    }
+    made
+}
+
+#[test]
+fn the_pages_show_the_examples_as_they_are_run() {
+    let page = fs::read_to_string(path("docs/clients.md")).unwrap();
+    hold("docs/clients.md", &with_examples(&page));
+    // Every file that a user copies is shown; requirements are named in the text.
+    for folder in fs::read_dir(path("examples")).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.strip_prefix(path("")).unwrap().display().to_string();
+            assert!(
+                name.ends_with("requirements.txt") || page.contains(&format!("<!-- {name} -->")),
+                "docs/clients.md does not show {name}"
+            );
+        }
+    }
 }

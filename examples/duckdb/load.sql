@@ -1,0 +1,25 @@
+-- Loads the records of cart.jsonl, newest form of each row last: duckdb store.duckdb -f load.sql
+-- Run it after each read: a row that came before is replaced by key.
+
+CREATE TABLE IF NOT EXISTS orders (
+    id BIGINT PRIMARY KEY, customer_id BIGINT, ordered_at TIMESTAMPTZ, grand_total DECIMAL(18, 4),
+    updated_at TIMESTAMPTZ, data JSON  -- all fields, as the store sent them
+);
+CREATE TABLE IF NOT EXISTS order_items (
+    id BIGINT PRIMARY KEY, order_id BIGINT, item_name VARCHAR, quantity DECIMAL(18, 4), price DECIMAL(18, 4),
+    updated_at TIMESTAMPTZ, data JSON
+);
+
+CREATE TEMP VIEW records AS
+SELECT record.stream, record.data
+FROM read_json('cart.jsonl', format = 'newline_delimited', maximum_object_size = 67108864,
+               columns = {type: 'VARCHAR', record: 'STRUCT(stream VARCHAR, data JSON)'})
+WHERE type = 'RECORD';
+
+INSERT OR REPLACE INTO orders
+SELECT data->>'id', data->>'customer_id', data->>'ordered_at', data->>'grand_total', data->>'updated_at', data
+FROM records WHERE stream = 'orders';
+
+INSERT OR REPLACE INTO order_items
+SELECT data->>'id', data->>'order_id', data->>'item_name', data->>'quantity', data->>'price', data->>'updated_at', data
+FROM records WHERE stream = 'order_items';

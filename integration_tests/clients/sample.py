@@ -1,0 +1,80 @@
+"""The sample store: as a process, and over its API, asked directly."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from decimal import Decimal
+
+TOKEN = "good-token"
+
+
+def listed(url: str, resource: str, key: str) -> dict:
+    """All rows of a resource by key, numbers with all their digits."""
+    # A proxy of this machine has no business with a loopback address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    rows, page = {}, 1
+    while True:
+        request = urllib.request.Request(
+            f"{url}/api/v1/{resource}?count=500&sort={key}&page={page}",
+            headers={"X-AC-Auth-Token": TOKEN, "Cache-Control": "no-cache"},
+        )
+        with opener.open(request, timeout=60) as answer:
+            body = json.load(answer, parse_float=Decimal)
+        (found,) = [value for value in body.values() if isinstance(value, list)]
+        rows.update((row[key], row) for row in found)
+        if not body.get("next_page"):
+            break
+        page += 1
+    if len(rows) != body["total_count"]:
+        sys.exit(f"The store counts {body['total_count']} {resource}, but lists {len(rows)}.")
+    return rows
+
+
+class Truth:
+    """The last form of every row that a store ever listed: what a destination has to hold.
+
+    Rows that the store deleted stay, since the API does not tell of them.
+    """
+
+    def __init__(self, url: str, keys: dict, whole: set) -> None:
+        self.url, self.keys, self.whole = url, keys, whole
+        self.rows = {name: {} for name in keys}
+
+    def look(self) -> int:
+        """Asks the store for everything anew; gives back how many records a read from the state before has to bring."""
+        due = 0
+        for name, key in self.keys.items():
+            now, known = listed(self.url, name, key), self.rows[name]
+            due += sum(name in self.whole or known.get(key) != row for key, row in now.items())
+            known.update(now)
+        return due
+
+
+class Store:
+    """The sample store as a process."""
+
+    def __init__(self, executable: str, orders: int) -> None:
+        self.process = subprocess.Popen(
+            [executable, "--orders", str(orders)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        # `A sample store with 700 orders is at URL`, then the token, then what can be typed.
+        self.url = self.heard().split()[-1]
+        self.heard()
+        self.heard()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def heard(self) -> str:
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("The sample store ended early.")
+        return line.strip()
+
+    def typed(self, line: str) -> str:
+        """Types a line; gives back what the store answers."""
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.heard()
