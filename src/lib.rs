@@ -42,7 +42,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 use tokio::sync::watch;
 
-use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
+use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, Plain, emit};
 use cart::Patience;
 use cli::{Cli, Command, ReadArguments, Which};
 use failure::Failure;
@@ -103,7 +103,7 @@ pub fn run(
             return FAILURE;
         }
     };
-    let (emitter, writer) = emit::start(out, level, || {
+    let (emitter, writer) = emit::start(Plain(out), level, || {
         let failure = Failure::panic(&panics::place());
         Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line()
     });
@@ -117,7 +117,7 @@ pub fn run(
     match (outcome, writer.finish()) {
         (Ok(code), Ok(())) => code,
         (_, Err(error)) => {
-            let _told = writeln!(err, "source-cart: stdout cannot be written: {error}");
+            let _told = writeln!(err, "source-cart: {error}");
             STDOUT_GONE
         }
         (Err(Closed), Ok(())) => STDOUT_GONE,

@@ -1,7 +1,8 @@
-//! The one owner of stdout: a thread that writes whole lines in the order they were handed to it.
+//! The one owner of the output: a thread that hands whole lines, in the order they were handed to it, to
+//! a [`Sink`], which is stdout as it is unless the command line asks for something else.
 //!
 //! The queue is short and senders wait on it, so a slow reader of stdout slows the requests instead of
-//! filling memory. Once stdout is gone nothing more is accepted and everybody is told.
+//! filling memory. Once the sink has failed nothing more is accepted and everybody is told.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,77 @@ use crate::secret::Secret;
 /// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
 const QUEUE: usize = 1;
 
-/// Stdout is closed, or full: whatever was handed over since may be lost.
+/// Where whole lines go, in the order in which they were handed over.
+pub trait Sink: Send {
+    /// Takes whole lines: RECORD lines of one stream with or without a STATE behind them, or one message.
+    /// A STATE is always the last line.
+    ///
+    /// # Errors
+    /// [`Unwritten`]; nothing is handed over after it.
+    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten>;
+
+    /// Passes on what was taken, since nothing more is waiting at the moment.
+    ///
+    /// # Errors
+    /// [`Unwritten`]
+    fn flush(&mut self) -> Result<(), Unwritten>;
+
+    /// Called once, after the last batch, also if that failed.
+    ///
+    /// # Errors
+    /// [`Unwritten`]
+    fn finish(&mut self) -> Result<(), Unwritten> {
+        self.flush()
+    }
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        (**self).take(lines)
+    }
+
+    fn flush(&mut self) -> Result<(), Unwritten> {
+        (**self).flush()
+    }
+
+    fn finish(&mut self) -> Result<(), Unwritten> {
+        (**self).finish()
+    }
+}
+
+/// Stdout as it is: every byte that is handed over, and nothing else.
+#[derive(Debug)]
+pub struct Plain<W>(pub W);
+
+impl<W: Write + Send> Sink for Plain<W> {
+    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        self.0.write_all(lines).map_err(Unwritten::stdout)
+    }
+
+    fn flush(&mut self) -> Result<(), Unwritten> {
+        self.0.flush().map_err(Unwritten::stdout)
+    }
+}
+
+/// Something that was to be written is not, or not whole.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} cannot be written: {error}")]
+pub struct Unwritten {
+    /// What: `stdout`, or a file by its path.
+    pub what: String,
+    /// Why.
+    pub error: std::io::Error,
+}
+
+impl Unwritten {
+    /// It was stdout.
+    #[must_use]
+    pub fn stdout(error: std::io::Error) -> Self {
+        Self { what: "stdout".to_owned(), error }
+    }
+}
+
+/// The output is closed, or full: whatever was handed over since may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stdout is closed")]
 pub struct Closed;
@@ -37,43 +108,47 @@ pub struct Emitter {
 
 /// The writer's thread.
 #[derive(Debug)]
-pub struct Writer(JoinHandle<std::io::Result<()>>);
+pub struct Writer(JoinHandle<Result<(), Unwritten>>);
 
-/// Starts the writer on `out`. Logs below `level` are left out. Should the writer panic, the line that
+/// Starts the writer on `sink`. Logs below `level` are left out. Should the writer panic, the line that
 /// `on_panic` makes is its last.
 pub fn start(
-    mut out: impl Write + Send + 'static,
+    mut sink: impl Sink + 'static,
     level: Level,
     on_panic: impl FnOnce() -> Vec<u8> + Send + 'static,
 ) -> (Emitter, Writer) {
     let (queue, lines) = mpsc::channel::<Lines>(QUEUE);
     let thread = std::thread::spawn(move || {
         let mut whole = true;
-        // Of what panicked, only `out` is used again, and only between two lines.
-        let written = catch_unwind(AssertUnwindSafe(|| write_all(&mut out, lines, &mut whole)));
-        written.unwrap_or_else(|_| {
+        // Of what panicked, only the sink is used again, and only between two batches.
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut sink, lines, &mut whole)));
+        let Ok(written) = written else {
             if whole {
-                out.write_all(&on_panic())?;
-                out.flush()?;
+                sink.take(&on_panic())?;
+                sink.flush()?;
             }
-            Err(std::io::Error::other("the connector failed through a fault of its own"))
-        })
+            return Err(Unwritten::stdout(std::io::Error::other("the connector failed through a fault of its own")));
+        };
+        // The first fault says more than what follows from it.
+        let finished = sink.finish();
+        written.and(finished)
     });
     (Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default() }, Writer(thread))
 }
 
-/// Writes what comes; `whole` is false while the output may end in the middle of a line.
-fn write_all(out: &mut impl Write, mut lines: mpsc::Receiver<Lines>, whole: &mut bool) -> std::io::Result<()> {
+/// Hands over until every [`Emitter`] is gone. The queue is closed when this returns. `whole` is false
+/// while the output may end in the middle of a line.
+fn write(sink: &mut impl Sink, mut lines: mpsc::Receiver<Lines>, whole: &mut bool) -> Result<(), Unwritten> {
     while let Some(batch) = lines.blocking_recv() {
         *whole = false;
-        batch.write_to(out)?;
+        batch.each(|lines| sink.take(lines))?;
         *whole = true;
         if lines.is_empty() {
-            out.flush()?;
+            sink.flush()?;
         }
         crate::panics::rehearse("writer");
     }
-    out.flush()
+    Ok(())
 }
 
 /// Room for one batch of whole lines.
@@ -93,9 +168,9 @@ impl Writer {
     /// Waits until everything is written. Every [`Emitter`] must be gone.
     ///
     /// # Errors
-    /// What the write to stdout failed with.
-    pub fn finish(self) -> std::io::Result<()> {
-        self.0.join().unwrap_or_else(|_| Err(std::io::Error::other("the writer of stdout panicked")))
+    /// The first write that failed.
+    pub fn finish(self) -> Result<(), Unwritten> {
+        self.0.join().unwrap_or_else(|_| Err(Unwritten::stdout(std::io::Error::other("the writer panicked"))))
     }
 }
 
@@ -213,9 +288,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct Kept(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Sink {
+    impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -228,15 +303,15 @@ mod tests {
 
     #[tokio::test]
     async fn secrets_are_replaced_in_texts_for_people() {
-        let sink = Sink::default();
-        let (emitter, writer) = start(sink.clone(), Level::Info, Vec::new);
+        let kept = Kept::default();
+        let (emitter, writer) = start(Plain(kept.clone()), Level::Info, Vec::new);
         let emitter = emitter.hiding(vec![Secret::new("hunter22".into())]);
         emitter.log(Level::Warn, "token hunter22 refused").await.unwrap();
         emitter.log(Level::Debug, "left out").await.unwrap();
         emitter.error(Some("orders"), FailureType::ConfigError, "m hunter22", Some("i hunter22")).await.unwrap();
         drop(emitter);
         writer.finish().unwrap();
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(!text.contains("hunter22") && text.contains("token **** refused"), "{text}");
     }
@@ -253,7 +328,7 @@ mod tests {
                 Ok(())
             }
         }
-        let (emitter, writer) = start(Broken, Level::Info, Vec::new);
+        let (emitter, writer) = start(Plain(Broken), Level::Info, Vec::new);
         let mut closed = false;
         for _ in 0..100 {
             closed |= emitter.log(Level::Info, "x").await == Err(Closed);
@@ -261,6 +336,6 @@ mod tests {
         }
         assert!(closed);
         drop(emitter);
-        assert_eq!(writer.finish().unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+        assert_eq!(writer.finish().unwrap_err().error.kind(), std::io::ErrorKind::BrokenPipe);
     }
 }

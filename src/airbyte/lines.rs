@@ -3,7 +3,6 @@
 //! All blocks have one size, so that any of them serves any page: memory is what the pages in flight fill,
 //! whatever sizes they had before. Nothing here knows what a line says.
 
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The size of a block: a page of a megabyte fills four, and blocks of this size lie apart from small
@@ -106,13 +105,16 @@ impl Lines {
         }
     }
 
-    /// Writes the lines; each block is used again as soon as it is written.
+    /// Hands over the lines, as many as lie together at a time; each block is used again as soon as it was
+    /// taken.
     ///
     /// # Errors
-    /// What the write failed with; part of the lines may be written.
-    pub(super) fn write_to(mut self, out: &mut impl Write) -> io::Result<()> {
+    /// What `take` failed with; part of the lines may have been taken.
+    pub(super) fn each<E>(mut self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         for block in std::mem::take(&mut self.blocks) {
-            out.write_all(&block)?;
+            if !block.is_empty() {
+                take(&block)?;
+            }
             self.home.give_back(block);
         }
         Ok(())
@@ -140,6 +142,8 @@ impl Drop for Lines {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     /// Adds lines of these lengths; gives what they should read.
@@ -169,7 +173,7 @@ mod tests {
             expected.extend_from_slice(&vec![b'x'; BLOCK]);
             assert_eq!(lines.len(), expected.len());
             let mut out = Vec::new();
-            lines.write_to(&mut out).unwrap();
+            lines.each(|block| out.write_all(block)).unwrap();
             assert!(out == expected);
             assert!(spare.0.lock().unwrap().iter().all(|block| block.capacity() == BLOCK && block.is_empty()));
         }
@@ -187,7 +191,7 @@ mod tests {
         lines.hold(Arc::clone(&permit));
         lines.clear();
         assert_eq!(Arc::strong_count(&permit), 2);
-        lines.write_to(&mut Vec::new()).unwrap();
+        lines.each(|_| Ok::<(), ()>(())).unwrap();
         assert_eq!(Arc::strong_count(&permit), 1);
     }
 }

@@ -10,6 +10,6 @@ pub mod message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, Emitter};
+pub use emit::{Closed, Emitter, Plain, Sink, Unwritten};
 pub use lines::Lines;
 pub use message::{FailureType, Level, Message, StreamStatus};
