@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::help;
+use crate::output::Route;
 use crate::selection::Selection;
 
 /// Airbyte source connector for Cart.com (formerly AmeriCommerce).
@@ -109,6 +110,9 @@ pub(crate) struct ReadArguments {
     /// The state of an earlier read: its STATE messages, or any form that platforms keep
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Where the output goes.
+    #[command(flatten)]
+    pub to: Route,
 }
 
 /// Which streams `read` reads: one of the two ways to say so.
@@ -152,6 +156,15 @@ impl Command {
             Self::Check(with) => with.debug,
             Self::Read(arguments) => arguments.with.debug,
             Self::Catalog(_) | Self::Init { .. } | Self::Completions { .. } => false,
+        }
+    }
+
+    /// Where the output of a read goes; nothing for the other commands.
+    #[must_use]
+    pub(crate) fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Read(arguments) => Some(&arguments.to),
+            _ => None,
         }
     }
 }

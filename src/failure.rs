@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::airbyte::FailureType;
+use crate::airbyte::{FailureType, Unwritten};
 use crate::cart::Error;
 use crate::cart::error::Transport;
 use crate::fields::Fault;
@@ -111,6 +111,60 @@ impl Failure {
             if what.ends_with(['.', '?']) { "" } else { "." }
         );
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
+    }
+
+    /// `--output` without a form that has files.
+    #[must_use]
+    pub(crate) fn no_bare_format() -> Self {
+        let message = "`--output` writes records alone, so it needs `--format jsonl` or `--format csv`; leave it out to get messages on stdout.";
+        Self::new(FailureType::ConfigError, message.to_owned())
+    }
+
+    /// Csv of several streams to one stdout.
+    #[must_use]
+    pub(crate) fn one_csv(streams: usize) -> Self {
+        let message = format!(
+            "Csv on stdout holds one stream, and {streams} are to be read: their columns differ. Name one stream, or a folder with `--output`, which gets a file for each."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// Another run writes to the folder of `--output`.
+    #[must_use]
+    pub(crate) fn busy_folder(path: &str) -> Self {
+        let message = format!(
+            "Another sync is writing to the folder `{path}`. Wait until it has ended, or give `--output` another folder."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The folder of `--output`, or a file in it, cannot be used.
+    #[must_use]
+    pub(crate) fn unusable_folder(path: &str, error: &std::io::Error) -> Self {
+        let message = format!(
+            "`{path}` cannot be used for the records ({error}). Give `--output` a folder that this user may write to."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The file of `--state-out` cannot be written, as was found before anything was read.
+    #[must_use]
+    pub(crate) fn state_out(path: &str, error: &str) -> Self {
+        let message = format!(
+            "The state file `{path}` cannot be written ({error}). Give `--state-out` a file in a folder that is there and that this user may write to."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// A file could not be written while rows were read.
+    #[must_use]
+    pub(crate) fn unwritten(fault: &Unwritten) -> Self {
+        let message = format!(
+            "{fault}. Make room on the disk or mend the folder's rights, and run the sync again; it goes on from the last state that was written."
+        );
+        let message = message.chars().next().map_or(String::new(), |first| first.to_uppercase().collect())
+            + message.get(1..).unwrap_or_default();
+        Self::new(FailureType::SystemError, message)
     }
 
     /// The HTTP client cannot be set up.

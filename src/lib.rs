@@ -7,13 +7,15 @@
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
 //! - `timestamp`, [`json`], [`record`]: instants, JSON text, one record; pure
+//! - `output`: what becomes of the messages: stdout, files of records, the file of states, words for people
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `init`: the config, asked for on a terminal
 //! - `commands`, [`read`], `failure`, `nearest`: where both sides meet, and what is said to the user
 //! - `panics`: what a fault of this program leaves behind
 //!
-//! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but
-//! `airbyte::emit` writes to stdout. Adding a stream is one schema file and one row of the table.
+//! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but the
+//! one thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream is one schema
+//! file and one row of the table.
 
 pub mod airbyte;
 pub mod cart;
@@ -27,6 +29,7 @@ mod help;
 mod init;
 pub mod json;
 mod nearest;
+pub mod output;
 pub mod panics;
 pub mod read;
 pub mod record;
@@ -36,17 +39,21 @@ pub mod streams;
 pub mod timestamp;
 pub mod view;
 
+use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio::sync::watch;
 
-use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, Plain, emit};
+use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
 use cart::Patience;
 use cli::{Cli, Command, ReadArguments, Which};
 use failure::Failure;
 use init::Ended;
+use output::Opening;
+use output::board::Board;
 
 /// Exit code when all went well.
 const SUCCESS: u8 = 0;
@@ -71,9 +78,12 @@ pub struct Terminals {
 }
 
 /// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
+///
+/// `out_file` is `out` once more if that is a file, so that its content can be brought to the disk.
 pub fn run(
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
     out: impl Write + Send + 'static,
+    out_file: Option<File>,
     err: &mut impl Write,
     terminals: Terminals,
 ) -> u8 {
@@ -103,18 +113,25 @@ pub fn run(
             return FAILURE;
         }
     };
-    let (emitter, writer) = emit::start(Plain(out), level, || {
+    let (sink, opening, board) = output::outlet(out, out_file, cli.command.route(), terminals);
+    let (emitter, writer) = emit::start(sink, level, || {
         let failure = Failure::panic(&panics::place());
         Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line()
     });
     let last_word = emitter.clone();
     // Nothing of what panicked is used again but the emitter, which hands over whole lines or none.
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command, emitter, terminals))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(dispatch(cli.command, emitter, terminals, &opening, &board))
+    }));
     let outcome = outcome.unwrap_or_else(|_| runtime.block_on(tell(&last_word, &Failure::panic(&panics::place()))));
     drop(last_word);
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
-    match (outcome, writer.finish()) {
+    let written = writer.finish();
+    if let Some(table) = board.close() {
+        let _told = write!(err, "{table}");
+    }
+    match (outcome, written) {
         (Ok(code), Ok(())) => code,
         (_, Err(error)) => {
             let _told = writeln!(err, "source-cart: {error}");
@@ -144,7 +161,13 @@ fn say_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, ter
     }
 }
 
-async fn dispatch(command: Command, emitter: Emitter, terminals: Terminals) -> Result<u8, Closed> {
+async fn dispatch(
+    command: Command,
+    emitter: Emitter,
+    terminals: Terminals,
+    opening: &Opening,
+    board: &Arc<Board>,
+) -> Result<u8, Closed> {
     panics::rehearse("main");
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
@@ -163,7 +186,7 @@ async fn dispatch(command: Command, emitter: Emitter, terminals: Terminals) -> R
             Err(failure) => tell(&emitter, &failure).await,
         },
         Command::Completions { shell } => commands::completions(shell, &emitter).await.map(|()| SUCCESS),
-        Command::Read(arguments) => read(arguments, emitter).await,
+        Command::Read(arguments) => read(arguments, emitter, opening, board).await,
         Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
             Ok(view) => {
                 let streams = selection::merged(&arguments.streams);
@@ -174,7 +197,7 @@ async fn dispatch(command: Command, emitter: Emitter, terminals: Terminals) -> R
     }
 }
 
-async fn read(arguments: ReadArguments, emitter: Emitter) -> Result<u8, Closed> {
+async fn read(arguments: ReadArguments, emitter: Emitter, opening: &Opening, board: &Arc<Board>) -> Result<u8, Closed> {
     let config = match commands::config(&arguments.with.config) {
         Ok(config) => config,
         Err(failure) => return tell(&emitter, &failure).await,
@@ -182,8 +205,9 @@ async fn read(arguments: ReadArguments, emitter: Emitter) -> Result<u8, Closed> 
     let emitter = emitter.hiding(config.secrets());
     let given = catalog(&arguments.which).and_then(|catalog| {
         let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
-        let text = arguments.state.map_or_else(|| Ok(Vec::new()), |path| commands::file("state", &path))?;
+        let text = arguments.state.map_or_else(|| Ok(Vec::new()), |path| arguments.to.given_state(&path))?;
         let states = airbyte::state::parse(&text).map_err(|fault| Failure::states(&fault))?;
+        opening.open(&arguments.to, &catalog, &config.view, &states)?;
         Ok((catalog, states, commands::client(&config, Patience::READ)?))
     });
     let (catalog, states, client) = match given {
@@ -191,7 +215,8 @@ async fn read(arguments: ReadArguments, emitter: Emitter) -> Result<u8, Closed> 
         Err(failure) => return tell(&emitter, &failure).await,
     };
     let (start, end, view) = (config.start, config.end, config.view);
-    let setting = read::Setting { client, start, end, view, stopping: stopping() };
+    let board = Arc::clone(board);
+    let setting = read::Setting { client, start, end, view, board, stopping: stopping() };
     let complete = read::run(setting, catalog, states, &emitter).await?;
     Ok(if complete { SUCCESS } else { FAILURE })
 }

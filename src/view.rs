@@ -2,6 +2,8 @@
 //! emptied. One place decides it for `discover` (the schema), for the requests (the parameter) and for
 //! the copying of records (the shape).
 
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::fields::{Fault, Fields, kind};
@@ -104,6 +106,19 @@ impl View {
         Some(schema)
     }
 
+    /// The names of the declared fields, in the order of the table's schema, nested collections last.
+    /// `None` as for [`View::schema`].
+    #[must_use]
+    pub(crate) fn columns(&self, stream: &Stream) -> Option<Vec<String>> {
+        let Ordered { properties: Names(mut names) } = serde_json::from_str(stream.schema).ok()?;
+        for (name, _) in self.collections(stream) {
+            if !names.iter().any(|known| known == name) {
+                names.push((*name).to_owned());
+            }
+        }
+        Some(names)
+    }
+
     /// Whether this stream's schema is other than the one in the table.
     #[must_use]
     pub(crate) fn widens(&self, stream: &Stream) -> bool {
@@ -142,6 +157,37 @@ impl View {
             shape.nest(name, inside);
         }
         Some(shape)
+    }
+}
+
+/// A schema, of which only the names are of interest.
+#[derive(Deserialize)]
+struct Ordered {
+    properties: Names,
+}
+
+/// The keys of a JSON object in their order, which a map of `serde_json` does not keep.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Keys)
     }
 }
 

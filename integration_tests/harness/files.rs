@@ -28,6 +28,11 @@ impl Files {
         Files { dir }
     }
 
+    /// The path of a file, there or not.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// Writes a file and gives its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);

@@ -7,6 +7,6 @@
 mod kills;
 mod quirks;
 mod random;
-mod run;
+pub(crate) mod run;
 pub(crate) mod stores;
 mod table;

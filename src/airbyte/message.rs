@@ -14,8 +14,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::json::Scanner;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -44,7 +46,7 @@ pub enum Message<'a> {
 }
 
 /// Severity of a LOG message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the protocol's own levels")]
 pub enum Level {
@@ -160,7 +162,7 @@ pub struct Estimate<'a> {
 }
 
 /// Where a stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the protocol's own names")]
 pub enum StreamStatus {
@@ -263,6 +265,37 @@ pub fn record_prefix(stream: &str) -> Vec<u8> {
 /// What stands behind the data of a RECORD line.
 pub const RECORD_SUFFIX: &[u8] = b"}}\n";
 
+/// What a RECORD line begins with, and no other.
+const RECORD_OPENING: &[u8] = br#"{"type":"RECORD","record":{"stream":"#;
+
+/// What a STATE line begins with, and no other.
+const STATE_OPENING: &[u8] = br#"{"type":"STATE""#;
+
+/// Stream and data of a line that [`record_prefix`] and [`RECORD_SUFFIX`] enclose; `None` for any other.
+/// The stream is as it stands in JSON, without the quotes.
+#[must_use]
+pub fn record_parts(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut scanner = Scanner::new(line.strip_prefix(RECORD_OPENING)?);
+    let stream = scanner.text().ok()?;
+    if !scanner.take_all(br#","emitted_at":"#) {
+        return None;
+    }
+    scanner.value().ok()?;
+    if !scanner.take_all(br#","data":"#) {
+        return None;
+    }
+    let start = RECORD_OPENING.len() + scanner.position();
+    Some((stream, line.get(start..line.len().checked_sub(RECORD_SUFFIX.len())?)?))
+}
+
+/// The STATE line that ends a batch of lines, if one does.
+#[must_use]
+pub fn closing_state(lines: &[u8]) -> Option<&[u8]> {
+    let inner = lines.strip_suffix(b"\n")?;
+    let start = memchr::memrchr(b'\n', inner).map_or(0, |end| end + 1);
+    lines.get(start..).filter(|line| line.starts_with(STATE_OPENING))
+}
+
 /// Milliseconds since the epoch.
 #[must_use]
 pub fn now() -> u64 {
@@ -273,4 +306,34 @@ pub fn now() -> u64 {
 #[must_use]
 pub fn millis(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_line_comes_apart_as_it_was_put_together() {
+        for (stream, data) in [("orders", r#"{"id":1,"x":"}}"}"#), ("a\"b,\"data\":", "{}")] {
+            let line = [record_prefix(stream), data.as_bytes().to_vec(), RECORD_SUFFIX.to_vec()].concat();
+            let name = serde_json::to_string(stream).unwrap();
+            let parts = record_parts(&line).unwrap();
+            assert_eq!(parts, (&name.as_bytes()[1..name.len() - 1], data.as_bytes()));
+        }
+        let state = state_line("orders", &RawValue::from_string("{}".to_owned()).unwrap(), 1);
+        assert_eq!(record_parts(&state), None);
+        assert_eq!(record_parts(b"{\"type\":\"RECORD\",\"record\":{\"stream\":\"x\""), None);
+    }
+
+    #[test]
+    fn a_state_is_found_behind_records_and_nothing_else_is_taken_for_one() {
+        let state = state_line("orders", &RawValue::from_string("{}".to_owned()).unwrap(), 1);
+        let record = [record_prefix("orders"), b"{}".to_vec(), RECORD_SUFFIX.to_vec()].concat();
+        assert_eq!(closing_state(&state), Some(state.as_slice()));
+        assert_eq!(closing_state(&[record.clone(), state.clone()].concat()), Some(state.as_slice()));
+        assert_eq!(closing_state(&[state, record.clone()].concat()), None);
+        assert_eq!(closing_state(&record), None);
+        assert_eq!(closing_state(b""), None);
+    }
 }

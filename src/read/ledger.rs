@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -12,8 +13,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::judge::Verdict;
 use crate::airbyte::emit::Slot;
-use crate::airbyte::message::state_line;
+use crate::airbyte::message::{now, state_line};
 use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
+use crate::output::board::Board;
 use crate::record::Finding;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
@@ -35,6 +37,7 @@ const SAME_MOMENT_MILLIS: u64 = 100;
 pub(super) struct Ledger {
     name: String,
     emitter: Emitter,
+    board: Arc<Board>,
     entries: Mutex<Entries>,
 }
 
@@ -71,9 +74,22 @@ pub(super) struct Tally {
     pub repeated: u64,
     /// Requests that brought an answer.
     pub requests: u64,
+    /// Attempts that failed and were made again.
+    pub retries: u64,
+    /// Milliseconds waited for the call limit or before another attempt, as they were announced. Requests
+    /// side by side wait at the same time, which counts once.
+    pub waited: u64,
+    /// The moment up to which waits are counted.
+    waited_until: u64,
 }
 
 impl Tally {
+    /// Counts a wait from now until a moment, both in milliseconds since the epoch.
+    pub(crate) fn waits(&mut self, now: u64, until: u64) {
+        self.waited += until.saturating_sub(now.max(self.waited_until));
+        self.waited_until = self.waited_until.max(until);
+    }
+
     /// Counts the rows that came and were not delivered.
     pub(crate) fn judged(&mut self, verdicts: &[Verdict]) {
         for verdict in verdicts {
@@ -92,6 +108,7 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Posting<'l> {
     name: &'l str,
+    board: &'l Board,
     slot: Slot<'l>,
     /// The entries.
     pub entries: MutexGuard<'l, Entries>,
@@ -100,8 +117,8 @@ pub(super) struct Posting<'l> {
 impl Ledger {
     /// An empty account for the stream of this name.
     #[must_use]
-    pub(super) fn new(name: String, emitter: Emitter) -> Arc<Self> {
-        Arc::new(Self { name, emitter, entries: Mutex::default() })
+    pub(super) fn new(name: String, emitter: Emitter, board: Arc<Board>) -> Arc<Self> {
+        Arc::new(Self { name, emitter, board, entries: Mutex::default() })
     }
 
     /// The name that messages bear.
@@ -131,7 +148,7 @@ impl Ledger {
             self.emitter.status(&self.name, StreamStatus::Running, None).await?;
             entries.running = true;
         }
-        Ok(Posting { name: &self.name, slot: self.emitter.reserve().await?, entries })
+        Ok(Posting { name: &self.name, board: &self.board, slot: self.emitter.reserve().await?, entries })
     }
 
     /// Says that the stream waits for the call limit until `quota_reset` (milliseconds since the epoch).
@@ -141,6 +158,8 @@ impl Ledger {
     pub(super) async fn rate_limited(&self, quota_reset: u64) -> Result<(), Closed> {
         // Under the lock, so that it cannot come between a page's state and the end of the stream.
         let mut entries = self.entries.lock().await;
+        entries.tally.waits(now(), quota_reset);
+        self.board.wait(&self.name, quota_reset);
         // Several requests of the stream wait for the same moment; it is said once.
         if entries.limited_until.is_some_and(|told| quota_reset <= told + SAME_MOMENT_MILLIS) {
             return Ok(());
@@ -151,6 +170,35 @@ impl Ledger {
             entries.running = true;
         }
         self.emitter.status(&self.name, StreamStatus::Running, Some(quota_reset)).await
+    }
+
+    /// Says that an attempt failed and is made again.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn retries(&self, attempt: u32, why: &str, delay: Duration) -> Result<(), Closed> {
+        let delay_millis = delay.as_millis();
+        let tally = &mut self.entries.lock().await.tally;
+        tally.retries += 1;
+        let began = now();
+        tally.waits(began, began.saturating_add(u64::try_from(delay_millis).unwrap_or(u64::MAX)));
+        self.board.retry(&self.name, why, delay);
+        let text = format!("{}: attempt {attempt} failed ({why}); trying again in {delay_millis} ms.", self.name);
+        self.emitter.log(Level::Info, &text).await
+    }
+
+    /// Enters the store's own count of the rows, once, and tells it.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn count(&self, counted: u64) -> Result<(), Closed> {
+        let tally = &mut self.entries.lock().await.tally;
+        if tally.counted.is_some() {
+            return Ok(());
+        }
+        tally.counted = Some(counted);
+        self.board.expect(&self.name, counted);
+        self.emitter.estimate(&self.name, counted).await
     }
 
     /// Logs a warning about the store once per run and stream.
@@ -197,11 +245,13 @@ impl Posting<'_> {
         self.entries.since_state += records as u64;
         self.entries.tally.delivered += records as u64;
         self.entries.pages_since_state += 1;
+        self.board.deliver(self.name, records as u64);
         self.slot.send(lines);
     }
 
     /// Sends lines that hold `records` records and, when it is time, the state that `state` makes.
     pub(super) fn send_with(mut self, mut lines: Lines, records: usize, when: When, state: impl FnOnce() -> Value) {
+        self.board.deliver(self.name, records as u64);
         let entries = &mut *self.entries;
         entries.since_state += records as u64;
         entries.tally.delivered += records as u64;

@@ -20,6 +20,7 @@ mod sync;
 mod whole;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ use crate::airbyte::state::StreamState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
 use crate::cart::Client;
 use crate::failure::Failure;
+use crate::output::board::{Board, Receipt};
 use crate::panics;
 use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
@@ -38,6 +40,9 @@ use reader::Reader;
 pub use reader::Stop;
 pub use recent::OVERLAP_SECONDS;
 use saved::Saved;
+
+/// Shorter waits, such as before a second attempt, are not worth a word in the receipt.
+const SHORTEST_WAIT_MILLIS: u64 = 1000;
 
 /// What a read needs besides the catalog and the states.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub struct Setting {
     pub end: Option<Timestamp>,
     /// What is asked of the records.
     pub view: View,
+    /// Shows a person how far it is.
+    pub board: Arc<Board>,
     /// Turns true when the process is asked to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -66,6 +73,7 @@ pub async fn run(
 ) -> Result<bool, Closed> {
     let setting = Arc::new(setting);
     let states = Arc::new(states);
+    setting.board.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
     let mut streams = JoinSet::new();
     for configured in catalog.streams {
         let (setting, states, emitter) = (Arc::clone(&setting), Arc::clone(&states), emitter.clone());
@@ -99,6 +107,19 @@ async fn read_one(
     emitter: &Emitter,
 ) -> Result<bool, Closed> {
     let name = &configured.stream.name;
+    setting.board.begin(name);
+    let complete = read_stream(setting, configured, states, emitter).await;
+    setting.board.end(name, matches!(complete, Ok(true)));
+    complete
+}
+
+async fn read_stream(
+    setting: &Setting,
+    configured: &ConfiguredStream,
+    states: &[StreamState],
+    emitter: &Emitter,
+) -> Result<bool, Closed> {
+    let name = &configured.stream.name;
     emitter.status(name, StreamStatus::Started, None).await?;
     let Some(stream) = streams::find(name) else {
         return fail(emitter, name, &Failure::unknown_stream(name)).await;
@@ -110,7 +131,7 @@ async fn read_one(
     let Some(shape) = setting.view.shape(stream) else {
         return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
     };
-    let ledger = Ledger::new(name.clone(), emitter.clone());
+    let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::clone(&setting.board));
     let reader = Arc::new(Reader::new(
         stream,
         Arc::clone(&setting.client),
@@ -137,6 +158,15 @@ async fn read_one(
         Err(_) => Err((Failure::panic(&panics::place()), false)),
     };
     let tally = ledger.entries().await.tally.clone();
+    let cursor = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
+    setting.board.account(Receipt {
+        stream: name.clone(),
+        rows: tally.delivered,
+        pages: tally.requests,
+        requests: tally.requests + tally.retries,
+        waited: Duration::from_millis(tally.waited),
+        cursor: (cursor(before.cursor), outcome.as_ref().ok().and_then(|finished| cursor(finished.cursor))),
+    });
     match outcome {
         Ok(finished) => {
             let state = finished.to_json();
@@ -184,6 +214,9 @@ fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timest
     }
     let requests = if tally.requests == 1 { "request" } else { "requests" };
     text.push_str(&format!("; {} {requests}", tally.requests));
+    if tally.waited >= SHORTEST_WAIT_MILLIS {
+        text.push_str(&format!("; waited {} s", tally.waited.div_ceil(1000)));
+    }
     match (from, to) {
         (Some(from), Some(to)) => text.push_str(&format!("; cursor {from} to {to}.")),
         (None, Some(to)) => text.push_str(&format!("; cursor {to}.")),

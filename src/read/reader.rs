@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::ledger::Ledger;
 use super::rows::{Rows, Taking};
+use crate::airbyte::Closed;
 use crate::airbyte::message::{millis, record_prefix};
-use crate::airbyte::{Closed, Level};
 use crate::cart::{self, Answer, Client, Notice, Query, Watch};
 use crate::record::{Copier, Shape};
 use crate::streams::Stream;
@@ -172,12 +172,7 @@ impl Watch for Reader {
         // A closed stdout is noticed where records are sent.
         let _told = match notice {
             Notice::Waiting(moment) => self.ledger.rate_limited(millis(moment)).await,
-            Notice::Retrying { attempt, error, delay } => {
-                let name = self.ledger.name();
-                let text =
-                    format!("{name}: attempt {attempt} failed ({error}); trying again in {} ms.", delay.as_millis());
-                self.ledger.emitter().log(Level::Info, &text).await
-            }
+            Notice::Retrying { attempt, error, delay } => self.ledger.retries(attempt, &error.to_string(), delay).await,
         };
     }
 }

@@ -193,11 +193,8 @@ impl Sync<'_> {
 
     /// Enters the store's own count, and estimates.
     async fn estimate(&self, counted: Option<u64>) -> Result<(), Stop> {
-        let ledger = &self.reader.ledger;
-        let tally = &mut ledger.entries().await.tally;
-        if let (None, Some(counted)) = (tally.counted, counted) {
-            tally.counted = Some(counted);
-            ledger.emitter().estimate(ledger.name(), counted).await?;
+        if let Some(counted) = counted {
+            self.reader.ledger.count(counted).await?;
         }
         Ok(())
     }

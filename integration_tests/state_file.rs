@@ -1,0 +1,256 @@
+//! `--state-out`: the file of states is what `--state` takes, whole at every moment, and never ahead of
+//! the rows that came out.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::fake_store::{Data, Options, Token, utc_ms};
+use crate::harness::command::{Command, Signal};
+use crate::harness::destination::Destination;
+use crate::harness::files::{Files, START, TOKEN, configured};
+use crate::harness::order::{ReadCheck, assert_read_is_well_formed};
+use crate::harness::run::Run;
+use crate::scenarios::run::{Setup, seeds};
+use crate::scenarios::stores::{churn, scattered};
+use crate::setup::{Chance, SignIn, config, config_with, minutes, only_error, read, start};
+
+/// A read that takes its state from a file and keeps it there.
+fn keeping<'a>(config: &Value, catalog: &Value, state: &Path) -> Command<'a> {
+    let path = state.display().to_string();
+    Command::new("read").config(config).catalog(catalog).arg("--state").arg(&path).arg("--state-out").arg(&path)
+}
+
+/// The states in a file, by stream.
+fn states(path: &Path) -> Vec<(String, Value)> {
+    let list: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let state = |entry: &Value| {
+        assert_eq!(entry["type"], "STREAM");
+        let name = entry["stream"]["stream_descriptor"]["name"].as_str().unwrap().to_owned();
+        (name, entry["stream"]["stream_state"].clone())
+    };
+    list.as_array().unwrap().iter().map(state).collect()
+}
+
+fn state(path: &Path, stream: &str) -> Option<Value> {
+    states(path).into_iter().find(|(name, _)| name == stream).map(|(_, state)| state)
+}
+
+#[test]
+fn a_rerun_is_the_same_command_line() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(3, 400));
+    let (config, catalog) =
+        (config(SignIn::Token, &store), configured(&[("orders", "incremental"), ("customers", "incremental")]));
+    let files = Files::new();
+    let path = files.path("state.json");
+
+    let first = keeping(&config, &catalog, &path).run();
+    assert_eq!(first.code, Some(0), "{}", first.transcript());
+    assert_read_is_well_formed(&first, &catalog);
+    assert_eq!(first.records("orders").len(), 400);
+    assert_eq!(state(&path, "orders").as_ref(), first.last_state("orders"));
+    assert_eq!(state(&path, "customers").as_ref(), first.last_state("customers"));
+
+    let second = keeping(&config, &catalog, &path).run();
+    assert_eq!((second.code, second.records("orders").len()), (Some(0), 0));
+    let changed = store.data(|data| {
+        data.tick(60_000);
+        let id = data.ids("orders")[7];
+        data.touch("orders", id);
+        id
+    });
+    let third = keeping(&config, &catalog, &path).run();
+    assert_eq!((third.code, third.ids("orders")), (Some(0), vec![changed]));
+    // Nothing but the file is in its folder.
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn stdout_is_the_same_with_and_without_it() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 50));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let lines = |run: &Run| {
+        let clock = |message: &crate::harness::message::Message| {
+            let mut value = message.value.clone();
+            for place in ["/record/emitted_at", "/trace/emitted_at"] {
+                if let Some(moment) = value.pointer_mut(place) {
+                    *moment = json!(0);
+                }
+            }
+            value.to_string()
+        };
+        run.messages.iter().map(clock).collect::<Vec<_>>()
+    };
+    let plain = read(&config, &catalog, "");
+    let kept = keeping(&config, &catalog, &Files::new().path("state.json")).run();
+    assert_eq!((kept.code, kept.stderr.as_str()), (Some(0), ""));
+    assert_eq!(lines(&kept), lines(&plain));
+}
+
+#[test]
+fn states_of_streams_that_were_not_read_are_kept() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let files = Files::new();
+    let given =
+        r#"{"pages": {"updated_at": "2021-01-01T00:00:00Z"}, "orders": {"updated_at": "2001-01-01T00:00:00Z"}}"#;
+    let path = files.write("state.json", given);
+    let run = keeping(&config, &catalog, &path).run();
+    assert_eq!(run.code, Some(0));
+    assert_eq!(state(&path, "pages"), Some(json!({"updated_at": "2021-01-01T00:00:00Z"})));
+    assert_eq!(state(&path, "orders").as_ref(), run.last_state("orders"));
+    // Kept elsewhere, the file that was handed in stays as it is.
+    let other = files.path("other.json");
+    fs::write(&path, given).unwrap();
+    let command =
+        Command::new("read").config(&config).catalog(&catalog).arg("--state").arg(&path.display().to_string());
+    let run = command.arg("--state-out").arg(&other.display().to_string()).run();
+    assert_eq!((run.code, fs::read_to_string(&path).unwrap().as_str()), (Some(0), given));
+    assert_eq!(states(&other).len(), 2);
+}
+
+#[test]
+fn what_cannot_be_used_is_told_before_anything_is_read() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let files = Files::new();
+    let with = |state: &str, out: &str| {
+        let command = Command::new("read").config(&config).catalog(&catalog).arg("--state").arg(state);
+        let run = command.arg("--state-out").arg(out).run();
+        assert_eq!((run.code, run.messages.len()), (Some(1), 1), "{}", run.transcript());
+        assert_eq!(run.errors()[0].failure_type, "config_error");
+        only_error(&run)
+    };
+    let absent = files.path("absent.json").display().to_string();
+    let other = files.path("other.json").display().to_string();
+    assert_eq!(
+        with(&absent, &other),
+        format!("The state file `{absent}` does not exist; give `--state` a readable JSON file.")
+    );
+    let told = with("/no/such/state.json", "/no/such/state.json");
+    assert!(told.starts_with("The state file `/no/such/state.json` cannot be written (No such file"), "{told}");
+    let folder = files.path("").display().to_string();
+    let told = with(&files.write("state.json", "[]").display().to_string(), &folder);
+    assert!(told.contains("cannot be written (is a directory)"), "{told}");
+    assert_eq!(store.requests().len(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_any_more_ends_the_sync_with_a_failure() {
+    let files = Files::new();
+    let folder = files.path("states");
+    fs::create_dir(&folder).unwrap();
+    let mut requests = 0;
+    let setup = Setup::still(scattered("orders", 3000, 1)).changing({
+        let folder = folder.clone();
+        move |_, _| {
+            requests += 1;
+            if requests == 20 {
+                fs::remove_dir_all(&folder).unwrap();
+            }
+        }
+    });
+    let Setup { data, mut options, live } = setup;
+    options.live = live;
+    let store = start(SignIn::Token, options, data);
+    let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
+    let catalog = configured(&[("orders", "incremental")]);
+    let run = keeping(&config, &catalog, &folder.join("state.json")).run();
+    assert_eq!(run.code, Some(74), "{}", run.transcript());
+    assert!(!run.statuses("orders").contains(&"COMPLETE"), "it ends there: {}", run.transcript());
+    let told = only_error(&run);
+    assert!(told.starts_with("The state file `") && told.contains("cannot be written: No such file"), "{told}");
+    assert!(told.contains("run the sync again"), "{told}");
+    assert!(run.stderr.contains("state.json` cannot be written"), "{}", run.stderr);
+}
+
+#[test]
+fn after_a_signal_and_after_a_failure_the_file_is_what_the_last_states_said() {
+    let setup = Setup::still(scattered("orders", 600, 5));
+    let store = start(SignIn::Token, setup.options, setup.data);
+    store.options(|options| options.latency = std::time::Duration::from_millis(10));
+    let files = Files::new();
+    let path = files.path("state.json");
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let run = keeping(&config, &catalog, &path).signal_after_bytes(Signal::Term, 100_000).run();
+    assert_eq!(run.code, Some(1), "{}", run.transcript());
+    assert!(run.last_state("orders").unwrap().get("walk").is_some());
+    assert_eq!(state(&path, "orders").as_ref(), run.last_state("orders"));
+
+    let options = Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
+    let store = start(SignIn::Token, options, minutes("orders", 1, 20));
+    let catalog = configured(&[("orders", "incremental"), ("products", "incremental")]);
+    let path = files.path("other.json");
+    let run = keeping(&crate::setup::config(SignIn::Token, &store), &catalog, &path).run();
+    assert_eq!(run.code, Some(1));
+    for stream in ["orders", "products"] {
+        assert_eq!(state(&path, stream).as_ref(), run.last_state(stream), "{stream}");
+    }
+}
+
+/// When a run is killed: at so many looks of the harness, a few milliseconds apart, or when the file has
+/// changed so many times.
+fn killed<'a>(command: Command<'a>, path: &'a Path, chance: &mut Chance) -> Command<'a> {
+    let looks = Cell::new(0);
+    let changes = Cell::new(0);
+    let last = Cell::new(Vec::new());
+    let (most_looks, most_changes) = match chance.below(2) {
+        0 => (15 + chance.below(100), u64::MAX),
+        _ => (u64::MAX, 1 + chance.below(4)),
+    };
+    command.kill_when(move || {
+        looks.set(looks.get() + 1);
+        let now = fs::read(path).unwrap_or_default();
+        if last.replace(now.clone()) != now {
+            changes.set(changes.get() + 1);
+        }
+        looks.get() >= most_looks || changes.get() >= most_changes
+    })
+}
+
+#[test]
+fn killed_at_any_moment_the_file_is_whole_and_nothing_is_missing() {
+    let mut kills = 0;
+    for seed in seeds() {
+        let Setup { data, mut options, live } =
+            Setup::still(scattered("orders", 800, seed)).changing(churn("orders", seed));
+        options.live = live;
+        options.latency = std::time::Duration::from_millis(2);
+        let store = start(SignIn::Token, options, data);
+        let config = config_with(&store, &json!({"max_requests_in_flight": 1 + seed % 3}));
+        let catalog = configured(&[("orders", "incremental")]);
+        let files = Files::new();
+        let path = files.path("state.json");
+        // What came out of a killed run is read to its end; the file is the only memory of where it was.
+        let mut destination = Destination::with_catalog(true, &catalog);
+        let mut chance = Chance::new(seed);
+        let mut said: Vec<Value> = Vec::new();
+        for _ in 0..8 {
+            let run = killed(keeping(&config, &catalog, &path), &path, &mut chance).run();
+            let check = ReadCheck::new(&run, &catalog);
+            if run.interrupted {
+                check.cut().assert();
+            } else {
+                check.assert();
+            }
+            kills += usize::from(run.interrupted);
+            destination.take(&run);
+            said.extend(run.states("orders").into_iter().filter_map(|message| message.stream_state().cloned()));
+            // Whole, and never ahead of what came out: it is one of the states that did, in this run or before.
+            if path.exists()
+                && let Some(kept) = state(&path, "orders")
+            {
+                assert!(said.contains(&kept), "{kept}");
+            }
+        }
+        store.options(|options| options.live = None);
+        let last = keeping(&config, &catalog, &path).run();
+        assert_eq!(last.code, Some(0), "{}", last.transcript());
+        destination.take(&last);
+        let verdict = store.data(|data| destination.compare(data, "orders", "orders", Some(utc_ms(START)), None));
+        verdict.assert_clean_with_undated(&format!("seed {seed}"));
+    }
+    assert!(kills > 5, "{kills} kills");
+}
