@@ -33,5 +33,6 @@ mod selection;
 mod setup;
 mod state_file;
 mod states;
+mod terminal;
 mod tidy;
 mod usage;

@@ -70,6 +70,21 @@ fn every_command_line_that_help_shows_can_be_typed() {
 }
 
 #[test]
+fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
+    let lines = examples(include_str!("../docs/output.md"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for _ in 0..2 {
+        let output = type_in(folder.path(), &lines[0]);
+        assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
+    }
+    let rows = fs::read_to_string(folder.path().join("rows/orders.jsonl")).unwrap();
+    assert_eq!((rows.lines().count(), folder.path().join("rows/orders.run0002.jsonl").exists()), (3, false));
+}
+
+#[test]
 fn help_fits_a_terminal_and_says_what_each_option_is_for() {
     for command in commands() {
         for line in help(&[&command]).lines() {

@@ -38,6 +38,12 @@ Examples:
     grep '^{\"type\":\"STATE\"' first.jsonl > state.jsonl
     source-cart read --config config.json --streams orders,order_items --state state.jsonl > second.jsonl
 
+  The same line again and again, such as from a crontab; the file keeps the state:
+    source-cart read --config config.json --streams orders --state state.json --state-out state.json > orders.jsonl
+
+  Records alone, into files:
+    source-cart read --config config.json --streams orders,products --format csv --output tables --quiet
+
   Everything there is, whole:
     source-cart read --config config.json --streams all --full-refresh > all.jsonl
 

@@ -139,6 +139,7 @@ impl Board {
     pub fn wait(&self, stream: &str, until: u64) {
         self.change(stream, |bar| {
             bar.set_message(format!("waits for the call limit until {}", moment(until)));
+            bar.force_draw();
         });
     }
 
@@ -146,6 +147,7 @@ impl Board {
     pub fn retry(&self, stream: &str, why: &str, delay: Duration) {
         self.change(stream, |bar| {
             bar.set_message(format!("tries again in {:.1} s: {why}", delay.as_secs_f64()));
+            bar.force_draw();
         });
     }
 

@@ -63,16 +63,16 @@ impl Format {
 /// Where the output of `read` goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Route {
-    /// Keep the state of the sync in this file, which `--state` takes the next time; it may be the same file
+    /// Keep the state here, for `--state` of the next read; it may be the same file
     #[arg(long, value_name = "FILE")]
     pub state_out: Option<PathBuf>,
-    /// The form of the output: messages, or records alone
+    /// The form of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "airbyte")]
     pub format: Format,
-    /// Write the records into files in this folder, one for each stream; needs `--format jsonl` or `csv`
+    /// Write files here, one a stream, instead of stdout; for `--format jsonl` or `csv`
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Show no progress on a terminal, and tell nothing but warnings and errors
+    /// Tell nothing but warnings and errors on stderr
     #[arg(long)]
     pub quiet: bool,
 }
