@@ -16,6 +16,7 @@ use crate::harness::run::Output;
 use crate::scenarios::run::{Setup, seeds};
 use crate::scenarios::stores::{churn, scattered};
 use crate::setup::{Chance, SignIn, config, config_with, no_state, nobody, only_error, read, start};
+use crate::state_file::changed;
 
 /// A read of bare records. No secret is in what it says.
 fn bare(command: &Command<'_>) -> Output {
@@ -356,12 +357,14 @@ fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
             let catalog = configured(&[("orders", "incremental")]);
             let files = Files::new();
             let (folder, state) = (files.path("out"), files.path("state.json").display().to_string());
+            // At so many requests, or, with none, as soon as a state was written.
             let run = |kill: Option<usize>| {
                 let command = Command::new("read").config(&config).catalog(&catalog).arg("--format").arg(format);
                 let command = command.arg("--output").arg(&folder.display().to_string());
                 let command = command.arg("--state").arg(&state).arg("--state-out").arg(&state);
                 store.clear_requests();
                 let output = match kill {
+                    Some(0) => command.kill_when(changed(Path::new(&state), 1)).output(),
                     Some(requests) => command.kill_when(|| store.requests().len() >= requests).output(),
                     None => command.output(),
                 };
@@ -370,7 +373,7 @@ fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
             };
             let mut chance = Chance::new(seed);
             for attempt in 0..12 {
-                let requests = 2 + usize::try_from(chance.below(40)).unwrap();
+                let requests = (attempt % 2) * (2 + usize::try_from(chance.below(40)).unwrap());
                 if !run(Some(requests)) && attempt > 3 {
                     break;
                 }

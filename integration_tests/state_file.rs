@@ -190,23 +190,30 @@ fn after_a_signal_and_after_a_failure_the_file_is_what_the_last_states_said() {
     }
 }
 
-/// When a run is killed: at so many looks of the harness, a few milliseconds apart, or when the file has
-/// changed so many times.
-fn killed<'a>(command: Command<'a>, path: &'a Path, chance: &mut Chance) -> Command<'a> {
-    let looks = Cell::new(0);
-    let changes = Cell::new(0);
-    let last = Cell::new(Vec::new());
-    let (most_looks, most_changes) = match chance.below(2) {
-        0 => (15 + chance.below(100), u64::MAX),
-        _ => (u64::MAX, 1 + chance.below(4)),
-    };
-    command.kill_when(move || {
-        looks.set(looks.get() + 1);
+/// True from the moment at which a file has changed so many times.
+pub(crate) fn changed(path: &Path, times: u64) -> impl Fn() -> bool + use<'_> {
+    let (last, changes) = (Cell::new(fs::read(path).unwrap_or_default()), Cell::new(0));
+    move || {
         let now = fs::read(path).unwrap_or_default();
         if last.replace(now.clone()) != now {
             changes.set(changes.get() + 1);
         }
-        looks.get() >= most_looks || changes.get() >= most_changes
+        changes.get() >= times
+    }
+}
+
+/// When a run is killed: at so many looks of the harness, a few milliseconds apart, or when the file has
+/// changed so many times.
+fn killed<'a>(command: Command<'a>, path: &'a Path, chance: &mut Chance) -> Command<'a> {
+    let looks = Cell::new(0);
+    let (most_looks, most_changes) = match chance.below(2) {
+        0 => (15 + chance.below(100), u64::MAX),
+        _ => (u64::MAX, 1 + chance.below(4)),
+    };
+    let changed = changed(path, most_changes);
+    command.kill_when(move || {
+        looks.set(looks.get() + 1);
+        changed() || looks.get() >= most_looks
     })
 }
 
