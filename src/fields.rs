@@ -28,7 +28,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field.as_str() {
             "" => f.write_str(&self.problem),
-            field => write!(f, "`{field}` {}", self.problem),
+            // The name may be any text where a field is not one of ours.
+            field => write!(f, "`{}` {}", shown(field), self.problem),
         }
     }
 }
