@@ -31,6 +31,7 @@ mod scopes;
 mod secrets;
 mod selection;
 mod setup;
+mod soak;
 mod state_file;
 mod states;
 mod terminal;
