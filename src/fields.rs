@@ -7,6 +7,12 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+/// The fields of `credentials` whose texts are never shown.
+const SECRETS: [&str; 2] = ["access_token", "user_secret"];
+
+/// A shorter one is no secret, and taking it out of every word would leave no word whole.
+const SHORTEST_SECRET: usize = 4;
+
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -107,10 +113,17 @@ impl Fields {
         matches!(self.get(name), None | Some(Value::Null))
     }
 
-    /// How a text of the field at `path` may be shown: short, on one line, and as it was written.
+    /// How a text of the field at `path` may be shown: short, on one line, as it was written, and without
+    /// the secrets of the config, which may have been pasted twice.
     #[must_use]
     pub(crate) fn shown(&self, path: &str, text: &str) -> String {
-        shown(self.written.get(path).map_or(text, String::as_str))
+        let text = self.written.get(path).map_or(text, String::as_str);
+        let credentials = self.get("credentials");
+        let secrets = SECRETS.iter().filter_map(|name| credentials?.get(name)?.as_str()).map(str::trim);
+        let masked = secrets
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "****"));
+        shown(&masked)
     }
 
     /// All faults of the fields that `of` picks: what could not be filled in, then what was `found`.
@@ -212,6 +225,9 @@ mod tests {
         assert_eq!(Value::Object(given.filled.clone()), filled);
         assert_eq!(given.shown("b.c[1]", "<to$ken|>"), "<${TOKEN}|${EMPTY}>");
         assert_eq!(given.shown("b.c[0]", "x\n"), "x");
+        let text = br#"{"credentials": {"access_token": " 0123456789 "}}"#;
+        let given = Fields::parse(text).unwrap();
+        assert_eq!(given.shown("start_date", "on 0123456789"), "on ****", "a secret that was pasted twice");
     }
 
     #[test]
