@@ -57,9 +57,11 @@ pub fn config(input: &[u8]) {
                 // Less its quotes, and the white space that is cut off.
                 let secret = secret.trim();
                 let text = json!(secret).to_string();
-                // One that is the name of a field too is no secret, and a short one may be part of a word.
+                // One that is the name of a field too is no secret, a short one may be part of a word, and one
+                // with a grave accent may end in that of the sentence.
                 let named = value.to_string().contains(&format!("{}\":", &text[..text.len() - 1]));
-                if secret.len() >= 8 && !named && !secret.contains("${") && !KNOWN.contains(secret) {
+                let odd = named || secret.contains("${") || secret.contains('`');
+                if secret.len() >= 8 && !odd && !KNOWN.contains(secret) {
                     assert!(!sentences.iter().any(|sentence| sentence.contains(secret)), "{secret:?} is told");
                 }
             }
