@@ -154,6 +154,15 @@ fn usage_errors_exit_with_2_and_are_told_on_both_sides() {
 }
 
 #[test]
+fn on_a_terminal_a_usage_error_is_words_alone() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart"));
+    command.arg("read").env_clear();
+    let mut session = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
+    let seen = session.exp_eof().unwrap();
+    assert!(seen.contains("--streams <NAMES>") && !seen.contains("TRACE"), "{seen}");
+}
+
+#[test]
 fn without_a_command_the_help_is_shown_and_it_counts_as_a_usage_error() {
     let nothing = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart")).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
