@@ -228,6 +228,17 @@ fn without_a_terminal_nothing_is_asked() {
 }
 
 #[test]
+fn half_a_terminal_is_none() {
+    for line in ["source-cart init < /dev/null", "source-cart init 2> told.txt"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (code, seen) = Person::types(folder.path(), line).ends();
+        assert_eq!((code, seen.trim()), (1, "echo"), "{line}");
+        let told = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+        assert!(told.contains("`init` asks its questions on a terminal"), "{told}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_is_told_before_anything_is_asked() {
     for (file, problem) in [("no/such/config.json", "its folder does not exist"), (".", "it is a folder")] {
         let folder = tempfile::tempdir().unwrap();
