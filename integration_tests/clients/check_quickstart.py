@@ -50,6 +50,8 @@ class Terminal:
 
 
 def main() -> int:
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     verdict, started = Verdict("quickstart"), time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     second, first, url, printed, reads = Terminal(), None, None, [], 0

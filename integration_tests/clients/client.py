@@ -4,13 +4,14 @@ import argparse
 import atexit
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from compare import Form, Verdict
-from sample import TOKEN, Store, Truth
+from sample import TOKEN, Store, Truth, listed
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # More than one page of 1,000 order items, so that the walk by key is at work as well.
@@ -74,6 +75,16 @@ class Client:
 
     def key(self, name: str) -> str:
         return self.streams[name]["source_defined_primary_key"][0][0]
+
+    def token_from_environment(self) -> None:
+        """Takes the token out of the config, as the examples for servers have it."""
+        credentials = {**self.config["credentials"], "access_token": "${CART_ACCESS_TOKEN}"}
+        (self.folder / "config.json").write_text(json.dumps({**self.config, "credentials": credentials}))
+
+    def count(self, command: str) -> int:
+        """How many rows the store has in the streams that a command names."""
+        names = re.search(r"--streams[= ](\S+)", command)[1].split(",")
+        return sum(len(listed(self.store.url, name, self.key(name))) for name in names)
 
     def copy(self, *names: str) -> None:
         """Copies files of the examples into the folder, as a user would."""
