@@ -22,6 +22,7 @@ mod inputs;
 mod limits;
 mod metadata;
 mod output;
+mod pages;
 mod panics;
 mod read;
 mod redact;

@@ -32,11 +32,11 @@ fn examples(help: &str) -> Vec<String> {
 }
 
 /// Runs a line as a person would who stands in this folder.
-fn type_in(folder: &Path, line: &str) -> std::process::Output {
+pub(crate) fn type_in(folder: &Path, line: &str, variables: &[(&str, &str)]) -> std::process::Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-ec", line]).current_dir(folder).env_clear().env("PATH", path);
+    shell.args(["-ec", line]).current_dir(folder).env_clear().env("PATH", path).envs(variables.iter().copied());
     shell.stdin(std::process::Stdio::null()).output().unwrap()
 }
 
@@ -53,7 +53,7 @@ fn every_command_line_that_help_shows_can_be_typed() {
         // `init` asks, so it is typed on a terminal, in `init`.
         for line in examples.iter().filter(|line| !line.starts_with("source-cart init")) {
             fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
-            let output = type_in(folder.path(), line);
+            let output = type_in(folder.path(), line, &[]);
             let told = String::from_utf8_lossy(&output.stderr);
             assert_eq!((output.status.code(), told.as_ref()), (Some(0), ""), "{line}");
             assert!(!String::from_utf8_lossy(&output.stdout).contains("FAILED"), "{line}");
@@ -77,7 +77,7 @@ fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
     let lines = examples(include_str!("../docs/output.md"));
     assert_eq!(lines.len(), 1, "{lines:?}");
     for _ in 0..2 {
-        let output = type_in(folder.path(), &lines[0]);
+        let output = type_in(folder.path(), &lines[0], &[]);
         assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
     }
     let rows = fs::read_to_string(folder.path().join("rows/orders.jsonl")).unwrap();
@@ -97,7 +97,7 @@ fn every_command_line_of_the_readmes_section_by_hand_can_be_typed() {
     let lines: Vec<&str> = blocks.flat_map(str::lines).filter(|line| !line.starts_with("cargo ")).collect();
     assert!(lines.len() >= 7, "{lines:?}");
     for line in lines {
-        let output = type_in(folder.path(), &line.replace("target/release/source-cart", "source-cart"));
+        let output = type_in(folder.path(), &line.replace("target/release/source-cart", "source-cart"), &[]);
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), told.as_ref()), (Some(0), ""), "{line}");
         assert!(!String::from_utf8_lossy(&output.stdout).contains("FAILED"), "{line}");

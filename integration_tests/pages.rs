@@ -1,0 +1,120 @@
+//! The pages: every command line that the README and the docs show is run as it stands there.
+//!
+//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, all blocks of a
+//! page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
+//! the gate's own steps and are passed over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::fake_store::{Data, Options};
+use crate::harness::files::{ROUTER_SECRET, TOKEN};
+use crate::setup::{SignIn, config, start};
+use crate::usage::type_in;
+
+/// Pages whose command lines need more than the connector; these scripts of the gate run them.
+const RUN_ELSEWHERE: &[(&str, &str)] =
+    &[("docs/clients.md", ".ci/clients"), ("docs/quickstart.md", "integration_tests/clients/check_quickstart.py")];
+
+/// A page's blocks of command lines: what they are marked as, and the lines.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in page.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(mark)) => open = Some((mark.to_owned(), String::new())),
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some((_, text)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block has no end");
+    blocks.retain(|(mark, _)| mark == "sh" || mark == "cron");
+    blocks
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md")];
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+fn is_of_the_gate(line: &str) -> bool {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    ["cargo", "docker", "podman"].contains(&first)
+}
+
+/// Runs a page's command lines; gives how many blocks it had.
+fn run(page: &Path) -> usize {
+    let text = fs::read_to_string(page).unwrap();
+    let name = page.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+    let blocks = blocks(&text);
+    if blocks.is_empty() || RUN_ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name) {
+        return 0;
+    }
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let router = start(SignIn::Router, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display().to_string();
+    // What the demo leaves behind, for pages that go on from it.
+    fs::create_dir(folder.path().join("demo-out")).unwrap();
+    for file in ["config.json", "demo-out/config.json"] {
+        fs::write(folder.path().join(file), config(SignIn::Token, &store).to_string()).unwrap();
+    }
+    let catalog = type_in(folder.path(), "source-cart catalog --streams orders,stores", &[]);
+    fs::write(folder.path().join("demo-out/configured_catalog.json"), catalog.stdout).unwrap();
+    let variables = [
+        ("CART_TOKEN", TOKEN),
+        ("CART_TOKEN_NORTH", TOKEN),
+        ("CART_TOKEN_SOUTH", TOKEN),
+        ("CART_SECRET", ROUTER_SECRET),
+    ];
+    let site = format!("\"site_id\": \"12345\"\n  }},\n  \"_router_url\": \"{}\",", router.router_base());
+    for (mark, text) in &blocks {
+        let text = text
+            .replace("mystore.americommerce.com", &store.url())
+            .replace("\"site_id\": \"12345\"\n  },", &site)
+            .replace("/srv/cart", &here)
+            .replace("target/release/source-cart", "source-cart");
+        let mut lines: Vec<String> = text.lines().filter(|line| !is_of_the_gate(line)).map(str::to_owned).collect();
+        if mark == "cron" {
+            lines = lines.iter().map(|line| line.splitn(6, ' ').last().unwrap().to_owned()).collect();
+        } else {
+            lines = vec![lines.join("\n")];
+        }
+        for line in lines {
+            let output = type_in(folder.path(), &line, &variables);
+            let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert_eq!(output.status.code(), Some(0), "{name}: {line}\n{out}\n{told}");
+            assert!(!out.contains("\"FAILED\""), "{name}: {line}\n{out}");
+        }
+    }
+    blocks.len()
+}
+
+#[test]
+fn every_command_line_of_the_pages_can_be_typed() {
+    let run: Vec<(PathBuf, usize)> = pages().into_iter().map(|page| (page.clone(), run(&page))).collect();
+    let blocks: usize = run.iter().map(|(_, blocks)| blocks).sum();
+    assert!(blocks >= 10, "{run:?}");
+    for (page, script) in RUN_ELSEWHERE {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let script = fs::read_to_string(root.join(script)).unwrap();
+        assert!(script.contains(page), "{page} is not run by it");
+    }
+}
