@@ -10,7 +10,7 @@
 //! - `output`: what becomes of the messages: stdout, files of records, the file of states, words for people
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `init`: the config, asked for on a terminal
-//! - `commands`, [`read`], `failure`, `nearest`: where both sides meet, and what is said to the user
+//! - `commands`, [`mod@read`], `failure`, `nearest`: where both sides meet, and what is said to the user
 //! - `panics`: what a fault of this program leaves behind
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but the
