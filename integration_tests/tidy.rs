@@ -47,7 +47,7 @@ fn the_api_side_names_nothing_of_the_protocol() {
 
 #[test]
 fn the_protocol_side_names_nothing_of_the_api() {
-    may_not_name("src/airbyte", &["reqwest", "crate::cart", "crate::streams", "crate::read", "crate::config"]);
+    may_not_name("src/airbyte", &["hyper", "crate::cart", "crate::streams", "crate::read", "crate::config"]);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //! whole page, read. What a page means is for the caller.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CACHE_CONTROL, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::StatusCode;
+use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
@@ -15,16 +15,12 @@ use url::Url;
 use super::auth::Auth;
 use super::budget::{Budget, CallLimit};
 use super::error::{Error, Transport};
+use super::http::{self, Http};
 use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
 use super::retry::{self, Waits};
 use crate::secret::Secret;
 
-/// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence on an open connection. A store that computes a page of 1000 wide rows may be silent for
-/// many seconds; a minute is what front ends commonly allow.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// One attempt as a whole, so that an answer that trickles ends as well.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
@@ -35,13 +31,13 @@ const LINES_LIMIT: usize = 2 * BODY_LIMIT;
 /// Bytes of a body that are waited for before they are read: some rows at least, and few enough to stay
 /// in the processor's cache.
 const WINDOW: usize = 64 * 1024;
+/// Room for a window and the piece that makes it full. A value larger than this makes it grow.
+const WINDOW_SIZE: usize = WINDOW + http::READ;
 /// Room for pages in memory, in KiB. Two of the largest pages that are usual (1000 products) fit, which
 /// keeps two processors busy, and all requests side by side where pages are of middling size.
 const ROOM: u32 = 8300;
 /// What a row takes until one was seen.
 const ROW_AT_FIRST: usize = 1024;
-/// Idle connections are kept for two windows, so that waiting for the budget costs no handshake.
-const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 /// How long a request may be retried.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +109,7 @@ pub struct Answer<T> {
 /// A client of one store.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Http,
     base: Url,
     auth: Auth,
     budget: Budget,
@@ -121,6 +117,8 @@ pub struct Client {
     room: Arc<Semaphore>,
     /// The largest size of a row seen so far, as it came or as it is kept, by resource, as the mean of a page.
     row_sizes: Mutex<HashMap<String, usize>>,
+    /// Windows that wait to be filled again: so they do not scatter what else is in memory.
+    windows: Mutex<Vec<Vec<u8>>>,
     patience: Patience,
 }
 
@@ -133,26 +131,7 @@ impl Client {
         let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
             .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
-        let mut headers = HeaderMap::new();
-        // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("source-cart/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(patience.timeout))
-            .read_timeout(IDLE_TIMEOUT.min(patience.timeout))
-            .timeout(patience.timeout)
-            .pool_idle_timeout(KEEP_ALIVE)
-            .pool_max_idle_per_host(in_flight)
-            .http1_only();
-        if base.scheme() == "http" {
-            // Without TLS the secret must not leave this machine, and a proxy may be anywhere.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|error| format!("the HTTP client cannot be set up: {}", chain(&error)))?;
+        let http = Http::new(tls, base.scheme() == "https", in_flight, patience.timeout);
         Ok(Self {
             http,
             base,
@@ -161,6 +140,7 @@ impl Client {
             places: Arc::new(Semaphore::new(in_flight)),
             room: Arc::new(Semaphore::new(ROOM as usize)),
             row_sizes: Mutex::default(),
+            windows: Mutex::default(),
             patience,
         })
     }
@@ -187,6 +167,11 @@ impl Client {
     fn row_sizes(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         // Every change to it is complete when the lock is given back.
         self.row_sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Each change to it is one push or pop.
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The room that the page of a query will take, in KiB, as far as it is known.
@@ -276,29 +261,23 @@ impl Client {
         };
         let path_and_query = url.query().map_or_else(|| url.path().to_owned(), |rest| format!("{}?{rest}", url.path()));
         let signed = self.auth.headers(&path_and_query);
-        let request = self.http.get(url).headers(signed.clone());
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return (Err(transport(query, &error)), None),
+        let mut answer = match self.http.get(&url, signed.clone()).await {
+            Ok(answer) => answer,
+            Err(fault) => return (Err(transport(query, &fault)), None),
         };
-        let heard = Heard::of(response.headers());
-        let status = response.status();
+        let heard = Heard::of(&answer.headers);
+        let status = answer.status;
         if status.is_redirection() {
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
             let target = location.and_then(|location| self.base.join(location).ok());
             let host = target.map(|target| host_of(&target)).filter(|host| *host != self.host());
             let resource = query.resource().to_owned();
             return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(heard));
         }
-        if status != reqwest::StatusCode::OK {
+        if status != StatusCode::OK {
             let mut body = Vec::new();
             // The sentence of an error is short; what follows it is of no interest.
-            while let Ok(Some(chunk)) = response.chunk().await {
-                body.extend_from_slice(&chunk);
-                if body.len() > WINDOW {
-                    break;
-                }
-            }
+            while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|more| more) {}
             let error = Error::Status {
                 resource: query.resource().to_owned(),
                 status: status.as_u16(),
@@ -306,7 +285,7 @@ impl Client {
             };
             return (Err(error), Some(heard));
         }
-        (self.page(query, names, response, intake).await, Some(heard))
+        (self.page(query, names, answer, intake).await, Some(heard))
     }
 
     /// Reads a page while it arrives.
@@ -314,19 +293,22 @@ impl Client {
         &self,
         query: &Query,
         names: &[&str],
-        mut response: reqwest::Response,
+        mut answer: http::Answer,
         intake: &mut impl Intake,
     ) -> Result<Envelope, Error> {
         let mut reading = Reading::new(names);
-        let mut window = Vec::with_capacity(WINDOW + WINDOW / 2);
+        let mut window = self.windows().pop().unwrap_or_else(|| Vec::with_capacity(WINDOW_SIZE));
         let (mut due, mut length) = (WINDOW, 0);
         let fault = |fault| body_error(query, fault);
-        while let Some(chunk) = response.chunk().await.map_err(|error| transport(query, &error))? {
-            length += chunk.len();
+        loop {
+            let before = window.len();
+            if !answer.read(&mut window).await.map_err(|fault| transport(query, &fault))? {
+                break;
+            }
+            length += window.len() - before;
             if length > BODY_LIMIT {
                 return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
             }
-            window.extend_from_slice(&chunk);
             if window.len() >= due {
                 let done = reading.feed(&window, false, intake).map_err(fault)?;
                 window.drain(..done);
@@ -334,11 +316,15 @@ impl Client {
                 if intake.kept() > LINES_LIMIT {
                     return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });
                 }
-                // A value larger than the window is not looked at again with every chunk.
+                // A value larger than the window is not looked at again with every piece.
                 due = WINDOW.max(2 * window.len());
             }
         }
         reading.feed(&window, true, intake).map_err(fault)?;
+        if window.capacity() == WINDOW_SIZE {
+            window.clear();
+            self.windows().push(window);
+        }
         let envelope = reading.finish(intake).map_err(fault)?;
         let row = length.max(intake.kept()) / query.count().max(1);
         let mut sizes = self.row_sizes();
@@ -437,10 +423,10 @@ fn without(signed: &HeaderMap, text: String) -> String {
     sent.fold(text, |text, value| Secret::new(value.to_owned()).masked(&text))
 }
 
-fn transport(query: &Query, error: &reqwest::Error) -> Error {
-    let detail = chain(error);
+fn transport(query: &Query, fault: &http::Fault) -> Error {
+    let detail = chain(fault);
     let lower = detail.to_ascii_lowercase();
-    let kind = if error.is_timeout() {
+    let kind = if fault.is_timeout() {
         Transport::Timeout
     } else if lower.contains("certificate") {
         Transport::Certificate
@@ -448,7 +434,7 @@ fn transport(query: &Query, error: &reqwest::Error) -> Error {
         Transport::Name
     } else if lower.contains("tls") || lower.contains("handshake") {
         Transport::Tls
-    } else if error.is_connect() {
+    } else if fault.is_connect() {
         Transport::Connect
     } else {
         Transport::Broken
@@ -456,16 +442,9 @@ fn transport(query: &Query, error: &reqwest::Error) -> Error {
     broken(query, kind, detail)
 }
 
-/// The error and its causes in one line. reqwest's own text holds the URL; its causes do not.
-fn chain(error: &reqwest::Error) -> String {
-    let mut parts = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        cause = error.source();
-    }
-    if parts.is_empty() { "no further detail".to_owned() } else { plain(&parts.join(": "), 400) }
+/// The fault and its causes in one line.
+fn chain(fault: &http::Fault) -> String {
+    let mut parts: Vec<String> = fault.causes().map(ToString::to_string).collect();
+    parts.dedup();
+    plain(&parts.join(": "), 400)
 }

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod budget;
 pub mod client;
 pub mod error;
+mod http;
 pub mod page;
 pub mod query;
 pub mod retry;
