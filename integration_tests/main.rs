@@ -24,6 +24,7 @@ mod metadata;
 mod output;
 mod pages;
 mod panics;
+mod proxy;
 mod read;
 mod redact;
 mod resources;

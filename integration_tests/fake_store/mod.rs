@@ -68,6 +68,7 @@ pub use resources::{Field, Resource, Role, Type, all_scopes, resource, resources
 pub use sample::BULK;
 pub use seen::Seen;
 pub use sign::signature;
+pub use tls::Secured;
 pub use zone::{Clock, next_tick, sql_round, utc_ms};
 
 use answer::Answer;
@@ -76,7 +77,6 @@ use fault::{FakeBody, FaultIo, Plan, PlanCell, Resettable};
 use limit::Meter;
 use route::State;
 use seen::{Log, Place};
-use tls::Secured;
 
 /// What the server thread and the handle share.
 struct Shared {

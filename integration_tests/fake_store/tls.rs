@@ -26,16 +26,16 @@ impl Default for Tls {
 }
 
 /// What a server with TLS holds.
-pub(super) struct Secured {
+pub struct Secured {
     /// Makes the handshakes.
-    pub(super) acceptor: TlsAcceptor,
+    pub acceptor: TlsAcceptor,
     issuer: Issuer<'static, KeyPair>,
     ca: NamedTempFile,
 }
 
 impl Secured {
     /// Makes an authority and a certificate.
-    pub(super) fn new(tls: &Tls) -> Secured {
+    pub fn new(tls: &Tls) -> Secured {
         let ca_key = KeyPair::generate().expect("a key");
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -54,7 +54,7 @@ impl Secured {
     }
 
     /// The authority's certificate.
-    pub(super) fn ca_file(&self) -> &Path {
+    pub fn ca_file(&self) -> &Path {
         self.ca.path()
     }
 }

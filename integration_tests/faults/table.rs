@@ -79,6 +79,11 @@ fn latin1(body: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+fn two_members(body: &[u8]) -> Vec<u8> {
+    let (first, second) = body.split_at(body.len() / 2);
+    [gzip(first), gzip(second)].concat()
+}
+
 fn bad_checksum(body: &[u8]) -> Vec<u8> {
     let mut packed = gzip(body);
     let sum = packed.len() - 6;
@@ -136,6 +141,8 @@ faults! {
     gzip_that_is_none: PASSING, "Called gzip, and is not", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
     gzip_unannounced: PASSING, "gzip, and not called so", Answer(|_| changed(&[], |body| gzip(&body)));
     gzip_wrong_sum: PASSING, "gzip with a wrong checksum", Answer(|_| changed(&[("content-encoding", "gzip")], |body| bad_checksum(&body)));
+    gzip_in_two: Harmless, "gzip in two members", Answer(|_| changed(&[("content-encoding", "GZIP")], |body| two_members(&body)));
+    gzip_and_more: PASSING, "gzip with other bytes behind its end", Answer(|_| changed(&[("content-encoding", "x-gzip")], |body| [gzip(&body), b"more".to_vec()].concat()));
     unknown_encoding: PASSING, "Compressed in a way that was not asked for", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
     length_too_long: PASSING, "`Content-Length` larger than the body", Answer(|_| Fault::WrongLength(100));
     length_too_short: PASSING, "`Content-Length` smaller than the body", Answer(|_| Fault::WrongLength(-100));

@@ -1,0 +1,151 @@
+//! Between connector and store, a proxy: a tunnel for each connection, and nothing of the store's business in it.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use crate::fake_store::{FakeStore, Options, Secured, Tls};
+use crate::harness::command::Command;
+use crate::harness::files::{TOKEN, configured};
+use crate::harness::run::Run;
+use crate::setup::{SignIn, config_with, minutes, start};
+
+/// A proxy on loopback, and the head of each request that it heard.
+struct Proxy {
+    address: String,
+    heard: Arc<Mutex<Vec<String>>>,
+    secured: Option<Arc<Secured>>,
+    _runtime: Runtime,
+}
+
+impl Proxy {
+    /// Opens tunnels, or answers with `refusal`.
+    fn new(secured: bool, refusal: Option<&'static str>) -> Proxy {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let secured = secured.then(|| Arc::new(Secured::new(&Tls::default())));
+        let heard = Arc::default();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (kept, acceptor) = (Arc::clone(&heard), secured.clone());
+        runtime.spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (heard, acceptor) = (Arc::clone(&kept), acceptor.clone());
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => serve(tcp, &heard, refusal).await,
+                        Some(secured) => match secured.acceptor.accept(tcp).await {
+                            Ok(stream) => serve(stream, &heard, refusal).await,
+                            Err(_) => None,
+                        },
+                    }
+                });
+            }
+        });
+        Proxy { address, heard, secured, _runtime: runtime }
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    heard: &Mutex<Vec<String>>,
+    refusal: Option<&str>,
+) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.split(' ').nth(1)?.to_owned();
+    heard.lock().unwrap().push(head);
+    if let Some(refusal) = refusal {
+        return stream.write_all(format!("HTTP/1.1 {refusal}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.ok();
+    }
+    let mut store = TcpStream::connect(target).await.ok()?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
+    copy_bidirectional(&mut stream, &mut store).await.ok().map(drop)
+}
+
+fn store() -> FakeStore {
+    let options = Options { tls: Some(Tls::default()), ..Options::default() };
+    start(SignIn::Token, options, minutes("orders", 1, 35))
+}
+
+/// Reads the store's orders with these variables; `proxy` is trusted, should it speak TLS.
+fn read(store: &FakeStore, proxy: Option<&Proxy>, environment: &[(&str, &str)]) -> Run {
+    let mut trusted = std::fs::read_to_string(store.ca_file().unwrap()).unwrap();
+    if let Some(secured) = proxy.and_then(|proxy| proxy.secured.as_ref()) {
+        trusted += &std::fs::read_to_string(secured.ca_file()).unwrap();
+    }
+    let ca = tempfile::NamedTempFile::with_suffix(".pem").unwrap();
+    std::fs::write(ca.path(), trusted).unwrap();
+    let command = Command::new("read")
+        .config(&config_with(store, &json!({"_retry_seconds": 1})))
+        .catalog(&configured(&[("orders", "incremental")]))
+        .arg("--debug")
+        .secret("p@ss")
+        .env("SSL_CERT_FILE", ca.path().to_str().unwrap());
+    environment.iter().fold(command, |command, (key, value)| command.env(key, value)).run()
+}
+
+#[test]
+fn all_comes_through_tunnels_that_hear_nothing_of_it() {
+    let store = store();
+    for (secured, variable, scheme) in
+        [(false, "HTTPS_PROXY", "http"), (false, "ALL_PROXY", "http"), (true, "https_proxy", "https")]
+    {
+        let proxy = Proxy::new(secured, None);
+        let url = format!("{scheme}://user:p%40ss@{}", proxy.address);
+        let run = read(&store, Some(&proxy), &[(variable, &url)]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 35), "{variable}: {}", run.transcript());
+        let heard = proxy.heard();
+        assert!(!heard.is_empty(), "{variable}");
+        for head in heard {
+            let lower = head.to_ascii_lowercase();
+            assert!(head.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", store.addr().port())), "{head}");
+            assert!(lower.contains("\r\nuser-agent: source-cart/"), "{head}");
+            // user:p@ss
+            assert!(head.contains("Basic dXNlcjpwQHNz\r\n") && lower.contains("\r\nproxy-authorization: "), "{head}");
+            assert!(!head.contains(TOKEN) && !lower.contains("x-ac-"), "{head}");
+        }
+    }
+    let outside = store.requests().iter().filter(|seen| seen.header("proxy-authorization").is_some()).count();
+    assert_eq!(outside, 0, "the store hears nothing of the proxy's password");
+}
+
+#[test]
+fn a_host_that_no_proxy_names_is_reached_straight() {
+    let (store, proxy) = (store(), Proxy::new(false, None));
+    let url = format!("http://{}", proxy.address);
+    let run = read(&store, None, &[("HTTPS_PROXY", &url), ("NO_PROXY", "example.com,localhost")]);
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 35), "{}", run.transcript());
+    assert_eq!(proxy.heard(), Vec::<String>::new());
+}
+
+#[test]
+fn a_proxy_that_does_not_let_through_is_not_gone_round() {
+    let store = store();
+    let refusals = ["407 Proxy Authentication Required", "403 Forbidden", "500 Oops"];
+    let proxies: Vec<Proxy> = refusals.into_iter().map(|refusal| Proxy::new(false, Some(refusal))).collect();
+    let mut urls: Vec<String> = proxies.iter().map(|proxy| format!("http://user:p%40ss@{}", proxy.address)).collect();
+    // Nobody listens; a kind of proxy that is not spoken; a proxy whose certificate nobody knows.
+    let stranger = Proxy::new(true, None);
+    urls.extend(["http://127.0.0.1:9".to_owned(), "socks5://127.0.0.1:9".to_owned()]);
+    urls.push(format!("https://{}", stranger.address));
+    for url in urls {
+        let run = read(&store, None, &[("HTTPS_PROXY", &url)]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(1), 0), "{url}: {}", run.transcript());
+        assert_eq!(run.statuses("orders"), ["STARTED", "INCOMPLETE"], "{url}");
+        let message = &run.errors()[0].message;
+        let expected = if url.starts_with("https") { "is not trusted" } else { "a firewall or proxy lets" };
+        assert!(message.contains(expected), "{url}: {message}");
+        assert_eq!(store.requests().len(), 0, "{url}");
+    }
+    assert!(proxies.iter().all(|proxy| !proxy.heard().is_empty()));
+}
