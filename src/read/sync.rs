@@ -128,10 +128,11 @@ impl Sync<'_> {
                 .await?;
             return whole::deliver(self.reader, rows, base, &judge, (&asked, &past)).await;
         }
-        let (mut counted, seen, sorted) = (rows.envelope.total, rows.rows.clone(), rows.is_newest_first());
+        let (mut counted, sorted) = (rows.envelope.total, rows.is_newest_first());
         let (in_hand, ends, undated) = (questions::newest_within(&rows, &past), rows.ends(), rows.has_undated());
         // Its place and its room are given back before the next question: there may be no others.
-        drop(rows);
+        let Rows { rows: seen, lines, .. } = rows;
+        drop(lines);
         drop(answer.place);
         // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
         // that is too old, which only makes the next sync look at more.
