@@ -120,6 +120,20 @@ fn all_comes_through_tunnels_that_hear_nothing_of_it() {
 }
 
 #[test]
+fn the_proxy_looks_up_the_name() {
+    let proxy = Proxy::new(false, Some("502 Bad Gateway"));
+    let mut config = config_with(&store(), &json!({"_retry_seconds": 1}));
+    config["credentials"]["store_name"] = json!("shop.example.com");
+    let run = Command::new("check").config(&config).env("HTTPS_PROXY", &format!("http://{}", proxy.address)).run();
+    assert_eq!(run.connection_status().0, "FAILED", "{}", run.transcript());
+    let heard = proxy.heard();
+    assert!(
+        !heard.is_empty() && heard.iter().all(|head| head.starts_with("CONNECT shop.example.com:443 ")),
+        "{heard:?}"
+    );
+}
+
+#[test]
 fn a_host_that_no_proxy_names_is_reached_straight() {
     let (store, proxy) = (store(), Proxy::new(false, None));
     let url = format!("http://{}", proxy.address);

@@ -2,7 +2,6 @@
 //!
 //! Every other test greps its output too: the harness does, for the token and the user's secret.
 
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
@@ -117,27 +116,6 @@ fn a_line_without_tls_leads_to_this_machine_alone() {
     let run = read(&config(SignIn::Token, &store), &environment);
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 3), "{}", run.transcript());
     proxy.assert_heard_nothing("proxy");
-}
-
-#[test]
-fn a_proxy_between_hears_of_the_host_and_not_of_the_token() {
-    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", proxy.local_addr().unwrap());
-    let listening = std::thread::spawn(move || {
-        let (mut tcp, _) = proxy.accept().unwrap();
-        tcp.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let mut heard = Vec::new();
-        let _ = tcp.read_to_end(&mut heard);
-        String::from_utf8_lossy(&heard).into_owned()
-    });
-    let mut config =
-        config_with(&start(SignIn::Token, Options::default(), Data::empty()), &json!({"_retry_seconds": 1}));
-    config["credentials"]["store_name"] = json!("shop.example.com");
-    let run = read(&config, &[("HTTPS_PROXY", &url)]);
-    assert_eq!(run.code, Some(1));
-    let heard = listening.join().unwrap();
-    assert!(heard.starts_with("CONNECT shop.example.com:443"), "{heard}");
-    assert!(!heard.contains(TOKEN), "{heard}");
 }
 
 #[test]
