@@ -60,7 +60,7 @@ class Store:
 class Run:
     """What one process cost."""
 
-    def __init__(self, command, environment, seconds, out=subprocess.DEVNULL):
+    def __init__(self, command, environment, seconds, out=subprocess.DEVNULL, look=0.1):
         began = time.monotonic()
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE
@@ -70,7 +70,7 @@ class Run:
         reader.start()
         alarm = threading.Timer(seconds, process.kill)
         alarm.start()
-        watcher = Watcher(process.pid)
+        watcher = Watcher(process.pid, look)
         _, status, usage = os.wait4(process.pid, 0)
         self.wall = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -91,9 +91,10 @@ class Run:
 class Watcher(threading.Thread):
     """Looks at the peak memory of a process while it runs."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, longest=0.1):
         super().__init__(daemon=True)
         self.path, self.peak, self.ended = Path(f"/proc/{pid}/status"), 0, threading.Event()
+        self.longest = longest
         self.start()
 
     def run(self):
@@ -106,7 +107,7 @@ class Watcher(threading.Thread):
             if lines:
                 self.peak = max(self.peak, int(lines[0].split()[1]) * 1024)
             # A short process is looked at often, a long one seldom: looking costs the machine as well.
-            wait = min(wait * 1.5, 0.1)
+            wait = min(wait * 1.5, self.longest)
 
     def stop(self):
         self.ended.set()

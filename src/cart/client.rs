@@ -15,7 +15,7 @@ use url::Url;
 use super::auth::Auth;
 use super::budget::{Budget, CallLimit};
 use super::error::{Error, Transport};
-use super::http::{self, Http};
+use super::http::{self, Http, Limits};
 use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
 use super::retry::{self, Waits};
@@ -131,7 +131,7 @@ impl Client {
         let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
             .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
-        let http = Http::new(tls, base.scheme() == "https", in_flight, patience.timeout);
+        let http = Http::new(tls, base.scheme() == "https", in_flight, Limits::within(patience.timeout));
         Ok(Self {
             http,
             base,

@@ -46,19 +46,35 @@ pub(super) const READ: usize = 32 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Making a connection.
+    connect: Duration,
+    /// Silence, before the head of an answer and in its body.
+    idle: Duration,
+    /// A request with its answer.
+    whole: Duration,
+}
+
+impl Limits {
+    /// The usual limits, none longer than `whole`.
+    pub(super) fn within(whole: Duration) -> Self {
+        Self { connect: CONNECT_TIMEOUT.min(whole), idle: IDLE_TIMEOUT.min(whole), whole }
+    }
+}
+
 /// Sends requests to one store.
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client<Connector, Empty<Bytes>>,
-    idle: Duration,
-    whole: Duration,
+    limits: Limits,
 }
 
 impl Http {
-    /// Keeps at most `connections` open while idle; no attempt takes longer than `whole`. Through the proxy
-    /// that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except without TLS: then what
+    /// Keeps at most `connections` open while idle. Goes through the proxy that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except without TLS: then what
     /// is sent must not leave this machine, and a proxy may be anywhere.
-    pub(super) fn new(tls: ClientConfig, encrypted: bool, connections: usize, whole: Duration) -> Self {
+    pub(super) fn new(tls: ClientConfig, encrypted: bool, connections: usize, limits: Limits) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new();
         // Whether a target without TLS is allowed was decided where the config was read.
@@ -71,7 +87,7 @@ impl Http {
         http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let proxy = HttpsConnector::from((http.clone(), Arc::clone(&tls)));
         let route = Route { http, proxy, proxies: encrypted.then(|| Arc::new(Matcher::from_env())) };
-        let connector = Connector { route: HttpsConnector::from((route, tls)), timeout: CONNECT_TIMEOUT.min(whole) };
+        let connector = Connector { route: HttpsConnector::from((route, tls)), timeout: limits.connect };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -79,7 +95,7 @@ impl Http {
             .pool_max_idle_per_host(connections)
             .http1_max_buf_size(READ)
             .build(connector);
-        Self { client, idle: IDLE_TIMEOUT.min(whole), whole }
+        Self { client, limits }
     }
 
     /// Sends a GET and waits for the head of the answer. Redirects are not followed.
@@ -87,7 +103,8 @@ impl Http {
     /// # Errors
     /// [`Fault`] if none came.
     pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, Fault> {
-        let deadline = Instant::now() + self.whole;
+        let Limits { idle, whole, .. } = self.limits;
+        let deadline = Instant::now() + whole;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|error| Fault(error.into()))?;
         *request.headers_mut() = headers;
@@ -97,13 +114,13 @@ impl Http {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(USER_AGENT, AGENT);
-        let response = timeout_at(deadline.min(Instant::now() + self.idle), self.client.request(request)).await;
+        let response = timeout_at(deadline.min(Instant::now() + idle), self.client.request(request)).await;
         let (head, body) = response.map_err(late)?.map_err(|error| Fault(error.into()))?.into_parts();
         let packed = head.headers.get(CONTENT_ENCODING).is_some_and(|coding| {
             coding.to_str().is_ok_and(|coding| ["gzip", "x-gzip"].iter().any(|name| coding.eq_ignore_ascii_case(name)))
         });
         let unpacking = packed.then(|| Unpacking { packed: Bytes::new(), decoder: MultiGzDecoder::new(Vec::new()) });
-        Ok(Answer { status: head.status, headers: head.headers, body, unpacking, idle: self.idle, deadline })
+        Ok(Answer { status: head.status, headers: head.headers, body, unpacking, idle, deadline })
     }
 }
 
@@ -260,5 +277,65 @@ impl Service<Uri> for Route {
         }
         let connecting = tunnel.call(target);
         Box::pin(async move { Ok(connecting.await?) })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// Asks a server that says only this and then keeps the connection; gives what went wrong.
+    async fn asked(says: &'static [u8], encrypted: bool, limits: Limits) -> Fault {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let scheme = if encrypted { "https" } else { "http" };
+        let url = Url::parse(&format!("{scheme}://{}/", listener.local_addr().unwrap())).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut tcp, _) = listener.accept().unwrap();
+            // What comes before the request is no answer to it.
+            let _ = tcp.read(&mut [0; 1024]).unwrap();
+            tcp.write_all(says).unwrap();
+            // Until the other side gives up.
+            let _ = tcp.read_to_end(&mut Vec::new());
+        });
+        let http = Http::new(super::super::tls::config(None).unwrap(), encrypted, 1, limits);
+        let asking = async {
+            match http.get(&url, HeaderMap::new()).await {
+                Err(fault) => fault,
+                Ok(mut answer) => {
+                    let mut body = Vec::new();
+                    loop {
+                        if let Err(fault) = answer.read(&mut body).await {
+                            break fault;
+                        }
+                    }
+                }
+            }
+        };
+        let fault = timeout(Duration::from_secs(60), asking).await.unwrap();
+        drop(http);
+        server.join().unwrap();
+        fault
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn each_limit_ends_what_it_is_for() {
+        const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{";
+        let usual = Limits { connect: LONG, idle: LONG, whole: LONG };
+        for (what, says, encrypted, limits) in [
+            ("connect", &b""[..], true, Limits { connect: SHORT, ..usual }),
+            ("idle, before the head", &b""[..], false, Limits { idle: SHORT, ..usual }),
+            ("idle, in the body", HEAD, false, Limits { idle: SHORT, ..usual }),
+            ("whole, before the head", &b""[..], false, Limits { whole: SHORT, ..usual }),
+            ("whole, in the body", HEAD, false, Limits { whole: SHORT, ..usual }),
+        ] {
+            assert!(asked(says, encrypted, limits).await.is_timeout(), "{what}");
+        }
     }
 }
