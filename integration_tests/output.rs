@@ -14,7 +14,7 @@ use crate::harness::files::{Files, START, TOKEN, configured, discovered_stream};
 use crate::harness::json;
 use crate::harness::run::Output;
 use crate::scenarios::run::{Setup, seeds};
-use crate::scenarios::stores::{churn, scattered};
+use crate::scenarios::stores::{churn, removing, scattered};
 use crate::setup::{Chance, SignIn, config, config_with, no_state, nobody, only_error, read, start};
 use crate::state_file::changed;
 
@@ -237,7 +237,7 @@ fn a_stream_that_fails_leaves_the_rows_it_brought_and_the_others_their_files() {
     assert!(output.stderr.contains("error: products: ") && output.stderr.contains("products: not complete."));
 
     let setup = Setup::still(scattered("orders", 600, 5));
-    let store = start(SignIn::Token, setup.options, setup.data);
+    let store = setup.start(SignIn::Token);
     store.options(|options| options.latency = std::time::Duration::from_millis(10));
     let folder = files.path("signal");
     let state = files.path("state.json").display().to_string();
@@ -278,20 +278,8 @@ fn a_folder_in_use_is_not_written_to_by_a_second_sync() {
 fn rows_that_cannot_be_written_end_the_sync_with_a_failure_and_no_state() {
     let files = Files::new();
     let (folder, state) = (files.path("out"), files.path("state.json"));
-    let mut requests = 0;
-    let setup = Setup::still(scattered("orders", 3000, 1)).changing({
-        let folder = folder.clone();
-        move |_, _| {
-            requests += 1;
-            if requests == 1 {
-                // The place of the file is taken by something that no record can be written to.
-                fs::remove_dir_all(&folder).unwrap();
-            }
-        }
-    });
-    let Setup { data, mut options, live } = setup;
-    options.live = live;
-    let store = start(SignIn::Token, options, data);
+    let setup = Setup::still(scattered("orders", 3000, 1)).changing(removing(folder.clone(), 1));
+    let store = setup.start(SignIn::Token);
     let command =
         reading(&store, &[("orders", "incremental")], "jsonl").arg("--output").arg(&folder.display().to_string());
     let output = bare(&command.arg("--state-out").arg(&state.display().to_string()));
@@ -348,11 +336,9 @@ fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
     let mut kills = 0;
     for seed in seeds() {
         for format in ["jsonl", "csv"] {
-            let Setup { data, mut options, live } =
-                Setup::still(scattered("orders", 600, seed)).changing(churn("orders", seed));
-            options.live = live;
-            options.latency = std::time::Duration::from_millis(2);
-            let store = start(SignIn::Token, options, data);
+            let setup = Setup::still(scattered("orders", 600, seed)).changing(churn("orders", seed));
+            let store =
+                setup.with(|options| options.latency = std::time::Duration::from_millis(2)).start(SignIn::Token);
             let config = config_with(&store, &json!({"max_requests_in_flight": 1 + seed % 3}));
             let catalog = configured(&[("orders", "incremental")]);
             let files = Files::new();

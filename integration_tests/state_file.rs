@@ -14,7 +14,7 @@ use crate::harness::files::{Files, START, TOKEN, configured};
 use crate::harness::order::{ReadCheck, assert_read_is_well_formed};
 use crate::harness::run::Run;
 use crate::scenarios::run::{Setup, seeds};
-use crate::scenarios::stores::{churn, scattered};
+use crate::scenarios::stores::{churn, removing, scattered};
 use crate::setup::{Chance, SignIn, config, config_with, minutes, only_error, read, start};
 
 /// A read that takes its state from a file and keeps it there.
@@ -142,19 +142,8 @@ fn a_file_that_cannot_be_written_any_more_ends_the_sync_with_a_failure() {
     let files = Files::new();
     let folder = files.path("states");
     fs::create_dir(&folder).unwrap();
-    let mut requests = 0;
-    let setup = Setup::still(scattered("orders", 3000, 1)).changing({
-        let folder = folder.clone();
-        move |_, _| {
-            requests += 1;
-            if requests == 20 {
-                fs::remove_dir_all(&folder).unwrap();
-            }
-        }
-    });
-    let Setup { data, mut options, live } = setup;
-    options.live = live;
-    let store = start(SignIn::Token, options, data);
+    let setup = Setup::still(scattered("orders", 3000, 1)).changing(removing(folder.clone(), 20));
+    let store = setup.start(SignIn::Token);
     let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
     let catalog = configured(&[("orders", "incremental")]);
     let run = keeping(&config, &catalog, &folder.join("state.json")).run();
@@ -169,7 +158,7 @@ fn a_file_that_cannot_be_written_any_more_ends_the_sync_with_a_failure() {
 #[test]
 fn after_a_signal_and_after_a_failure_the_file_is_what_the_last_states_said() {
     let setup = Setup::still(scattered("orders", 600, 5));
-    let store = start(SignIn::Token, setup.options, setup.data);
+    let store = setup.start(SignIn::Token);
     store.options(|options| options.latency = std::time::Duration::from_millis(10));
     let files = Files::new();
     let path = files.path("state.json");
@@ -221,11 +210,8 @@ fn killed<'a>(command: Command<'a>, path: &'a Path, chance: &mut Chance) -> Comm
 fn killed_at_any_moment_the_file_is_whole_and_nothing_is_missing() {
     let mut kills = 0;
     for seed in seeds() {
-        let Setup { data, mut options, live } =
-            Setup::still(scattered("orders", 800, seed)).changing(churn("orders", seed));
-        options.live = live;
-        options.latency = std::time::Duration::from_millis(2);
-        let store = start(SignIn::Token, options, data);
+        let setup = Setup::still(scattered("orders", 800, seed)).changing(churn("orders", seed));
+        let store = setup.with(|options| options.latency = std::time::Duration::from_millis(2)).start(SignIn::Token);
         let config = config_with(&store, &json!({"max_requests_in_flight": 1 + seed % 3}));
         let catalog = configured(&[("orders", "incremental")]);
         let files = Files::new();

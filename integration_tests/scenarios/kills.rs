@@ -13,7 +13,7 @@ use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
 use crate::scenarios::run::{Setup, at, seeds};
 use crate::scenarios::stores::{churn, scattered, some_rows};
-use crate::setup::{Chance, SignIn, config, read, start};
+use crate::setup::{Chance, SignIn, config, read};
 
 /// How a read is cut short.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +79,9 @@ fn prove(mode: &str, seed: u64, living: bool, kill: impl Fn(&mut Chance) -> Kill
 }
 
 fn prove_with(mode: &str, seed: u64, setup: Setup, kill: impl Fn(&mut Chance) -> Kill) {
-    let Setup { data, mut options, live } = setup;
-    let living = live.is_some();
-    options.live = live;
+    let living = setup.live.is_some();
     let sign_in = if seed.is_multiple_of(2) { SignIn::Router } else { SignIn::Token };
-    let store = start(sign_in, options, data);
+    let store = setup.start(sign_in);
     let mut config = config(sign_in, &store);
     config["max_requests_in_flight"] = (1 + seed % 3).into();
     let catalog = configured(&[("orders", mode)]);
@@ -148,7 +146,7 @@ fn a_signal_ends_with_states_incomplete_and_a_failure() {
         for id in data.ids("orders") {
             data.set_updated_at("orders", id, at(data.now_ms - id * 7_919 % 100_000));
         }
-        let store = start(SignIn::Token, Setup::still(Data::empty()).options, data);
+        let store = Setup::still(data).start(SignIn::Token);
         store.options(|options| options.latency = std::time::Duration::from_millis(20));
         let mut config = config(SignIn::Token, &store);
         config["max_requests_in_flight"] = seed.into();
@@ -183,7 +181,7 @@ fn a_signal_ends_with_states_incomplete_and_a_failure() {
 
 #[test]
 fn a_full_disk_behind_stdout_is_a_failure() {
-    let store = start(SignIn::Token, Setup::still(Data::empty()).options, scattered("orders", 50, 1));
+    let store = Setup::still(scattered("orders", 50, 1)).start(SignIn::Token);
     let files = Files::new();
     let config = files.write("config.json", &config(SignIn::Token, &store).to_string());
     let catalog = files.write("catalog.json", &configured(&[("orders", "incremental")]).to_string());

@@ -35,6 +35,13 @@ impl Setup {
         Setup { live: Some(Box::new(live)), ..self }
     }
 
+    /// Starts it, for this way of signing in.
+    pub(crate) fn start(self, sign_in: SignIn) -> FakeStore {
+        let Setup { data, mut options, live } = self;
+        options.live = live;
+        start(sign_in, options, data)
+    }
+
     /// With quirks.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Options)) -> Setup {
         change(&mut self.options);
@@ -102,9 +109,7 @@ type Dates = BTreeMap<i64, Option<i64>>;
 
 impl Case<'_> {
     fn prove(&self, setup: Setup, sign_in: SignIn, in_flight: u32) {
-        let Setup { data, mut options, live } = setup;
-        options.live = live;
-        let store = start(sign_in, options, data);
+        let store = setup.start(sign_in);
         let mut config = config(sign_in, &store);
         config["max_requests_in_flight"] = in_flight.into();
         let selection: Vec<(&str, &str)> = self.scenario.streams.iter().map(|&name| (name, self.mode)).collect();

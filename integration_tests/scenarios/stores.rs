@@ -1,5 +1,7 @@
 //! Stores and what happens to them, for scenarios.
 
+use std::path::PathBuf;
+
 use crate::fake_store::{Data, Seen, Stamp};
 use crate::scenarios::run::at;
 use crate::setup::Chance;
@@ -20,6 +22,17 @@ pub(crate) fn scattered(resource: &str, rows: u64, seed: u64) -> Data {
 /// How many rows a scenario has: a few pages of 20.
 pub(crate) fn some_rows(seed: u64) -> u64 {
     90 + seed * 7 % 60
+}
+
+/// This folder removed before a request, counted from 1: what was to be written there has no place any more.
+pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &Seen) + Send + 'static {
+    let mut requests = 0;
+    move |_, _| {
+        requests += 1;
+        if requests == request {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
 }
 
 /// Rows updated, inserted and deleted before a request.
