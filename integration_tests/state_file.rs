@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::fake_store::{Data, Options, Token, utc_ms};
+use crate::fake_store::{Data, FakeStore, Options, Token, utc_ms};
 use crate::harness::command::{Command, Signal};
 use crate::harness::destination::Destination;
 use crate::harness::files::{Files, START, TOKEN, configured};
@@ -191,19 +191,14 @@ pub(crate) fn changed(path: &Path, times: u64) -> impl Fn() -> bool + use<'_> {
     }
 }
 
-/// When a run is killed: at so many looks of the harness, a few milliseconds apart, or when the file has
-/// changed so many times.
-fn killed<'a>(command: Command<'a>, path: &'a Path, chance: &mut Chance) -> Command<'a> {
-    let looks = Cell::new(0);
-    let (most_looks, most_changes) = match chance.below(2) {
-        0 => (15 + chance.below(100), u64::MAX),
-        _ => (u64::MAX, 1 + chance.below(4)),
-    };
-    let changed = changed(path, most_changes);
-    command.kill_when(move || {
-        looks.set(looks.get() + 1);
-        changed() || looks.get() >= most_looks
-    })
+/// When a run is killed: at so many requests, or when the file has changed so many times.
+fn killed<'a>(command: Command<'a>, store: &'a FakeStore, path: &'a Path, chance: &mut Chance) -> Command<'a> {
+    store.clear_requests();
+    if chance.below(2) == 0 {
+        let most = 2 + usize::try_from(chance.below(15)).unwrap();
+        return command.kill_when(move || store.requests().len() >= most);
+    }
+    command.kill_when(changed(path, 1 + chance.below(3)))
 }
 
 #[test]
@@ -221,7 +216,7 @@ fn killed_at_any_moment_the_file_is_whole_and_nothing_is_missing() {
         let mut chance = Chance::new(seed);
         let mut said: Vec<Value> = Vec::new();
         for _ in 0..8 {
-            let run = killed(keeping(&config, &catalog, &path), &path, &mut chance).run();
+            let run = killed(keeping(&config, &catalog, &path), &store, &path, &mut chance).run();
             let check = ReadCheck::new(&run, &catalog);
             if run.interrupted {
                 check.cut().assert();

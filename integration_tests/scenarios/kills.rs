@@ -5,7 +5,7 @@ use std::process::{Command as Process, Stdio};
 
 use serde_json::Value;
 
-use crate::fake_store::{Data, FakeStore, utc_ms};
+use crate::fake_store::{FakeStore, utc_ms};
 use crate::harness::command::{Command, Signal};
 use crate::harness::destination::Destination;
 use crate::harness::files::{Files, START, configured};
