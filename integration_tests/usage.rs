@@ -85,28 +85,6 @@ fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
 }
 
 #[test]
-fn every_command_line_of_the_readmes_section_by_hand_can_be_typed() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## By hand\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("demo-out")).unwrap();
-    fs::write(folder.path().join("demo-out/config.json"), config(SignIn::Token, &store).to_string()).unwrap();
-    let blocks = section.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
-    let lines: Vec<&str> = blocks.flat_map(str::lines).filter(|line| !line.starts_with("cargo ")).collect();
-    assert!(lines.len() >= 7, "{lines:?}");
-    for line in lines {
-        let output = type_in(folder.path(), &line.replace("target/release/source-cart", "source-cart"), &[]);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), told.as_ref()), (Some(0), ""), "{line}");
-        assert!(!String::from_utf8_lossy(&output.stdout).contains("FAILED"), "{line}");
-    }
-    assert!(fs::read_to_string(folder.path().join("first.jsonl")).unwrap().contains(r#"{"type":"RECORD""#));
-    assert!(!fs::read_to_string(folder.path().join("second.jsonl")).unwrap().contains(r#"{"type":"RECORD""#));
-}
-
-#[test]
 fn help_fits_a_terminal_and_says_what_each_option_is_for() {
     for command in commands() {
         for line in help(&[&command]).lines() {

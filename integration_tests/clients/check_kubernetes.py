@@ -1,9 +1,7 @@
 """Validates the manifests of examples/kubernetes, and runs the container's arguments twice with a change in between."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import kubernetes_validate
 import yaml
@@ -60,16 +58,8 @@ def main() -> int:
         for argument in container["args"]
     ]
     (secret,) = container["env"]
-    environment = {**client.environment, secret["name"]: TOKEN}
-    due, brought = client.count(" ".join(arguments)), []
-    for _ in range(2):
-        run = subprocess.run([client.given.source, *arguments], env=environment, stderr=subprocess.DEVNULL)
-        client.verdict.same("exit code of the container", 0, run.returncode)
-        files = Path(client.folder, "data", "rows").glob("*.jsonl")
-        brought.append(sum(len(file.read_text().splitlines()) for file in files))
-        client.store.typed("change")
-    client.verdict.same("records of the first run", due, brought[0])
-    client.verdict.same("records that the second run added, as `change` changes them", 8, brought[1] - brought[0])
+    command = [client.given.source, *arguments]
+    client.two_runs(command, " ".join(arguments), client.folder / "data" / "rows", {secret["name"]: TOKEN})
     return client.close()
 
 

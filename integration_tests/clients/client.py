@@ -136,5 +136,19 @@ class Client:
             print(f"{self.name}, {when}: {brought} records, {due} due", flush=True)
         self.truth, self.changed_order = truth, order
 
+    def two_runs(self, command: list, words: str, rows: Path, environment: dict) -> None:
+        """Runs what a scheduler would run, twice with a change in between; counts the lines of the files of rows.
+
+        `words` is the command as text, which names the streams.
+        """
+        due, brought = self.count(words), []
+        for _ in range(2):
+            run = subprocess.run(command, env={**self.environment, **environment}, stderr=subprocess.DEVNULL)
+            self.verdict.same("exit code of the command", 0, run.returncode)
+            brought.append(sum(len(file.read_text().splitlines()) for file in rows.glob("*.jsonl")))
+            self.store.typed("change")
+        self.verdict.same("records of the first run", due, brought[0])
+        self.verdict.same("records that the second run added, as `change` changes them", 8, brought[1] - brought[0])
+
     def close(self) -> int:
         return self.verdict.close()
