@@ -38,6 +38,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// After this long without a byte the system asks whether the other side is still there, as often, three times.
 const PROBE: Duration = Duration::from_secs(15);
 /// What was sent and is not acknowledged for this long breaks the connection.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// What one read of a connection may take: two TLS records. hyper's own bound is 408 KiB, which each of
 /// eight connections fills, twice at times. The headers of an answer have to fit as well; most servers send
@@ -72,8 +73,9 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Keeps at most `connections` open while idle. Goes through the proxy that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except without TLS: then what
-    /// is sent must not leave this machine, and a proxy may be anywhere.
+    /// Keeps at most `connections` open while idle. Goes through the proxy that the environment names
+    /// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except without TLS: then what is sent must not leave this
+    /// machine, and a proxy may be anywhere.
     pub(super) fn new(tls: ClientConfig, encrypted: bool, connections: usize, limits: Limits) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new();
