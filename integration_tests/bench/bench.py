@@ -91,7 +91,7 @@ class Run:
 class Watcher(threading.Thread):
     """Looks at the peak memory of a process while it runs."""
 
-    def __init__(self, pid, longest=0.1):
+    def __init__(self, pid, longest):
         super().__init__(daemon=True)
         self.path, self.peak, self.ended = Path(f"/proc/{pid}/status"), 0, threading.Event()
         self.longest = longest
@@ -172,10 +172,10 @@ class Bench:
             command += ["--state", self.write(f"{case}-{who}-state.json", state)]
         return command
 
-    def run(self, command, seconds=900, out=subprocess.DEVNULL):
+    def run(self, command, seconds=900, out=subprocess.DEVNULL, look=0.1):
         self.store.say("stats")
         before = self.store.cpu()
-        run = Run(command, self.environment, seconds, out)
+        run = Run(command, self.environment, seconds, out, look)
         run.store_cpu = self.store.cpu() - before
         run.stats = self.store.say("stats")
         if run.code != 0:

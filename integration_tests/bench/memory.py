@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from bench import MIB, OURS, Bench, Run
+from bench import MIB, OURS, Bench
 
 FEW, MANY = 20_000, 2_000_000
 RISE = 1.10
@@ -25,11 +25,10 @@ LATE = 0.5
 def peak(bench, rows):
     bench.store.set(f"data=long rows={rows}")
     command = bench.command(OURS, f"memory{rows}")
-    bench.store.say("stats")
-    peaks = [read_late(bench, command) for _ in range(TIMES[rows])]
-    if bench.store.say("stats")["requests"] < TIMES[rows] * rows // 1000:
+    runs = [read_late(bench, command) for _ in range(TIMES[rows])]
+    if any(run.code != 0 or run.stats["requests"] < rows // 1000 for run in runs):
         sys.exit(f"memory: the read of {rows:,} rows failed")
-    return max(peaks)
+    return max(run.peak for run in runs)
 
 
 def read_late(bench, command):
@@ -43,13 +42,11 @@ def read_late(bench, command):
     reader = threading.Thread(target=drain)
     reader.start()
     # A short read is over soon: its memory is looked at every millisecond.
-    run = Run(command, bench.environment, 900, out=sink, look=0.001)
+    run = bench.run(command, out=sink, look=0.001)
     os.close(sink)
     reader.join()
     os.close(source)
-    if run.code != 0:
-        sys.exit(f"memory: exit code {run.code}: {run.noise[-500:]}")
-    return run.peak
+    return run
 
 
 def slow_reader(bench):
