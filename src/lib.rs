@@ -11,6 +11,7 @@
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `init`: the config, asked for on a terminal
 //! - `commands`, [`mod@read`], `failure`, `nearest`: where both sides meet, and what is said to the user
+//! - `spare`: buffers of both sides that are used again
 //! - `panics`: what a fault of this program leaves behind
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but the
@@ -35,6 +36,7 @@ pub mod read;
 pub mod record;
 pub mod secret;
 mod selection;
+mod spare;
 pub mod streams;
 pub mod timestamp;
 pub mod view;

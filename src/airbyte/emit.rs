@@ -12,12 +12,13 @@ use std::thread::JoinHandle;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::lines::{Lines, Spare};
+use super::lines::{BLOCK, Lines};
 use super::message::{
     Descriptor, Estimate, FailureType, Level, Log, Message, RateLimited, Reason, StreamStatus, StreamStatusBody, Trace,
     TraceError, now,
 };
 use crate::secret::Secret;
+use crate::spare::Spare;
 
 /// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
 const QUEUE: usize = 1;
@@ -103,7 +104,7 @@ pub struct Emitter {
     queue: mpsc::Sender<Lines>,
     level: Level,
     secrets: Arc<[Secret]>,
-    spare: Spare,
+    spare: Spare<BLOCK>,
 }
 
 /// The writer's thread.
@@ -184,7 +185,7 @@ impl Emitter {
     /// No lines yet, in memory that is used again.
     #[must_use]
     pub fn lines(&self) -> Lines {
-        self.spare.lines()
+        Lines::new(&self.spare)
     }
 
     /// Hands over whole lines.

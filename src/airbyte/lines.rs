@@ -3,50 +3,31 @@
 //! All blocks have one size, so that any of them serves any page: memory is what the pages in flight fill,
 //! whatever sizes they had before. Nothing here knows what a line says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::spare::Spare;
 
 /// The size of a block: a page of a megabyte fills four, and blocks of this size lie apart from small
 /// things, so that these do not scatter them.
-const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 256 * 1024;
 
 /// What is left free of a block when it is full, so that a line begun in it has room: a wide record takes
 /// a few KiB. Memory that is not touched is not there. A longer line makes its block grow.
 const MARGIN: usize = 32 * 1024;
 
-/// Blocks that wait to be filled again: memory that was touched once costs nothing the next time.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Spare {
-    /// No lines yet, in blocks from here.
-    pub(super) fn lines(&self) -> Lines {
-        Lines { blocks: Vec::new(), home: self.clone(), held: None }
-    }
-
-    fn take(&self) -> Vec<u8> {
-        // Each change to it is one push or pop.
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(BLOCK))
-    }
-
-    fn give_back(&self, mut block: Vec<u8>) {
-        if block.capacity() == BLOCK {
-            block.clear();
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
-        }
-    }
-}
-
 /// Whole lines on their way out. No line lies in two blocks.
 #[derive(Default)]
 pub struct Lines {
     blocks: Vec<Vec<u8>>,
-    home: Spare,
+    home: Spare<BLOCK>,
     /// What is held until they are written.
     held: Option<Box<dyn Send + Sync>>,
 }
 
 impl Lines {
+    /// No lines yet, in blocks from here.
+    pub(super) fn new(home: &Spare<BLOCK>) -> Self {
+        Self { blocks: Vec::new(), home: home.clone(), held: None }
+    }
+
     /// Holds on to something, such as a permit, until these lines are written or dropped.
     pub fn hold(&mut self, held: impl Send + Sync + 'static) {
         self.held = Some(Box::new(held));
@@ -143,6 +124,7 @@ impl Drop for Lines {
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::io::Write as _;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -163,7 +145,7 @@ mod tests {
         let spare = Spare::default();
         // Longer than the margin, longer than a block, and many.
         for lengths in [&[1, 2, 3][..], &[100_000; 20], &[300_000, 5, 1_000_000, 7], &[2400; 1000]] {
-            let mut lines = spare.lines();
+            let mut lines = Lines::new(&spare);
             assert!(lines.is_empty());
             let mut expected = fill(&mut lines, lengths);
             assert!(lines.blocks.iter().all(|block| block.ends_with(b"\n")));
@@ -175,19 +157,19 @@ mod tests {
             let mut out = Vec::new();
             lines.each(|block| out.write_all(block)).unwrap();
             assert!(out == expected);
-            assert!(spare.0.lock().unwrap().iter().all(|block| block.capacity() == BLOCK && block.is_empty()));
+            assert!(spare.waiting().iter().all(|block| block.capacity() == BLOCK && block.is_empty()));
         }
-        let waiting = spare.0.lock().unwrap().len();
-        let mut lines = spare.lines();
+        let waiting = spare.waiting().len();
+        let mut lines = Lines::new(&spare);
         fill(&mut lines, &[2400; 1000]);
-        assert_eq!(spare.0.lock().unwrap().len() + lines.blocks.len(), waiting, "no new block was made");
+        assert_eq!(spare.waiting().len() + lines.blocks.len(), waiting, "no new block was made");
         drop(lines);
-        assert_eq!(spare.0.lock().unwrap().len(), waiting);
+        assert_eq!(spare.waiting().len(), waiting);
     }
 
     #[test]
     fn what_is_held_is_held_until_the_lines_are_gone() {
-        let (mut lines, permit) = (Spare::default().lines(), Arc::new(()));
+        let (mut lines, permit) = (Lines::default(), Arc::new(()));
         lines.hold(Arc::clone(&permit));
         lines.clear();
         assert_eq!(Arc::strong_count(&permit), 2);

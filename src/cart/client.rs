@@ -20,6 +20,7 @@ use super::page::{Envelope, Intake, PageFault, Reading};
 use super::query::Query;
 use super::retry::{self, Waits};
 use crate::secret::Secret;
+use crate::spare::Spare;
 
 /// One attempt as a whole, so that an answer that trickles ends as well.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -117,8 +118,7 @@ pub struct Client {
     room: Arc<Semaphore>,
     /// The largest size of a row seen so far, as it came or as it is kept, by resource, as the mean of a page.
     row_sizes: Mutex<HashMap<String, usize>>,
-    /// Windows that wait to be filled again: so they do not scatter what else is in memory.
-    windows: Mutex<Vec<Vec<u8>>>,
+    windows: Spare<WINDOW_SIZE>,
     patience: Patience,
 }
 
@@ -140,7 +140,7 @@ impl Client {
             places: Arc::new(Semaphore::new(in_flight)),
             room: Arc::new(Semaphore::new(ROOM as usize)),
             row_sizes: Mutex::default(),
-            windows: Mutex::default(),
+            windows: Spare::default(),
             patience,
         })
     }
@@ -167,11 +167,6 @@ impl Client {
     fn row_sizes(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         // Every change to it is complete when the lock is given back.
         self.row_sizes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn windows(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        // Each change to it is one push or pop.
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The room that the page of a query will take, in KiB, as far as it is known.
@@ -277,7 +272,7 @@ impl Client {
         if status != StatusCode::OK {
             let mut body = Vec::new();
             // The sentence of an error is short; what follows it is of no interest.
-            while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|more| more) {}
+            while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
             let error = Error::Status {
                 resource: query.resource().to_owned(),
                 status: status.as_u16(),
@@ -297,15 +292,15 @@ impl Client {
         intake: &mut impl Intake,
     ) -> Result<Envelope, Error> {
         let mut reading = Reading::new(names);
-        let mut window = self.windows().pop().unwrap_or_else(|| Vec::with_capacity(WINDOW_SIZE));
+        let mut window = self.windows.take();
         let (mut due, mut length) = (WINDOW, 0);
         let fault = |fault| body_error(query, fault);
         loop {
-            let before = window.len();
-            if !answer.read(&mut window).await.map_err(|fault| transport(query, &fault))? {
+            let read = answer.read(&mut window).await.map_err(|fault| transport(query, &fault))?;
+            if read == 0 {
                 break;
             }
-            length += window.len() - before;
+            length += read;
             if length > BODY_LIMIT {
                 return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
             }
@@ -321,10 +316,7 @@ impl Client {
             }
         }
         reading.feed(&window, true, intake).map_err(fault)?;
-        if window.capacity() == WINDOW_SIZE {
-            window.clear();
-            self.windows().push(window);
-        }
+        self.windows.give_back(window);
         let envelope = reading.finish(intake).map_err(fault)?;
         let row = length.max(intake.kept()) / query.count().max(1);
         let mut sizes = self.row_sizes();

@@ -22,6 +22,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 use url::Url;
@@ -108,7 +109,7 @@ impl Http {
         let Limits { idle, whole, .. } = self.limits;
         let deadline = Instant::now() + whole;
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|error| Fault(error.into()))?;
+        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(fault)?;
         *request.headers_mut() = headers;
         let headers = request.headers_mut();
         // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
@@ -117,7 +118,7 @@ impl Http {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(USER_AGENT, AGENT);
         let response = timeout_at(deadline.min(Instant::now() + idle), self.client.request(request)).await;
-        let (head, body) = response.map_err(late)?.map_err(|error| Fault(error.into()))?.into_parts();
+        let (head, body) = response.map_err(late).map_err(fault)?.map_err(fault)?.into_parts();
         let packed = head.headers.get(CONTENT_ENCODING).is_some_and(|coding| {
             coding.to_str().is_ok_and(|coding| ["gzip", "x-gzip"].iter().any(|name| coding.eq_ignore_ascii_case(name)))
         });
@@ -147,21 +148,21 @@ struct Unpacking {
 }
 
 impl Answer {
-    /// Appends the next piece of the body, unpacked, to `out`: at most [`READ`] bytes, and at least one.
-    /// False at the end of the body.
+    /// Appends the next piece of the body, unpacked, to `out`; gives how many bytes: at most [`READ`], and
+    /// none only at the end of the body.
     ///
     /// # Errors
     /// [`Fault`] if the body is cut, stays out, or is no gzip where it says so.
-    pub(super) async fn read(&mut self, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    pub(super) async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, Fault> {
         let length = out.len();
         while out.len() == length {
             if let Some(Unpacking { packed, decoder }) = &mut self.unpacking
                 && !packed.is_empty()
             {
                 // One write unpacks no more than the decoder's own 32 KiB, however far these bytes expand.
-                let taken = decoder.write(packed).map_err(|error| Fault(error.into()))?;
+                let taken = decoder.write(packed).map_err(fault)?;
                 if taken == 0 {
-                    return Err(Fault(io::Error::from(io::ErrorKind::WriteZero).into()));
+                    return Err(fault(io::Error::from(io::ErrorKind::WriteZero)));
                 }
                 drop(packed.split_to(taken));
                 out.append(decoder.get_mut());
@@ -169,7 +170,7 @@ impl Answer {
             }
             let Some(piece) = self.piece().await? else {
                 if let Some(mut unpacking) = self.unpacking.take() {
-                    unpacking.decoder.try_finish().map_err(|error| Fault(error.into()))?;
+                    unpacking.decoder.try_finish().map_err(fault)?;
                     out.append(unpacking.decoder.get_mut());
                 }
                 break;
@@ -179,16 +180,16 @@ impl Answer {
                 None => out.extend_from_slice(&piece),
             }
         }
-        Ok(out.len() > length)
+        Ok(out.len() - length)
     }
 
     /// The next bytes as they came.
     async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let frame = timeout_at(self.deadline.min(Instant::now() + self.idle), self.body.frame()).await;
-            match frame.map_err(late)? {
+            match frame.map_err(late).map_err(fault)? {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Fault(error.into())),
+                Some(Err(error)) => return Err(fault(error)),
                 // Trailers mean nothing here.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) if !piece.is_empty() => return Ok(Some(piece)),
@@ -223,8 +224,12 @@ impl Fault {
     }
 }
 
-fn late(_: tokio::time::error::Elapsed) -> Fault {
-    Fault(io::Error::from(io::ErrorKind::TimedOut).into())
+fn fault(error: impl Into<BoxError>) -> Fault {
+    Fault(error.into())
+}
+
+fn late(_: Elapsed) -> io::Error {
+    io::Error::from(io::ErrorKind::TimedOut)
 }
 
 /// Makes connections, within the time that one may take.
@@ -245,7 +250,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connecting = timeout(self.timeout, self.route.call(target));
-        Box::pin(async move { connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? })
+        Box::pin(async move { connecting.await.map_err(late)? })
     }
 }
 
