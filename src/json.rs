@@ -5,7 +5,7 @@
 
 /// How deep arrays and objects may nest: with the message around a record, within the 128 levels at which
 /// `serde_json` and others stop.
-const MAX_DEPTH: usize = 120;
+pub(crate) const MAX_DEPTH: usize = 120;
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

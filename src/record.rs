@@ -1,12 +1,14 @@
 //! One record: copied from the store's JSON to the output in a single pass, fitted to its schema at
 //! top level, with its key and its `updated_at` read on the way.
 //!
-//! What is rewritten: dates to UTC, `""` to null where a date or number is declared, numbers in
-//! quotes to numbers where a number is declared, white space; and, where the config asks for it,
+//! What is rewritten: dates to UTC, dates that stand for none to null, `""` to null where a date or number
+//! is declared, numbers in quotes to numbers where a number is declared, white space; and, where the config asks for it,
 //! sensitive fields to null, and the records inside nested collections by the same rules.
 //! All else leaves as the bytes that came.
 //! Nothing here decides whether a record is sent.
 
+mod content;
+mod date;
 mod model;
 mod nested;
 mod shape;
@@ -15,7 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::json::{self, Kind, NotJson, Scanner};
-use crate::timestamp::{Timestamp, Unreadable};
+use crate::timestamp::Timestamp;
+pub use content::content_hash;
+use date::Date;
 use model::Model;
 pub use shape::Shape;
 use shape::{ANYTHING, ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
@@ -36,7 +40,8 @@ pub enum Key {
 pub enum Updated {
     /// An instant.
     At(Timestamp),
-    /// Null, empty or absent: the row matches no date filter of the store (API documentation, query syntax).
+    /// Null, empty, absent, or a date that stands for none: the row matches no date filter of the store (API
+    /// documentation, query syntax), or none that is asked.
     Undated,
     /// A text that is no instant.
     Unreadable,
@@ -49,6 +54,8 @@ pub struct Facts {
     pub key: Key,
     /// Its `updated_at`; [`Updated::Undated`] in streams that have none.
     pub updated: Updated,
+    /// The offset that its `updated_at` was shown with, in minutes east of Greenwich, if it is an instant.
+    pub offset: Option<i16>,
 }
 
 /// Something about a field that the user should hear of once.
@@ -60,6 +67,8 @@ pub enum Finding {
     Unfilled(String),
     /// A value does not fit the declared type: field, what was declared, what came.
     Misfit(String, String, &'static str),
+    /// A date that stands for none, such as `0001-01-01T00:00:00`, goes out as null.
+    NoDate(String),
 }
 
 /// Why an element of the list could not be copied.
@@ -86,6 +95,8 @@ pub struct Copier {
     undeclared: Vec<Field>,
     order: Vec<usize>,
     reported: Vec<bool>,
+    /// Which declared fields were told to hold dates that are none.
+    reported_dates: Vec<bool>,
     findings: Vec<Finding>,
     /// Copiers of the records inside fields.
     nested: BTreeMap<usize, Self>,
@@ -105,6 +116,7 @@ impl Copier {
             shape,
             undeclared: Vec::new(),
             order: Vec::new(),
+            reported_dates: reported.clone(),
             reported,
             findings: Vec::new(),
             nested,
@@ -118,6 +130,31 @@ impl Copier {
         std::mem::take(&mut self.findings)
     }
 
+    /// How many undeclared fields are known.
+    #[must_use]
+    pub fn undeclared(&self) -> usize {
+        self.undeclared.len()
+    }
+
+    /// Returns true if the last record holds so many fields that are not declared that it must be one of another
+    /// resource: more than one to three that are.
+    #[must_use]
+    pub fn knows_too_little(&self) -> bool {
+        let declared = self.order.iter().filter(|&&index| index < self.shape.fields.len()).count();
+        self.undeclared.len() * 3 > declared
+    }
+
+    /// Forgets the undeclared fields but for the first ones: an answer that brought others was not taken.
+    pub fn forget(&mut self, first: usize) {
+        if self.undeclared.len() > first {
+            let names: Vec<String> = self.undeclared.drain(first..).map(|field| field.name).collect();
+            self.reported.truncate(self.shape.fields.len() + first);
+            self.order.clear();
+            self.model = Model::default();
+            self.findings.retain(|finding| !matches!(finding, Finding::Undeclared(name) if names.contains(name)));
+        }
+    }
+
     /// Copies the object that comes next to `out`, on one line.
     ///
     /// # Errors
@@ -127,7 +164,7 @@ impl Copier {
             scanner.value()?;
             return Err(NotARecord::NotAnObject);
         }
-        let mut facts = Facts { key: Key::Missing, updated: Updated::Undated };
+        let mut facts = Facts { key: Key::Missing, updated: Updated::Undated, offset: None };
         // Bytes from `pending` on are copied as they are, at the latest possible moment.
         let began = scanner.position();
         let mut pending = began;
@@ -284,11 +321,14 @@ impl Copier {
             let rewritten = fit_text(inside, accepts, is_date);
             misfit = rewritten.is_none();
             if let Some(value) = &rewritten {
+                if matches!(value, Fitted::Never) && !std::mem::replace(&mut self.reported_dates[index], true) {
+                    self.findings.push(Finding::NoDate(self.shape.fields[index].name.clone()));
+                }
                 out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
                 match value {
-                    Fitted::Null => out.extend_from_slice(b"null"),
+                    Fitted::Null | Fitted::Never => out.extend_from_slice(b"null"),
                     Fitted::Number => out.extend_from_slice(inside),
-                    Fitted::Instant(instant) => {
+                    Fitted::Instant(instant, _) => {
                         out.push(b'"');
                         instant.write_to(out);
                         out.push(b'"');
@@ -297,14 +337,16 @@ impl Copier {
                 *pending = scanner.position();
             }
             if self.shape.cursor == Some(index) {
-                facts.updated = match rewritten {
-                    Some(Fitted::Instant(instant)) => Updated::At(instant),
-                    Some(_) => Updated::Undated,
-                    None => Updated::Unreadable,
+                (facts.updated, facts.offset) = match rewritten {
+                    _ if date::is_placeholder(inside) => (Updated::Undated, None),
+                    Some(Fitted::Instant(instant, offset)) => (Updated::At(instant), Some(offset)),
+                    Some(_) => (Updated::Undated, None),
+                    None => (Updated::Unreadable, None),
                 };
             }
         } else if self.shape.cursor == Some(index) {
             facts.updated = if kind == Kind::Null { Updated::Undated } else { Updated::Unreadable };
+            facts.offset = None;
         }
         if self.shape.key == index {
             facts.key = key_of(kind, raw);
@@ -348,7 +390,10 @@ fn unescaped(name: &[u8]) -> Option<String> {
 enum Fitted {
     Null,
     Number,
-    Instant(Timestamp),
+    /// With the offset it was shown with.
+    Instant(Timestamp, i16),
+    /// A date that stands for none.
+    Never,
 }
 
 fn fit_text(inside: &[u8], accepts: u8, is_date: bool) -> Option<Fitted> {
@@ -357,9 +402,10 @@ fn fit_text(inside: &[u8], accepts: u8, is_date: bool) -> Option<Fitted> {
         return (accepts & NULL != 0 && (is_date || number_declared)).then_some(Fitted::Null);
     }
     if is_date {
-        return match Timestamp::parse(inside) {
-            Ok(instant) => Some(Fitted::Instant(instant)),
-            Err(Unreadable::Form | Unreadable::NoOffset) => None,
+        return match Date::read(inside) {
+            Date::At(instant, offset) => Some(Fitted::Instant(instant, offset)),
+            Date::Never => (accepts & NULL != 0).then_some(Fitted::Never),
+            Date::Unreadable => None,
         };
     }
     let fits = number_declared && json::is_number(inside) && (accepts & NUMBER != 0 || is_whole(inside));
@@ -379,12 +425,18 @@ fn key_of(kind: Kind, raw: &[u8]) -> Key {
     if kind == Kind::Null {
         return Key::Missing;
     }
-    let digits = if kind == Kind::Text { &raw[1..raw.len() - 1] } else { raw };
-    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<i64>().ok());
-    match number {
-        Some(number) if kind == Kind::Integer || kind == Kind::Text => Key::Number(number),
-        _ => Key::Other(hash(raw)),
-    }
+    let digits = match kind {
+        Kind::Text => &raw[1..raw.len() - 1],
+        Kind::Integer | Kind::Decimal => raw,
+        _ => return Key::Other(hash(raw)),
+    };
+    // `1` and `1.00` are one key, written in two ways.
+    let whole = match digits.iter().position(|&byte| byte == b'.') {
+        Some(point) if json::is_number(digits) && is_whole(digits) => &digits[..point],
+        _ => digits,
+    };
+    let number = std::str::from_utf8(whole).ok().and_then(|text| text.parse::<i64>().ok());
+    number.map_or_else(|| Key::Other(hash(raw)), Key::Number)
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version, since hashes enter the state.

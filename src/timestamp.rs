@@ -14,6 +14,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const YEAR_0: i64 = -621_672_192_000_000_000;
 /// 0001-01-01T00:00:00Z, in ticks: the first instant that a .NET server, which the API is, can read.
 const YEAR_1: i64 = -621_355_968_000_000_000;
+/// 0002-01-01T00:00:00Z, in ticks.
+const YEAR_2: i64 = YEAR_1 + 365 * SECONDS_PER_DAY * TICKS_PER_SECOND;
 /// 10000-01-01T00:00:00Z, in ticks.
 const YEAR_10000: i64 = 2_534_023_008_000_000_000;
 
@@ -31,19 +33,40 @@ pub enum Unreadable {
 }
 
 impl Timestamp {
+    /// The first instant that is compared: before it a date is none.
+    pub const EARLIEST: Self = Self(YEAR_1);
+
     /// Reads `YYYY-MM-DDTHH:MM:SS[.fffffff](Z|±HH:MM|±HHMM)`; a space may stand for the `T`.
     ///
     /// # Errors
     /// [`Unreadable`] when the text has another form, names a day that does not exist, lacks an
     /// offset, is finer than 100 ns, or lies outside the years 0 to 9999 of UTC.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
-        let (local, rest) = parse_local(text)?;
-        let offset = match rest {
-            b"Z" | b"z" => 0,
-            b"" => return Err(Unreadable::NoOffset),
-            _ => parse_offset(rest)?,
-        };
-        Self::writable(local - offset * TICKS_PER_SECOND)
+        Self::parse_shown(text).map(|(instant, _)| instant)
+    }
+
+    /// Reads as [`Timestamp::parse`]; gives also the offset that the text shows, in minutes east of
+    /// Greenwich.
+    ///
+    /// # Errors
+    /// As [`Timestamp::parse`].
+    pub fn parse_shown(text: &[u8]) -> Result<(Self, i16), Unreadable> {
+        let (ticks, offset) = parse_ticks(text)?;
+        Ok((Self::writable(ticks)?, offset))
+    }
+
+    /// Whether a text is a date and time with an offset that lies outside the years 0 to 9999 of UTC.
+    #[must_use]
+    pub fn is_beyond(text: &[u8]) -> bool {
+        parse_ticks(text).is_ok_and(|(ticks, _)| Self::writable(ticks).is_err())
+    }
+
+    /// Whether the instant lies behind the year 1 of UTC.
+    #[inline]
+    #[must_use]
+    pub fn is_after_year_1(self) -> bool {
+        self.0 >= YEAR_2
     }
 
     /// Reads as [`Timestamp::parse`]; a text without an offset is taken as the earliest instant it
@@ -71,6 +94,12 @@ impl Timestamp {
     pub fn minus_seconds(self, seconds: i64) -> Self {
         let earlier = self.0.saturating_sub(seconds.saturating_mul(TICKS_PER_SECOND));
         Self(earlier.max(YEAR_1.min(self.0)))
+    }
+
+    /// The instant that lies `seconds` later, unless it could not be written.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Option<Self> {
+        Self::writable(self.0.checked_add(seconds.checked_mul(TICKS_PER_SECOND)?)?).ok()
     }
 
     /// Ticks of 100 ns since the epoch, for hashing and tests.
@@ -132,6 +161,18 @@ impl fmt::Display for Timestamp {
         self.write_to(&mut text);
         f.write_str(&String::from_utf8_lossy(&text))
     }
+}
+
+/// Ticks since the epoch, and the offset that is shown, in minutes.
+#[inline]
+fn parse_ticks(text: &[u8]) -> Result<(i64, i16), Unreadable> {
+    let (local, rest) = parse_local(text)?;
+    let minutes = match rest {
+        b"Z" | b"z" => 0,
+        b"" => return Err(Unreadable::NoOffset),
+        _ => parse_offset(rest)?,
+    };
+    Ok((local - i64::from(minutes) * 60 * TICKS_PER_SECOND, minutes))
 }
 
 /// Local ticks, and what follows the seconds and their fraction.
@@ -211,8 +252,8 @@ fn put(digits: &mut [u8], mut number: i64) {
     }
 }
 
-/// Seconds east of Greenwich of `±HH:MM` or `±HHMM`.
-fn parse_offset(text: &[u8]) -> Result<i64, Unreadable> {
+/// Minutes east of Greenwich of `±HH:MM` or `±HHMM`.
+fn parse_offset(text: &[u8]) -> Result<i16, Unreadable> {
     let (sign, hours, minutes) = match text {
         [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => (*sign, [*h1, *h2], [*m1, *m2]),
         _ => return Err(Unreadable::Form),
@@ -221,10 +262,10 @@ fn parse_offset(text: &[u8]) -> Result<i64, Unreadable> {
     if hours > 23 || minutes > 59 {
         return Err(Unreadable::Form);
     }
-    let seconds = i64::from(hours) * 3600 + i64::from(minutes) * 60;
+    let east = (hours * 60 + minutes) as i16;
     match sign {
-        b'+' => Ok(seconds),
-        b'-' => Ok(-seconds),
+        b'+' => Ok(east),
+        b'-' => Ok(-east),
         _ => Err(Unreadable::Form),
     }
 }
@@ -261,6 +302,39 @@ mod tests {
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
         ] {
             assert_eq!(utc(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_offset_is_that_of_the_text() {
+        for (text, minutes) in [
+            ("2014-03-19T13:31:47.923-05:00", -300),
+            ("2014-03-19T13:31:47Z", 0),
+            ("2014-03-19T13:31:47-00:30", -30),
+            ("2014-03-19 13:31:47.1z", 0),
+            ("2014-03-19T13:31:47+0545", 345),
+            ("2014-03-19T13:31:47+23:59", 1439),
+            ("2014-03-19T13:31:47-23:59", -1439),
+        ] {
+            let (instant, shown) = Timestamp::parse_shown(text.as_bytes()).unwrap();
+            assert_eq!((Ok(instant), shown), (Timestamp::parse(text.as_bytes()), minutes), "{text}");
+        }
+        assert_eq!(Timestamp::parse_shown(b"2014-03-19T13:31:47"), Err(Unreadable::NoOffset));
+    }
+
+    #[test]
+    fn years_are_those_of_utc() {
+        let is_after = |text: &str| Timestamp::parse(text.as_bytes()).unwrap().is_after_year_1();
+        assert!(is_after("0002-01-01T00:00:00Z") && !is_after("0001-12-31T23:59:59.9999999Z"));
+        assert!(is_after("0001-12-31T23:00:00-01:00") && !is_after("0002-01-01T00:00:00+00:01"));
+        for (text, expected) in [
+            ("9999-12-31T23:59:59-00:01", true),
+            ("9999-12-31T23:59:59Z", false),
+            ("0000-01-01T00:00:00+00:01", true),
+            ("0000-01-01T00:00:00", false),
+            ("9999-12-32T23:59:59-00:01", false),
+        ] {
+            assert_eq!(Timestamp::is_beyond(text.as_bytes()), expected, "{text}");
         }
     }
 

@@ -27,11 +27,12 @@ impl Copier {
         }
         let outer = &self.shape.fields[index].name;
         // Only at top level does a platform drop what is not declared.
-        let misfits = nested.findings.drain(..).filter_map(|finding| match finding {
+        let told = nested.findings.drain(..).filter_map(|finding| match finding {
             Finding::Misfit(field, declared, came) => Some(Finding::Misfit(format!("{outer}.{field}"), declared, came)),
+            Finding::NoDate(field) => Some(Finding::NoDate(format!("{outer}.{field}"))),
             Finding::Undeclared(_) | Finding::Unfilled(_) => None,
         });
-        self.findings.extend(misfits);
+        self.findings.extend(told);
         Ok(())
     }
 

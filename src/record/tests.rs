@@ -15,6 +15,7 @@ fn shape() -> Arc<Shape> {
         "updated_at": {"type": ["null", "string"], "format": "date-time"},
         "items": {"type": ["null", "array"]},
         "loose": {"type": ["null", "integer", "string"]},
+        "never_null": {"type": "string", "format": "date-time"},
     }});
     Arc::new(Shape::new(&schema, "id", Some("updated_at")))
 }
@@ -33,7 +34,7 @@ fn what_fits_leaves_as_it_came() {
     let text = r#"{"id":7,"name":"\"a\" \n é","total":1886.0000,"count":25,"open":true,"due":null,"items":[{"x":1e400}],"loose":"00"}"#;
     let (out, facts, findings) = copy(text);
     assert_eq!(out, text);
-    assert_eq!(facts, Facts { key: Key::Number(7), updated: Updated::Undated });
+    assert_eq!(facts, Facts { key: Key::Number(7), updated: Updated::Undated, offset: None });
     assert_eq!(findings, []);
 }
 
@@ -47,6 +48,61 @@ fn dates_become_utc_and_empty_texts_null() {
     );
     assert_eq!(facts.updated, Updated::At(Timestamp::parse(b"2014-03-19T18:31:47.923Z").unwrap()));
     assert_eq!(findings, []);
+}
+
+#[test]
+fn a_moment_of_change_that_is_none_leaves_the_record_undated() {
+    for (came, goes) in [
+        ("null", "null"),
+        (r#""""#, "null"),
+        (r#""-""#, "null"),
+        (r#""N/A""#, "null"),
+        (r#""0000-00-00T00:00:00""#, "null"),
+        (r#""0001-01-01T00:00:00""#, "null"),
+        (r#""0001-01-01T00:00:00.0000000Z""#, "null"),
+        (r#""9999-12-31T23:59:59-01:00""#, "null"),
+        (r#""1753-01-01T12:00:00-06:00""#, r#""1753-01-01T18:00:00Z""#),
+        (r#""1753-01-01T00:00:00""#, r#""1753-01-01T00:00:00""#),
+        (r#""1900-01-01T00:00:00-06:00""#, r#""1900-01-01T06:00:00Z""#),
+        (r#""1900-01-01T00:00:00""#, r#""1900-01-01T00:00:00""#),
+    ] {
+        // Of a field that occurs twice, the last counts.
+        let (out, facts, _) = copy(&format!(r#"{{"updated_at":"2020-01-01T00:00:00-06:00","updated_at":{came}}}"#));
+        assert_eq!(out, format!(r#"{{"updated_at":"2020-01-01T06:00:00Z","updated_at":{goes}}}"#));
+        assert_eq!((facts.updated, facts.offset), (Updated::Undated, None), "{came}");
+    }
+    for (came, offset) in [
+        ("2014-03-19T13:31:47.923-05:00", Some(-300)),
+        ("1900-01-01T00:00:01+05:30", Some(330)),
+        ("1753-01-02T00:00:00Z", Some(0)),
+        ("soon", None),
+        ("2014-03-19T13:31:47", None),
+    ] {
+        let (_, facts, _) = copy(&format!(r#"{{"updated_at":"{came}"}}"#));
+        let updated = Timestamp::parse(came.as_bytes()).map_or(Updated::Unreadable, Updated::At);
+        assert_eq!((facts.updated, facts.offset), (updated, offset), "{came}");
+    }
+}
+
+#[test]
+fn dates_that_are_none_are_told_once_a_field() {
+    let mut outer = Arc::into_inner(shape()).unwrap();
+    outer.nest("items", Arc::into_inner(shape()).unwrap());
+    let mut copier = Copier::new(Arc::new(outer));
+    let mut out = Vec::new();
+    for _ in 0..2 {
+        out.clear();
+        let text =
+            r#"{"due":"-","updated_at":"0001-01-01T00:00:00Z","due":"soon","items":[{"due":"N/A"},{"due":"-"}]}"#;
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        let expected = r#"{"due":null,"updated_at":null,"due":"soon","items":[{"due":null},{"due":null}]}"#;
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+    let told: Vec<Finding> = copier.take_findings();
+    let dates: Vec<&Finding> = told.iter().filter(|finding| matches!(finding, Finding::NoDate(_))).collect();
+    let field = |name: &str| Finding::NoDate(name.to_owned());
+    assert_eq!(dates, [&field("due"), &field("updated_at"), &field("items.due")]);
+    assert_eq!(told.len(), 4, "the text that is no date is told, too");
 }
 
 #[test]
@@ -70,7 +126,7 @@ fn a_misfit_goes_out_as_it_is_and_is_told_once() {
         .into_iter()
         .map(|finding| match finding {
             Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
-            Finding::Undeclared(field) | Finding::Unfilled(field) => field,
+            Finding::Undeclared(field) | Finding::Unfilled(field) | Finding::NoDate(field) => field,
         })
         .collect();
     assert_eq!(
@@ -108,6 +164,13 @@ fn a_record_stays_on_one_line() {
 fn keys_that_are_no_whole_numbers_are_told_apart() {
     assert_eq!(copy(r#"{"id":9223372036854775807}"#).1.key, Key::Number(i64::MAX));
     assert!(matches!(copy(r#"{"id":9223372036854775808}"#).1.key, Key::Other(_)));
+    for same in ["1", "1.0", "1.000", r#""1""#, r#""1.00""#] {
+        let (out, facts, _) = copy(&format!(r#"{{"id":{same}}}"#));
+        assert_eq!((facts.key, out), (Key::Number(1), format!(r#"{{"id":{}}}"#, same.trim_matches('"'))));
+    }
+    for other in ["1.50", "1e0", r#""1.""#, r#""1.x""#, r#"".0""#, "1.0e1", "true", "[1]"] {
+        assert!(matches!(copy(&format!(r#"{{"id":{other}}}"#)).1.key, Key::Other(_)), "{other}");
+    }
     assert!(matches!(copy(r#"{"id":1.5}"#).1.key, Key::Other(_)));
     assert!(matches!(copy(r#"{"id":"abc"}"#).1.key, Key::Other(_)));
     assert_eq!(copy(r#"{"id":null}"#).1.key, Key::Missing);
@@ -130,7 +193,20 @@ fn each_rule_of_fitting_and_what_it_leaves_alone() {
         // Dates: any offset and 0 to 7 digits become UTC; `""` becomes null.
         ("due", r#""2021-10-05T20:42:06.1923052-05:00""#, r#""2021-10-06T01:42:06.1923052Z""#, false),
         ("due", r#""2021-03-14T01:59:59.997-06:00""#, r#""2021-03-14T07:59:59.997Z""#, false),
+        // Dates that stand for none become null, but not those that can be real ones.
+        ("due", r#""-""#, "null", true),
+        ("due", r#""n/a""#, "null", true),
+        ("due", r#""0000-00-00T00:00:00""#, "null", true),
+        ("due", r#""0001-01-01T00:00:00""#, "null", true),
+        ("due", r#""0001-01-01T00:00:00-06:00""#, "null", true),
+        ("due", r#""9999-12-31T23:59:59-06:00""#, "null", true),
+        ("due", r#""9999-12-31T23:59:59Z""#, r#""9999-12-31T23:59:59Z""#, false),
+        ("due", r#""1753-01-01T00:00:00Z""#, r#""1753-01-01T00:00:00Z""#, false),
+        ("due", r#""1753-01-01T00:00:00""#, r#""1753-01-01T00:00:00""#, true),
         ("due", r#""1900-01-01T00:00:00-06:00""#, r#""1900-01-01T06:00:00Z""#, false),
+        ("name", r#""-""#, r#""-""#, false),
+        ("total", r#""-""#, r#""-""#, true),
+        ("never_null", r#""-""#, r#""-""#, true),
         ("due", r#""""#, "null", false),
         ("due", "null", "null", false),
         ("due", r#""2021-10-05T20:42:06""#, r#""2021-10-05T20:42:06""#, true),
@@ -240,6 +316,8 @@ fn alike() -> impl proptest::strategy::Strategy<Value = String> {
         choice(&["\"total\":1", " \"total\":1", "\"total\":1.0", "\"total\":\"\"", "\"total\":\"1\"", "\"total\":10"]),
         choice(&["\"count\":1", "\"count\":1 ", "\"count\" :1", "\"count\":11", "\"count\":1.5"]),
         choice(&["\"updated_at\":\"2020-01-01T00:00:00Z\"", "\"updated_at\":\"2020-01-01T00:00:00-06:00\""]),
+        choice(&["\"updated_at\":\"1753-01-01T00:00:00Z\"", "\"updated_at\":\"N/A\"", "\"updated_at\":\"soon\""]),
+        choice(&["\"due\":\"-\"", "\"due\":\"0000-00-00T00:00:00\"", "\"due\":\"1900-01-01T00:00:00Z\""]),
         choice(&["\"due\":\"\"", "\"due\":\"2020-01-01T00:00:00Z\"", "\"due\":\"soon\"", "\"due\":null"]),
         choice(&["\"items\":[]", "\"items\":[1]", "\"items\":[1,{\"a\":1}]", "\"items\":[ 1]", "\"items\":{}"]),
         choice(&["\"other\":1", "\"other\":[1,2]", "\n\"other\":1", "\"other\":true"]),
@@ -286,7 +364,7 @@ proptest::proptest! {
             proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
             findings.extend(copier.take_findings());
             // Each field is told once, however many kinds of misfit it has.
-            let named = |finding: Finding| match finding { Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::Unfilled(name) => name };
+            let named = |finding: Finding| match finding { Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::Unfilled(name) | Finding::NoDate(name) => name };
             expected_findings.extend(told.into_iter().map(named));
             let names: std::collections::BTreeSet<String> = findings.iter().cloned().map(named).collect();
             proptest::prop_assert_eq!(&names, &expected_findings);
