@@ -84,7 +84,7 @@ impl Table {
     /// Renders a table of so many rows, spread over three years.
     pub(crate) fn render(path: &'static str, rows: usize) -> Table {
         let of = resource(path).unwrap_or_else(|| panic!("no resource {path}"));
-        let clock = Clock { zone: chrono_tz::America::Chicago, fraction: Fraction::Documented };
+        let clock = Clock::new(chrono_tz::America::Chicago, Fraction::Documented);
         let (first, last) = (utc_ms("2021-06-01T00:00:00Z"), utc_ms("2024-06-01T00:00:00Z"));
         let step = (last - first) / i64::try_from(rows.max(1)).unwrap_or(1);
         let dated = path != "order_statuses";
