@@ -3,7 +3,6 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -11,15 +10,15 @@ use serde_json::value::RawValue;
 use crate::airbyte::catalog::{self, Written};
 use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as CatalogStream};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Budget, Client, Notice, Patience, Query, Watch, page};
+use crate::cart::{Budget, Client, Error, ListNames, Notice, Patience, Query, Watch, page};
 use crate::cli;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_short};
 use crate::fields::Fields;
 use crate::given;
 use crate::json;
 use crate::selection::Chosen;
-use crate::streams::{CURSOR, STREAMS, Scope, Stream};
+use crate::streams::{CURSOR, LIST_NAMES, STREAMS, Scope, Stream};
 use crate::view::{self, View};
 
 /// The specification, as `spec` prints it.
@@ -154,28 +153,45 @@ fn unfinished(host: &str, bound: Duration) -> String {
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
-    let (bound, worked) = (client.patience().total, AtomicBool::new(false));
-    match tokio::time::timeout(bound, try_each_scope(client, emitter, &worked)).await {
+    let (bound, mut tried) = (client.patience().total, Tried::default());
+    match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
         Ok(verdict) => verdict,
-        Err(_) if worked.into_inner() => Ok(Ok(Some(unfinished(&client.host(), bound)))),
-        Err(_) => Ok(Err(Failure::slow_check(&client.host(), bound).message)),
+        Err(_) if tried.worked => Ok(Ok(Some(unfinished(&client.host(), bound)))),
+        // What was wrong at first says more than that there is no time left.
+        Err(_) => Ok(Err(tried.first.unwrap_or_else(|| Failure::slow_check(&client.host(), bound).message))),
     }
 }
 
-/// The same without a bound. `worked` turns true with the first scope that does.
+/// What came of the scopes that were tried.
+#[derive(Default)]
+struct Tried {
+    worked: bool,
+    /// The first sentence about a fault that is no refusal.
+    first: Option<String>,
+    /// The token lacks them.
+    refused: Vec<&'static Stream>,
+    /// The store does not know them.
+    unknown: Vec<&'static Stream>,
+    /// They failed otherwise: in what way.
+    failed: Vec<(&'static Stream, String)>,
+}
+
+/// The same without a bound.
 async fn try_each_scope(
     client: &Client,
     emitter: &Emitter,
-    worked: &AtomicBool,
+    tried: &mut Tried,
 ) -> Result<Result<Option<String>, String>, Closed> {
     let probes = || STREAMS.iter().filter(|stream| stream.probe);
-    let (mut refused, mut unknown) = (Vec::new(), Vec::new());
     for stream in probes() {
-        let names = [stream.list, stream.name];
+        let own = [stream.list, stream.name];
+        let names = ListNames { own: &own, foreign: &LIST_NAMES };
         let query = Query::new(stream.name, 1);
-        let answer = client.get(&query, &names, &Quiet, &mut page::Discard).await;
+        // Where the first that was asked for with patience failed, the others are soon told.
+        let query = if tried.first.is_some() && !tried.worked { query.once() } else { query };
+        let answer = client.get(&query, names, &Quiet, &mut page::Discard).await;
         let Err(error) = answer else {
-            worked.store(true, Ordering::Relaxed);
+            tried.worked = true;
             continue;
         };
         let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
@@ -183,39 +199,71 @@ async fn try_each_scope(
             emitter.log(Level::Debug, internal).await?;
         }
         match error.status() {
-            Some(401 | 403) => refused.push(stream),
-            Some(404) => unknown.push(stream),
-            // Only a refusal is about this scope; any other fault would meet the next request too.
-            _ => return Ok(Err(failure.message)),
+            Some(401 | 403) => tried.refused.push(stream),
+            Some(404) => tried.unknown.push(stream),
+            // This would meet every request.
+            _ if is_of_the_host(&error) && !tried.worked => return Ok(Err(failure.message)),
+            _ => {
+                tried.failed.push((stream, in_short(&error)));
+                tried.first.get_or_insert(failure.message);
+            }
         }
     }
-    let host = client.host();
-    if refused.len() + unknown.len() == probes().count() {
-        return Ok(Err(if refused.is_empty() {
-            format!(
-                "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
-            )
-        } else {
-            let scopes: Vec<&str> = probes().map(|stream| stream.scope.name()).collect();
-            format!(
-                "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
-                scopes.join(", ")
-            )
-        }));
+    Ok(tried.verdict(&client.host()))
+}
+
+/// Whether a fault has nothing to do with what was asked for.
+fn is_of_the_host(error: &Error) -> bool {
+    use crate::cart::error::Transport::{Broken, Timeout};
+    match error.root() {
+        Error::Redirect { .. } | Error::Deferred { .. } => true,
+        Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
+        _ => false,
     }
-    let mut note = Vec::new();
-    if !refused.is_empty() {
-        let lacking: Vec<String> = refused.iter().map(|probe| lacking(probe.scope)).collect();
-        note.push(format!(
-            "The token lacks {}, so their streams cannot be read with it. Leave these streams out of the sync, or make a new token that has what is missing.",
-            lacking.join("; ")
-        ));
+}
+
+impl Tried {
+    /// A note if not all scopes work, or why none does.
+    fn verdict(&self, host: &str) -> Result<Option<String>, String> {
+        if !self.worked {
+            return Err(match &self.first {
+                Some(first) => first.clone(),
+                None if self.refused.is_empty() => format!(
+                    "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
+                ),
+                None => {
+                    let probes = STREAMS.iter().filter(|stream| stream.probe);
+                    let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
+                    format!(
+                        "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
+                        scopes.join(", ")
+                    )
+                }
+            });
+        }
+        let mut note = Vec::new();
+        if !self.refused.is_empty() {
+            let lacking: Vec<String> = self.refused.iter().map(|probe| lacking(probe.scope)).collect();
+            note.push(format!(
+                "The token lacks {}, so their streams cannot be read with it. Leave these streams out of the sync, or make a new token that has what is missing.",
+                lacking.join("; ")
+            ));
+        }
+        if !self.unknown.is_empty() {
+            let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
+            note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
+        }
+        if !self.failed.is_empty() {
+            let named =
+                |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
+            let failed: Vec<String> = self.failed.iter().map(named).collect();
+            note.push(format!(
+                "It could not be found out whether the token has {}. Check again later; until then their streams may fail.",
+                failed.join(", ")
+            ));
+        }
+        Ok((!note.is_empty()).then(|| note.join(" ")))
     }
-    if !unknown.is_empty() {
-        let names: Vec<&str> = unknown.iter().map(|stream| stream.name).collect();
-        note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
-    }
-    Ok(Ok((!note.is_empty()).then(|| note.join(" "))))
 }
 
 /// A scope, with the first of its streams; the documentation lists them all.

@@ -1,6 +1,8 @@
 //! THE TABLE: one row a stream. Everything else (discover, the read, check, the docs' tables, the
 //! tests) is made from the rows. The order of the rows is the order of the catalog. No code that runs.
 
+use std::sync::LazyLock;
+
 /// A list resource of the API, read as a stream.
 #[derive(Debug)]
 pub struct Stream {
@@ -292,6 +294,14 @@ pub static STREAMS: &[Stream] = &[
     stream!("sessions", System, dated: false, large: true, sensitive: &["ip_address", "host_name", "user_agent"]),
     stream!("webhooks", System, dated: false, sensitive: &["url", "fallback_url"]),
 ];
+
+/// The names that the lists of all streams have in answers, each once.
+pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut names: Vec<&str> = STREAMS.iter().flat_map(|stream| [stream.list, stream.name]).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+});
 
 /// The stream of this name or alias.
 #[must_use]

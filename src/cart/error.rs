@@ -1,9 +1,9 @@
 //! What can go wrong between this process and the store. What to tell the user is decided in `failure`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A request that failed for good. No variant holds a URL with its query, a body or a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The store answered with a status that is not 200.
     #[error("HTTP {status} on {resource}{}", if message.is_empty() { String::new() } else { format!(": {message}") })]
@@ -14,6 +14,10 @@ pub enum Error {
         status: u16,
         /// The `message` of the vendor's error body, cut to 200 characters.
         message: String,
+        /// Whether a 404 says that no resource matches the URL, as opposed to a list that is not there now.
+        knows_no_resource: bool,
+        /// Whether the body is a web page, which the API never sends.
+        page: bool,
     },
     /// The store redirects. It is not followed: the token must not travel to another host.
     #[error("HTTP {status} redirect on {resource} to {}", host.as_deref().unwrap_or("the same host"))]
@@ -44,6 +48,16 @@ pub enum Error {
         problem: String,
         /// Whether asking again may help: text that is no JSON, as opposed to JSON of another shape.
         passing: bool,
+        /// Whether it is a web page, or another text that does not even begin as an answer of the API does.
+        page: bool,
+    },
+    /// The body is not UTF-8.
+    #[error("{resource}: the answer is not UTF-8 text from byte {at} on")]
+    NotText {
+        /// The resource asked for.
+        resource: String,
+        /// Offset of the first byte that cannot be.
+        at: usize,
     },
     /// The body is larger than allowed.
     #[error("{resource}: the answer exceeds {limit} bytes")]
@@ -52,6 +66,26 @@ pub enum Error {
         resource: String,
         /// The limit in bytes, after decompression.
         limit: usize,
+    },
+    /// One row cannot be had, while another row of the resource can: a request for one row fails.
+    #[error("{resource}: one row cannot be read: {last}")]
+    Unreadable {
+        /// The resource asked for.
+        resource: String,
+        /// How the request for the row failed.
+        last: Box<Error>,
+    },
+    /// The store wants to be asked again later than the patience allows.
+    #[error("{resource}: to be asked again in {} s: {last}", wait.as_secs())]
+    Deferred {
+        /// The resource asked for.
+        resource: String,
+        /// How long the store wants to be left alone.
+        wait: Duration,
+        /// Until when that is.
+        until: SystemTime,
+        /// What it answered.
+        last: Box<Error>,
     },
     /// Every retry within the patience failed; the last fault is inside.
     #[error("gave up after {attempts} attempts in {} s: {last}", elapsed.as_secs())]
@@ -92,11 +126,34 @@ impl Error {
         }
     }
 
+    /// Whether the store says that it has no such resource at all.
+    #[must_use]
+    pub fn knows_no_resource(&self) -> bool {
+        matches!(self.root(), Self::Status { knows_no_resource: true, .. })
+    }
+
+    /// Returns true if the store cannot send one row, while it can send others.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.root(), Self::Unreadable { .. })
+    }
+
+    /// Returns true if an answer is not UTF-8 text.
+    #[must_use]
+    pub fn is_not_text(&self) -> bool {
+        match self.root() {
+            Self::NotText { .. } => true,
+            Self::Unreadable { last, .. } => last.is_not_text(),
+            _ => false,
+        }
+    }
+
     /// The HTTP status of the last answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.root() {
             Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),
+            Self::Unreadable { last, .. } | Self::Deferred { last, .. } => last.status(),
             _ => None,
         }
     }

@@ -7,16 +7,22 @@
 pub mod auth;
 pub mod budget;
 pub mod client;
+mod diagnosis;
 pub mod error;
 mod http;
+mod outlook;
 pub mod page;
+mod pursuit;
 pub mod query;
 pub mod retry;
+mod sizes;
 pub mod tls;
 
 pub use auth::Auth;
 pub use budget::Budget;
-pub use client::{Answer, Client, Notice, Patience, Watch};
+pub use client::Client;
 pub use error::Error;
-pub use page::{Envelope, Intake, PageFault};
+pub use page::{AnswerFacts, Envelope, Intake, ListNames, PageFault};
+pub use pursuit::{Answer, Notice, Watch};
 pub use query::Query;
+pub use retry::Patience;

@@ -2,8 +2,11 @@
 //!
 //! Envelope (API documentation, common usage): an object with `total_count`, `next_page` if there is
 //! a further page, and one array. The array's name differs from the resource's path for some
-//! resources, and the vendor's descriptions contradict each other, so the only array there is will do.
+//! resources, and the vendor's descriptions contradict each other, so the only array there is will do, unless
+//! its name is that of another resource's list. An answer that contradicts itself, or is the answer to another
+//! request, is none.
 
+use super::query::Query;
 use crate::json::{Kind, NotJson, Scanner};
 use crate::record::NotARecord;
 
@@ -19,12 +22,19 @@ pub struct Envelope {
 /// Why a body is no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageFault {
-    /// The body is not JSON (or not UTF-8): cut short, an HTML page, empty.
+    /// The body is not JSON: cut short, an HTML page, empty.
     NotJson {
         /// Offset of the first byte that cannot be.
         at: usize,
         /// Length of the body.
         length: usize,
+        /// Whether it begins as no answer of the API does: a web page.
+        page: bool,
+    },
+    /// It begins like JSON and holds a byte that is not UTF-8.
+    NotText {
+        /// Offset of that byte.
+        at: usize,
     },
     /// JSON, but no list; the names of the fields seen.
     NoList(Vec<String>),
@@ -34,6 +44,32 @@ pub enum PageFault {
     TooDeep,
     /// The list holds something that is no object.
     NotAnObject,
+    /// It holds the list of another resource; the list's name.
+    ForeignList(String),
+    /// Its `next_page` leads to another resource; the name of that.
+    ForeignNext(String),
+    /// It counts so many rows, and lists none on the first page.
+    CountOfNothing(u64),
+    /// It names a further page, and lists no row.
+    NextOfNothing,
+}
+
+/// The names that lists have in answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListNames<'n> {
+    /// Those that the list asked for may have.
+    pub own: &'n [&'n str],
+    /// Those of other resources' lists. One that is among the own ones counts as own.
+    pub foreign: &'n [&'n str],
+}
+
+/// What is known of an answer that was read to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerFacts {
+    /// What it says besides the records.
+    pub envelope: Envelope,
+    /// Whether its list has a name that this list may have. If not, it was the only array there is.
+    pub list_name_known: bool,
 }
 
 /// Names of fields that are kept for the error of an answer without a list; an answer can have millions.
@@ -52,6 +88,15 @@ pub trait Intake: Send {
     /// # Errors
     /// [`NotARecord`] if no record comes next.
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
+
+    /// Judges what was taken of an answer once it was read to its end.
+    ///
+    /// # Errors
+    /// A clause that says why it is not the answer to the request; it is then asked for again.
+    fn verify(&mut self, answer: &AnswerFacts) -> Result<(), String> {
+        let _ = answer;
+        Ok(())
+    }
 
     /// Bytes of memory that what was taken fills.
     fn kept(&self) -> usize {
@@ -75,9 +120,19 @@ impl Intake for Discard {
 /// nor its rows are ever in memory twice.
 #[derive(Debug)]
 pub struct Reading<'n> {
-    names: &'n [&'n str],
+    names: ListNames<'n>,
+    /// The request, if what it asked for is known.
+    query: Option<&'n Query>,
     place: Place,
     envelope: Envelope,
+    /// Whether `next_page` leads further than this page.
+    further: bool,
+    /// The other resource that it leads to.
+    astray: Option<String>,
+    /// The name of another resource's list.
+    foreign: Option<String>,
+    /// Elements that were handed on.
+    rows: u64,
     seen: Vec<String>,
     found: bool,
     /// Whether it is there a second time.
@@ -99,13 +154,18 @@ enum Place {
 }
 
 impl<'n> Reading<'n> {
-    /// Begins a body. `names` are the names the list may have.
+    /// Begins a body of which no more is known than the names that its list may have.
     #[must_use]
-    pub fn new(names: &'n [&'n str]) -> Self {
+    pub fn new(own: &'n [&'n str]) -> Self {
         Self {
-            names,
+            names: ListNames { own, foreign: &[] },
+            query: None,
             place: Place::Start,
             envelope: Envelope::default(),
+            further: false,
+            astray: None,
+            foreign: None,
+            rows: 0,
             seen: Vec::new(),
             found: false,
             twice: false,
@@ -113,6 +173,12 @@ impl<'n> Reading<'n> {
             others: 0,
             passed: 0,
         }
+    }
+
+    /// Begins the body of an answer to this request.
+    #[must_use]
+    pub fn answering(query: &'n Query, names: ListNames<'n>) -> Self {
+        Self { names, query: Some(query), ..Self::new(&[]) }
     }
 
     /// Reads on in `window`, which begins where the last call left off; `last` says that nothing
@@ -125,7 +191,7 @@ impl<'n> Reading<'n> {
         let text = match std::str::from_utf8(window) {
             Ok(_) => window,
             Err(cut) if !last && cut.error_len().is_none() => &window[..cut.valid_up_to()],
-            Err(fault) => return Err(PageFault::NotJson { at: self.passed + fault.valid_up_to(), length }),
+            Err(fault) => return Err(self.not_text(&window[..fault.valid_up_to()], length)),
         };
         let mut scanner = Scanner::new(text);
         let mut done = 0;
@@ -142,7 +208,8 @@ impl<'n> Reading<'n> {
                 // What looks wrong may only be cut short here: it is looked at again with more behind it.
                 Err(NotARecord::Json(_)) if !last => break,
                 Err(NotARecord::Json(NotJson(at))) => {
-                    return Err(PageFault::NotJson { at: self.passed + at, length });
+                    let page = self.place == Place::Start && !is_blank(text);
+                    return Err(PageFault::NotJson { at: self.passed + at, length, page });
                 }
             }
         }
@@ -150,34 +217,84 @@ impl<'n> Reading<'n> {
         Ok(done)
     }
 
+    /// The fault of a byte that is not UTF-8 behind this text, in a body of which `length` bytes are there.
+    fn not_text(&self, before: &[u8], length: usize) -> PageFault {
+        let blank = before.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let begun = self.place != Place::Start || before.get(blank).is_none_or(|&byte| matches!(byte, b'{' | 0xef));
+        if begun {
+            PageFault::NotText { at: self.passed + before.len() }
+        } else {
+            PageFault::NotJson { at: self.passed + blank, length, page: true }
+        }
+    }
+
     /// What the envelope said, at the end of the body.
     ///
     /// # Errors
     /// [`PageFault`] if there was no list.
-    pub fn finish(mut self, intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+    pub fn finish(self, intake: &mut impl Intake) -> Result<Envelope, PageFault> {
+        self.conclude(intake).map(|facts| facts.envelope)
+    }
+
+    /// What is known of the answer, at the end of the body.
+    ///
+    /// # Errors
+    /// [`PageFault`] if there was no list, or the answer is not one to the request.
+    pub fn conclude(mut self, intake: &mut impl Intake) -> Result<AnswerFacts, PageFault> {
         if self.twice {
             return Err(PageFault::TwoLists);
         }
-        if self.found {
-            return Ok(self.envelope);
+        if let Some(resource) = self.astray.take() {
+            return Err(PageFault::ForeignNext(resource));
         }
-        match self.other.take() {
-            Some(text) if self.others == 1 => {
-                let mut scanner = Scanner::new(&text);
-                scanner.take(b'[');
-                scanner.skip_space();
-                self.place = if scanner.take(b']') { Place::End } else { Place::Element { first: true } };
-                while matches!(self.place, Place::Element { .. }) {
-                    self.step(&mut scanner, true, intake).map_err(|reason| match reason {
-                        NotARecord::Json(NotJson(at)) => PageFault::NotJson { at, length: text.len() },
-                        NotARecord::NotAnObject => PageFault::NotAnObject,
-                    })?;
-                }
-                Ok(self.envelope)
+        if !self.found {
+            match (self.foreign.take(), self.other.take()) {
+                (Some(name), _) => return Err(PageFault::ForeignList(name)),
+                (None, Some(text)) if self.others == 1 => self.unnamed(&text, intake)?,
+                (None, None) if self.others == 0 && self.envelope.total == Some(0) => {}
+                _ => return Err(PageFault::NoList(self.seen)),
             }
-            None if self.others == 0 && self.envelope.total == Some(0) => Ok(self.envelope),
-            _ => Err(PageFault::NoList(self.seen)),
         }
+        match (self.query, self.envelope.total) {
+            (Some(_), _) if self.rows == 0 && self.further => Err(PageFault::NextOfNothing),
+            (Some(query), Some(total @ 1..)) if self.rows == 0 && query.page_number() == 1 && query.trusts_count() => {
+                Err(PageFault::CountOfNothing(total))
+            }
+            _ => Ok(AnswerFacts { envelope: self.envelope, list_name_known: self.found }),
+        }
+    }
+
+    /// Takes the only array there is, whose name is not known.
+    fn unnamed(&mut self, text: &[u8], intake: &mut impl Intake) -> Result<(), PageFault> {
+        let mut scanner = Scanner::new(text);
+        scanner.take(b'[');
+        scanner.skip_space();
+        if scanner.take(b']') {
+            // An empty array of any name says nothing of this list.
+            let believed = self.query.is_none() || self.envelope.total == Some(0);
+            return if believed { Ok(()) } else { Err(PageFault::NoList(std::mem::take(&mut self.seen))) };
+        }
+        self.place = Place::Element { first: true };
+        while matches!(self.place, Place::Element { .. }) {
+            self.step(&mut scanner, true, intake).map_err(|reason| match reason {
+                NotARecord::Json(NotJson(at)) => PageFault::NotJson { at, length: text.len(), page: false },
+                NotARecord::NotAnObject => PageFault::NotAnObject,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Looks where `next_page`, which is `value`, leads.
+    fn follow(&mut self, value: &[u8]) {
+        let Ok(next) = serde_json::from_slice::<String>(value) else { return };
+        self.envelope.more = !next.is_empty();
+        let page = page_of(&next);
+        self.further =
+            self.envelope.more && self.query.is_none_or(|query| page.is_none_or(|page| page > query.page_number()));
+        let resource = self.query.map(Query::resource);
+        self.astray = resource_of(&next)
+            .filter(|named| resource.is_some_and(|resource| !named.eq_ignore_ascii_case(resource)))
+            .map(|named| named.chars().take(NAME_LENGTH).collect());
     }
 
     /// Takes what comes next; false at the end. Changes nothing when it fails.
@@ -220,6 +337,7 @@ impl<'n> Reading<'n> {
                     scanner.skip_space();
                 }
                 intake.element(scanner)?;
+                self.rows += 1;
                 self.place = Place::Element { first: false };
             }
             Place::End => {
@@ -230,13 +348,17 @@ impl<'n> Reading<'n> {
         Ok(true)
     }
 
+    fn is_foreign(&self, name: &str) -> bool {
+        !self.names.own.contains(&name) && self.names.foreign.contains(&name)
+    }
+
     /// Takes a field of the envelope, or its name if it is the list.
     fn field(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
         let name = String::from_utf8_lossy(scanner.text()?).into_owned();
         scanner.skip_space();
         scanner.require(b':')?;
         scanner.skip_space();
-        if scanner.peek() == Some(b'[') && !self.found && self.names.contains(&name.as_str()) {
+        if scanner.peek() == Some(b'[') && !self.found && self.names.own.contains(&name.as_str()) {
             scanner.take(b'[');
             scanner.skip_space();
             if scanner.peek().is_none() {
@@ -261,9 +383,10 @@ impl<'n> Reading<'n> {
                     let known = self.envelope.total;
                     self.envelope.total = if name == "total" { known.or(total) } else { total };
                 }
-                ("next_page", Kind::Text) => self.envelope.more = true,
+                ("next_page", Kind::Text) => self.follow(value),
+                (name, Kind::Array) if self.is_foreign(name) => self.foreign = Some(name.to_owned()),
                 (_, Kind::Array) => {
-                    self.twice |= self.found && self.names.contains(&name.as_str());
+                    self.twice |= self.found && self.names.own.contains(&name.as_str());
                     self.others += 1;
                     self.other = (!self.found && self.others == 1).then(|| value.to_vec());
                 }
@@ -278,6 +401,26 @@ impl<'n> Reading<'n> {
     }
 }
 
+/// The resource that a link to another page leads to: the last part of its path, if that is one of the API.
+fn resource_of(link: &str) -> Option<&str> {
+    const ROOT: &str = "api/v1/";
+    let path = link.split(['?', '#']).next()?;
+    let (before, below) = path.split_at(path.to_ascii_lowercase().rfind(ROOT)?);
+    let last = below.get(ROOT.len()..)?.trim_end_matches('/').rsplit('/').next()?;
+    let name = last.strip_suffix(".json").unwrap_or(last);
+    ((before.is_empty() || before.ends_with('/')) && !name.is_empty()).then_some(name)
+}
+
+/// The number of the page that a link leads to.
+fn page_of(link: &str) -> Option<u64> {
+    let query = link.split('#').next()?.split_once('?')?.1;
+    query.split('&').find_map(|part| part.strip_prefix("page="))?.parse().ok()
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_whitespace)
+}
+
 /// Reads a body that is there as a whole.
 ///
 /// # Errors
@@ -289,134 +432,4 @@ pub fn read(body: &[u8], names: &[&str], intake: &mut impl Intake) -> Result<Env
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
-        let mut whole = Elements::default();
-        let expected = read(body.as_bytes(), names, &mut whole).map(|envelope| (envelope, whole.0));
-        // Cut anywhere, it is read the same.
-        for size in [1, 2, 3, 7] {
-            let mut parts = Elements::default();
-            let read = in_parts(body.as_bytes(), size, names, &mut parts).map(|envelope| (envelope, parts.0));
-            assert_eq!(read, expected, "{body} in parts of {size}");
-        }
-        expected
-    }
-
-    #[derive(Default)]
-    struct Elements(Vec<String>);
-
-    impl Intake for Elements {
-        fn restart(&mut self) {
-            self.0.clear();
-        }
-
-        fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
-            let from = scanner.position();
-            let (kind, _) = scanner.value()?;
-            if kind != Kind::Object {
-                return Err(NotARecord::NotAnObject);
-            }
-            self.0.push(String::from_utf8_lossy(scanner.since(from)).into_owned());
-            Ok(())
-        }
-    }
-
-    fn in_parts(body: &[u8], size: usize, names: &[&str], intake: &mut impl Intake) -> Result<Envelope, PageFault> {
-        let (mut reading, mut window) = (Reading::new(names), Vec::new());
-        for part in body.chunks(size) {
-            window.extend_from_slice(part);
-            let done = reading.feed(&window, false, intake)?;
-            window.drain(..done);
-        }
-        reading.feed(&window, true, intake)?;
-        reading.finish(intake)
-    }
-
-    fn ok(total: Option<u64>, more: bool, elements: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
-        Ok((Envelope { total, more }, elements.iter().map(|&text| text.to_owned()).collect()))
-    }
-
-    #[test]
-    fn the_list_is_found_under_either_name_or_alone() {
-        let expected = ok(Some(2), true, &["{\"id\":1}", "{\"id\":2}"]);
-        for name in ["items", "order_items", "lines"] {
-            let body = format!(r#" {{"total_count":2, "next_page":"https://x/", "{name}":[{{"id":1}}, {{"id":2}}]}} "#);
-            assert_eq!(read_all(&body, &["items", "order_items"]), expected, "{name}");
-            let reversed = format!(r#"{{"{name}":[{{"id":1}},{{"id":2}}],"next_page":"u","total_count":"2"}}"#);
-            assert_eq!(read_all(&reversed, &["items", "order_items"]), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_end_is_an_absent_or_null_next_page() {
-        assert_eq!(read_all(r#"{"total_count":0,"orders":[]}"#, &["orders"]), ok(Some(0), false, &[]));
-        assert_eq!(read_all(r#"{"next_page":null,"orders":[]}"#, &["orders"]), ok(None, false, &[]));
-        assert_eq!(read_all("\u{feff}{\"total_count\":0}", &["orders"]), ok(Some(0), false, &[]));
-    }
-
-    #[test]
-    fn the_count_has_an_older_name() {
-        let body = r#"{"total":7,"mailing_lists":[]}"#;
-        assert_eq!(read_all(body, &["mailing_lists"]), ok(Some(7), false, &[]));
-        for body in [r#"{"total_count":2,"total":7,"x":[]}"#, r#"{"total":7,"total_count":2,"x":[]}"#] {
-            assert_eq!(read_all(body, &["x"]), ok(Some(2), false, &[]));
-        }
-    }
-
-    #[test]
-    fn a_missing_list_names_the_fields_seen() {
-        let body = r#"{"total_count":3,"data":{},"a":[],"b":[]}"#;
-        let seen = ["total_count", "data", "a", "b"].map(str::to_owned).to_vec();
-        assert_eq!(read_all(body, &["orders"]), Err(PageFault::NoList(seen)));
-        assert_eq!(read_all(r#"{"total_count":3}"#, &["orders"]), Err(PageFault::NoList(vec!["total_count".into()])));
-        assert_eq!(read_all("[]", &["orders"]), Err(PageFault::NoList(vec![])));
-    }
-
-    #[test]
-    fn a_list_that_is_there_twice_is_neither() {
-        for body in
-            [r#"{"orders":[{"id":1}],"orders":[{"id":2}]}"#, r#"{"orders":[],"total_count":0,"orders":[{"id":2}]}"#]
-        {
-            assert_eq!(read_all(body, &["orders"]), Err(PageFault::TwoLists), "{body}");
-        }
-        let body = r#"{"items":[],"order_items":[{"id":2}]}"#;
-        assert_eq!(read_all(body, &["items", "order_items"]), Err(PageFault::TwoLists));
-        assert_eq!(read_all(r#"{"orders":[{"id":1}],"errors":[]}"#, &["orders"]), ok(None, false, &["{\"id\":1}"]));
-    }
-
-    #[test]
-    fn what_nests_too_deep_is_told_apart() {
-        let deep = |levels: usize| format!("{{\"orders\":[{{\"x\":{}{}}}]}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(read_all(&deep(100), &["orders"]).is_ok());
-        assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageFault::TooDeep));
-    }
-
-    #[test]
-    fn of_countless_names_a_few_are_kept() {
-        let many: Vec<String> = (0..1000).map(|number| format!("\"{number}\":1")).collect();
-        let Err(PageFault::NoList(seen)) = read_all(&format!("{{{}}}", many.join(",")), &["orders"]) else {
-            unreachable!("there is no list")
-        };
-        assert_eq!(seen.len(), NAMES_KEPT);
-        let long = format!("{{\"{}\":1}}", "é".repeat(1000));
-        let Err(PageFault::NoList(seen)) = read(long.as_bytes(), &["orders"], &mut Discard) else {
-            unreachable!("there is no list")
-        };
-        assert_eq!(seen[0].chars().count(), NAME_LENGTH);
-    }
-
-    #[test]
-    fn what_is_no_json_is_told_apart() {
-        for body in ["", "<html>", r#"{"orders":[{"id":1}"#, r#"{"orders":[{"id":1},]}"#, r#"{"orders":[]} x"#, "[] x"]
-        {
-            assert!(matches!(read_all(body, &["orders"]), Err(PageFault::NotJson { .. })), "{body}");
-        }
-        assert!(matches!(
-            read(b"{\"orders\":[\"\xff\"]}", &["orders"], &mut Discard),
-            Err(PageFault::NotJson { at: 12, .. })
-        ));
-        assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageFault::NotAnObject));
-    }
-}
+mod tests;

@@ -15,6 +15,9 @@ pub const PAGE_SIZE: usize = 1000;
 /// larger, and takes the store several queries.
 const NESTED_PAGE_SIZE: usize = 250;
 
+/// The parameter with the number of the page.
+const PAGE: &str = "page";
+
 /// The date filter of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
@@ -69,14 +72,24 @@ impl Window {
 pub struct Query {
     resource: String,
     count: usize,
+    page: u64,
     parameters: Vec<(&'static str, String)>,
+    distrusts_count: bool,
+    once: bool,
 }
 
 impl Query {
     /// The first `count` rows of a resource.
     #[must_use]
     pub fn new(resource: &str, count: usize) -> Self {
-        Self { resource: resource.to_owned(), count, parameters: Vec::new() }
+        Self {
+            resource: resource.to_owned(),
+            count,
+            page: 1,
+            parameters: Vec::new(),
+            distrusts_count: false,
+            once: false,
+        }
     }
 
     /// The resource's path below `/api/v1/`.
@@ -94,10 +107,60 @@ impl Query {
     /// Asks for page `number`, counted from 1. Page 1 is what an absent parameter means.
     #[must_use]
     pub fn page(mut self, number: u64) -> Self {
+        self.page = number.max(1);
         if number > 1 {
-            self.parameters.push(("page", number.to_string()));
+            self.parameters.push((PAGE, number.to_string()));
         }
         self
+    }
+
+    /// The number of the page, counted from 1.
+    #[must_use]
+    pub fn page_number(&self) -> u64 {
+        self.page
+    }
+
+    /// The same for a store whose `total_count` was found to be wrong: an answer that counts rows and lists
+    /// none is believed.
+    #[must_use]
+    pub fn distrust_count(mut self) -> Self {
+        self.distrusts_count = true;
+        self
+    }
+
+    /// Whether `total_count` is believed.
+    #[must_use]
+    pub fn trusts_count(&self) -> bool {
+        !self.distrusts_count
+    }
+
+    /// The same, to be sent one time only, whatever comes of it.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Whether it is sent one time only.
+    #[must_use]
+    pub fn is_once(&self) -> bool {
+        self.once
+    }
+
+    /// The same for the first rows of its page: at most `count` of them, and as many as pages of one size
+    /// allow that begin where its page begins.
+    #[must_use]
+    pub fn shortened(&self, count: usize) -> Self {
+        let before = (self.page - 1).saturating_mul(self.count as u64);
+        let fits = |size: &usize| before.is_multiple_of(*size as u64);
+        let count = (1..=count.clamp(1, self.count.max(1))).rev().find(fits).unwrap_or(1);
+        let mut query = Self { count, page: before / count as u64 + 1, ..self.clone() };
+        for (name, value) in &mut query.parameters {
+            if *name == PAGE {
+                *value = query.page.to_string();
+            }
+        }
+        query
     }
 
     /// Sorts: field names separated by commas, `-` before one for descending order.
@@ -105,6 +168,13 @@ impl Query {
     pub fn sort(mut self, keys: &str) -> Self {
         self.parameters.push(("sort", keys.to_owned()));
         self
+    }
+
+    /// Returns true if it names conditions that rows have to meet.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        let others = ["sort", "page", "fields", "expand", "includelookups"];
+        self.parameters.iter().any(|(name, _)| !others.contains(name))
     }
 
     /// Only rows whose `key` is greater than `after` and at most `end`.
@@ -199,6 +269,19 @@ mod tests {
         let target = |count| Query::new("orders", count).sort("id").nested("expand", "items,payments").target();
         assert_eq!(target(PAGE_SIZE), "orders?count=250&sort=id&expand=items%2Cpayments");
         assert_eq!(target(1), "orders?count=1&sort=id&expand=items%2Cpayments");
+    }
+
+    #[test]
+    fn a_shorter_page_begins_where_the_page_begins() {
+        let query = Query::new("orders", 1000).sort("id");
+        assert_eq!(query.shortened(500).target(), "orders?count=500&sort=id");
+        assert_eq!(query.shortened(62).shortened(31).target(), "orders?count=31&sort=id");
+        let third = query.page(3);
+        for (most, expected) in [(500, (500, 5)), (250, (250, 9)), (62, (50, 41)), (3, (2, 1001)), (1, (1, 2001))] {
+            let short = third.shortened(most);
+            assert_eq!((short.count(), short.page_number()), expected);
+            assert_eq!(short.target(), format!("orders?count={}&sort=id&page={}", expected.0, expected.1));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether a failed request is sent again, and when. Pure: it neither sleeps nor looks at a clock.
+//! Whether a failed request is sent again, when, and for how long. Pure: it neither sleeps nor looks at a clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,12 +6,72 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 use super::error::{Error, Transport};
 
-/// The longest wait that a `Retry-After` can ask for. The documented window is 10 s (API limits);
-/// a minute leaves room for front ends with windows of their own, and bounds an absurd value.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A `Retry-After` that asks for more is taken for this long: beyond every patience, and a date in a hundred
+/// years can still be calculated with.
+const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+/// One attempt as a whole, so that an answer that trickles ends as well.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a request may be retried.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Time from the first attempt after which no further one begins.
+    pub total: Duration,
+    /// The same for a host that is not found, or that is none of the API, while nothing has worked.
+    pub at_first: Duration,
+    /// Number of attempts.
+    pub attempts: u32,
+    /// The most that one attempt may take, and any silence in it.
+    pub timeout: Duration,
+    /// The waits between attempts.
+    pub waits: Waits,
+}
+
+impl Patience {
+    /// For `read`: ten minutes outlast a restart of the store. A name server that is just starting, or a
+    /// front end that says so with a page, needs seconds; a mistyped host is told within a minute.
+    pub const READ: Self = Self {
+        total: Duration::from_secs(600),
+        at_first: Duration::from_secs(60),
+        attempts: u32::MAX,
+        timeout: ATTEMPT_TIMEOUT,
+        waits: Waits::USUAL,
+    };
+    /// For `check`: a person is waiting. Three attempts that are never answered end within the total, and
+    /// then what is said is what was wrong.
+    pub const CHECK: Self =
+        Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(9), ..Self::READ };
+
+    /// The same, shortened: the waits shrink with the total.
+    #[must_use]
+    pub fn at_most(self, total: Option<Duration>, timeout: Option<Duration>) -> Self {
+        let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
+        let Some(total) = total.filter(|&total| total < self.total) else { return Self { timeout, ..self } };
+        let factor = total.as_secs_f64() / self.total.as_secs_f64();
+        Self { total, timeout, at_first: scaled(self.at_first, factor), waits: self.waits.scaled(factor), ..self }
+    }
+
+    /// How long a request that fails so may be retried; `worked` says whether anything has in this run.
+    #[must_use]
+    pub fn with(&self, error: &Error, worked: bool) -> Duration {
+        let hopeless = match error {
+            Error::Transport { kind, .. } => *kind == Transport::Name,
+            Error::Body { page, .. } => *page,
+            // What stands in front of a store that is down sends these, and a page with them.
+            Error::Status { status: 429 | 502..=504, .. } => false,
+            Error::Status { page, .. } => *page,
+            _ => false,
+        };
+        if hopeless && !worked { self.at_first.min(self.total) } else { self.total }
+    }
+}
+
+fn scaled(wait: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait)
+}
 
 /// The waits between attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waits {
     /// First delay of the schedule.
     pub first: Duration,
@@ -19,8 +79,8 @@ pub struct Waits {
     pub last: Duration,
     /// The wait after a 429 that does not say how long: a window of the call limit.
     pub window: Duration,
-    /// The longest wait that an answer can ask for.
-    pub longest: Duration,
+    /// The share of a wait that an answer asks for which is kept: less than all of it in tests only.
+    pub kept: f64,
 }
 
 impl Waits {
@@ -30,18 +90,17 @@ impl Waits {
         first: Duration::from_millis(500),
         last: Duration::from_secs(30),
         window: Duration::from_secs(10),
-        longest: LONGEST_WAIT,
+        kept: 1.0,
     };
 
     /// All of them, longer or shorter by one factor.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
-        let scale = |wait: Duration| Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait);
         Self {
-            first: scale(self.first),
-            last: scale(self.last),
-            window: scale(self.window),
-            longest: scale(self.longest),
+            first: scaled(self.first, factor),
+            last: scaled(self.last, factor),
+            window: scaled(self.window, factor),
+            kept: self.kept * factor,
         }
     }
 
@@ -62,7 +121,13 @@ impl Waits {
     pub fn delay(&self, asked: Option<Duration>, scheduled: Duration) -> Duration {
         // Retrying at the very moment that was named has run into server errors on live stores, so the
         // schedule's delay, which grows with each attempt, is added.
-        asked.map_or(scheduled, |asked| asked.min(self.longest) + scheduled.min(self.window))
+        asked.map_or(scheduled, |asked| asked + scheduled.min(self.window))
+    }
+
+    /// How much of the wait that an answer asks for is kept.
+    #[must_use]
+    pub fn asked(&self, asked: Duration) -> Duration {
+        scaled(asked, self.kept)
     }
 }
 
@@ -76,14 +141,41 @@ pub fn is_doubtful(error: &Error) -> bool {
     matches!(error, Error::Body { passing: false, .. })
 }
 
+/// Whether a smaller page may be had where this one fails so: the store or a front end gives up on it, or one
+/// row of it breaks the answer. Never for what says that the store is busy or down.
+#[must_use]
+pub fn may_be_size(error: &Error) -> bool {
+    match error {
+        Error::Status { status, .. } => matches!(status, 400 | 500 | 504),
+        Error::Transport { kind, .. } => *kind == Transport::Timeout,
+        Error::NotText { .. } | Error::TooLarge { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether two requests failed in the same way.
+#[must_use]
+pub fn is_same(one: &Error, other: &Error) -> bool {
+    match (one, other) {
+        (Error::Transport { kind: one, .. }, Error::Transport { kind: other, .. }) => one == other,
+        (Error::Status { status: one, .. }, Error::Status { status: other, .. }) => one == other,
+        _ => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
 /// Whether sending the same request again can help.
 #[must_use]
 pub fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
+        Error::Status { status, .. } => matches!(status, 204 | 206 | 408 | 425 | 429 | 500..=599),
         Error::Transport { kind, .. } => !matches!(kind, Transport::Certificate),
         Error::Body { passing, .. } => *passing,
-        Error::Redirect { .. } | Error::TooLarge { .. } | Error::Exhausted { .. } => false,
+        Error::NotText { .. } => true,
+        Error::Redirect { .. }
+        | Error::TooLarge { .. }
+        | Error::Unreadable { .. }
+        | Error::Deferred { .. }
+        | Error::Exhausted { .. } => false,
     }
 }
 
@@ -120,18 +212,22 @@ mod tests {
         assert_eq!(wait("Tue, 13 Sep 2022 10:00:08 GMT", noon), Some(8000));
         assert_eq!(wait("Tue, 13 Sep 2022 09:59:00 GMT", noon), Some(0));
         assert_eq!(wait("-3", None), Some(0));
-        assert_eq!(wait("315360000", None), Some(60_000));
-        assert_eq!(wait("1e300", None), Some(60_000));
-        assert_eq!(wait("Mon, 13 Sep 2032 10:00:08 GMT", noon), Some(60_000));
+        assert_eq!(wait("3600", None), Some(3_600_000));
+        assert_eq!(wait("1e300", None), Some(3_162_240_000_000));
+        assert_eq!(wait("Tue, 13 Sep 2022 11:00:08 GMT", noon), Some(3_608_000));
         for text in ["", "soon", "NaN", "inf", "2022-09-13T10:00:00Z"] {
             assert_eq!(wait(text, noon), None, "{text}");
         }
     }
 
+    fn status(status: u16) -> Error {
+        let (resource, message) = ("orders".to_owned(), String::new());
+        Error::Status { resource, status, message, knows_no_resource: false, page: true }
+    }
+
     #[test]
     fn only_what_can_pass_is_retried() {
-        let status = |status| Error::Status { resource: "orders".into(), status, message: String::new() };
-        for code in [408, 425, 429, 500, 502, 503, 504, 599] {
+        for code in [204, 206, 408, 425, 429, 500, 502, 503, 504, 599] {
             assert!(is_passing(&status(code)), "{code}");
         }
         for code in [400, 401, 403, 404, 409, 418] {
@@ -144,13 +240,41 @@ mod tests {
         let usual = Waits::USUAL;
         assert!(usual.delay(Some(Duration::from_secs(3)), usual.first) > Duration::from_secs(3));
         assert_eq!(usual.delay(None, usual.first), usual.first);
-        assert!(usual.delay(Some(Duration::from_secs(10_000)), usual.first) < Duration::from_secs(75));
+        assert!(usual.delay(Some(Duration::from_secs(590)), usual.first) > Duration::from_secs(590));
     }
 
     #[test]
     fn waits_keep_their_proportions() {
         let short = Waits::USUAL.scaled(0.01);
-        assert_eq!((short.first, short.longest), (Duration::from_millis(5), Duration::from_millis(600)));
-        assert_eq!(short.delay(Some(Duration::from_secs(10_000)), short.first), Duration::from_millis(605));
+        assert_eq!((short.first, short.window), (Duration::from_millis(5), Duration::from_millis(100)));
+        assert_eq!(short.asked(Duration::from_secs(60)), Duration::from_millis(600));
+        let short = Patience::READ.at_most(Some(Duration::from_secs(6)), None);
+        assert_eq!((short.total, short.at_first), (Duration::from_secs(6), Duration::from_millis(600)));
+    }
+
+    #[test]
+    fn what_may_never_pass_gets_little_time_until_something_has_worked() {
+        let (usual, long) = (Patience::READ, Patience::READ.total);
+        let resource = || "orders".to_owned();
+        let name = Error::Transport { resource: resource(), kind: Transport::Name, detail: String::new() };
+        let page = Error::Body { resource: resource(), problem: String::new(), passing: true, page: true };
+        for error in [name, page, status(500), status(408)] {
+            assert_eq!((usual.with(&error, false), usual.with(&error, true)), (usual.at_first, long), "{error}");
+        }
+        let down = Error::Transport { resource: resource(), kind: Transport::Connect, detail: String::new() };
+        for error in [down, status(429), status(502), status(503), status(504)] {
+            assert_eq!(usual.with(&error, false), long, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_smaller_page_is_no_cure_for_a_store_that_is_busy() {
+        for code in [400, 500, 504] {
+            assert!(may_be_size(&status(code)), "{code}");
+        }
+        for code in [401, 404, 429, 502, 503] {
+            assert!(!may_be_size(&status(code)), "{code}");
+        }
+        assert!(is_same(&status(500), &status(500)) && !is_same(&status(500), &status(504)));
     }
 }

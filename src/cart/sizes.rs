@@ -1,0 +1,159 @@
+//! How large pages may be, by resource: what a row takes, and how many rows a page may have where the store
+//! cannot give as many as were asked for. Pure.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::query::Query;
+
+/// What a row takes until one was seen.
+const ROW_AT_FIRST: usize = 1024;
+/// Good pages of one size after which the double is tried: the store may have recovered, and what a page that
+/// is too large costs is then spread over five.
+const GOOD_PAGES: u32 = 5;
+
+/// What is known of the pages of all resources.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Mutex<HashMap<String, Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The largest size of a row so far, as it came or as it is kept, as the mean of a page.
+    row: Option<usize>,
+    /// Whether one row could be had while a page could not.
+    proven: bool,
+    short: Option<Short>,
+}
+
+/// Pages that are shorter than what is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    /// Rows of a page.
+    count: usize,
+    /// Good pages of this size.
+    good: u32,
+    /// The size before pages began to shrink; none where they were as long as asked for.
+    before: Option<usize>,
+}
+
+impl Sizes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        // Every change to it is complete when the lock is given back.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, query: &Query, look: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.lock();
+        match known.get_mut(query.resource()) {
+            Some(known) => look(known),
+            None => look(known.entry(query.resource().to_owned()).or_default()),
+        }
+    }
+
+    /// What a row of the resource takes in memory, as far as it is known.
+    pub(super) fn row(&self, query: &Query) -> usize {
+        self.with(query, |known| known.row).unwrap_or(ROW_AT_FIRST)
+    }
+
+    /// A page took so many bytes.
+    pub(super) fn learn(&self, query: &Query, bytes: usize) {
+        let row = bytes / query.count().max(1);
+        self.with(query, |known| known.row = known.row.max(Some(row)));
+    }
+
+    /// Whether one row could be had while a page could not.
+    pub(super) fn is_proven(&self, query: &Query) -> bool {
+        self.with(query, |known| known.proven)
+    }
+
+    /// One row could be had.
+    pub(super) fn prove(&self, query: &Query) {
+        self.with(query, |known| known.proven = true);
+    }
+
+    /// The request, for no more rows than can be had.
+    pub(super) fn fitted(&self, query: &Query) -> Query {
+        match self.with(query, |known| known.short) {
+            Some(short) if short.count < query.count() => query.shortened(short.count),
+            _ => query.clone(),
+        }
+    }
+
+    /// A page of this size could be had where a larger one could not.
+    pub(super) fn shrink(&self, query: &Query) {
+        self.with(query, |known| {
+            let before = known.short.and_then(|short| short.before);
+            known.short = Some(Short { count: query.count(), good: 1, before });
+        });
+    }
+
+    /// A page could be had that was `shortened` before it was asked for.
+    pub(super) fn keep(&self, shortened: &Query, asked: &Query) {
+        self.with(asked, |known| {
+            let Some(short) = known.short.as_mut().filter(|short| shortened.count() == short.count) else { return };
+            short.good += 1;
+            if short.good == GOOD_PAGES {
+                let count = 2 * short.count;
+                let next = Short { count, good: 0, before: Some(short.count) };
+                known.short = (count < asked.count()).then_some(next);
+            }
+        });
+    }
+
+    /// One row could not be had: it was at fault, and not the size.
+    pub(super) fn restore(&self, query: &Query) {
+        self.with(query, |known| {
+            known.short =
+                known.short.and_then(|short| short.before).map(|count| Short { count, good: 0, before: Some(count) });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(sizes: &Sizes, query: &Query) -> usize {
+        sizes.fitted(query).count()
+    }
+
+    #[test]
+    fn a_page_that_shrank_grows_after_five_good_ones() {
+        let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
+        sizes.shrink(&query.shortened(250));
+        assert_eq!((count(&sizes, &query), count(&sizes, &Query::new("orders", 4))), (250, 4));
+        assert_eq!(count(&sizes, &Query::new("products", 1000)), 1000);
+        for expected in [250, 250, 250, 500, 500, 500, 500, 500, 1000] {
+            sizes.keep(&sizes.fitted(&query), &query);
+            assert_eq!(count(&sizes, &query), expected);
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_had_leaves_pages_as_they_were() {
+        let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
+        for size in [125, 62, 1] {
+            sizes.shrink(&query.shortened(size));
+        }
+        sizes.restore(&query);
+        assert_eq!(count(&sizes, &query), 1000);
+        sizes.shrink(&query.shortened(250));
+        for _ in 0..4 {
+            sizes.keep(&sizes.fitted(&query), &query);
+        }
+        sizes.shrink(&query.shortened(125));
+        sizes.shrink(&query.shortened(3));
+        sizes.restore(&query);
+        assert_eq!(count(&sizes, &query), 250);
+    }
+
+    #[test]
+    fn the_largest_row_counts() {
+        let (sizes, query) = (Sizes::default(), Query::new("orders", 10));
+        assert_eq!(sizes.row(&query), ROW_AT_FIRST);
+        for (bytes, row) in [(500, 50), (2000, 200), (100, 200)] {
+            sizes.learn(&query, bytes);
+            assert_eq!(sizes.row(&query), row);
+        }
+    }
+}
