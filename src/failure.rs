@@ -1,7 +1,7 @@
 //! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
 //! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, Unwritten};
 use crate::cart::Error;
@@ -10,6 +10,7 @@ use crate::fields::Fault;
 use crate::nearest::nearest;
 use crate::read::Stop;
 use crate::streams::{STREAMS, Stream};
+use crate::timestamp::Timestamp;
 
 /// A failure as it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,6 +214,9 @@ impl Failure {
                     "The store counts {counted} rows of `{name}` in the range but lists only {listed}, so rows are missing; the stream's state was left where it was. Run the sync again, and if it stays so, report it to Cart.com support."
                 ),
             ),
+            Stop::LeftOut { unread, keyless, not_text } => {
+                Self::new(FailureType::SystemError, left_out(name, stream.key, unread, *keyless, *not_text))
+            }
             Stop::Restless => Self::new(
                 FailureType::TransientError,
                 format!(
@@ -253,7 +257,7 @@ impl Failure {
                     "{host} kept refusing requests because its call limit was used up (HTTP 429{on}). Run the sync again later, or lower `call_limit_percent`."
                 ),
             ),
-            Error::Status { status: status @ (408 | 425 | 500..=599), .. } => (
+            Error::Status { status: status @ (204 | 206 | 408 | 425 | 500..=599), .. } => (
                 TransientError,
                 format!(
                     "{host} failed to answer (HTTP {status}{on}), also when asked again. Run the sync again later."
@@ -284,6 +288,12 @@ impl Failure {
                     "{host} answered with something that is not JSON{on}, also when asked again. Check that `store_name` is the store's own host, and run the sync again later."
                 ),
             ),
+            Error::NotText { at, .. } => (
+                TransientError,
+                format!(
+                    "{host} sent an answer{on} that is not UTF-8 text from byte {at} on, also when asked again. Run the sync again later, and if it stays so, report it to Cart.com support."
+                ),
+            ),
             Error::Body { problem, passing: false, .. } => (
                 SystemError,
                 format!(
@@ -295,6 +305,21 @@ impl Failure {
                 format!(
                     "{host} sent an answer of more than {} MiB{on}, which is refused. Report it to this connector's project with this log.",
                     limit >> 20
+                ),
+            ),
+            Error::Unreadable { last, .. } => (
+                SystemError,
+                format!(
+                    "{host} cannot give one of the rows{on} ({}), while it gives others. Report it to Cart.com support.",
+                    in_short(last)
+                ),
+            ),
+            Error::Deferred { until, last, .. } => (
+                TransientError,
+                format!(
+                    "{host} asks to be left alone until {} ({}{on}), which is longer than a sync waits. Run the sync again after that.",
+                    moment(*until),
+                    in_short(last)
                 ),
             ),
             Error::Exhausted { .. } => {
@@ -312,6 +337,25 @@ pub(crate) fn no_stream(name: &str) -> String {
     let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
     let hint = if near.is_empty() { String::new() } else { format!(" Perhaps {} was meant?", near.join(" or ")) };
     format!("There is no stream `{shown}`.{hint}")
+}
+
+/// How a request failed, in a few words.
+#[must_use]
+pub(crate) fn in_short(error: &Error) -> String {
+    match (error.status(), error.root()) {
+        (Some(status), _) => format!("HTTP {status}"),
+        (None, Error::Transport { kind: Transport::Timeout, .. }) => "no answer in time".to_owned(),
+        (None, Error::Transport { .. }) => "the connection broke".to_owned(),
+        (None, Error::TooLarge { .. }) => "too large an answer".to_owned(),
+        _ => "an answer that is none of the API".to_owned(),
+    }
+}
+
+/// A moment in UTC, to the second.
+fn moment(at: SystemTime) -> String {
+    let whole = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let at = Timestamp::from_system(SystemTime::UNIX_EPOCH + Duration::from_secs(whole));
+    at.map_or_else(|| "later".to_owned(), |at| at.to_string())
 }
 
 fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
@@ -354,6 +398,40 @@ fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
     }
 }
 
+/// Ranges of keys that a sentence names.
+const NAMED_RANGES: usize = 5;
+
+/// What a sync had to leave out, in a sentence.
+fn left_out(name: &str, key: &str, unread: &[(Option<i64>, Option<i64>)], keyless: u64, not_text: bool) -> String {
+    let mut text = String::new();
+    if !unread.is_empty() {
+        let range =
+            |&(after, end): &(Option<i64>, Option<i64>)| match (after.and_then(|after| after.checked_add(1)), end) {
+                (Some(first), Some(last)) if first == last => format!("{first}"),
+                (Some(first), Some(last)) => format!("{first} to {last}"),
+                (Some(first), None) => format!("{first} and above"),
+                (None, Some(last)) => format!("up to {last}"),
+                (None, None) => "any".to_owned(),
+            };
+        let more = unread.len().saturating_sub(NAMED_RANGES);
+        let ranges: Vec<String> = unread.iter().take(NAMED_RANGES).map(range).collect();
+        let why = if not_text { " (not UTF-8 text)" } else { "" };
+        let more = if more == 0 { String::new() } else { format!(" and {more} more ranges") };
+        text = format!(
+            "The store cannot send the rows of `{name}` with `{key}` {}{more}{why}; all other rows were read. Report these keys to Cart.com support; each sync tries them again.",
+            ranges.join(", ")
+        );
+    }
+    if keyless > 0 {
+        let (rows, have) = if keyless == 1 { ("row", "has") } else { ("rows", "have") };
+        let space = if text.is_empty() { "" } else { " " };
+        text.push_str(&format!(
+            "{space}{keyless} {rows} of `{name}` {have} no `{key}`, so they cannot be delivered; all other rows were read. Give them a key in the store, or report them to Cart.com support."
+        ));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,7 +440,13 @@ mod tests {
     fn each_failure_says_what_where_and_what_to_do() {
         let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
         let resource = || "orders".to_owned();
-        let status = |status| Error::Status { resource: resource(), status, message: "Unauthorized".into() };
+        let status = |status| Error::Status {
+            resource: resource(),
+            status,
+            message: "Unauthorized".into(),
+            knows_no_resource: false,
+            page: false,
+        };
         let moved =
             |host: Option<&str>| Error::Redirect { resource: resource(), status: 301, host: host.map(str::to_owned) };
         let broken = |kind| Error::Transport { resource: resource(), kind, detail: "os error".into() };
@@ -372,6 +456,7 @@ mod tests {
             resource: resource(),
             problem: "the answer holds no list; its fields are: a, b".into(),
             passing,
+            page: false,
         };
         let errors = [
             status(400),
@@ -391,6 +476,14 @@ mod tests {
             exhausted(body(true)),
             body(false),
             Error::TooLarge { resource: resource(), limit: 64 << 20 },
+            exhausted(Error::NotText { resource: resource(), at: 12 }),
+            Error::Unreadable { resource: resource(), last: Box::new(broken(Transport::Timeout)) },
+            Error::Deferred {
+                resource: resource(),
+                wait: Duration::from_secs(3600),
+                until: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+                last: Box::new(status(429)),
+            },
         ];
         let mut told: Vec<Failure> = errors
             .into_iter()

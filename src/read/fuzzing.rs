@@ -78,7 +78,7 @@ pub fn page<'b>(
     }
     reading.feed(&window, true, &mut taking)?;
     let envelope = reading.finish(&mut taking)?;
-    let rows = taking.into_rows(envelope);
+    let rows = taking.into_rows(envelope, 1000);
     let facts = rows.rows.iter().map(|row| (row.key, row.updated)).collect();
     Ok(Page { lines: rows.lines.to_vec(), rows: facts, envelope: rows.envelope })
 }

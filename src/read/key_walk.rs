@@ -11,21 +11,30 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::ends::End;
 use super::judge::{Judge, Verdict, id_of};
 use super::ledger::When;
-use super::reader::{Reader, Stop};
-use super::recent::Recent;
-use super::rows::{Row, Rows};
+use super::reader::{Reader, Stop, is_not_found};
+use super::recent::{Recent, Span};
+use super::rows::{Row, Rows, check_keys};
 use super::saved::{Interrupted, Range, Saved};
+use super::sent_rows::RangeCheck;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
-use crate::record::{Key, Updated};
+use crate::record::{Copier, Updated};
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// Pages whose keys are kept for the page walk, should the store turn out not to honour the key walk.
 /// Whether it does shows on the first pages of the first ranges.
 const PAGES_ON_PROBATION: usize = 16;
+
+/// Rows in a row that are passed over because the store cannot send them. A few damaged rows lie together at
+/// most; where more fail, something else is wrong.
+pub(super) const MOST_UNREADABLE: u64 = 5;
+
+/// Ends of ranges that are looked at again when rows are missing: as many as a walk has ranges, and more.
+const MOST_TAILS: usize = 1000;
 
 /// What is to be walked.
 #[derive(Debug)]
@@ -39,13 +48,37 @@ pub(super) struct Plan {
     /// The walk as it stands; `left` says what to read.
     pub walk: Interrupted,
     /// The rows of the greatest keys, in descending order, if an answer just before has brought them.
-    pub page: Option<Rows>,
-    /// Only look, deliver nothing.
-    pub silent: bool,
+    pub page: Option<TopPage>,
+    /// Only compare with what is remembered by ranges, deliver nothing.
+    pub check: Option<RangeCheck>,
 }
 
-/// Keys that were delivered by a walk that had to be given up.
-pub(super) type Delivered = Vec<(Key, Updated)>;
+/// The page of the greatest keys.
+#[derive(Debug)]
+pub(super) struct TopPage {
+    /// Its rows, in descending order.
+    pub rows: Rows,
+    /// Whether it holds all there is.
+    pub is_all: bool,
+}
+
+/// Rows that were delivered by a walk that had to be given up, with the hash of their content.
+pub(super) type Delivered = Vec<(Row, u64)>;
+
+/// A walk that is finished.
+#[derive(Debug)]
+pub(super) struct Walked {
+    /// The walk, with nothing left.
+    pub walk: Interrupted,
+    /// What was not read of each range because the store said that it ends before.
+    pub tails: Vec<Range>,
+    /// What was compared.
+    pub check: Option<RangeCheck>,
+    /// The first rows that were delivered.
+    pub delivered: Delivered,
+    /// The newest date within the requested dates.
+    pub newest: Option<Timestamp>,
+}
 
 /// A walk under way.
 #[derive(Debug)]
@@ -55,6 +88,8 @@ struct Walk {
     judge: Judge,
     base: Saved,
     silent: bool,
+    /// The earliest date of a row whose content is compared or remembered.
+    floor: Option<Timestamp>,
     progress: Mutex<Progress>,
     ranges_added: mpsc::UnboundedSender<usize>,
 }
@@ -66,24 +101,39 @@ struct Progress {
     next_range: usize,
     walk: Interrupted,
     delivered: Delivered,
+    tails: Vec<Range>,
+    check: Option<RangeCheck>,
+    newest: Option<Timestamp>,
     pages: usize,
 }
 
 /// Walks everything that is left, and gives back the walk with nothing left.
 ///
 /// # Errors
-/// [`Stop`], with the keys delivered so far if the store does not honour the walk.
-pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Interrupted, (Stop, Delivered)> {
+/// [`Stop`], with the rows delivered so far if the store does not honour the walk.
+pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Walked, (Stop, Delivered)> {
     let (ranges_added, mut added) = mpsc::unbounded_channel();
     let ranges: BTreeMap<usize, Range> = plan.walk.left.iter().copied().enumerate().collect();
     let first: Vec<usize> = ranges.keys().copied().collect();
-    let progress = Progress { next_range: ranges.len(), ranges, walk: plan.walk, delivered: Vec::new(), pages: 0 };
+    let floors = [plan.judge.known.floor(), plan.walk.recent.floor()];
+    let silent = plan.check.is_some();
+    let progress = Progress {
+        next_range: ranges.len(),
+        ranges,
+        walk: plan.walk,
+        delivered: Vec::new(),
+        tails: Vec::new(),
+        check: plan.check,
+        newest: None,
+        pages: 0,
+    };
     let walk = Arc::new(Walk {
         reader: Arc::clone(reader),
         filter: plan.filter,
         judge: plan.judge,
         base: plan.base,
-        silent: plan.silent,
+        silent,
+        floor: floors.into_iter().flatten().min(),
         progress: Mutex::new(progress),
         ranges_added,
     });
@@ -122,8 +172,11 @@ pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Interrupted,
         let delivered = std::mem::take(&mut walk.progress().delivered);
         return Err((stop, delivered));
     }
-    let walk = walk.progress().walk.clone();
-    Ok(Interrupted { left: Vec::new(), ..walk })
+    let mut progress = walk.progress();
+    let (tails, check) = (std::mem::take(&mut progress.tails), progress.check.take());
+    let delivered = std::mem::take(&mut progress.delivered);
+    let newest = progress.newest;
+    Ok(Walked { walk: Interrupted { left: Vec::new(), ..progress.walk.clone() }, tails, check, delivered, newest })
 }
 
 impl Walk {
@@ -132,24 +185,55 @@ impl Walk {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn query(&self, count: usize, (after, end): Range) -> Query {
+        let key = self.reader.stream.key;
+        Query::new(self.reader.stream.name, count).sort(key).keys(key, after, end).window(CURSOR, &self.filter)
+    }
+
     /// Reads one range to its end.
     async fn read(self: Arc<Self>, number: usize) -> Result<(), Stop> {
-        let key = self.reader.stream.key;
         let mut copier = self.reader.copier();
+        // Whether the answer before counted all rows as listed, while another sign said that there are more.
+        let mut was_counted_out = false;
         loop {
-            let Some((after, end)) = self.progress().ranges.get(&number).copied() else { return Ok(()) };
-            let query = Query::new(self.reader.stream.name, PAGE_SIZE)
-                .sort(key)
-                .keys(key, after, end)
-                .window(CURSOR, &self.filter);
-            let answer = self.reader.fetch(&query, &mut copier).await?;
+            let Some(range) = self.progress().ranges.get(&number).copied() else { return Ok(()) };
+            let query = self.query(PAGE_SIZE, range);
+            let answer = match self.reader.fetch_range(&query, range, &mut copier).await {
+                Err(Stop::Request(error)) if error.is_unreadable() => {
+                    self.reader.note_unreadable(&error);
+                    self.skip(number, range, Stop::Request(error), &mut copier).await?;
+                    continue;
+                }
+                answer => answer?,
+            };
             let rows = answer.page;
-            let last = check(&rows, after, end)?;
-            let (came, total, ended) = (rows.len() as u64, rows.envelope.total, rows.is_end());
-            let rest = if ended { None } else { last.map(|last| (Some(last), end)) };
+            let last = check_keys(&rows.rows, range).map_err(Stop::Distrust)?;
+            let ends = &self.reader.ends;
+            if was_counted_out && !rows.rows.is_empty() && ends.contradicted() {
+                self.reader.warn_count().await?;
+            }
+            let end = match ends.of(&rows) {
+                // Behind its last key a range holds nothing.
+                _ if rows.rows.is_empty() || last.is_some() && last == range.1 => End::Reached,
+                end => end,
+            };
+            if end == End::More {
+                ends.followed(&rows);
+            }
+            was_counted_out = rows.envelope.total.is_some_and(|total| total <= rows.listed());
+            let (came, total, ended) = (rows.listed(), rows.envelope.total, end == End::Reached);
+            let rest = if ended { None } else { last.map(|last| (Some(last), range.1)) };
+            if ended && (last.is_none() || last != range.1) {
+                let mut progress = self.progress();
+                if progress.tails.len() < MOST_TAILS {
+                    progress.tails.push((last, range.1));
+                }
+            }
             self.commit(number, rows, rest).await?;
             // Before this request's own place is given back, so that what is free is free for others.
-            if let (false, Some(last), Some(end), Some(total)) = (ended, last, end, total) {
+            if let (false, Some(last), Some(end), Some(total)) = (ended, last, range.1, total)
+                && total > came
+            {
                 self.split(&query, number, last, end, total - came, came);
             }
             drop(answer.place);
@@ -159,12 +243,36 @@ impl Walk {
         }
     }
 
+    /// Passes over the first row of a range, which the store cannot send: the row after it is requested by its
+    /// place, and tells between which keys the missing one lies.
+    async fn skip(&self, number: usize, range: Range, stop: Stop, copier: &mut Copier) -> Result<(), Stop> {
+        for page in 2..=1 + MOST_UNREADABLE {
+            let query = self.query(1, range).page(page);
+            let answer = match self.reader.fetch(&query, copier).await {
+                Ok(answer) => answer.page,
+                Err(Stop::Request(error)) if error.is_unreadable() => continue,
+                // The missing row is the last.
+                Err(Stop::Request(error)) if is_not_found(&error) => Rows::default(),
+                Err(stop) => return Err(stop),
+            };
+            let next = answer.rows.first().and_then(|row| id_of(row.key)).and_then(|id| id.checked_sub(1));
+            let mut progress = self.progress();
+            progress.walk.unread.push((range.0, next.or(range.1)));
+            match next {
+                Some(next) => drop(progress.ranges.insert(number, (Some(next), range.1))),
+                None => drop(progress.ranges.remove(&number)),
+            }
+            return Ok(());
+        }
+        Err(stop)
+    }
+
     /// Takes the page of the greatest keys. What is left of the first range lies below them, and above
     /// them where a greater key was seen before.
-    async fn begin(&self, rows: Rows) -> Result<(), Stop> {
+    async fn begin(&self, TopPage { rows, is_all }: TopPage) -> Result<(), Stop> {
         let key = |row: Option<&Row>| row.and_then(|row| id_of(row.key));
         let (greatest, lowest) = (key(rows.rows.first()), key(rows.rows.last()));
-        let below = lowest.and_then(|lowest| lowest.checked_sub(1)).filter(|_| !rows.is_end());
+        let below = lowest.and_then(|lowest| lowest.checked_sub(1)).filter(|_| !is_all);
         {
             let mut progress = self.progress();
             let top = progress.walk.top;
@@ -175,6 +283,9 @@ impl Walk {
                 // The receiver lives as long as the walk.
                 let _sent = self.ranges_added.send(range);
             }
+            if is_all && let Some(lowest) = lowest {
+                progress.tails.push((None, Some(lowest - 1)));
+            }
         }
         self.commit(0, rows, below.map(|below| (None, Some(below)))).await
     }
@@ -182,8 +293,10 @@ impl Walk {
     /// Sends what is to be delivered of a page and enters it, both at once. `rest` is what is left of
     /// the range, `None` if it is at its end.
     async fn commit(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), Stop> {
-        let verdicts: Vec<Verdict> = rows.rows.iter().map(|row| self.judge.judge(row)).collect();
-        if self.filter != Window::default() && verdicts.contains(&Verdict::Outside) {
+        let hashes = rows.hashes(self.floor, self.reader.prefix_length());
+        let verdicts: Vec<Verdict> =
+            rows.rows.iter().zip(&hashes).map(|(row, &hash)| self.judge.judge(row, hash)).collect();
+        if self.filter != Window::default() && rows.rows.iter().any(|row| row.is_outside(&self.filter)) {
             self.reader.warn_dates().await?;
         }
         let records = if self.silent {
@@ -200,15 +313,24 @@ impl Walk {
         progress.walk.read += rows.len() as u64;
         let on_probation = progress.pages < PAGES_ON_PROBATION;
         progress.pages += 1;
-        posting.entries.tally.judged(&verdicts);
-        for (row, verdict) in rows.rows.iter().zip(&verdicts) {
+        if !self.silent {
+            posting.entries.tally.judged(&verdicts);
+        }
+        for ((row, verdict), &hash) in rows.rows.iter().zip(&verdicts).zip(&hashes) {
             if *verdict == Verdict::Deliver && on_probation && !self.silent {
-                progress.delivered.push((row.key, row.updated));
+                progress.delivered.push((*row, hash));
             }
-            if let (Verdict::Deliver | Verdict::Known, Updated::At(instant), Some(id)) =
-                (verdict, row.updated, id_of(row.key))
+            let Some(id) = id_of(row.key) else { continue };
+            if let (Some(check), Updated::At(instant)) = (&mut progress.check, row.updated)
+                && self.judge.known.floor().is_some_and(|floor| instant >= floor)
             {
-                progress.walk.recent.add(id, instant);
+                check.add(id, hash);
+            }
+            if matches!(verdict, Verdict::Deliver | Verdict::Known) {
+                if let Updated::At(instant) = row.updated {
+                    progress.newest = progress.newest.max(Some(instant));
+                }
+                progress.walk.recent.add(id, row, hash);
             }
         }
         if !self.silent {
@@ -233,7 +355,8 @@ impl Walk {
     fn state(&self, progress: &Progress) -> Value {
         let mut left: Vec<Range> = progress.ranges.values().copied().collect();
         left.sort_unstable();
-        Saved { walk: Some(Interrupted { left, ..progress.walk.clone() }), ..self.base.clone() }.to_json()
+        let walk = Some(Interrupted { left, ..progress.walk.clone() });
+        Saved { walk, miscounts: self.reader.ends.is_count_wrong(), ..self.base.clone() }.to_json()
     }
 
     /// Gives parts of the rest of a range to others, if there is room for more requests side by side
@@ -261,61 +384,28 @@ impl Walk {
     }
 }
 
-/// Checks an answer against what was asked, and gives its last key.
-fn check(rows: &Rows, after: Option<i64>, end: Option<i64>) -> Result<Option<i64>, Stop> {
-    let mut last = after;
-    for row in &rows.rows {
-        let Key::Number(id) = row.key else {
-            return Err(Stop::Distrust("it sends keys that are not whole numbers"));
-        };
-        if after.is_some_and(|after| id <= after) || end.is_some_and(|end| id > end) {
-            return Err(Stop::Distrust("it does not filter by key"));
-        }
-        if last.is_some_and(|last| id <= last) {
-            return Err(Stop::Distrust("it does not sort by key"));
-        }
-        last = Some(id);
-    }
-    Ok(last)
-}
-
 /// A walk that begins: from the first key to the greatest there is, or on and on if that is not known.
 #[must_use]
-pub(super) fn from_the_start(top: Option<i64>, from: Timestamp, until: Timestamp, counted: Option<u64>) -> Interrupted {
+pub(super) fn from_the_start(
+    top: Option<i64>,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    counted: Option<u64>,
+) -> Interrupted {
+    // Where no row has a date, all of them are remembered: nothing else tells them from new ones.
+    let recent = Recent::of(until.map_or(Span::Everything(None), Span::Overlap));
     let left = vec![(None, top)];
-    let recent = Recent::before(Some(until));
-    Interrupted { from, before: None, until, left, top, recent, counted, read: 0, undated: false }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::record::{Copier, Shape};
-
-    #[test]
-    fn every_answer_is_held_against_what_was_asked() {
-        let shape = Arc::new(Shape::new(&json!({"properties": {"id": {"type": "integer"}}}), "id", None));
-        let checked = |ids: &str, after, end| {
-            let rows: Vec<String> = ids.split_whitespace().map(|id| format!("{{\"id\":{id}}}")).collect();
-            let body = format!("{{\"orders\":[{}]}}", rows.join(","));
-            let rows = Rows::of(&body, b"", &mut Copier::new(Arc::clone(&shape)));
-            match check(&rows, after, end) {
-                Ok(last) => Ok(last),
-                Err(Stop::Distrust(what)) => Err(what),
-                Err(stop) => panic!("{stop:?}"),
-            }
-        };
-        assert_eq!(checked("6 8 9", Some(5), Some(9)), Ok(Some(9)));
-        assert_eq!(checked("-3 7", None, None), Ok(Some(7)));
-        assert_eq!(checked("", Some(5), Some(9)), Ok(Some(5)), "an empty answer reaches no further");
-        let no_filter = Err("it does not filter by key");
-        assert_eq!(checked("5 8", Some(5), Some(9)), no_filter, "a key that was read already");
-        assert_eq!(checked("6 10", Some(5), Some(9)), no_filter, "a key of another range");
-        let no_order = Err("it does not sort by key");
-        assert_eq!(checked("6 9 8", Some(5), Some(9)), no_order);
-        assert_eq!(checked("6 6", Some(5), Some(9)), no_order, "a key twice");
-        assert_eq!(checked("6 7.5", Some(5), None), Err("it sends keys that are not whole numbers"));
+    Interrupted {
+        from,
+        asked_from: None,
+        before: None,
+        until,
+        left,
+        top,
+        recent,
+        counted,
+        read: 0,
+        undated: false,
+        unread: Vec::new(),
     }
 }

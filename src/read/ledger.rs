@@ -232,6 +232,9 @@ impl Ledger {
                 Finding::Misfit(field, declared, came) => format!(
                     "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
                 ),
+                Finding::NoDate(field) => format!(
+                    "{name}: the store sends dates in `{field}` that stand for no date, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they go out as null."
+                ),
             };
             self.emitter.log(Level::Warn, &text).await?;
         }

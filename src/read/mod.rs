@@ -1,10 +1,14 @@
 //! The read: where both sides meet. A configured catalog and the states become streams that are read
 //! side by side; each ends COMPLETE or INCOMPLETE, whatever the others do.
 //!
-//! In reading order: `sync` (which walks a stream needs), `key_walk` and `page_walk` (how rows are
-//! got), `whole` (when one answer holds it all), `questions` (single requests), `judge` (which are delivered), `rows` (one answer), `recent` and `saved` (what a state says),
-//! `ledger` (what went out), `reader` (what they share).
+//! In reading order: `sync` (which walks a stream needs), `filter` (what the date filter means), `key_walk` and
+//! `page_walk` (how rows are read), `whole` (when one answer holds all rows), `receipt` (what was read against what
+//! is counted), `questions` (single requests), `ends` (whether a list is at its end), `judge` (which rows are
+//! delivered), `rows` (one answer), `recent`, `sent_rows` and `saved` (what a state says), `ledger` (what was
+//! sent), `reader` (what they share).
 
+mod ends;
+mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod judge;
@@ -13,9 +17,11 @@ mod ledger;
 mod page_walk;
 mod questions;
 mod reader;
+mod receipt;
 mod recent;
 mod rows;
 mod saved;
+mod sent_rows;
 mod sync;
 mod whole;
 
@@ -40,6 +46,7 @@ use reader::Reader;
 pub use reader::Stop;
 pub use recent::OVERLAP_SECONDS;
 use saved::Saved;
+use sync::Finished;
 
 /// Shorter waits, such as before a second attempt, are not worth a word in the receipt.
 const SHORTEST_WAIT_MILLIS: u64 = 1000;
@@ -149,13 +156,15 @@ async fn read_stream(
         panics::rehearse(reader.ledger.name());
         sync::run(&reader, saved, full_refresh).await
     });
-    let outcome = match running.await {
-        Ok(Ok(finished)) => Ok(finished),
-        Ok(Err(Stop::Closed)) => return Err(Closed),
-        Ok(Err(stop)) => {
-            Err((Failure::stopped(name, stream, &stop, &setting.client.host()), matches!(stop, Stop::Lost { .. })))
+    let host = setting.client.host();
+    let (outcome, lost) = match running.await {
+        Ok(Ok(Finished { saved, left_out })) => {
+            let failure = left_out.map(|stop| Failure::stopped(name, stream, &stop, &host));
+            (Ok((saved, failure)), false)
         }
-        Err(_) => Err((Failure::panic(&panics::place()), false)),
+        Ok(Err(Stop::Closed)) => return Err(Closed),
+        Ok(Err(stop)) => (Err(Failure::stopped(name, stream, &stop, &host)), matches!(stop, Stop::Lost { .. })),
+        Err(_) => (Err(Failure::panic(&panics::place())), false),
     };
     let tally = ledger.entries().await.tally.clone();
     let cursor = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
@@ -165,21 +174,25 @@ async fn read_stream(
         pages: tally.requests,
         requests: tally.requests + tally.retries,
         waited: Duration::from_millis(tally.waited),
-        cursor: (cursor(before.cursor), outcome.as_ref().ok().and_then(|finished| cursor(finished.cursor))),
+        cursor: (cursor(before.cursor), outcome.as_ref().ok().and_then(|(finished, _)| cursor(finished.cursor))),
     });
     match outcome {
-        Ok(finished) => {
+        Ok((finished, failure)) => {
             let state = finished.to_json();
             ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             emitter.log(Level::Info, &account(name, &tally, before.cursor, finished.cursor)).await?;
+            if let Some(failure) = failure {
+                return fail(emitter, name, &failure).await;
+            }
             emitter.status(name, StreamStatus::Complete, None).await?;
             Ok(true)
         }
-        Err((failure, lost)) => {
+        Err(failure) => {
             // Loss takes the stream back to where it was; any other failure keeps the last checkpoint.
             let needs_state = lost || ledger.entries().await.last_state().is_none();
             if needs_state {
-                let state = before.to_json();
+                // What was read of a walk is doubtful as well.
+                let state = if lost { Saved { walk: None, ..before.clone() } } else { before.clone() }.to_json();
                 ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             }
             emitter.log(Level::Info, &account(name, &tally, before.cursor, None)).await?;

@@ -11,10 +11,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::ends::End;
 use super::judge::{Judge, Verdict, id_of};
 use super::key_walk::Delivered;
 use super::ledger::When;
-use super::reader::{Reader, Stop};
+use super::questions;
+use super::reader::{Reader, Stop, is_not_found};
 use super::recent::Recent;
 use super::rows::Rows;
 use super::saved::Saved;
@@ -38,6 +40,8 @@ pub(super) struct Plan {
     pub until: Option<Timestamp>,
     /// What was delivered already.
     pub delivered: Delivered,
+    /// Rows that an earlier answer counted under this filter.
+    pub counted: Option<u64>,
     /// The state before the walk, if checkpoints may advance its cursor.
     pub base: Option<Saved>,
 }
@@ -55,8 +59,12 @@ const IDLE_PAGES: u32 = 10;
 struct Pass {
     total: Option<u64>,
     keys: HashSet<Key>,
-    /// Whether the count changed on the way.
+    /// Rows without a key.
+    keyless: u64,
+    /// Whether rows moved on the way.
     moved: bool,
+    /// Whether the count changed on the way.
+    is_recounted: bool,
     /// Answers that held rows.
     pages: u64,
     /// Answers since the last one that held a row which no other of the pass had held.
@@ -80,14 +88,15 @@ struct PageWalk<'r> {
 /// [`Stop`]
 pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop> {
     let recent = Recent::before(plan.until);
-    let seen = plan.delivered.iter().copied().collect();
+    let seen = plan.delivered.iter().map(|(row, _)| (row.key, row.updated)).collect();
     let mut walk = PageWalk { reader, anchor: plan.filter.from, first_pages: None, plan, seen, recent };
-    for &(key, updated) in &walk.plan.delivered {
-        if let (Updated::At(instant), Some(id)) = (updated, id_of(key)) {
-            walk.recent.add(id, instant);
+    for (row, hash) in &walk.plan.delivered {
+        if let Some(id) = id_of(row.key) {
+            walk.recent.add(id, row, *hash);
         }
     }
-    let sorted = reader.stream.dated && walk.plan.filter.from.is_some() && walk.by_date().await?;
+    let sorted =
+        reader.stream.dated && walk.plan.filter.from.is_some() && walk.by_date().await? && walk.is_all().await?;
     if !sorted {
         walk.by_number().await?;
     }
@@ -95,6 +104,16 @@ pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop
 }
 
 impl PageWalk<'_> {
+    /// Returns true if as many rows came as were counted before the walk, or as are counted now.
+    async fn is_all(&self) -> Result<bool, Stop> {
+        let came = self.seen.len() as u64;
+        if self.plan.counted.is_none_or(|counted| came >= counted) || self.reader.ends.is_count_wrong() {
+            return Ok(true);
+        }
+        let query = Query::new(self.reader.stream.name, 1).window(CURSOR, &self.plan.filter);
+        Ok(questions::count(self.reader, query).await?.is_none_or(|counted| came >= counted))
+    }
+
     /// Goes from date to date. False if the store turns out not to sort; true at the end.
     async fn by_date(&mut self) -> Result<bool, Stop> {
         // Sorted by date, and within one date by key, so that the pages of a tie hold still.
@@ -110,8 +129,13 @@ impl PageWalk<'_> {
             if !honoured || !rows.is_oldest_first() {
                 return Ok(false);
             }
-            let ended = rows.is_end();
-            let Some(Updated::At(reached)) = rows.rows.last().map(|row| row.updated) else { return Ok(true) };
+            let ended = self.reader.ends.of(&rows) == End::Reached;
+            let Some(Updated::At(reached)) = rows.rows.last().map(|row| row.updated) else {
+                // The row that was reached matches this filter, and an answer without it is not believed; nor is
+                // one without rows that nothing counts.
+                let is_begun = self.anchor.is_some();
+                return Ok(if is_begun { filter.from.is_none() } else { rows.envelope.total == Some(0) });
+            };
             pages += 1;
             let whole = rows.envelope.total.unwrap_or(0) / rows.len() as u64;
             if pages > 4 * whole.max(self.pages_at_first(whole)) + SPARE_PAGES {
@@ -151,12 +175,15 @@ impl PageWalk<'_> {
         let mut shortfall = None;
         let mut before: Option<HashSet<Key>> = None;
         for _ in 0..MOST_PASSES {
-            let pass = self.pass(sort, &filter, copier).await?;
-            let listed = pass.keys.len() as u64;
+            let mut pass = self.pass(sort, &filter, copier).await?;
+            // A count that is known to be wrong says nothing by changing.
+            pass.moved |= pass.is_recounted && !self.reader.ends.is_count_wrong();
+            let listed = pass.keys.len() as u64 + pass.keyless;
             shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
             // One row gone and one come between two pages leave the count as it was. Only an answer
             // that holds everything, or two passes that saw the same rows, show that nothing moved.
-            let confirmed = pass.pages <= 1 || before.as_ref() == Some(&pass.keys);
+            let is_counted = self.plan.counted.is_none_or(|counted| listed >= counted) || filter != self.plan.filter;
+            let confirmed = (pass.pages <= 1 && is_counted) || before.as_ref() == Some(&pass.keys);
             if !pass.moved && shortfall.is_none() && confirmed {
                 return Ok(());
             }
@@ -173,14 +200,16 @@ impl PageWalk<'_> {
     async fn pass(&mut self, sort: &str, filter: &Window, copier: &mut Copier) -> Result<Pass, Stop> {
         let mut pass = Pass::default();
         let mut came = 0;
+        let mut size = PAGE_SIZE;
+        let (mut was_announced, mut was_counted_out) = (false, false);
         for page in 1.. {
-            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(sort).page(page).window(CURSOR, filter);
+            let query = Query::new(self.reader.stream.name, size).sort(sort).page(page).window(CURSOR, filter);
             let answer = match self.reader.fetch(&query, copier).await {
                 Ok(answer) => answer,
-                Err(stop) if page > 1 && is_not_found(&stop) => {
+                Err(Stop::Request(error)) if page > 1 && is_not_found(&error) => {
                     // Where no count confirms the end, a page that was announced and is not there means
                     // that rows moved, or worse.
-                    pass.moved |= pass.total.is_none();
+                    pass.moved |= pass.total.is_none() && was_announced;
                     break;
                 }
                 Err(stop) => return Err(stop),
@@ -189,20 +218,33 @@ impl PageWalk<'_> {
             if page == 1 {
                 pass.total = rows.envelope.total;
             }
-            pass.moved |= pass.total != rows.envelope.total;
-            came += rows.len() as u64;
+            pass.is_recounted |= pass.total != rows.envelope.total;
+            if rows.asked < size && page > 1 {
+                // Pages of another size begin at other rows: the pass is made again with the new size.
+                pass.moved = true;
+                break;
+            }
+            size = rows.asked;
+            came += rows.listed();
+            pass.keyless += rows.keyless as u64;
             let before = pass.keys.len();
             pass.idle += 1;
             pass.keys.extend(rows.rows.iter().map(|row| row.key));
-            if pass.keys.len() > before {
+            let is_new = pass.keys.len() > before;
+            if is_new {
                 pass.idle = 0;
+                if was_counted_out && self.reader.ends.contradicted() {
+                    self.reader.warn_count().await?;
+                }
             }
             pass.pages += u64::from(!rows.rows.is_empty());
-            let ended = rows.rows.is_empty()
-                || match rows.envelope.total {
-                    Some(total) => came >= total || pass.idle == IDLE_PAGES,
-                    None => !rows.envelope.more || pass.keys.len() == before,
-                };
+            let is_counted_out = rows.envelope.total.is_some_and(|total| came >= total);
+            // The signs of the whole pass, not of this page alone.
+            let is_full = rows.rows.len() >= rows.asked;
+            let is_clear = is_counted_out && !rows.envelope.more && !is_full && !self.reader.ends.is_count_wrong();
+            let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
+            let ended = rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised);
+            (was_announced, was_counted_out) = (rows.envelope.more, is_counted_out);
             self.commit(rows).await?;
             drop(answer.place);
             if ended {
@@ -215,12 +257,17 @@ impl PageWalk<'_> {
     /// Sends what is to be delivered of a page and was not sent before.
     async fn commit(&mut self, mut rows: Rows) -> Result<(), Stop> {
         let (mut known, mut outside, mut repeated) = (0, 0, 0);
-        let verdicts: Vec<Verdict> = rows.rows.iter().map(|row| self.plan.judge.judge(row)).collect();
+        let floor = [self.plan.judge.known.floor(), self.recent.floor()].into_iter().flatten().min();
+        let hashes = rows.hashes(floor, self.reader.prefix_length());
+        let judge = &self.plan.judge;
+        let verdicts: Vec<Verdict> = rows.rows.iter().zip(&hashes).map(|(row, &hash)| judge.judge(row, hash)).collect();
+        let is_foreign = rows.rows.iter().any(|row| row.is_outside(&self.plan.filter));
         let fresh: Vec<bool> = rows
             .rows
             .iter()
             .zip(&verdicts)
-            .map(|(row, verdict)| {
+            .zip(&hashes)
+            .map(|((row, verdict), &hash)| {
                 match verdict {
                     Verdict::Known => known += 1,
                     Verdict::Outside | Verdict::Later => outside += 1,
@@ -232,14 +279,14 @@ impl PageWalk<'_> {
                 }
                 if is_new
                     && matches!(verdict, Verdict::Deliver | Verdict::Known)
-                    && let (Updated::At(instant), Some(id)) = (row.updated, id_of(row.key))
+                    && let Some(id) = id_of(row.key)
                 {
-                    self.recent.add(id, instant);
+                    self.recent.add(id, row, hash);
                 }
                 is_new && *verdict == Verdict::Deliver
             })
             .collect();
-        if self.plan.filter != Window::default() && outside > 0 {
+        if self.plan.filter != Window::default() && is_foreign {
             self.reader.warn_dates().await?;
         }
         let records = rows.retain(|index, _| fresh[index]);
@@ -253,15 +300,11 @@ impl PageWalk<'_> {
         let reached = self.anchor.filter(|&anchor| self.plan.until.is_some_and(|until| anchor < until));
         match &self.plan.base {
             Some(base) if reached.is_some() && reached > base.cursor => {
-                let saved = Saved { cursor: reached, recent: Recent::before(None), undated: None, ..base.clone() };
+                let saved = Saved { cursor: reached, recent: Recent::before(None), whole: false, ..base.clone() };
                 posting.send_with(rows.lines, records, When::Due, || saved.to_json());
             }
             _ => posting.send(rows.lines, records),
         }
         Ok(())
     }
-}
-
-fn is_not_found(stop: &Stop) -> bool {
-    matches!(stop, Stop::Request(error) if error.status() == Some(404))
 }

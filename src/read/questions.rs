@@ -1,9 +1,11 @@
 //! Single requests about a stream: its newest change, its greatest key, how many rows it counts.
 //! Nothing here delivers a row.
 
+use super::ends::End;
 use super::judge::id_of;
-use super::reader::{Reader, Stop};
-use super::rows::Rows;
+use super::key_walk::MOST_UNREADABLE;
+use super::reader::{Fetched, Reader, Stop, is_not_found};
+use super::rows::{Row, Rows};
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
 use crate::record::{Key, Updated};
@@ -34,14 +36,80 @@ impl Top {
     }
 }
 
-/// The newest change within the window.
+/// The newest change within the window. A store may read the bounds of a window in another zone and list none that
+/// lies within: then the newest rows of the wider one tell.
 ///
 /// # Errors
 /// [`Stop`]
-pub(crate) async fn newest_change(reader: &Reader, window: &Window) -> Result<Option<Timestamp>, Stop> {
-    let query = Query::new(reader.stream.name, 1).sort("-updated_at").window(CURSOR, window);
-    let answer = reader.fetch(&query, &mut reader.copier()).await?;
-    Ok(newest_within(&answer.page, window))
+pub(crate) async fn newest_change(reader: &Reader, window: &Window, wider: &Window) -> Result<Option<Timestamp>, Stop> {
+    let newest =
+        |count, window: &Window| Query::new(reader.stream.name, count).sort("-updated_at").window(CURSOR, window);
+    let answer = if_readable(reader.fetch(&newest(1, window), &mut reader.copier()).await)?;
+    let found = answer.and_then(|answer| newest_within(&answer.page, window));
+    if found.is_some() || window.before.is_none() {
+        return Ok(found);
+    }
+    let answer = if_readable(reader.fetch(&newest(PAGE_SIZE, wider), &mut reader.copier()).await)?;
+    Ok(answer.and_then(|answer| newest_within(&answer.page, window)))
+}
+
+/// The newest change within the window that the store can send, where it cannot send the newest of all.
+///
+/// # Errors
+/// [`Stop`]
+pub(crate) async fn newest_readable(
+    reader: &Reader,
+    window: &Window,
+) -> Result<Option<(Timestamp, Option<Timestamp>)>, Stop> {
+    for page in 2..=1 + MOST_UNREADABLE {
+        let query = Query::new(reader.stream.name, 1).sort("-updated_at").page(page).window(CURSOR, window);
+        match reader.fetch(&query, &mut reader.copier()).await {
+            Ok(answer) => return Ok(newest_within(&answer.page, window).map(|newest| (newest, answer.date))),
+            Err(Stop::Request(error)) if error.is_unreadable() => {}
+            Err(Stop::Request(error)) if is_not_found(&error) => return Ok(None),
+            Err(stop) => return Err(stop),
+        }
+    }
+    Ok(None)
+}
+
+/// The newest row, whatever its date.
+///
+/// # Errors
+/// [`Stop`]
+pub(crate) async fn newest_row(reader: &Reader) -> Result<Option<Row>, Stop> {
+    let query = Query::new(reader.stream.name, 1).sort("-updated_at");
+    let answer = if_readable(reader.fetch(&query, &mut reader.copier()).await)?;
+    Ok(answer.and_then(|answer| answer.page.rows.first().copied()))
+}
+
+/// The row with this key, if it is still there.
+///
+/// # Errors
+/// [`Stop`]
+pub(crate) async fn row(reader: &Reader, key: i64) -> Result<Option<Row>, Stop> {
+    let range = (key.checked_sub(1), Some(key));
+    let query = Query::new(reader.stream.name, 1).keys(reader.stream.key, range.0, range.1);
+    let answer = if_readable(reader.fetch(&query, &mut reader.copier()).await)?;
+    Ok(answer.and_then(|answer| answer.page.rows.iter().find(|row| id_of(row.key) == Some(key)).copied()))
+}
+
+/// How many rows match, if the store tells.
+///
+/// # Errors
+/// [`Stop`]
+pub(crate) async fn count(reader: &Reader, query: Query) -> Result<Option<u64>, Stop> {
+    let answer = if_readable(reader.fetch(&query, &mut reader.copier()).await)?;
+    Ok(answer.and_then(|answer| if answer.place.is_none() { Some(0) } else { answer.page.envelope.total }))
+}
+
+/// Returns nothing in place of an answer that the store cannot give because a row in it is damaged.
+pub(crate) fn if_readable(answer: Result<Fetched, Stop>) -> Result<Option<Fetched>, Stop> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Stop::Request(error)) if error.is_unreadable() => Ok(None),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// The newest change within the window that an answer shows.
@@ -62,7 +130,9 @@ pub(crate) fn newest_within(rows: &Rows, window: &Window) -> Option<Timestamp> {
 /// [`Stop`]
 pub(crate) async fn are_undated(reader: &Reader, ends: Option<(Timestamp, Timestamp)>) -> Result<Option<bool>, Stop> {
     let query = Query::new(reader.stream.name, SAMPLE).sort(CURSOR);
-    let rows = reader.fetch(&query, &mut reader.copier()).await?.page;
+    let Some(Fetched { page: rows, .. }) = if_readable(reader.fetch(&query, &mut reader.copier()).await)? else {
+        return Ok(None);
+    };
     if rows.has_undated() {
         return Ok(Some(true));
     }
@@ -84,7 +154,9 @@ pub(crate) async fn top(
 ) -> Result<Option<(Top, Rows)>, Stop> {
     let key = reader.stream.key;
     let query = Query::new(reader.stream.name, count).sort(&format!("-{key}")).window(CURSOR, filter);
-    let mut page = reader.fetch(&query, &mut reader.copier()).await?.page;
+    let Some(Fetched { mut page, .. }) = if_readable(reader.fetch(&query, &mut reader.copier()).await)? else {
+        return Ok(Some((Top::Unknown, Rows::default())));
+    };
     let number = |key| if let Key::Number(id) = key { Some(id) } else { None };
     let Some(keys) = page.rows.iter().map(|row| number(row.key)).collect::<Option<Vec<i64>>>() else {
         return Ok(Some((Top::Unknown, page)));
@@ -99,15 +171,17 @@ pub(crate) async fn top(
     if !keys.is_sorted_by(|greater, smaller| greater > smaller) || seen.iter().filter(absent).count() > SAMPLE {
         return Ok(Some((Top::Unknown, page)));
     }
-    if keys.len() > 1 || page.is_end() {
+    if keys.len() > 1 || reader.ends.of(&page) == End::Reached {
         return Ok(Some((Top::Known(seen.iter().copied().fold(greatest, i64::max)), page)));
     }
     // One row shows no order: whether it is the greatest is asked. Rows that came meanwhile are few. The
     // room of a whole page is given back first, since the question may need some.
     page.lines.hold(());
     let query = Query::new(reader.stream.name, SAMPLE).keys(key, Some(greatest), None).window(CURSOR, filter);
-    let beyond = reader.fetch(&query, &mut reader.copier()).await?.page;
-    let few = beyond.is_end() || beyond.envelope.total.is_some_and(|total| total <= SAMPLE as u64);
+    let beyond = if_readable(reader.fetch(&query, &mut reader.copier()).await)?;
+    let few = beyond.is_some_and(|Fetched { page, .. }| {
+        reader.ends.of(&page) == End::Reached || page.envelope.total.is_some_and(|total| total <= SAMPLE as u64)
+    });
     Ok(Some((if few { Top::Known(greatest) } else { Top::Unknown }, page)))
 }
 
@@ -123,17 +197,22 @@ pub(crate) async fn still_counted(
     top: Option<i64>,
 ) -> Result<Option<u64>, Stop> {
     let Some(until) = until else {
-        let query = Query::new(reader.stream.name, 1).keys(reader.stream.key, None, top).window(CURSOR, filter);
-        return Ok(reader.fetch(&query, &mut reader.copier()).await?.page.envelope.total);
+        return count(
+            reader,
+            Query::new(reader.stream.name, 1).keys(reader.stream.key, None, top).window(CURSOR, filter),
+        )
+        .await;
     };
     let all = Query::new(reader.stream.name, PAGE_SIZE)
         .sort("-updated_at")
         .keys(reader.stream.key, None, top)
         .window(CURSOR, filter);
-    let answer = reader.fetch(&all, &mut reader.copier()).await?.page;
+    let Some(Fetched { page: answer, .. }) = if_readable(reader.fetch(&all, &mut reader.copier()).await)? else {
+        return Ok(None);
+    };
     let later = answer.rows.iter().filter(|row| matches!(row.updated, Updated::At(at) if at > until)).count();
     // Where more than a page was changed meanwhile, no count can tell any more.
-    let reaches_back = answer.is_end() || later < answer.len();
+    let reaches_back = reader.ends.of(&answer) == End::Reached || later < answer.len();
     let told = answer.envelope.total.filter(|_| answer.is_newest_first() && reaches_back);
     Ok(told.map(|total| total.saturating_sub(later as u64)))
 }

@@ -1,16 +1,20 @@
 //! One stream being read: what all ways of reading it share, and how it can stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::ends::Ends;
 use super::ledger::Ledger;
-use super::rows::{Rows, Taking};
+use super::rows::{Expected, Rows, Taking};
+use super::saved::Range;
 use crate::airbyte::Closed;
 use crate::airbyte::message::{millis, record_prefix};
-use crate::cart::{self, Answer, Client, Notice, Query, Watch};
+use crate::cart::{self, Client, ListNames, Notice, Query, Watch};
 use crate::record::{Copier, Shape};
-use crate::streams::Stream;
+use crate::streams::{LIST_NAMES, Stream};
 use crate::timestamp::Timestamp;
 
 /// Why a stream stopped before it was complete.
@@ -34,6 +38,15 @@ pub enum Stop {
     },
     /// The rows moved for as long as the page walk was willing to follow them.
     Restless,
+    /// Rows were left out; all others were delivered, and the state says which are missing.
+    LeftOut {
+        /// Ranges of keys whose rows the store could not send: greater than the first, at most the second.
+        unread: Vec<(Option<i64>, Option<i64>)>,
+        /// Rows without a key.
+        keyless: u64,
+        /// Whether an answer with one of the rows is not UTF-8 text.
+        not_text: bool,
+    },
 }
 
 impl From<Closed> for Stop {
@@ -62,6 +75,29 @@ pub(super) struct Reader {
     fields: Option<String>,
     stopping: watch::Receiver<bool>,
     prefix_length: usize,
+    /// What was learned about the ends of this stream's lists.
+    pub ends: Ends,
+    /// The most rows without a key that one answer held.
+    keyless: AtomicU64,
+    /// Whether the store answers 404 where a list is empty.
+    is_empty_missing: AtomicBool,
+    /// Whether any answer of this run listed a row.
+    has_listed: AtomicBool,
+    /// Whether a row could not be had because its text is not UTF-8.
+    not_text: AtomicBool,
+}
+
+/// An answer of the store, read.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// Its rows.
+    pub page: Rows,
+    /// Its place among the requests in flight, until the rows were passed on.
+    pub place: Option<OwnedSemaphorePermit>,
+    /// The store's clock when it answered, if it told.
+    pub date: Option<Timestamp>,
+    /// Whether the store answered that there is no such list, which counts as an empty one.
+    pub is_missing: bool,
 }
 
 impl Reader {
@@ -77,7 +113,23 @@ impl Reader {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let prefix_length = record_prefix(ledger.name()).len();
-        Self { stream, client, ledger, start, end, shape: Arc::new(shape), nested, fields, stopping, prefix_length }
+        Self {
+            stream,
+            client,
+            ledger,
+            start,
+            end,
+            shape: Arc::new(shape),
+            nested,
+            fields,
+            stopping,
+            prefix_length,
+            ends: Ends::default(),
+            keyless: AtomicU64::new(0),
+            is_empty_missing: AtomicBool::new(false),
+            has_listed: AtomicBool::new(false),
+            not_text: AtomicBool::new(false),
+        }
     }
 
     /// A copier for one sequence of requests.
@@ -92,11 +144,107 @@ impl Reader {
         self.prefix_length
     }
 
-    /// Asks for one answer and reads it.
+    /// The most rows without a key that one answer held.
+    #[must_use]
+    pub(super) fn keyless(&self) -> u64 {
+        self.keyless.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if a row could not be had because its text is not UTF-8.
+    #[must_use]
+    pub(super) fn is_not_text(&self) -> bool {
+        self.not_text.load(Ordering::Relaxed)
+    }
+
+    /// Notes why a row could not be had.
+    pub(super) fn note_unreadable(&self, error: &cart::Error) {
+        if error.is_not_text() {
+            self.not_text.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the store has rows without a key.
+    pub(super) fn note_keyless(&self, rows: u64) {
+        self.keyless.fetch_max(rows, Ordering::Relaxed);
+    }
+
+    /// Requests one page and reads it. A list that is not found counts as empty where the resource itself is
+    /// found: the API documents 404 for pages out of bounds, and a store may answer so where nothing matches.
     ///
     /// # Errors
     /// [`Stop`] if the request failed for good, or the process is to end.
-    pub(super) async fn fetch(&self, query: &Query, copier: &mut Copier) -> Result<Answer<Rows>, Stop> {
+    pub(super) async fn fetch(&self, query: &Query, copier: &mut Copier) -> Result<Fetched, Stop> {
+        self.fetch_expecting(query, Expected::Anything, copier).await
+    }
+
+    /// The same, for rows in the order of their keys, within a range.
+    ///
+    /// # Errors
+    /// [`Stop`]; [`Stop::Distrust`] if the keys are others, in a second answer as well.
+    pub(super) async fn fetch_range(&self, query: &Query, range: Range, copier: &mut Copier) -> Result<Fetched, Stop> {
+        self.fetch_expecting(query, Expected::Keys(range), copier).await
+    }
+
+    async fn fetch_expecting(&self, query: &Query, expected: Expected, copier: &mut Copier) -> Result<Fetched, Stop> {
+        match self.send(query, expected, copier).await {
+            // A list that is empty and not counted looks like one that was cut: it is believed the second time.
+            Ok(answer) if answer.page.listed() == 0 && answer.page.envelope.total.is_none() => {
+                drop(answer);
+                self.send(query, expected, copier).await
+            }
+            Err(Stop::Request(error)) if is_not_found(&error) && query.page_number() == 1 => {
+                self.confirm_empty(query, expected, error, copier).await
+            }
+            other => other,
+        }
+    }
+
+    /// Finds out whether a list that was not found is an empty one.
+    async fn confirm_empty(
+        &self,
+        query: &Query,
+        expected: Expected,
+        error: cart::Error,
+        copier: &mut Copier,
+    ) -> Result<Fetched, Stop> {
+        let empty = |date| Ok(Fetched { page: Rows::default(), place: None, date, is_missing: true });
+        if !query.is_filtered() {
+            // A host that is no store answers 404 as well, but says that no resource matches.
+            if error.knows_no_resource() {
+                return Err(Stop::Request(error));
+            }
+            match self.send(query, expected, copier).await {
+                Err(Stop::Request(again)) if is_not_found(&again) && !again.knows_no_resource() => {}
+                other => return other,
+            }
+            // A stream that listed rows a moment ago is not empty.
+            if self.has_listed.load(Ordering::Relaxed) {
+                return Err(Stop::Request(error));
+            }
+            let text = "the store answers 404 for this resource, twice; it is taken to be empty.";
+            self.ledger.warn_once("empty", text).await?;
+            return empty(None);
+        }
+        let mut date = None;
+        if !self.is_empty_missing.load(Ordering::Relaxed) {
+            match self.send(&Query::new(self.stream.name, 1), Expected::Anything, copier).await {
+                Ok(answer) => date = answer.date,
+                Err(Stop::Request(_)) => return Err(Stop::Request(error)),
+                Err(stop) => return Err(stop),
+            }
+            self.is_empty_missing.store(true, Ordering::Relaxed);
+        }
+        if expected == Expected::Anything {
+            return empty(date);
+        }
+        // The rest of a walk hangs on it: asked twice.
+        match self.send(query, expected, copier).await {
+            Err(Stop::Request(again)) if is_not_found(&again) => empty(date),
+            other => other,
+        }
+    }
+
+    async fn send(&self, query: &Query, expected: Expected, copier: &mut Copier) -> Result<Fetched, Stop> {
         let mut query = query.clone();
         if let Some((parameter, names)) = &self.nested {
             query = query.nested(parameter, names);
@@ -104,26 +252,39 @@ impl Reader {
         if let Some(names) = &self.fields {
             query = query.fields(names);
         }
-        let names = [self.stream.list, self.stream.name];
+        if self.ends.is_count_wrong() {
+            query = query.distrust_count();
+        }
+        let own = [self.stream.list, self.stream.name];
+        let names = ListNames { own: &own, foreign: &LIST_NAMES };
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
-        let answer = {
-            let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier);
+        let (page, place, date) = {
+            let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier).expecting(expected);
             let mut answer = tokio::select! {
-                answer = self.client.get(&query, &names, self, &mut taking) => answer.map_err(Stop::Request)?,
+                answer = self.client.get(&query, names, self, &mut taking) => answer.map_err(Stop::Request)?,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),
             };
-            let mut page = taking.into_rows(answer.page);
+            let mut page = taking.into_rows(answer.page, answer.count);
             page.lines.hold(answer.room.take());
-            Answer { page, place: answer.place, date: answer.date, room: None }
+            (page, answer.place, answer.date)
         };
+        self.note_keyless(page.keyless as u64);
+        if page.listed() > 0 {
+            self.has_listed.store(true, Ordering::Relaxed);
+        }
         self.ledger.entries().await.tally.requests += 1;
         let findings = copier.take_findings();
         if !findings.is_empty() {
             self.ledger.report(findings).await?;
         }
-        Ok(answer)
+        Ok(Fetched { page, place: Some(place), date: date.and_then(Timestamp::from_system), is_missing: false })
     }
+}
+
+/// Returns true if the store answered 404.
+pub(super) fn is_not_found(error: &cart::Error) -> bool {
+    error.status() == Some(404)
 }
 
 /// Warnings about the store's ways, each once per run and stream.
@@ -155,6 +316,47 @@ impl Reader {
         self.ledger.warn_once("undated", text).await
     }
 
+    /// `total_count` is wrong.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_count(&self) -> Result<(), Closed> {
+        let text = "the store's `total_count` is smaller than the number of rows it lists; it is not used, and each list is read until a request lists nothing.";
+        self.ledger.warn_once("count", text).await
+    }
+
+    /// The date filter hides rows.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_hidden(&self, hours: i64) -> Result<(), Closed> {
+        let text = format!(
+            "the store's filter on `updated_at` hides rows that it should list, as a store does that confuses time zones; rows are requested from {hours} hours earlier and compared here."
+        );
+        self.ledger.warn_once("hidden", &text).await
+    }
+
+    /// The cursor is ahead of the store's clock.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(crate) async fn warn_ahead(
+        &self,
+        cursor: Timestamp,
+        date: Timestamp,
+        back: Option<Timestamp>,
+    ) -> Result<(), Closed> {
+        let text = match back {
+            Some(back) => format!(
+                "the state's `updated_at` ({cursor}) is ahead of the store's clock ({date}), which must have been ahead; changes are read from the cursor before it, {back}."
+            ),
+            None => format!(
+                "the state's `updated_at` ({cursor}) is ahead of the store's clock ({date}), and no earlier cursor is known; changes are read from {date} on, earlier ones may be missing. To read them, set `updated_at` in the stream's state to a date before them, or remove the stream from the state."
+            ),
+        };
+        self.ledger.warn_once("ahead", &text).await
+    }
+
     /// The key walk is not honoured; the clause says in what.
     ///
     /// # Errors
@@ -173,6 +375,14 @@ impl Watch for Reader {
         let _told = match notice {
             Notice::Waiting(moment) => self.ledger.rate_limited(millis(moment)).await,
             Notice::Retrying { attempt, error, delay } => self.ledger.retries(attempt, &error.to_string(), delay).await,
+            Notice::Probing { attempt, error } => {
+                let why = format!("{error}; the next request asks for any one row, to tell why");
+                self.ledger.retries(attempt, &why, Duration::ZERO).await
+            }
+            Notice::Shrinking { attempt, error, count } => {
+                let why = format!("{error}; the next request asks for a page of {count}");
+                self.ledger.retries(attempt, &why, Duration::ZERO).await
+            }
         };
     }
 }

@@ -4,10 +4,11 @@
 
 use std::collections::HashSet;
 
+use super::saved::Range;
 use crate::airbyte::Lines;
 use crate::airbyte::message::RECORD_SUFFIX;
 use crate::cart::query::Window;
-use crate::cart::{Envelope, Intake};
+use crate::cart::{AnswerFacts, Envelope, Intake};
 use crate::json::Scanner;
 use crate::record::{self, Copier, Key, NotARecord, Updated};
 use crate::timestamp::Timestamp;
@@ -21,6 +22,11 @@ pub(super) struct Rows {
     pub rows: Vec<Row>,
     /// What the envelope said.
     pub envelope: Envelope,
+    /// How many rows came without a key. They are not among `rows`: no state can name them, and no
+    /// destination can tell them apart.
+    pub keyless: usize,
+    /// How many rows were requested.
+    pub asked: usize,
 }
 
 /// One row and where its line ends.
@@ -30,6 +36,8 @@ pub(super) struct Row {
     pub key: Key,
     /// Its `updated_at`.
     pub updated: Updated,
+    /// The UTC offset that `updated_at` was shown with, in minutes.
+    pub offset: Option<i16>,
     /// The block its line lies in.
     block: usize,
     /// End of its line in the block.
@@ -44,32 +52,85 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Returns true if it has a date that lies outside the window.
+    #[must_use]
+    pub(super) fn is_outside(&self, window: &Window) -> bool {
+        matches!(self.updated, Updated::At(instant) if !window.contains(instant))
+    }
+}
+
 /// Takes the rows of one answer while it arrives.
 pub(super) struct Taking<'c> {
     lines: Lines,
     rows: Vec<Row>,
+    /// Rows without a key.
+    keyless: usize,
     prefix: &'c [u8],
     copier: &'c mut Copier,
+    expected: Expected,
+    /// Whether an answer was not taken for its keys.
+    has_complained: bool,
+    /// Undeclared fields that were known before.
+    undeclared: usize,
 }
 
 impl<'c> Taking<'c> {
     /// Takes into `lines`. `prefix` stands before the data of each line.
     #[must_use]
     pub(super) fn new(lines: Lines, prefix: &'c [u8], copier: &'c mut Copier) -> Self {
-        Self { lines, rows: Vec::new(), prefix, copier }
+        let undeclared = copier.undeclared();
+        let (rows, expected) = (Vec::new(), Expected::Anything);
+        Self { lines, rows, keyless: 0, prefix, copier, expected, has_complained: false, undeclared }
     }
 
-    /// The rows of the whole answer.
+    /// Takes an answer only if its keys are these.
     #[must_use]
-    pub(super) fn into_rows(self, envelope: Envelope) -> Rows {
-        Rows { lines: self.lines, rows: self.rows, envelope }
+    pub(super) fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
     }
+
+    /// The rows of the whole answer to a request for `asked` rows.
+    #[must_use]
+    pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
+        Rows { lines: self.lines, rows: self.rows, envelope, keyless: self.keyless, asked }
+    }
+}
+
+/// What the keys of an answer must be to be the answer to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// Any keys.
+    Anything,
+    /// Ascending keys, greater than the first, at most the second.
+    Keys(Range),
+}
+
+/// Checks that keys are whole numbers that ascend within a range; returns the last one, or `after`.
+///
+/// # Errors
+/// A clause that says in what the store does not answer as requested.
+pub(super) fn check_keys(rows: &[Row], (after, end): Range) -> Result<Option<i64>, &'static str> {
+    let mut last = after;
+    for row in rows {
+        let Key::Number(id) = row.key else { return Err("it sends keys that are not whole numbers") };
+        if after.is_some_and(|after| id <= after) || end.is_some_and(|end| id > end) {
+            return Err("it does not filter by key");
+        }
+        if last.is_some_and(|last| id <= last) {
+            return Err("it does not sort by key");
+        }
+        last = Some(id);
+    }
+    Ok(last)
 }
 
 impl Intake for Taking<'_> {
     fn restart(&mut self) {
         self.lines.clear();
         self.rows.clear();
+        self.keyless = 0;
+        self.copier.forget(self.undeclared);
     }
 
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
@@ -83,11 +144,34 @@ impl Intake for Taking<'_> {
                 return Err(reason);
             }
         };
-        // A row without a key is its own: it is told from others by all that it holds.
-        let data = lines.get(start + self.prefix.len()..).unwrap_or_default();
-        let key = if facts.key == Key::Missing { Key::Other(record::hash(data)) } else { facts.key };
+        if facts.key == Key::Missing {
+            lines.truncate(start);
+            self.keyless += 1;
+            return Ok(());
+        }
         lines.extend_from_slice(RECORD_SUFFIX);
-        self.rows.push(Row { key, updated: facts.updated, block, end: lines.len() });
+        let end = lines.len();
+        self.rows.push(Row { key: facts.key, updated: facts.updated, offset: facts.offset, block, end });
+        Ok(())
+    }
+
+    fn verify(&mut self, answer: &AnswerFacts) -> Result<(), String> {
+        if !answer.list_name_known && self.keyless > 0 {
+            return Err("the answer's list has an unknown name, and rows without the key of this stream".to_owned());
+        }
+        if !answer.list_name_known && self.copier.knows_too_little() {
+            return Err("the answer's list has an unknown name, and rows with fields of another stream".to_owned());
+        }
+        // An answer to another request comes once; a store that does not honour keys answers so each time, and
+        // the walk decides what to make of it.
+        if let Expected::Keys(range) = self.expected
+            && !self.has_complained
+            && self.rows.iter().all(|row| matches!(row.key, Key::Number(_)))
+            && let Err(what) = check_keys(&self.rows, range)
+        {
+            self.has_complained = true;
+            return Err(format!("the answer belongs to another request: {what}"));
+        }
         Ok(())
     }
 
@@ -102,7 +186,7 @@ impl Rows {
     pub(super) fn of(body: &str, prefix: &[u8], copier: &mut Copier) -> Self {
         let mut taking = Taking::new(Vec::new().into(), prefix, copier);
         let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut taking);
-        taking.into_rows(envelope.unwrap_or_default())
+        taking.into_rows(envelope.unwrap_or_default(), 1000)
     }
 }
 
@@ -113,46 +197,41 @@ impl Rows {
         self.rows.len()
     }
 
-    /// Whether the answer says that it holds all that matches: the count is reached, or, where no
-    /// count is given, there is no further page. Never because fewer rows came than were asked for:
-    /// a server may cut `count` down (design of the API: `total_count` counts all matches).
+    /// How many rows the answer lists, those without a key included.
     #[must_use]
-    pub(super) fn is_end(&self) -> bool {
-        match self.envelope.total {
-            Some(total) => self.rows.is_empty() || self.rows.len() as u64 >= total,
-            None => self.rows.is_empty() || !self.envelope.more,
-        }
+    pub(super) fn listed(&self) -> u64 {
+        (self.rows.len() + self.keyless) as u64
     }
 
-    /// Whether the answer holds all that matches, each row once. An answer that counts rows and lists
-    /// none, or names a further page and lists none, is an end and not the whole.
+    /// Returns true if no two rows have the same key.
     #[must_use]
-    pub(super) fn is_whole(&self) -> bool {
-        let complete = match self.envelope.total {
-            Some(total) => self.rows.len() as u64 >= total,
-            None => !self.envelope.more,
-        };
-        complete && self.keys_differ()
-    }
-
-    /// Whether no two rows have the same key.
-    #[must_use]
-    fn keys_differ(&self) -> bool {
+    pub(super) fn keys_differ(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.rows.len());
         self.rows.iter().all(|row| seen.insert(row.key))
     }
 
-    /// Whether the dated rows run from new to old.
+    /// Returns true if the dated rows run from new to old, as instants or by the local time that is shown.
     #[must_use]
     pub(super) fn is_newest_first(&self) -> bool {
-        let dates = self.dates();
-        dates.is_sorted_by(|newer, older| newer >= older)
+        self.dates().is_sorted_by(|newer, older| newer >= older)
+            || self.local_dates().is_sorted_by(|newer, older| newer >= older)
     }
 
-    /// Whether the dated rows run from old to new.
+    /// Returns true if the dated rows run from old to new, as instants or by the local time that is shown.
     #[must_use]
     pub(super) fn is_oldest_first(&self) -> bool {
-        self.dates().is_sorted()
+        self.dates().is_sorted() || self.local_dates().is_sorted()
+    }
+
+    /// The dates as the digits that are shown: a store that keeps local time sorts by them, also where a clock was
+    /// set back.
+    fn local_dates(&self) -> Vec<Option<Timestamp>> {
+        let rows = self.rows.iter().filter(|row| matches!(row.updated, Updated::At(_)));
+        rows.map(|row| match (row.updated, row.offset) {
+            (Updated::At(date), Some(offset)) => date.plus_seconds(i64::from(offset) * 60),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Whether a row has no date.
@@ -183,6 +262,18 @@ impl Rows {
         let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
         let start = before.filter(|before| before.block == row.block).map_or(0, |before| before.end);
         self.lines.block(row.block).get(start + prefix..row.end - RECORD_SUFFIX.len()).unwrap_or_default()
+    }
+
+    /// A hash of the content of each row that may be compared with a remembered one: those without a date,
+    /// and those dated at or after `floor`. 0 for the others.
+    #[must_use]
+    pub(super) fn hashes(&self, floor: Option<Timestamp>, prefix: usize) -> Vec<u64> {
+        let is_near = |row: &Row| match row.updated {
+            Updated::At(instant) => floor.is_some_and(|floor| instant >= floor),
+            Updated::Undated | Updated::Unreadable => floor.is_some(),
+        };
+        let rows = self.rows.iter().enumerate();
+        rows.map(|(index, row)| if is_near(row) { record::content_hash(self.data(index, prefix)) } else { 0 }).collect()
     }
 
     /// Keeps the lines of the rows for which `keep` holds, in order; gives how many are left.
@@ -257,32 +348,28 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_what_the_answer_says() {
-        let end = |text: &str| read(text).is_end();
-        assert!(end(r#"{"total_count":1,"orders":[{"id":1}]}"#));
-        assert!(
-            !end(r#"{"total_count":2,"orders":[{"id":1}]}"#),
-            "a count that is not reached, though no page is announced"
-        );
-        assert!(end(r#"{"total_count":1,"next_page":"x","orders":[{"id":1}]}"#));
-        assert!(end(r#"{"orders":[{"id":1}]}"#));
-        assert!(!end(r#"{"orders":[{"id":1}],"next_page":"x"}"#));
-        assert!(end(r#"{"orders":[],"next_page":"x"}"#));
+    fn every_answer_is_checked_against_its_request() {
+        let checked = |ids: &str, after, end| {
+            let rows: Vec<String> = ids.split_whitespace().map(|id| format!("{{\"id\":{id}}}")).collect();
+            check_keys(&read(&format!("{{\"orders\":[{}]}}", rows.join(","))).rows, (after, end))
+        };
+        assert_eq!(checked("6 8 9", Some(5), Some(9)), Ok(Some(9)));
+        assert_eq!(checked("-3 7", None, None), Ok(Some(7)));
+        assert_eq!(checked("", Some(5), Some(9)), Ok(Some(5)), "an empty answer reaches no further");
+        let no_filter = Err("it does not filter by key");
+        assert_eq!(checked("5 8", Some(5), Some(9)), no_filter, "a key that was read already");
+        assert_eq!(checked("6 10", Some(5), Some(9)), no_filter, "a key of another range");
+        let no_order = Err("it does not sort by key");
+        assert_eq!(checked("6 9 8", Some(5), Some(9)), no_order);
+        assert_eq!(checked("6 6", Some(5), Some(9)), no_order, "a key twice");
+        assert_eq!(checked("6 7.5", Some(5), None), Err("it sends keys that are not whole numbers"));
     }
 
     #[test]
-    fn an_answer_that_contradicts_itself_is_not_the_whole() {
-        let whole = |text: &str| read(text).is_whole();
-        assert!(whole(r#"{"total_count":1,"orders":[{"id":1}]}"#));
-        assert!(whole(r#"{"total_count":0,"orders":[]}"#) && whole(r#"{"orders":[]}"#));
-        for text in [
-            r#"{"total_count":2,"orders":[]}"#,
-            r#"{"orders":[],"next_page":"x"}"#,
-            r#"{"total_count":2,"orders":[{"id":1},{"id":1}]}"#,
-            r#"{"orders":[{"id":null},{"id":null}]}"#,
-        ] {
-            assert!(!whole(text), "{text}");
-        }
+    fn rows_without_a_key_are_counted_and_left_out() {
+        let rows = read(r#"{"total_count":4,"orders":[{"id":1},{"id":null},{"name":"x"},{"id":4}]}"#);
+        assert_eq!((rows.len(), rows.keyless, rows.listed()), (2, 2, 4));
+        assert!(!String::from_utf8(rows.lines.to_vec()).unwrap().contains("null"));
     }
 
     #[test]
@@ -290,6 +377,11 @@ mod tests {
         let rows = read(
             r#"{"orders":[{"id":1,"updated_at":"2021-11-07T01:30:00-05:00"},{"id":2,"updated_at":null},{"id":2,"updated_at":"2021-11-07T01:10:00-06:00"}]}"#,
         );
-        assert!(rows.is_oldest_first() && !rows.is_newest_first() && !rows.keys_differ());
+        // As instants they ascend; as the local time that is shown, in the hour that is there twice, they descend.
+        assert!(rows.is_oldest_first() && rows.is_newest_first() && !rows.keys_differ());
+        let rows = read(
+            r#"{"orders":[{"id":1,"updated_at":"2021-11-07T03:30:00-06:00"},{"id":2,"updated_at":"2021-11-07T04:10:00-06:00"}]}"#,
+        );
+        assert!(rows.is_oldest_first() && !rows.is_newest_first());
     }
 }

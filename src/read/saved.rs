@@ -2,39 +2,46 @@
 //!
 //! ```text
 //! {}                                                              nothing read yet, or a full refresh
-//! {"updated_at": T}                                               finished
-//! {"updated_at": T, "recent": {…}}                                finished, rows of the overlap remembered
-//! {"updated_at": T, "undated": {"7": "9f…"}}                      finished, a small table with undated rows
+//! {"updated_at": T, "previous": T, "at_cursor": […], "sent": …}   finished
+//! {"updated_at": T, …, "whole": true}                             finished, a small table with undated rows
+//! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be had
 //! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
-//! {"full": true, …, "walk": {…}}                                 an interrupted full refresh
+//! {"full": true, …, "walk": {…}}                                  an interrupted full refresh
 //! ```
 //!
 //! `docs/state.md` says what each part means. A part that cannot be understood counts as absent, which
 //! can only bring rows again; a cursor that cannot be understood is an error.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
-use super::recent::Recent;
+use super::recent::{Recent, Span};
 use crate::timestamp::Timestamp;
 
 /// A range of keys that is still to be read: greater than the first, at most the second. `None` means
 /// no bound on that side.
 pub(super) type Range = (Option<i64>, Option<i64>);
 
-/// Most undated rows that are remembered by content; about 25 bytes each in the state.
-pub(super) const MOST_UNDATED: usize = 500;
-
 /// The state of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Saved {
     /// Every change up to this instant was delivered, but for commits that became visible late.
     pub cursor: Option<Timestamp>,
+    /// The cursor before this one: where to go back to when the store's clock was ahead.
+    pub previous: Option<Timestamp>,
     /// Rows at and shortly before the cursor, as they were delivered.
     pub recent: Recent,
-    /// Undated rows of a small table by key, with a hash of their content.
-    pub undated: Option<BTreeMap<i64, u64>>,
+    /// Whether the stream is read completely at every sync, without a date filter: it fits into one answer and
+    /// has rows without a date.
+    pub whole: bool,
+    /// Hours before the cursor from which rows are requested, because the store's date filter hides some that
+    /// it should list.
+    pub look_back: i64,
+    /// Ranges of keys whose rows the store could not send.
+    pub unread: Vec<Range>,
+    /// Rows without a key, which cannot be delivered.
+    pub keyless: u64,
+    /// Whether the store's `total_count` was found to be wrong.
+    pub miscounts: bool,
     /// A walk that did not finish.
     pub walk: Option<Interrupted>,
     /// Whether it is the checkpoint of a full refresh, which goes on from no other state.
@@ -46,10 +53,12 @@ pub(super) struct Saved {
 pub(super) struct Interrupted {
     /// The first instant it reads.
     pub from: Timestamp,
+    /// The first instant that its requests ask for, where that is not `from`.
+    pub asked_from: Option<Timestamp>,
     /// The first instant it no longer reads: the `end_date` of the config.
     pub before: Option<Timestamp>,
-    /// What the cursor becomes when it is finished.
-    pub until: Timestamp,
+    /// What the cursor becomes when it is finished; `None` where no row shows a date.
+    pub until: Option<Timestamp>,
     /// What is still to be read.
     pub left: Vec<Range>,
     /// The greatest key when it began, where the store tells it.
@@ -62,11 +71,24 @@ pub(super) struct Interrupted {
     pub read: u64,
     /// Whether it reads without a date filter, for the rows that have no date.
     pub undated: bool,
+    /// Ranges of keys whose rows the store could not send.
+    pub unread: Vec<Range>,
 }
 
 impl Default for Saved {
     fn default() -> Self {
-        Self { cursor: None, recent: Recent::before(None), undated: None, walk: None, full: false }
+        Self {
+            cursor: None,
+            previous: None,
+            recent: Recent::before(None),
+            whole: false,
+            look_back: 0,
+            unread: Vec::new(),
+            keyless: 0,
+            miscounts: false,
+            walk: None,
+            full: false,
+        }
     }
 }
 
@@ -85,91 +107,127 @@ impl Saved {
             })?),
             Some(_) => return Err("`updated_at` is not a text".to_owned()),
         };
-        let undated = state.get("undated").and_then(Value::as_object).and_then(|rows| {
-            let row = |(key, hash): (&String, &Value)| {
-                Some((key.parse().ok()?, u64::from_str_radix(hash.as_str()?, 16).ok()?))
-            };
-            rows.iter().map(row).collect()
-        });
+        // Earlier builds named the rows without a date under `undated`.
+        let whole = state.get("whole") == Some(&json!(true)) || state.get("undated").is_some_and(Value::is_object);
+        let span = match cursor {
+            _ if whole => Span::Everything(cursor),
+            Some(cursor) => Span::Overlap(cursor),
+            None if state.get("sent").is_some() => Span::Everything(None),
+            None => Span::Nothing,
+        };
         Ok(Self {
             cursor,
-            recent: Recent::from_json(state.get("recent"), cursor),
-            undated,
+            previous: date(state, "previous"),
+            recent: Recent::parse(state, span),
+            whole,
+            look_back: state
+                .get("look_back")
+                .and_then(Value::as_i64)
+                .filter(|hours| (0..=26).contains(hours))
+                .unwrap_or(0),
+            unread: ranges(state, "unread").unwrap_or_default(),
+            keyless: state.get("keyless").and_then(Value::as_u64).unwrap_or(0),
+            miscounts: state.get("miscounts") == Some(&json!(true)),
             walk: state.get("walk").and_then(Interrupted::parse),
             full: state.get("full") == Some(&Value::Bool(true)),
         })
     }
 
-    /// The state as it goes out.
+    /// Returns true if an earlier build wrote it, which did not remember all rows of a stream that is read
+    /// completely.
+    #[must_use]
+    pub(super) fn is_old(&self) -> bool {
+        self.recent.is_old() || (self.cursor.is_some() && self.recent.sent().is_empty())
+    }
+
+    /// The state as it is emitted.
     #[must_use]
     pub(super) fn to_json(&self) -> Value {
         let mut state = Map::new();
-        if let Some(cursor) = self.cursor {
-            state.insert("updated_at".to_owned(), json!(cursor.to_string()));
-        }
-        if let Some(recent) = self.recent.to_json() {
-            state.insert("recent".to_owned(), recent);
-        }
-        if let Some(undated) = &self.undated {
-            let rows = undated.iter().map(|(key, hash)| (key.to_string(), json!(format!("{hash:016x}"))));
-            state.insert("undated".to_owned(), Value::Object(rows.collect()));
-        }
-        if self.full {
-            state.insert("full".to_owned(), json!(true));
-        }
-        if let Some(walk) = &self.walk {
-            state.insert("walk".to_owned(), walk.to_json());
-        }
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                state.insert(name.to_owned(), value);
+            }
+        };
+        put("updated_at", self.cursor.map(|cursor| json!(cursor.to_string())));
+        put("previous", self.previous.map(|previous| json!(previous.to_string())));
+        put("whole", self.whole.then_some(json!(true)));
+        put("look_back", (self.look_back > 0).then(|| json!(self.look_back)));
+        put("unread", (!self.unread.is_empty()).then(|| json!(self.unread)));
+        put("keyless", (self.keyless > 0).then(|| json!(self.keyless)));
+        put("miscounts", self.miscounts.then_some(json!(true)));
+        put("full", self.full.then_some(json!(true)));
+        put("walk", self.walk.as_ref().map(Interrupted::to_json));
+        self.recent.write(&mut state);
         Value::Object(state)
     }
 }
 
+fn date(state: &Value, name: &str) -> Option<Timestamp> {
+    Timestamp::parse(state.get(name)?.as_str()?.as_bytes()).ok()
+}
+
+/// Reads `[[after, end], …]`; `None` if any part is something else.
+fn ranges(state: &Value, name: &str) -> Option<Vec<Range>> {
+    let bound = |value: &Value| match value {
+        Value::Null => Some(None),
+        number => number.as_i64().map(Some),
+    };
+    let range = |pair: &Value| match pair.as_array()?.as_slice() {
+        [after, end] => Some((bound(after)?, bound(end)?)),
+        _ => None,
+    };
+    state.get(name)?.as_array()?.iter().map(range).collect()
+}
+
 impl Interrupted {
     fn parse(walk: &Value) -> Option<Self> {
-        let date = |name: &str| Timestamp::parse(walk.get(name)?.as_str()?.as_bytes()).ok();
-        let until = date("until")?;
-        let bound = |value: &Value| match value {
-            Value::Null => Some(None),
-            number => number.as_i64().map(Some),
-        };
-        let range = |pair: &Value| match pair.as_array()?.as_slice() {
-            [after, end] => Some((bound(after)?, bound(end)?)),
-            _ => None,
+        let until = match walk.get("until")? {
+            Value::Null => None,
+            _ => Some(date(walk, "until")?),
         };
         Some(Self {
-            from: date("from")?,
-            before: date("before"),
+            from: date(walk, "from")?,
+            asked_from: date(walk, "asked_from"),
+            before: date(walk, "before"),
             until,
-            left: walk.get("left")?.as_array()?.iter().map(range).collect::<Option<_>>()?,
-            top: bound(walk.get("top")?)?,
-            recent: Recent::from_json(walk.get("recent"), Some(until)),
+            left: ranges(walk, "left")?,
+            top: match walk.get("top")? {
+                Value::Null => None,
+                number => Some(number.as_i64()?),
+            },
+            recent: Recent::parse(walk, until.map_or(Span::Everything(None), Span::Overlap)),
             counted: walk.get("counted").and_then(Value::as_u64),
             read: walk.get("read").and_then(Value::as_u64).unwrap_or(0),
             undated: walk.get("undated") == Some(&Value::Bool(true)),
+            unread: ranges(walk, "unread").unwrap_or_default(),
         })
     }
 
     fn to_json(&self) -> Value {
-        let mut walk = json!({
-            "from": self.from.to_string(),
-            "until": self.until.to_string(),
-            "left": self.left.iter().map(|&(after, end)| json!([after, end])).collect::<Vec<_>>(),
-            "top": self.top,
-            "read": self.read,
-        });
-        if let Some(recent) = self.recent.to_json() {
-            walk["recent"] = recent;
+        let mut walk = Map::new();
+        walk.insert("from".to_owned(), json!(self.from.to_string()));
+        walk.insert("until".to_owned(), json!(self.until.map(|until| until.to_string())));
+        walk.insert("left".to_owned(), json!(self.left));
+        walk.insert("top".to_owned(), json!(self.top));
+        walk.insert("read".to_owned(), json!(self.read));
+        if let Some(asked) = self.asked_from {
+            walk.insert("asked_from".to_owned(), json!(asked.to_string()));
         }
         if let Some(before) = self.before {
-            walk["before"] = json!(before.to_string());
+            walk.insert("before".to_owned(), json!(before.to_string()));
         }
         if self.undated {
-            walk["undated"] = json!(true);
+            walk.insert("undated".to_owned(), json!(true));
         }
         if let Some(counted) = self.counted {
-            walk["counted"] = json!(counted);
+            walk.insert("counted".to_owned(), json!(counted));
         }
-        walk
+        if !self.unread.is_empty() {
+            walk.insert("unread".to_owned(), json!(self.unread));
+        }
+        self.recent.write(&mut walk);
+        Value::Object(walk)
     }
 }
 
@@ -183,9 +241,11 @@ mod tests {
         for text in [
             r#"{}"#,
             r#"{"updated_at":"2021-07-01T13:59:28.457Z"}"#,
+            r#"{"at_cursor":[[7,"2021-07-01T13:59:28.457Z",-300]],"previous":"2021-06-30T00:00:00Z","sent":"AAAAAAAA","updated_at":"2021-07-01T13:59:28.457Z"}"#,
             r#"{"recent":{"2021-07-01T13:59:28.457Z":[1,[5,9]]},"updated_at":"2021-07-01T13:59:28.457Z"}"#,
-            r#"{"undated":{"-1":"00000000000000ff","7":"9f00000000000000"},"updated_at":"2021-07-01T13:59:28.457Z"}"#,
-            r#"{"updated_at":"2021-07-01T13:59:28.457Z","walk":{"counted":9,"from":"2021-07-01T13:57:28.457Z","left":[[null,5],[7,9]],"read":4,"recent":{"2021-07-02T00:00:00Z":[2]},"top":9,"until":"2021-07-02T00:00:00Z"}}"#,
+            r#"{"look_back":14,"unread":[[5,6],[9,null]],"updated_at":"2021-07-01T13:59:28.457Z","whole":true}"#,
+            r#"{"updated_at":"2021-07-01T13:59:28.457Z","walk":{"counted":9,"from":"2021-07-01T13:57:28.457Z","left":[[null,5],[7,9]],"read":4,"sent":"AAAAAAAB","top":9,"until":"2021-07-02T00:00:00Z"}}"#,
+            r#"{"keyless":1,"walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"undated":true,"until":null}}"#,
         ] {
             let state: Value = serde_json::from_str(text).unwrap();
             assert_eq!(Saved::parse(&state).unwrap().to_json().to_string(), text);

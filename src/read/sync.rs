@@ -1,6 +1,6 @@
 //! The sync of one stream: which walks, in which order, and what the state says afterwards.
 //!
-//! 1. What an interrupted walk left is read first.
+//! 1. What an interrupted walk left is read first, and what the store could not send before is tried again.
 //! 2. Then one request asks for the newest changes; on a first sync and in a full refresh for the newest
 //!    rows whatever their date. If it holds all there is, that was the sync.
 //! 3. If not, it has shown the newest change; the key walk reads everything, and the cursor becomes
@@ -10,34 +10,62 @@
 
 use std::sync::Arc;
 
+use super::ends::End;
+use super::filter::{self, Checked};
 use super::judge::{Judge, Verdict, id_of};
-use super::key_walk;
+use super::key_walk::{self, TopPage};
 use super::ledger::When;
 use super::page_walk;
 use super::questions::{self, SAMPLE, Top};
-use super::reader::{Reader, Stop};
-use super::recent::{OVERLAP_SECONDS, Recent};
-use super::rows::Rows;
-use super::saved::{Interrupted, Saved};
+use super::reader::{Fetched, Reader, Stop, is_not_found};
+use super::receipt::Receipt;
+use super::recent::{OVERLAP_SECONDS, Recent, Span};
+use super::rows::{Row, Rows};
+use super::saved::{Interrupted, Range, Saved};
 use super::whole;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
+/// A sync that came to its end.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The state after it.
+    pub saved: Saved,
+    /// What it had to leave out.
+    pub left_out: Option<Stop>,
+}
+
 /// Reads one stream to its end and gives back its final state.
 ///
 /// # Errors
 /// [`Stop`]
-pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) -> Result<Saved, Stop> {
+pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) -> Result<Finished, Stop> {
     let sync = Sync { reader, full_refresh };
-    if !reader.stream.dated {
-        sync.without_dates().await?;
-        return Ok(Saved::default());
-    }
-    let base = sync.resume(saved).await?;
-    let finished = sync.changes(base).await?;
-    Ok(if full_refresh { Saved::default() } else { finished })
+    let mut saved = if !reader.stream.dated {
+        Saved { unread: sync.without_dates().await?, ..Saved::default() }
+    } else {
+        // A full refresh goes on from its own checkpoints only: any other state means "from the start".
+        let saved = if full_refresh && !saved.full { Saved::default() } else { saved };
+        if saved.miscounts {
+            reader.ends.contradicted();
+        }
+        let saved = sync.retry_left_out(saved).await?;
+        match sync.resume(saved).await? {
+            (base, true) => base,
+            (base, false) => sync.changes(base).await?,
+        }
+    };
+    saved.keyless = saved.keyless.max(reader.keyless());
+    saved.miscounts = reader.ends.is_count_wrong();
+    let left_out = (!saved.unread.is_empty() || saved.keyless > 0).then(|| Stop::LeftOut {
+        unread: saved.unread.clone(),
+        keyless: saved.keyless,
+        not_text: reader.is_not_text(),
+    });
+    let forgets = full_refresh || !reader.stream.dated;
+    Ok(Finished { saved: if forgets { Saved::default() } else { saved }, left_out })
 }
 
 struct Sync<'r> {
@@ -46,125 +74,268 @@ struct Sync<'r> {
 }
 
 impl Sync<'_> {
-    /// The first instant that a sync from this state reads.
+    /// The first instant that a sync from this state delivers.
     fn from(&self, cursor: Option<Timestamp>) -> Timestamp {
         cursor.map_or(self.reader.start, |cursor| cursor.minus_seconds(OVERLAP_SECONDS).max(self.reader.start))
     }
 
-    fn window(&self, from: Timestamp, until: Option<Timestamp>) -> Window {
-        Window { from: Some(from), before: self.reader.end, until, ..Window::default() }
+    fn window(&self, from: Timestamp) -> Window {
+        Window { from: Some(from), before: self.reader.end, ..Window::default() }
     }
 
-    /// Finishes what an interrupted run left. The state that is given back has no walk.
-    async fn resume(&self, saved: Saved) -> Result<Saved, Stop> {
-        // A full refresh goes on from its own checkpoints only: any other state means "from the start".
-        let saved = if self.full_refresh && !saved.full { Saved::default() } else { saved };
+    /// Tries again, with one request each, what the store could not send in an earlier sync.
+    async fn retry_left_out(&self, saved: Saved) -> Result<Saved, Stop> {
+        let mut still = Vec::new();
+        for &range in &saved.unread {
+            if let Some(rest) = self.retry_range(range, &saved.recent).await? {
+                still.push(rest);
+            }
+        }
+        let keyless = match saved.keyless {
+            0 => 0,
+            before => {
+                let key = self.reader.stream.key;
+                let name = self.reader.stream.name;
+                let all = questions::count(self.reader, Query::new(name, SAMPLE).sort(key)).await?;
+                let keyed = questions::count(self.reader, Query::new(name, 1).keys(key, Some(i64::MIN), None)).await?;
+                all.zip(keyed).map_or(before, |(all, keyed)| all.saturating_sub(keyed)).max(self.reader.keyless())
+            }
+        };
+        if keyless < saved.keyless {
+            // A row was given a key. Which one it is nothing tells, so that all are read once more.
+            return Ok(Saved { full: saved.full, unread: still, keyless, ..Saved::default() });
+        }
+        Ok(Saved { unread: still, keyless, ..saved })
+    }
+
+    /// Reads the rows of a range that could not be had. Gives back what is still missing of it.
+    async fn retry_range(&self, mut range: Range, known: &Recent) -> Result<Option<Range>, Stop> {
+        let key = self.reader.stream.key;
+        let window = self.window(self.reader.start);
+        let judge = Judge { window, later_than: None, undated: true, known: known.clone() };
+        loop {
+            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).once();
+            let answer = match self.reader.fetch(&query, &mut self.reader.copier()).await {
+                Ok(answer) => answer,
+                Err(Stop::Request(error)) => {
+                    self.reader.note_unreadable(&error);
+                    return Ok(Some(range));
+                }
+                Err(stop) => return Err(stop),
+            };
+            let mut rows = answer.page;
+            let last = rows.rows.last().and_then(|row| id_of(row.key));
+            let is_end = rows.rows.is_empty() || last == range.1 || self.reader.ends.of(&rows) == End::Reached;
+            let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
+            let verdicts: Vec<Verdict> =
+                rows.rows.iter().zip(&hashes).map(|(row, &hash)| judge.judge(row, hash)).collect();
+            let records = rows.retain(|index, _| verdicts[index] == Verdict::Deliver);
+            self.reader.ledger.post(records).await?.send(rows.lines, records);
+            if is_end {
+                return Ok(None);
+            }
+            range.0 = last;
+        }
+    }
+
+    /// Finishes what an interrupted run left. The state that is given back has no walk; with `true`, the sync is
+    /// finished with it.
+    async fn resume(&self, saved: Saved) -> Result<(Saved, bool), Stop> {
         let mut base = Saved { full: self.full_refresh, walk: None, ..saved.clone() };
-        let Some(mut walk) = saved.walk else { return Ok(base) };
+        let Some(mut walk) = saved.walk else { return Ok((base, false)) };
         // With other dates in the config, what was read may not be what is wanted now.
         if walk.from != self.from(saved.cursor) || walk.before != self.reader.end {
-            return Ok(base);
+            return Ok((base, false));
         }
         let until = walk.until;
         let unfiltered = walk.undated;
-        let filter = if unfiltered { Window::default() } else { self.window(walk.from, Some(until)) };
+        let filter = match filter::widened(self.reader, walk.from, saved.look_back) {
+            _ if unfiltered => Window::default(),
+            usual => Window { from: walk.asked_from.or(usual.from), ..usual },
+        };
         if unfiltered && let Some(old) = walk.top {
             // Rows without a date that came since are in no date filter of the pass that follows.
             let top = questions::top(self.reader, SAMPLE, &filter, &[]).await?;
             walk.top = top.and_then(|(top, _)| top.known()).map(|new| new.max(old));
-            walk.counted = None;
             if walk.top != Some(old) {
                 walk.left.push((Some(old), walk.top));
             }
         }
         let judge = Judge {
-            window: self.window(walk.from, None),
-            later_than: Some(until),
+            window: self.window(walk.from),
+            later_than: until,
             undated: unfiltered,
             known: base.recent.clone(),
         };
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page: None, silent: false };
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page: None, check: None };
         match key_walk::run(self.reader, plan).await {
-            Ok(walk) => {
+            Ok(walked) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
-                let done = Saved { walk: Some(walk.clone()), ..base.clone() }.to_json();
+                let done = Saved { walk: Some(walked.walk.clone()), ..base.clone() }.to_json();
                 self.reader.ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Now, || done);
-                base.recent = self.receipt(walk, &filter, &base, judge).await?;
-                base.cursor = Some(until);
-                base.undated = None;
+                let receipt = Receipt { reader: self.reader, filter, judge, base: &base, all: None, is_resumed: true };
+                let walk = match receipt.settle(walked).await {
+                    // What was read so far comes once more, with all that changed since.
+                    Err(Stop::Distrust(what)) => {
+                        self.reader.warn_keys(what).await?;
+                        return Ok((base, false));
+                    }
+                    walk => walk?,
+                };
+                base = after(&base, until, walk);
+                // Without any date there is nothing that a further pass could ask for.
+                Ok((base, until.is_none()))
             }
             // The walk is not honoured any more: what follows reads everything from the old state.
-            Err((Stop::Distrust(what), _)) => self.reader.warn_keys(what).await?,
-            Err((stop, _)) => return Err(stop),
+            Err((Stop::Distrust(what), _)) => {
+                self.reader.warn_keys(what).await?;
+                Ok((base, false))
+            }
+            Err((stop, _)) => Err(stop),
         }
-        Ok(base)
+    }
+
+    /// Asks for the newest rows, and checks what the store's clock and date filter mean. Nothing if no row can
+    /// match.
+    async fn open(&self, base: &mut Saved) -> Result<Option<Checked>, Stop> {
+        // At first nothing is known of the rows, so the first question leaves none out: rows without a
+        // date match no filter.
+        let unfiltered = base.cursor.is_none() || base.whole;
+        let mut from = self.from(base.cursor);
+        if self.window(from).is_empty() {
+            return Ok(None);
+        }
+        let filter =
+            |from, hours| if unfiltered { Window::default() } else { filter::widened(self.reader, from, hours) };
+        let mut asked = filter(from, base.look_back);
+        let mut answer = filter::newest(self.reader, &asked).await?;
+        let clock = answer.as_ref().and_then(|answer| answer.date);
+        if let (Some(cursor), Some(clock)) = (base.cursor, clock)
+            && cursor.minus_seconds(OVERLAP_SECONDS) > clock
+        {
+            let back = base.previous.filter(|&previous| previous <= clock);
+            self.reader.warn_ahead(cursor, clock, back).await?;
+            (base.cursor, base.previous) = (Some(back.unwrap_or(clock)), None);
+            from = self.from(base.cursor);
+            asked = filter(from, base.look_back);
+            if !unfiltered {
+                answer = None;
+                drop(answer);
+                answer = filter::newest(self.reader, &asked).await?;
+            }
+        }
+        let first = Checked { answer, asked, from, look_back: base.look_back };
+        if unfiltered {
+            return Ok(Some(self.confirm_empty(base, first).await?));
+        }
+        filter::check(self.reader, base, from, first).await.map(Some)
+    }
+
+    /// Asks once more where an unfiltered answer holds nothing, although rows were there before.
+    async fn confirm_empty(&self, base: &Saved, first: Checked) -> Result<Checked, Stop> {
+        let is_doubtful = |answer: &Fetched| answer.page.listed() == 0 && !base.recent.sent().is_empty();
+        if !first.answer.as_ref().is_some_and(is_doubtful) {
+            return Ok(first);
+        }
+        Ok(Checked { answer: filter::newest(self.reader, &first.asked).await?, ..first })
     }
 
     /// Brings what has changed since the state.
-    async fn changes(&self, base: Saved) -> Result<Saved, Stop> {
-        let from = self.from(base.cursor);
-        let window = self.window(from, None);
-        if window.is_empty() {
-            return Ok(base);
-        }
+    async fn changes(&self, mut base: Saved) -> Result<Saved, Stop> {
+        let Some(Checked { answer, asked, from, look_back }) = self.open(&mut base).await? else { return Ok(base) };
+        base.look_back = look_back;
         let first = base.cursor.is_none();
-        // At first nothing is known of the rows, so the first question leaves none out: rows without a
-        // date match no filter.
-        let asked = if first || base.undated.is_some() { Window::default() } else { window };
-        let judge = Judge {
-            window,
-            later_than: None,
-            undated: first || asked == Window::default(),
-            known: base.recent.clone(),
+        let unfiltered = asked == Window::default();
+        let mut window = self.window(from);
+        if base.whole && !base.is_old() {
+            // What was sent is remembered row by row: a row with an older date is new all the same.
+            window.from = Some(self.reader.start);
+        }
+        let undated = first || base.whole;
+        let judge = Judge { window, later_than: None, undated, known: base.recent.clone() };
+        let Some(Fetched { page: mut rows, date: clock, .. }) = answer else {
+            return self.past_damaged(base, judge, asked).await;
         };
-
-        let newest = Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").window(CURSOR, &asked);
-        let answer = self.reader.fetch(&newest, &mut self.reader.copier()).await?;
-        let rows = answer.page;
         // A row dated in the future must not become the cursor, or nothing would come until then.
-        let past = Window { until: answer.date.and_then(Timestamp::from_system), ..window };
-        if rows.is_whole() {
-            self.estimate(Some(rows.rows.iter().filter(|row| judge.judge(row) != Verdict::Outside).count() as u64))
-                .await?;
+        let past = Window { until: clock, ..window };
+        let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
+        let is_known = |(row, hash): (&Row, &u64)| matches!(judge.judge(row, *hash), Verdict::Known | Verdict::Outside);
+        // What an answer counts and what the last sync sent agree.
+        let are_known = rows.rows.iter().zip(&hashes).all(is_known);
+        if self.is_whole(&mut rows, &asked, are_known).await? {
+            let wanted =
+                rows.rows.iter().zip(&hashes).filter(|(row, hash)| judge.judge(row, **hash) != Verdict::Outside);
+            self.estimate(Some(wanted.count() as u64)).await?;
             return whole::deliver(self.reader, rows, base, &judge, (&asked, &past)).await;
         }
-        let (mut counted, sorted) = (rows.envelope.total, rows.is_newest_first());
-        let (in_hand, ends, undated) = (questions::newest_within(&rows, &past), rows.ends(), rows.has_undated());
-        // Its place and its room are given back before the next question: there may be no others.
+        let (counted, sorted) = (rows.envelope.total, rows.is_newest_first());
+        let (in_hand, ends, has_undated) = (questions::newest_within(&rows, &past), rows.ends(), rows.has_undated());
+        let is_dated = questions::newest_within(&rows, &window).is_some();
+        // Its room is given back before the next question: there may be no other.
         let Rows { rows: seen, lines, .. } = rows;
         drop(lines);
-        drop(answer.place);
+        let is_before = sorted && ends.is_some_and(|(_, newest)| newest < from);
         // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
         // that is too old, which only makes the next sync look at more.
         let until = match in_hand {
-            // Only undated rows came, or rows outside the window: one inside it is asked for.
-            None if sorted => questions::newest_change(self.reader, &past).await?,
+            // Only rows without a date came, or rows outside the window: one inside it is asked for.
+            None if sorted && !is_before => {
+                questions::newest_change(self.reader, &past, &filter::widened(self.reader, from, look_back)).await?
+            }
             newest => newest,
         };
-        let until = until.unwrap_or(from);
-        let mut unfiltered = asked == Window::default();
+        // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
+        let until = until.or(clock.filter(|_| is_dated));
+        let mut is_unfiltered = unfiltered;
         if first && !self.reader.stream.undated_rows && sorted {
-            let undated = if undated { Some(true) } else { questions::are_undated(self.reader, ends).await? };
-            unfiltered = undated != Some(false);
-            if undated == Some(true) && !self.full_refresh {
+            let found = if has_undated { Some(true) } else { questions::are_undated(self.reader, ends).await? };
+            is_unfiltered = found != Some(false);
+            if found == Some(true) && !self.full_refresh {
                 self.reader.warn_undated().await?;
             }
+            if is_before && !is_unfiltered {
+                // The newest row of all is older than what is wanted.
+                return Ok(base);
+            }
         }
-        let filter = if unfiltered { Window::default() } else { window };
+        let filter = match asked {
+            _ if is_unfiltered => asked,
+            _ if unfiltered => filter::widened(self.reader, from, look_back),
+            asked => asked,
+        };
+        let seen: Vec<i64> = seen
+            .iter()
+            .filter(|row| is_unfiltered || row.is_within(&filter))
+            .filter_map(|row| id_of(row.key))
+            .collect();
+        let all = counted.filter(|_| unfiltered && !is_unfiltered);
+        self.walk(
+            base,
+            Walk { judge, filter, from, until, counted: counted.filter(|_| filter == asked), all, sorted, seen },
+        )
+        .await
+    }
 
-        let seen: Vec<i64> =
-            seen.iter().filter(|row| unfiltered || row.is_within(&filter)).filter_map(|row| id_of(row.key)).collect();
+    /// Reads on where the newest row cannot be had.
+    async fn past_damaged(&self, base: Saved, judge: Judge, asked: Window) -> Result<Saved, Stop> {
+        let newest = questions::newest_readable(self.reader, &judge.window).await?;
+        let until = newest.map(|(newest, clock)| clock.map_or(newest, |clock| newest.min(clock)));
+        let from = judge.window.from.unwrap_or(self.reader.start);
+        let seen = Vec::new();
+        self.walk(base, Walk { judge, filter: asked, from, until, counted: None, all: None, sorted: true, seen }).await
+    }
+
+    /// Reads all rows of a filter in the order of their keys.
+    async fn walk(&self, base: Saved, walk: Walk) -> Result<Saved, Stop> {
+        let Walk { judge, filter, from, until, mut counted, all, sorted, seen } = walk;
+        let is_unfiltered = filter == Window::default();
         // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
-        // that are remembered by their sum comes before it.
-        let known = base.recent.is_exact();
+        // that are remembered by ranges comes before it.
+        let is_exact = base.recent.sent().is_exact();
         let top = match sorted {
-            true => questions::top(self.reader, if known { PAGE_SIZE } else { SAMPLE }, &filter, &seen).await?,
+            true => questions::top(self.reader, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, &seen).await?,
             false => Some((Top::Unknown, Rows::default())),
         };
-        if let Some((_, page)) = top.as_ref().filter(|_| filter != asked) {
-            counted = page.envelope.total;
-        }
-        self.estimate(counted).await?;
         // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
         // whether they are gone.
         let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
@@ -172,24 +343,92 @@ impl Sync<'_> {
             self.reader.warn_sort().await?;
         }
         let top = top.known();
-        let page = (known && top.is_some()).then_some(page);
-        if !known && counted == Some(base.recent.rows()) && self.is_unchanged(&base, filter, from, top).await? {
-            return Ok(base);
-        }
-        let begun = key_walk::from_the_start(top, from, until, counted);
-        let walk = Interrupted { undated: unfiltered, before: self.reader.end, ..begun };
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page, silent: false };
-        let recent = match key_walk::run(self.reader, plan).await {
-            Ok(walk) => self.receipt(walk, &filter, &base, judge).await?,
+        let is_all = self.reader.ends.of(&page) == End::Reached
+            && page.rows.len() >= seen.len()
+            && counted.is_none_or(|counted| page.listed() >= counted);
+        // Of two counts the larger is compared with what comes.
+        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
+        self.estimate(counted).await?;
+        let begun = Interrupted {
+            undated: is_unfiltered,
+            before: self.reader.end,
+            asked_from: filter.from.filter(|&asked| asked != from),
+            ..key_walk::from_the_start(top, from, until, counted)
+        };
+        let receipt =
+            Receipt { reader: self.reader, filter, judge: judge.clone(), base: &base, all, is_resumed: false };
+        let begun = if is_exact {
+            begun
+        } else {
+            match self.compare(&base, &judge, filter, begun).await? {
+                Some(left) if left.left.is_empty() => return Ok(after(&base, until, left)),
+                Some(left) => left,
+                None => key_walk::from_the_start(top, from, until, counted),
+            }
+        };
+        let page = (is_exact && top.is_some()).then_some(TopPage { rows: page, is_all });
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk: begun, page, check: None };
+        let mut newest = None;
+        let walked = match key_walk::run(self.reader, plan).await {
+            Ok(mut walked) => {
+                let delivered = std::mem::take(&mut walked.delivered);
+                // Where the newest rows all lie after the end date, nothing can be changed into the dates any more.
+                newest = walked.newest.filter(|_| self.reader.end.is_some());
+                receipt.settle(walked).await.map_err(|stop| (stop, delivered))
+            }
+            Err(stopped) => Err(stopped),
+        };
+        let finished = match walked {
+            Ok(walk) => walk,
             Err((Stop::Distrust(what), delivered)) => {
                 self.reader.warn_keys(what).await?;
-                let advancing = (!unfiltered && !self.full_refresh).then(|| base.clone());
-                let plan = page_walk::Plan { filter, judge, until: Some(until), delivered, base: advancing };
-                page_walk::run(self.reader, plan).await?
+                let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
+                let plan = page_walk::Plan { filter, judge, until, delivered, counted, base: advancing };
+                let recent = page_walk::run(self.reader, plan).await?;
+                Interrupted { recent, ..key_walk::from_the_start(None, from, until, None) }
             }
             Err((stop, _)) => return Err(stop),
         };
-        Ok(Saved { cursor: base.cursor.max(Some(until)), recent, undated: None, walk: None, full: base.full })
+        Ok(after(&base, until.or(newest), finished))
+    }
+
+    /// Returns true if an answer to the newest rows holds all there is.
+    async fn is_whole(&self, rows: &mut Rows, asked: &Window, are_known: bool) -> Result<bool, Stop> {
+        let is_counted = rows.envelope.total.is_some_and(|total| total <= rows.listed()) && !rows.envelope.more;
+        match self.reader.ends.of(rows) {
+            _ if !rows.keys_differ() => Ok(false),
+            End::Reached => Ok(true),
+            End::More => {
+                self.reader.ends.followed(rows);
+                Ok(false)
+            }
+            End::Doubtful if !is_counted => {
+                let is_wrong = rows.envelope.total.is_some_and(|total| total < rows.listed());
+                if is_wrong && self.reader.ends.contradicted() {
+                    self.reader.warn_count().await?;
+                }
+                Ok(false)
+            }
+            End::Doubtful if are_known => Ok(true),
+            // A full page that counts itself: a further page shows whether that is all.
+            End::Doubtful => {
+                // The room of a full page is given back first, since the question needs some.
+                rows.lines.hold(());
+                let query =
+                    Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").page(2).window(CURSOR, asked);
+                match self.reader.fetch(&query, &mut self.reader.copier()).await {
+                    Ok(answer) if answer.page.listed() > 0 => {
+                        if self.reader.ends.contradicted() {
+                            self.reader.warn_count().await?;
+                        }
+                        Ok(false)
+                    }
+                    Ok(_) => Ok(true),
+                    Err(Stop::Request(error)) if is_not_found(&error) => Ok(true),
+                    Err(stop) => Err(stop),
+                }
+            }
+        }
     }
 
     /// Enters the store's own count, and estimates.
@@ -200,102 +439,116 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether the rows of the overlap are still those that were delivered, where only their number
-    /// and sum are remembered.
-    async fn is_unchanged(
+    /// Compares the rows of the overlap with those that were delivered, where these are remembered by ranges of
+    /// keys. Gives back the walk that is left, or nothing if the store does not honour the key walk.
+    async fn compare(
         &self,
         base: &Saved,
+        judge: &Judge,
         filter: Window,
-        from: Timestamp,
-        top: Option<i64>,
-    ) -> Result<bool, Stop> {
-        let judge = Judge { window: filter, later_than: None, undated: false, known: Recent::before(None) };
-        let mut walk = key_walk::from_the_start(top, from, from, None);
-        walk.recent = Recent::before(base.cursor);
-        let plan = key_walk::Plan { filter, judge, base: base.clone(), walk, page: None, silent: true };
+        begun: Interrupted,
+    ) -> Result<Option<Interrupted>, Stop> {
+        let check = Some(base.recent.sent().check());
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk: begun, page: None, check };
         match key_walk::run(self.reader, plan).await {
-            Ok(walk) => {
-                let same = walk.recent.agrees(&base.recent);
-                if same {
-                    self.reader.ledger.entries().await.tally.known += walk.read;
+            Ok(walked) => {
+                let left = walked.check.map(super::sent_rows::RangeCheck::changed).unwrap_or_default();
+                let read = walked.walk.read;
+                if left.is_empty() {
+                    self.reader.ledger.entries().await.tally.known += read;
                 }
-                Ok(same)
+                // What was compared was counted already; what is read again is only part of it.
+                let recent = walked.walk.recent.clone().complete();
+                Ok(Some(Interrupted { left, counted: None, read: 0, recent, ..walked.walk }))
             }
-            Err((Stop::Distrust(_), _)) => Ok(false),
+            Err((Stop::Distrust(_), _)) => Ok(None),
             Err((stop, _)) => Err(stop),
         }
     }
 
-    /// Holds what was read against what the store counted; gives back what is to be remembered.
-    async fn receipt(&self, walk: Interrupted, filter: &Window, base: &Saved, judge: Judge) -> Result<Recent, Stop> {
-        let Some(counted) = walk.counted.filter(|&counted| walk.read < counted) else { return Ok(walk.recent) };
-        let unfiltered = *filter == Window::default();
-        if unfiltered && walk.top.is_none() && walk.read > 0 {
-            // Without an upper bound new rows would be counted as lost ones; a walk that met none at all
-            // has no such excuse.
-            return Ok(walk.recent);
-        }
-        // Rows deleted meanwhile explain it; one more count tells. Rows changed meanwhile may have come
-        // into a window of dates, and are left out of it.
-        let until = (!unfiltered).then_some(walk.until);
-        let now = questions::still_counted(self.reader, filter, until, walk.top).await?;
-        let Some(now) = now.filter(|&now| now > walk.read) else { return Ok(walk.recent) };
-        if unfiltered || !walk.recent.is_exact() {
-            return Err(Stop::Lost { counted: now.min(counted), listed: walk.read });
-        }
-        // Rows that became visible behind the walk are among the newest: they are fetched before
-        // anything is called lost.
-        let from = Some(walk.until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
-        let late = Window { from, until: Some(walk.until), ..*filter };
-        let mut again = key_walk::from_the_start(walk.top, walk.from, walk.until, None);
-        again.recent = walk.recent.clone();
-        let before = self.reader.ledger.entries().await.tally.delivered;
-        let judge = Judge { known: walk.recent, ..judge };
-        let plan = key_walk::Plan { filter: late, judge, base: base.clone(), walk: again, page: None, silent: false };
-        let again = key_walk::run(self.reader, plan).await.map_err(|(stop, _)| stop)?;
-        let listed = walk.read + self.reader.ledger.entries().await.tally.delivered - before;
-        if now > listed {
-            return Err(Stop::Lost { counted: now, listed });
-        }
-        Ok(again.recent)
-    }
-
-    /// A stream without dates: everything, each time.
-    async fn without_dates(&self) -> Result<(), Stop> {
+    /// A stream without dates: everything, each time. Gives back what the store could not send.
+    async fn without_dates(&self) -> Result<Vec<Range>, Stop> {
         let key = self.reader.stream.key;
         let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key);
-        let answer = self.reader.fetch(&query, &mut self.reader.copier()).await?;
-        let rows = answer.page;
-        self.estimate(rows.envelope.total.or_else(|| rows.is_end().then_some(rows.len() as u64))).await?;
-        if rows.is_whole() {
-            let records = rows.len();
-            self.reader.ledger.post(records).await?.send(rows.lines, records);
-            return Ok(());
-        }
-        let (counted, seen) = (rows.envelope.total, questions::ids(&rows));
-        drop(rows);
-        drop(answer.place);
         let filter = Window::default();
-        let judge = Judge { window: filter, later_than: None, undated: true, known: Recent::before(None) };
+        let judge = Judge { window: filter, later_than: None, undated: true, known: Recent::of(Span::Nothing) };
+        let answer = questions::if_readable(self.reader.fetch(&query, &mut self.reader.copier()).await)?;
+        let (mut counted, mut seen) = (None, Vec::new());
+        if let Some(Fetched { page: rows, place, .. }) = answer {
+            let is_end = self.reader.ends.of(&rows) == End::Reached;
+            self.estimate(rows.envelope.total.or_else(|| is_end.then_some(rows.len() as u64))).await?;
+            if is_end && rows.keys_differ() {
+                let records = rows.len();
+                self.reader.ledger.post(records).await?.send(rows.lines, records);
+                return Ok(Vec::new());
+            }
+            if rows.envelope.total.is_some_and(|total| total < rows.listed()) && self.reader.ends.contradicted() {
+                self.reader.warn_count().await?;
+            }
+            (counted, seen) = (rows.envelope.total, questions::ids(&rows));
+            drop(rows);
+            drop(place);
+        }
         let top = questions::top(self.reader, PAGE_SIZE, &filter, &seen).await?;
         let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
-        let page = top.known().is_some().then_some(page);
+        let is_all = self.reader.ends.of(&page) == End::Reached
+            && page.rows.len() >= seen.len()
+            && counted.is_none_or(|counted| page.listed() >= counted);
+        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
+        let page = top.known().is_some().then_some(TopPage { rows: page, is_all });
         let top = top.known();
         // No date is read of these rows, so that any will do.
         let never = Timestamp::from_millis(0);
-        let walk = key_walk::from_the_start(top, never, never, counted);
-        let plan = key_walk::Plan { filter, judge: judge.clone(), base: Saved::default(), walk, page, silent: false };
-        match key_walk::run(self.reader, plan).await {
-            Ok(walk) => {
-                self.receipt(walk, &filter, &Saved::default(), judge).await?;
+        let begun = key_walk::from_the_start(top, never, None, counted);
+        let walk = Interrupted { recent: Recent::of(Span::Nothing), ..begun };
+        let base = Saved::default();
+        let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk, page, check: None };
+        let walked = match key_walk::run(self.reader, plan).await {
+            Ok(mut walked) => {
+                let delivered = std::mem::take(&mut walked.delivered);
+                let judge = judge.clone();
+                let receipt = Receipt { reader: self.reader, filter, judge, base: &base, all: None, is_resumed: false };
+                receipt.settle(walked).await.map_err(|stop| (stop, delivered))
             }
+            Err(stopped) => Err(stopped),
+        };
+        match walked {
+            Ok(walk) => Ok(walk.unread),
             Err((Stop::Distrust(what), delivered)) => {
                 self.reader.warn_keys(what).await?;
-                let plan = page_walk::Plan { filter, judge, until: None, delivered, base: None };
+                let plan = page_walk::Plan { filter, judge, until: None, delivered, counted, base: None };
                 page_walk::run(self.reader, plan).await?;
+                Ok(Vec::new())
             }
-            Err((stop, _)) => return Err(stop),
+            Err((stop, _)) => Err(stop),
         }
-        Ok(())
     }
+}
+
+/// A walk over all rows of a filter.
+struct Walk {
+    judge: Judge,
+    filter: Window,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    /// Rows that an answer just before counted under this filter.
+    counted: Option<u64>,
+    /// Rows that it counted without a filter.
+    all: Option<u64>,
+    /// Whether answers come in the requested order.
+    sorted: bool,
+    /// Keys that an answer just before showed.
+    seen: Vec<i64>,
+}
+
+/// The state after a finished walk.
+fn after(base: &Saved, until: Option<Timestamp>, walk: Interrupted) -> Saved {
+    let cursor = base.cursor.max(until);
+    let mut recent = walk.recent;
+    if cursor == base.cursor && walk.read == 0 {
+        recent.keep(&base.recent);
+    }
+    let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+    let unread = base.unread.iter().chain(&walk.unread).copied().collect();
+    Saved { cursor, previous, recent, unread, whole: false, walk: None, ..base.clone() }
 }

@@ -1,18 +1,16 @@
-//! A sync that one answer holds: a picture of one moment, so its newest date becomes the cursor.
-
-use std::collections::BTreeMap;
+//! A sync whose rows all fit in one answer: a picture of one moment, so its newest date becomes the cursor.
 
 use super::judge::{Judge, Verdict, id_of};
 use super::reader::{Reader, Stop};
-use super::recent::Recent;
+use super::recent::{Recent, Span};
 use super::rows::Rows;
-use super::saved::{MOST_UNDATED, Saved};
+use super::saved::Saved;
 use crate::cart::query::Window;
-use crate::record::{self, Updated};
+use crate::record::Updated;
 use crate::timestamp::Timestamp;
 
 /// Delivers what is to be delivered of an answer that holds all there is, and gives back the state.
-/// `filter` is what the store was asked for, `past` where the cursor may lie.
+/// `filter` is the requested date filter, `past` where the cursor may lie.
 ///
 /// # Errors
 /// [`Stop`]
@@ -23,52 +21,54 @@ pub(crate) async fn deliver(
     judge: &Judge,
     (filter, past): (&Window, &Window),
 ) -> Result<Saved, Stop> {
-    let undated = undated_by_content(&rows, reader.prefix_length());
-    let verdicts: Vec<Verdict> = rows
-        .rows
-        .iter()
-        .map(|row| {
-            let same = |id: i64| base.undated.as_ref().is_some_and(|known| known.get(&id) == undated.get(&id));
-            match judge.judge(row) {
-                Verdict::Deliver if row.updated == Updated::Undated && id_of(row.key).is_some_and(same) => {
-                    Verdict::Known
-                }
-                verdict => verdict,
-            }
-        })
-        .collect();
-    let present: Vec<(Option<i64>, Timestamp)> = rows
-        .rows
-        .iter()
-        .zip(&verdicts)
-        .filter_map(|(row, verdict)| match (row.updated, verdict) {
-            (Updated::At(instant), Verdict::Deliver | Verdict::Known) => Some((id_of(row.key), instant)),
-            _ => None,
-        })
-        .collect();
-    let newest = present.iter().map(|&(_, instant)| instant).filter(|&instant| past.contains(instant)).max();
-    let cursor = base.cursor.max(newest);
-    let mut recent = Recent::before(cursor);
-    for &(id, instant) in &present {
-        if let Some(id) = id {
-            recent.add(id, instant);
+    let is_unfiltered = *filter == Window::default();
+    let has_undated = rows.has_undated();
+    // Where rows without a date are not expected and none came, the next sync asks for changes only.
+    let whole = is_unfiltered && (reader.stream.undated_rows || has_undated);
+    let floor = if whole { Some(Timestamp::EARLIEST) } else { past_floor(&rows, &base, judge, past) };
+    let hashes = rows.hashes(floor.into_iter().chain(judge.known.floor()).min(), reader.prefix_length());
+    let verdicts: Vec<Verdict> = rows.rows.iter().zip(&hashes).map(|(row, &hash)| judge.judge(row, hash)).collect();
+    let cursor = cursor_after(&rows, &base, judge, past);
+    let span = match cursor {
+        _ if whole => Span::Everything(cursor),
+        Some(cursor) => Span::Overlap(cursor),
+        None => Span::Nothing,
+    };
+    let mut recent = Recent::of(span);
+    for ((row, verdict), &hash) in rows.rows.iter().zip(&verdicts).zip(&hashes) {
+        // In a stream that is read completely, a row that is not wanted must not be wanted at every sync.
+        let is_known = matches!(verdict, Verdict::Deliver | Verdict::Known) || whole;
+        if let (true, Some(id)) = (is_known, id_of(row.key)) {
+            recent.add(id, row, hash);
         }
     }
-    if *filter != Window::default() && verdicts.contains(&Verdict::Outside) {
+    if cursor == base.cursor && !verdicts.contains(&Verdict::Deliver) {
+        recent.keep(&base.recent);
+    }
+    if !is_unfiltered && rows.rows.iter().any(|row| row.is_outside(filter)) {
         reader.warn_dates().await?;
     }
     let records = rows.retain(|index, _| verdicts[index] == Verdict::Deliver);
     let mut posting = reader.ledger.post(records).await?;
     posting.entries.tally.judged(&verdicts);
     posting.send(rows.lines, records);
-    // Where none is expected and none came, the next sync asks for what has changed alone.
-    let expected = reader.stream.undated_rows || !undated.is_empty();
-    let remember = expected && *filter == Window::default() && undated.len() <= MOST_UNDATED;
-    Ok(Saved { cursor, recent, undated: remember.then_some(undated), walk: None, full: base.full })
+    let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+    Ok(Saved { cursor, previous, recent, whole, walk: None, ..base })
 }
 
-/// The undated rows by key, with a hash of what is delivered of them: no date tells when they change.
-fn undated_by_content(rows: &Rows, prefix: usize) -> BTreeMap<i64, u64> {
-    let undated = rows.rows.iter().enumerate().filter(|(_, row)| row.updated == Updated::Undated);
-    undated.filter_map(|(index, row)| Some((id_of(row.key)?, record::hash(rows.data(index, prefix))))).collect()
+/// The newest delivered date that is not ahead of the store's clock, never earlier than the cursor before.
+fn cursor_after(rows: &Rows, base: &Saved, judge: &Judge, past: &Window) -> Option<Timestamp> {
+    let dates = rows.rows.iter().filter_map(|row| match row.updated {
+        Updated::At(instant) if judge.window.contains(instant) => Some(instant),
+        _ => None,
+    });
+    let dates: Vec<Timestamp> = dates.collect();
+    let newest = dates.iter().copied().filter(|&instant| past.contains(instant)).max();
+    // The store's clock is behind all of its rows: the clock is as far as the cursor may go.
+    let clock = past.until.filter(|_| !dates.is_empty());
+    base.cursor.max(newest.or(clock))
+}
+
+fn past_floor(rows: &Rows, base: &Saved, judge: &Judge, past: &Window) -> Option<Timestamp> {
+    Recent::before(cursor_after(rows, base, judge, past)).floor()
 }
