@@ -37,6 +37,39 @@ impl Answer {
         }
     }
 
+    /// The same with links to pages of another resource.
+    pub(super) fn with_links_of(mut self, resource: &str, other: &str) -> Answer {
+        let text = String::from_utf8_lossy(&self.body).into_owned();
+        self.body = text.replace(&format!("/api/v1/{resource}?"), &format!("/api/v1/{other}?")).into_bytes();
+        self
+    }
+
+    /// The same with another status, and what belongs to it.
+    pub(super) fn with_status(mut self, status: u16) -> Answer {
+        self.status = status;
+        if status == 204 {
+            self.body.clear();
+            self.rows = 0;
+            self.headers.retain(|(name, _)| name != "content-type");
+        }
+        if status == 206 {
+            let length = self.body.len();
+            self = self.with("content-range", format!("bytes 0-{}/{length}", length.saturating_sub(1)));
+        }
+        self
+    }
+
+    /// The bytes of the HTTP answer without a length, but for so many at the end of the body.
+    pub(super) fn without_length(&self, missing: usize) -> Vec<u8> {
+        let mut bytes = format!("HTTP/1.1 {} OK\r\n", self.status).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(b"connection: close\r\n\r\n");
+        bytes.extend_from_slice(&self.body[..self.body.len().saturating_sub(missing)]);
+        bytes
+    }
+
     /// Adds a header.
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Answer {
         self.headers.push((name.to_owned(), value.into()));
@@ -98,6 +131,7 @@ impl Envelope {
     /// A link to another page: absent or null where there is none.
     pub(super) fn link(&mut self, name: &str, value: Option<String>, options: &Options) {
         match value {
+            Some(_) if options.next_page == NextPage::Absent => {}
             Some(value) => self.text(name, &value),
             None if options.next_page == NextPage::Null => {
                 self.name(name);

@@ -18,12 +18,23 @@ pub enum Stamp {
     Empty,
     /// The field is left out.
     Absent,
+    /// This text. It is compared as the date that it is, if it is one, and as null otherwise.
+    Odd(&'static str),
 }
 
 impl Stamp {
     /// The milliseconds, if it is a time.
     pub fn ms(self) -> Option<i64> {
         if let Stamp::At(ms) = self { Some(ms) } else { None }
+    }
+
+    /// The moment in ticks as a filter sees it, if it is one.
+    pub(super) fn ticks(self, clock: &Clock) -> Option<i64> {
+        match self {
+            Stamp::At(ms) => Some(clock.ticks(ms)),
+            Stamp::Odd(text) => clock.parse(text),
+            _ => None,
+        }
     }
 
     fn rounded(self) -> Stamp {
@@ -217,7 +228,7 @@ impl Data {
         match field.gen_value {
             Gen::Fixed(raw) => out.push_str(raw),
             Gen::With(make) => {
-                let clock = Clock { zone: self.zone, fraction: Fraction::Documented };
+                let clock = Clock::new(self.zone, Fraction::Documented);
                 let hash = mix(mix(hash_text(of.path) ^ id as u64) ^ hash_text(field.name));
                 make(&Spot { id, hash, clock: &clock, name: field.name }, out);
             }
@@ -259,6 +270,7 @@ impl Data {
                     out.push('"');
                 }
                 Stamp::Empty => out.push_str("\"\""),
+                Stamp::Odd(text) => quote(text, out),
                 _ => out.push_str("null"),
             }
         };

@@ -58,6 +58,30 @@ pub enum Fault {
     },
     /// The true answer, not compressed, with a `Content-Length` that is wrong by so many bytes; then the connection ends.
     WrongLength(i64),
+    /// The true answer to the same request to another resource: its rows, its links, and its array's name or this one.
+    AnswerOf {
+        /// The other resource.
+        resource: &'static str,
+        /// Another name for the array.
+        list: Option<&'static str>,
+    },
+    /// The true answer, with links to pages of another resource.
+    NextPageOf(&'static str),
+    /// The true answer with another status; without a body if it is 204.
+    Status(u16),
+    /// The true answer, compressed in so many gzip members, with these bytes behind the last.
+    Gzip {
+        /// How many members.
+        members: usize,
+        /// What follows them.
+        tail: &'static [u8],
+    },
+    /// The true answer, not compressed and without a length, but for so many bytes at its end; then the socket is
+    /// closed. With TLS there is no `close_notify` before it.
+    Unclosed {
+        /// How many bytes are not sent.
+        missing: usize,
+    },
     /// The true answer without its last byte and without a length, and then spaces without end.
     Endless {
         /// One piece a second instead of as fast as they are taken.
@@ -127,7 +151,12 @@ pub(super) enum Plan {
     /// Resets at once.
     Reset,
     /// Writes these bytes instead and ends the connection.
-    Raw(Vec<u8>),
+    Raw {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Whether the end is announced (`close_notify`, with TLS).
+        announced: bool,
+    },
 }
 
 /// The plan of a connection.
@@ -220,12 +249,14 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
                 Pin::new(&mut this.inner).poll_write(cx, buf)
             }
             Plan::Reset => Poll::Ready(Err(this.gone(true))),
-            Plan::Raw(bytes) => {
+            Plan::Raw { bytes, announced } => {
                 while this.written < bytes.len() {
                     this.written += ready!(Pin::new(&mut this.inner).poll_write(cx, &bytes[this.written..]))?;
                 }
                 ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
-                ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+                if *announced {
+                    ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+                }
                 Poll::Ready(Err(this.gone(false)))
             }
             Plan::Cut { after, reset } => {

@@ -3,15 +3,16 @@
 //! Subject: "Query syntax" and "Common usage": `count` (100 unless given), `page` (from 1; one out of bounds is 404),
 //! `fields`, `expand`, and the envelope with `total_count`, the links and one array.
 
-use super::answer::{Answer, Envelope as Out, error};
+use super::answer::{Answer, Envelope as Out, SERVER_FAULT, error};
 use super::data::{Data, Row};
 use super::nested;
 use super::options::{Envelope, NextPage, Options};
 use super::query::{Filter, Sort, Unreadable};
+use super::quirks::{EmptyList, Spoil, with_raw_bytes};
 use super::resources::Resource;
 use super::rows::mix;
 use super::seen::Seen;
-use super::zone::Clock;
+use super::shuffle;
 
 /// The name of the array under the chosen reading.
 pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
@@ -36,9 +37,20 @@ pub(super) fn expanded<'r>(of: &'r Resource, seen: &Seen) -> Vec<&'r nested::Nes
     of.nested.iter().filter(|n| wanted(n.name)).collect()
 }
 
-/// Answers `GET /{resource}`.
-pub(super) fn answer(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base: &str) -> Answer {
-    match list(of, seen, options, data, base) {
+/// Answers `GET /{resource}`, spoilt or not.
+pub(super) fn answer(
+    of: &'static Resource,
+    seen: &Seen,
+    options: &Options,
+    data: &Data,
+    (base, spoil): (&str, Option<Spoil>),
+) -> Answer {
+    match spoil {
+        Some(Spoil::OtherName) => return Answer::json(200, "{\"something_else\":[]}".to_owned()),
+        Some(Spoil::NotFound) => return error(404, "Not Found", "No resource found"),
+        Some(Spoil::Emptied | Spoil::Halved) | None => {}
+    }
+    match list(of, seen, options, data, (base, spoil)) {
         Ok(answer) => answer,
         Err(Unreadable(details)) if options.bad_filter_status >= 500 => {
             error(options.bad_filter_status, "Internal Server Error", &details)
@@ -47,8 +59,14 @@ pub(super) fn answer(of: &'static Resource, seen: &Seen, options: &Options, data
     }
 }
 
-fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base: &str) -> Result<Answer, Unreadable> {
-    let clock = Clock { zone: options.zone, fraction: options.fraction };
+fn list(
+    of: &'static Resource,
+    seen: &Seen,
+    options: &Options,
+    data: &Data,
+    (base, spoil): (&str, Option<Spoil>),
+) -> Result<Answer, Unreadable> {
+    let clock = options.clock(data.now_ms);
     let asked = number(seen, "count", options.default_count)?;
     if asked == 0 {
         return Err(Unreadable("The value '0' is not valid for count.".to_owned()));
@@ -60,24 +78,44 @@ fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base
     let page = if options.ignore_page { 1 } else { number(seen, "page", 1)? };
     let filter = Filter::parse(of, &seen.query, options, &clock)?;
     let ties = options.unstable_ties.map(|seed| mix(seed ^ mix(seen.n as u64)));
-    let sort = Sort::parse(of, seen.param("sort").filter(|_| !options.ignore_sort), ties, options.nulls_last);
+    let sort = Sort::parse(of, seen.param("sort").filter(|_| !options.ignore_sort), ties, options);
 
     let rows = data.table(of.path).values().filter(|row| filter.matches(data, of, row, &clock));
-    let (total, slice) = if sort.is_plain(of) {
+    let (mut total, slice) = if sort.is_plain(of) {
         page_of(rows.map(|row| (sort.plain_key(row, &clock), row)).collect(), page, count)
     } else {
         page_of(rows.map(|row| (sort.key(data, of, row, &clock), row)).collect(), page, count)
     };
-    let Some(slice) = slice else {
+    let Some(mut slice) = slice else {
         return Ok(error(404, "Not Found", "No resource found"));
     };
+    let quirks = &options.quirks;
+    let none_is_404 = match quirks.empty_list {
+        EmptyList::Documented => false,
+        EmptyList::FilteredIs404 => filter.is_given(),
+        EmptyList::Is404 => true,
+    };
+    if total == 0 && none_is_404 {
+        return Ok(error(404, "Not Found", "No resource found"));
+    }
+    if slice.iter().any(|row| quirks.is_unreadable(of, row.id)) {
+        return Ok(error(500, "Internal Server Error", SERVER_FAULT));
+    }
+    if spoil == Some(Spoil::Halved) {
+        slice.truncate(slice.len() / 2);
+        total = (page - 1) * count + slice.len();
+    }
     let end = (page - 1) * count + slice.len();
+    let listed = slice.len();
+    if spoil == Some(Spoil::Emptied) {
+        slice.clear();
+    }
 
     let hidden: Vec<i64> = options.hidden.iter().filter(|(r, _)| r == of.path).map(|(_, id)| *id).collect();
     let rows: Vec<&Row> = slice.into_iter().filter(|row| !hidden.contains(&row.id)).collect();
     let mut out = Out::new();
     if options.total_count {
-        out.number("total_count", total);
+        out.number("total_count", quirks.total.printed(total, listed));
     }
     let last = end >= total;
     if options.next_page == NextPage::SameForEver {
@@ -90,9 +128,26 @@ fn list(of: &'static Resource, seen: &Seen, options: &Options, data: &Data, base
     let nested = if options.ignore_expand { Vec::new() } else { expanded(of, seen) };
     let lookups = of.path == "subscriptions" && seen.param("includelookups") == Some("1");
     let writer = nested::Writer::new(data, of, &clock, keep.as_deref(), nested, lookups, &rows);
-    Ok(out.array(array_key(of, options), &rows, |row, text| {
+    let shuffled = options.shuffled_keys.map(|seed| mix(seed ^ mix(seen.n as u64)));
+    let decimal = options.decimal_keys && !of.text_key && seen.n.is_multiple_of(2);
+    let mut answer = out.array(array_key(of, options), &rows, |row, text| {
+        let start = text.len();
         writer.write(row, text);
-    }))
+        if decimal {
+            let key = format!("\"{}\":{}", of.pk, row.id);
+            let written = text.split_off(start);
+            text.push_str(&written.replacen(&format!("{key},"), &format!("{key}.0,"), 1));
+        }
+        quirks.rewrite(of, row.id, start, text);
+        if let Some(seed) = shuffled {
+            let row = text.split_off(start);
+            shuffle::keys(&row, seed, text);
+        }
+    });
+    if !quirks.not_utf8.is_empty() {
+        answer.body = with_raw_bytes(&answer.body);
+    }
+    Ok(answer)
 }
 
 /// How many rows there are, and those of the page in order: `None` if it is out of bounds. Sorts no more than that.

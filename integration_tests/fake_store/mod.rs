@@ -21,6 +21,7 @@
 
 mod answer;
 mod cache;
+mod connection;
 mod data;
 mod fault;
 mod keys;
@@ -32,6 +33,7 @@ mod numbers;
 mod options;
 mod other_fields;
 mod query;
+mod quirks;
 mod resources;
 mod route;
 mod rows;
@@ -39,6 +41,7 @@ mod sample;
 mod seen;
 #[cfg(test)]
 mod selftest;
+mod shuffle;
 mod sign;
 mod texts;
 mod tls;
@@ -60,10 +63,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 pub use answer::{SERVER_FAULT, error_body};
+pub use connection::Late;
 pub use data::{Data, Row, Stamp};
 pub use fault::{ConnectionFault, Fault};
 pub use limit::{Limit, RetryAfter};
-pub use options::{Envelope, Fraction, NextPage, Options, Router, Tls, Token};
+pub use options::{DateReading, Envelope, Fraction, NextPage, Options, Router, Tls, Token};
+pub use quirks::{EmptyList, NoKey, Quirks, Spoil, SpoilHook, Total};
 pub use resources::{Field, Resource, Role, Type, all_scopes, resource, resources};
 pub use sample::BULK;
 pub use seen::Seen;
@@ -73,6 +78,7 @@ pub use zone::{Clock, next_tick, sql_round, utc_ms};
 
 use answer::Answer;
 use cache::Cache;
+use connection::Connection;
 use fault::{FakeBody, FaultIo, Plan, PlanCell, Resettable};
 use limit::Meter;
 use route::State;
@@ -188,7 +194,7 @@ impl FakeStore {
     /// A row as the API lists it now.
     pub fn json(&self, resource: &str, id: i64) -> Option<String> {
         let state = self.shared.state();
-        let clock = Clock { zone: state.options.zone, fraction: state.options.fraction };
+        let clock = state.options.clock(state.data.now_ms);
         state.data.json(resource, id, &clock)
     }
 }
@@ -236,10 +242,10 @@ async fn accept(mut listener: TcpListener, shared: Arc<Shared>, secured: Option<
                 (Some(ConnectionFault::Closed), _) => {}
                 (Some(ConnectionFault::Silent), _) => std::future::pending().await,
                 (Some(ConnectionFault::Noise), _) => noise(tcp).await,
-                (_, None) => serve(tcp, shared).await,
+                (_, None) => serve(tcp, shared, accepted).await,
                 (_, Some(acceptor)) => {
                     if let Ok(tls) = acceptor.accept(tcp).await {
-                        serve(tls, shared).await;
+                        serve(tls, shared, accepted).await;
                     }
                 }
             }
@@ -254,25 +260,39 @@ async fn noise(mut tcp: TcpStream) {
     let _ = tcp.shutdown().await;
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(stream: S, shared: Arc<Shared>) {
+async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(
+    stream: S,
+    shared: Arc<Shared>,
+    number: usize,
+) {
+    let connection = Arc::new(Connection::new(number));
     let plan: PlanCell = Arc::default();
     let io = TokioIo::new(FaultIo::new(stream, Arc::clone(&plan)));
     let served = Arc::clone(&shared);
     let service = service_fn(move |request| {
-        let (shared, plan) = (Arc::clone(&served), Arc::clone(&plan));
-        async move { Ok::<_, Infallible>(respond(&request, &shared, &plan).await) }
+        let (shared, plan, connection) = (Arc::clone(&served), Arc::clone(&plan), Arc::clone(&connection));
+        async move { Ok::<_, Infallible>(respond(&request, &shared, &plan, &connection).await) }
     });
-    let keep_alive = shared.state().options.keep_alive;
+    let (keep_alive, date_header) = {
+        let options = &shared.state().options;
+        (options.keep_alive, options.date_header)
+    };
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.keep_alive(keep_alive);
+    http.keep_alive(keep_alive).auto_date_header(date_header);
     // The error of a connection is the client's to see.
     let _ = http.timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service).await;
 }
 
-async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan: &PlanCell) -> Response<FakeBody> {
+async fn respond(
+    request: &Request<hyper::body::Incoming>,
+    shared: &Shared,
+    plan: &PlanCell,
+    connection: &Connection,
+) -> Response<FakeBody> {
     let headers = request.headers().iter();
     let headers = headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
-    let mut seen = Seen::new(request.method().as_str(), &request.uri().to_string(), headers.collect());
+    let mut seen =
+        Seen::new(request.method().as_str(), &request.uri().to_string(), headers.collect(), connection.number);
     let place = shared.log.arrived(&mut seen);
     let (fault, latency) = {
         let mut state = shared.state();
@@ -287,17 +307,25 @@ async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan
     let mut endless = None;
     let mut change = None;
     let mut wrong_length = None;
+    let mut other = None;
+    let mut links_of = None;
+    let mut status = None;
+    let mut gzip_as = None;
+    let mut unclosed = None;
     match fault {
         None => {}
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Answer { status, headers, body }) => {
             set_plan(plan, Plan::Pass);
-            let answer = Answer { status, headers, body, rows: 0 };
+            let mut answer = Answer { status, headers, body, rows: 0 };
+            if !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
+                answer = shared.state().dated(answer);
+            }
             return finish(answer, place, shared, None);
         }
         Some(Fault::Raw(bytes)) => {
             shared.log.answered(place, raw_status(&bytes), 0);
-            set_plan(plan, Plan::Raw(bytes));
+            set_plan(plan, Plan::Raw { bytes, announced: true });
             return Response::new(FakeBody::whole(Vec::new()));
         }
         Some(Fault::ResetBeforeHeaders) => {
@@ -311,13 +339,42 @@ async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan
         Some(Fault::Endless { slowly }) => endless = Some(slowly),
         Some(Fault::Changed { headers, change: of_body }) => change = Some((headers, of_body)),
         Some(Fault::WrongLength(by)) => wrong_length = Some(by),
+        Some(Fault::AnswerOf { resource, list }) => other = Some((resource, list)),
+        Some(Fault::NextPageOf(resource)) => links_of = Some(resource),
+        Some(Fault::Status(number)) => status = Some(number),
+        Some(Fault::Gzip { members, tail }) => gzip_as = Some((members, tail)),
+        Some(Fault::Unclosed { missing }) => unclosed = Some(missing),
     }
-    let plain = endless.is_some() || change.is_some() || wrong_length.is_some();
+    let plain = endless.is_some()
+        || change.is_some()
+        || wrong_length.is_some()
+        || unclosed.is_some()
+        || gzip_as.is_some()
+        || status == Some(204);
     set_plan(plan, next);
     let (mut answer, gzip) = {
         let mut state = shared.state();
-        (state.answer(&seen, &shared.base), state.options.gzip)
+        let answer = match other {
+            Some((resource, list)) => state.answer_of(resource, list, &seen, &shared.base),
+            None => state.answer(&seen, &shared.base),
+        };
+        let (answer, earlier) = connection.exchange(answer, &seen, state.options.late.as_ref());
+        if let Some(earlier) = earlier {
+            shared.log.answered_as(place, earlier);
+        }
+        (answer, state.options.gzip)
     };
+    if let Some(resource) = links_of {
+        answer = answer.with_links_of(&seen.resource, resource);
+    }
+    if let Some(status) = status {
+        answer = answer.with_status(status);
+    }
+    if let Some((members, tail)) = gzip_as {
+        let size = answer.body.len().div_ceil(members.max(1)).max(1);
+        answer.body = answer.body.chunks(size).map(compress).chain([tail.to_vec()]).collect::<Vec<_>>().concat();
+        answer = answer.with("content-encoding", "gzip").with("vary", "Accept-Encoding");
+    }
     let accepts = seen.header("accept-encoding").is_some_and(|v| v.contains("gzip"));
     if cut_gzip || (gzip && accepts && !plain && !answer.body.is_empty()) {
         answer.body = compress(&answer.body);
@@ -330,7 +387,12 @@ async fn respond(request: &Request<hyper::body::Incoming>, shared: &Shared, plan
         let length = i64::try_from(answer.body.len()).unwrap_or(0) + by;
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         shared.log.answered(place, answer.status, answer.rows);
-        set_plan(plan, Plan::Raw([head.into_bytes(), answer.body].concat()));
+        set_plan(plan, Plan::Raw { bytes: [head.into_bytes(), answer.body].concat(), announced: true });
+        return Response::new(FakeBody::whole(Vec::new()));
+    }
+    if let Some(missing) = unclosed {
+        shared.log.answered(place, answer.status, answer.rows);
+        set_plan(plan, Plan::Raw { bytes: answer.without_length(missing), announced: false });
         return Response::new(FakeBody::whole(Vec::new()));
     }
     if let Some((headers, of_body)) = change {

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::connection::Late;
 use super::data::Data;
 use super::fault::{ConnectionFault, Fault};
 use super::limit::Limit;
+use super::quirks::Quirks;
 use super::resources::all_scopes;
 use super::seen::Seen;
 pub use super::tls::Tls;
-pub use super::zone::Fraction;
+use super::zone::Clock;
+pub use super::zone::{DateReading, Fraction};
 
 /// One single-store token ("Authentication").
 #[derive(Clone, Debug)]
@@ -56,6 +59,8 @@ pub enum NextPage {
     Documented,
     /// As documented, but `null` instead of absent.
     Null,
+    /// Neither of them, whatever follows.
+    Absent,
     /// Path and query only.
     Relative,
     /// An absolute URL of another host (`other.example` or `https://other.example`).
@@ -101,6 +106,8 @@ pub struct Options {
     pub zone: Tz,
     /// The form of fractions of a second.
     pub fraction: Fraction,
+    /// What is kept of a moment, and what a date in a filter means.
+    pub dates: DateReading,
     /// The page size when `count` is not given.
     pub default_count: usize,
     /// Larger pages are cut to this size.
@@ -141,6 +148,8 @@ pub struct Options {
     pub latency: Duration,
     /// Rows that count in `total_count` and take a place in a page, but are never listed.
     pub hidden: BTreeSet<(String, i64)>,
+    /// Contradictions about the end of the data, the keys and the pages.
+    pub quirks: Quirks,
     /// The live mode.
     pub live: Option<Live>,
     /// Called first for every request.
@@ -154,11 +163,23 @@ pub struct Options {
     pub address: Ipv4Addr,
     /// Whether a connection carries more than one request. Read at each connection.
     pub keep_alive: bool,
+    /// `Some`: some answers are those to the request before, on the same connection.
+    pub late: Option<Late>,
+    /// The character U+F8FF, in any body, is the byte 0xE9: `é` in Latin-1, and not UTF-8.
+    pub latin1: bool,
+    /// Every second request prints numeric keys as decimals: `1.0` for `1`.
+    pub decimal_keys: bool,
     /// Every request is answered with 301 and this `Location`.
     pub redirect_to: Option<String>,
     /// Whether the `Date` header shows `Data::now_ms` (which stands still) instead of the
     /// real time.
     pub date_from_store: bool,
+    /// Whether answers have a `Date` header. Read at each connection as well.
+    pub date_header: bool,
+    /// By how many seconds the `Date` header is ahead; negative: behind.
+    pub date_ahead_seconds: i64,
+    /// `Some`: the keys of every object in a row, at every depth, come in another order in each answer.
+    pub shuffled_keys: Option<u64>,
     /// The `PSID` that `/store/sitemonitor.aspx` prints.
     pub site_id: String,
 }
@@ -171,6 +192,7 @@ impl Default for Options {
             tls: None,
             zone: chrono_tz::America::Chicago,
             fraction: Fraction::Documented,
+            dates: DateReading::Documented,
             default_count: 100,
             max_count: None,
             refuse_count_above: None,
@@ -191,15 +213,29 @@ impl Default for Options {
             call_limit_header: false,
             latency: Duration::ZERO,
             hidden: BTreeSet::new(),
+            quirks: Quirks::default(),
             live: None,
             fault: None,
             connection_fault: None,
             absence: None,
             address: Ipv4Addr::LOCALHOST,
             keep_alive: true,
+            late: None,
+            latin1: false,
+            decimal_keys: false,
             redirect_to: None,
             date_from_store: false,
+            date_header: true,
+            date_ahead_seconds: 0,
+            shuffled_keys: None,
             site_id: "12345".to_owned(),
         }
+    }
+}
+
+impl Options {
+    /// The clock that reads and writes dates at this moment.
+    pub(super) fn clock(&self, now_ms: i64) -> Clock {
+        Clock { zone: self.zone, fraction: self.fraction, reading: self.dates, now_ms }
     }
 }

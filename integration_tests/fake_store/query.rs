@@ -5,6 +5,7 @@
 //! that are no field are ignored. Null matches nothing.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use super::data::{Data, Row, Stamp};
 use super::options::Options;
@@ -51,6 +52,8 @@ struct Term {
 /// All conditions of a request.
 pub(super) struct Filter {
     terms: Vec<Term>,
+    /// Rows without a key.
+    keyless: BTreeSet<i64>,
 }
 
 /// What a condition could not be read for.
@@ -66,6 +69,7 @@ impl Filter {
     ) -> Result<Filter, Unreadable> {
         let (mut terms, mut alternatives) = (Vec::new(), Vec::new());
         let mut done: Vec<&str> = Vec::new();
+        let by_day = options.quirks.lte_cuts_to_day;
         for (name, _) in query {
             let Some((_, field)) = of.field(name) else {
                 continue;
@@ -83,12 +87,17 @@ impl Filter {
             let values: Vec<&str> = query.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
             let value = values.join(",");
             match value.strip_prefix("OR ") {
-                Some(value) => parse_terms(of, field, value, true, clock, &mut alternatives)?,
-                None => parse_terms(of, field, &value, false, clock, &mut terms)?,
+                Some(value) => parse_terms(of, field, value, (true, by_day), clock, &mut alternatives)?,
+                None => parse_terms(of, field, &value, (false, by_day), clock, &mut terms)?,
             }
         }
         terms.append(&mut alternatives);
-        Ok(Filter { terms })
+        Ok(Filter { terms, keyless: options.quirks.keyless_of(of) })
+    }
+
+    /// Whether there is any condition.
+    pub(super) fn is_given(&self) -> bool {
+        !self.terms.is_empty()
     }
 
     /// Whether a row is listed.
@@ -99,7 +108,8 @@ impl Filter {
                 any |= all;
                 all = true;
             }
-            all = all && term.test(data, of, row, clock);
+            let has_value = term.field.role != Role::Key || !self.keyless.contains(&row.id);
+            all = all && has_value && term.test(data, of, row, clock);
         }
         any || all
     }
@@ -109,7 +119,7 @@ fn parse_terms(
     of: &Resource,
     field: &'static Field,
     value: &str,
-    mut or: bool,
+    (mut or, by_day): (bool, bool),
     clock: &Clock,
     terms: &mut Vec<Term>,
 ) -> Result<(), Unreadable> {
@@ -122,7 +132,11 @@ fn parse_terms(
             Some((at, len, next_or)) => (&rest[..at], Some((&rest[at + len..], next_or))),
             None => (rest, None),
         };
-        terms.push(parse_term(of, field, one, or, clock)?);
+        let mut term = parse_term(of, field, one, or, clock)?;
+        if by_day && term.op == Op::Lte {
+            term.cut_to_day(clock);
+        }
+        terms.push(term);
         match after {
             Some((following, next_or)) => (rest, or) = (following, next_or),
             None => return Ok(()),
@@ -146,6 +160,15 @@ fn parse_term(of: &Resource, field: &'static Field, text: &str, or: bool, clock:
 }
 
 impl Term {
+    /// Compares with the start of the day instead of with the moment.
+    fn cut_to_day(&mut self, clock: &Clock) {
+        if let Value::Date(ticks) = self.value {
+            let day = clock.day_start(ticks);
+            self.value = Value::Date(day);
+            self.plain = self.plain.map(|_| day);
+        }
+    }
+
     fn test(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> bool {
         if matches!(self.op, Op::Like | Op::StartWith) {
             let Some(text) = text_of(data, of, row, self.field, clock) else {
@@ -171,14 +194,14 @@ impl Term {
 }
 
 fn stamp_value(at: Stamp, clock: &Clock) -> Value {
-    at.ms().map_or(Value::Null, |ms| Value::Date(clock.ticks(ms)))
+    at.ticks(clock).map_or(Value::Null, Value::Date)
 }
 
 /// A key or stamp as a plain number.
 fn plain_of(row: &Row, field: &Field, clock: &Clock) -> Option<i64> {
     match field.role {
-        Role::Updated => row.updated_at.ms().map(|ms| clock.ticks(ms)),
-        Role::Created => row.created_at.ms().map(|ms| clock.ticks(ms)),
+        Role::Updated => row.updated_at.ticks(clock),
+        Role::Created => row.created_at.ticks(clock),
         _ => Some(row.id),
     }
 }
@@ -211,6 +234,8 @@ pub(super) struct Sort {
     /// Mixes ties; `None` leaves them in key order.
     ties: Option<u64>,
     nulls_last: bool,
+    /// Rows without a key.
+    keyless: BTreeSet<i64>,
 }
 
 /// What a row is sorted by.
@@ -239,7 +264,7 @@ impl Ord for Directed {
 
 impl Sort {
     /// Reads `sort=a,-b`. Names that are no field are ignored. Without any, the order is that of the keys.
-    pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>, nulls_last: bool) -> Sort {
+    pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>, options: &Options) -> Sort {
         let mut keys: Vec<(&'static Field, bool)> = Vec::new();
         for part in text.unwrap_or("").split(',') {
             let part = part.trim();
@@ -255,7 +280,12 @@ impl Sort {
             keys.truncate(at + 1);
         }
         let ties = if keys.is_empty() { None } else { ties };
-        Sort { keys, ties, nulls_last }
+        Sort { keys, ties, nulls_last: options.nulls_last, keyless: options.quirks.keyless_of(of) }
+    }
+
+    /// Nothing for the key of a row that has none, else the value.
+    fn of_key<T>(&self, row: &Row, field: &Field, value: Option<T>) -> Option<T> {
+        value.filter(|_| field.role != Role::Key || !self.keyless.contains(&row.id))
     }
 
     fn tie(&self, row: &Row) -> u64 {
@@ -276,7 +306,11 @@ impl Sort {
     /// The sort key of a row where `is_plain`, without any allocation.
     pub(super) fn plain_key(&self, row: &Row, clock: &Clock) -> [i64; 2] {
         let directed = |(field, descending): &(&Field, bool)| {
-            let value = plain_of(row, field, clock).unwrap_or(if self.nulls_last { i64::MAX } else { i64::MIN });
+            let value = self.of_key(row, field, plain_of(row, field, clock)).unwrap_or(if self.nulls_last {
+                i64::MAX
+            } else {
+                i64::MIN
+            });
             if *descending { !value } else { value }
         };
         match self.keys.as_slice() {
@@ -288,8 +322,10 @@ impl Sort {
 
     /// The sort key of a row.
     pub(super) fn key(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> SortKey {
-        let values =
-            self.keys.iter().map(|(f, down)| Directed(value_of(data, of, row, f, clock), *down, self.nulls_last));
+        let values = self.keys.iter().map(|(f, down)| {
+            let value = self.of_key(row, f, Some(value_of(data, of, row, f, clock)));
+            Directed(value.unwrap_or(Value::Null), *down, self.nulls_last)
+        });
         (values.collect(), self.tie(row))
     }
 }

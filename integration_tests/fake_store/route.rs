@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::answer::{Answer, error};
+use super::answer::{Answer, SERVER_FAULT, error};
 use super::cache::Cache;
 use super::data::Data;
 use super::limit::{self, Meter, Verdict};
-use super::options::Options;
+use super::options::{Envelope, Options};
 use super::resources::{Resource, resource};
 use super::seen::Seen;
 use super::{list, nested, sign};
@@ -34,7 +34,7 @@ impl State {
         } else {
             SystemTime::now()
         };
-        let skew = limit::skew(self.options.limit.as_ref());
+        let skew = limit::skew(self.options.limit.as_ref()) + self.options.date_ahead_seconds;
         let shift = Duration::from_secs(skew.unsigned_abs());
         if skew < 0 { now - shift } else { now + shift }
     }
@@ -42,12 +42,38 @@ impl State {
     /// Answers a request.
     pub(super) fn answer(&mut self, seen: &Seen, base: &str) -> Answer {
         let wall = self.wall();
-        let answer = if let Some(location) = &self.options.redirect_to {
+        let mut answer = if let Some(location) = &self.options.redirect_to {
             Answer { status: 301, ..Answer::default() }.with("location", location.clone())
         } else {
             self.limited(seen, base, wall)
         };
-        answer.with("date", httpdate::fmt_http_date(wall))
+        if self.options.latin1 {
+            answer.body = latin1(&answer.body);
+        }
+        self.dated(answer)
+    }
+
+    /// Adds the `Date` header, if there is one.
+    pub(super) fn dated(&self, answer: Answer) -> Answer {
+        if self.options.date_header { answer.with("date", httpdate::fmt_http_date(self.wall())) } else { answer }
+    }
+
+    /// Answers a request as if it were one to another resource, whatever its credentials.
+    pub(super) fn answer_of(
+        &mut self,
+        resource: &'static str,
+        list: Option<&'static str>,
+        seen: &Seen,
+        base: &str,
+    ) -> Answer {
+        let envelope = self.options.envelope;
+        if let Some(list) = list {
+            self.options.envelope = Envelope::Named(list);
+        }
+        let of = super::resource(resource).unwrap_or_else(|| panic!("no resource {resource}"));
+        let answer = self.read(of, &[], &seen.of_resource(resource), base);
+        self.options.envelope = envelope;
+        answer.with("date", httpdate::fmt_http_date(self.wall()))
     }
 
     fn limited(&mut self, seen: &Seen, base: &str, wall: SystemTime) -> Answer {
@@ -119,13 +145,27 @@ impl State {
     }
 
     fn read(&mut self, of: &'static Resource, rest: &[&str], seen: &Seen, base: &str) -> Answer {
+        if let Some(id) = rest.first().and_then(|key| of.parse_key(key)) {
+            let quirks = &self.options.quirks;
+            if quirks.is_unreadable(of, id) {
+                return error(500, "Internal Server Error", SERVER_FAULT);
+            }
+            if quirks.keyless_of(of).contains(&id) {
+                return error(404, "Not Found", "No resource found");
+            }
+        }
         if !rest.is_empty() {
             return nested::below(of, rest, seen, &self.options, &self.data);
         }
         if let Some(live) = &mut self.options.live {
             live(&mut self.data, seen);
         }
-        list::answer(of, seen, &self.options, &self.data, base)
+        let answer = list::answer(of, seen, &self.options, &self.data, (base, None));
+        let spoil = self.options.quirks.spoil.as_mut().and_then(|spoil| spoil(seen, answer.rows));
+        match spoil {
+            None => answer,
+            spoil => list::answer(of, seen, &self.options, &self.data, (base, spoil)),
+        }
     }
 
     fn allowed(&self, seen: &Seen, scopes: &[&str]) -> bool {
@@ -158,4 +198,18 @@ impl State {
             None => error(404, "Not Found", "No resource found"),
         }
     }
+}
+
+/// The body with one byte in place of each U+F8FF.
+fn latin1(body: &[u8]) -> Vec<u8> {
+    let mark = "\u{f8ff}".as_bytes();
+    let mut out = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.windows(mark.len()).position(|bytes| bytes == mark) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(0xe9);
+        rest = &rest[at + mark.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
 }

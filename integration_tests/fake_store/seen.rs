@@ -18,6 +18,10 @@ pub struct Seen {
     pub query: Vec<(String, String)>,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The number of the connection that it came over, counted from 1 in the order of acceptance.
+    pub connection: usize,
+    /// The number of the earlier request whose answer was sent instead, if that is what happened.
+    pub answered_as: Option<usize>,
     /// The status of the answer; 0 as long as none was sent.
     pub status: u16,
     /// How many rows the answer listed.
@@ -28,7 +32,7 @@ pub struct Seen {
 
 impl Seen {
     /// Reads a request. The number is given when it is logged.
-    pub(super) fn new(method: &str, target: &str, headers: Vec<(String, String)>) -> Seen {
+    pub(super) fn new(method: &str, target: &str, headers: Vec<(String, String)>, connection: usize) -> Seen {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let first = path.strip_prefix("/api/v1/").and_then(|rest| rest.split('/').next()).unwrap_or("");
         Seen {
@@ -38,10 +42,18 @@ impl Seen {
             resource: first.strip_suffix(".json").unwrap_or(first).to_owned(),
             query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             headers,
+            connection,
+            answered_as: None,
             status: 0,
             rows: 0,
             at: Instant::now(),
         }
+    }
+
+    /// The same request to another resource.
+    pub(super) fn of_resource(&self, resource: &str) -> Seen {
+        let rest = self.target.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
+        Seen { target: format!("/api/v1/{resource}{rest}"), resource: resource.to_owned(), ..self.clone() }
     }
 
     /// A query parameter, decoded.
@@ -88,6 +100,14 @@ impl Log {
         if inner.0 == place.cleared {
             inner.1[place.index].status = status;
             inner.1[place.index].rows = rows;
+        }
+    }
+
+    /// Notes that it got the answer to an earlier request.
+    pub(super) fn answered_as(&self, place: Place, earlier: usize) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.0 == place.cleared {
+            inner.1[place.index].answered_as = Some(earlier);
         }
     }
 

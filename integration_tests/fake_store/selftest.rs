@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::*;
 
 mod access;
+mod dates;
 mod faults;
 mod lists;
+mod quirks;
 
 const NO_CACHE: (&str, &str) = ("cache-control", "no-cache");
 const TOKEN: (&str, &str) = ("x-ac-auth-token", "good-token");

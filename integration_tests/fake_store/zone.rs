@@ -3,6 +3,7 @@
 //! Subject: "Dates and times" of the public documentation: ISO 8601 in the store's local time with a numeric offset
 //! that follows daylight saving, a fraction of no to three digits without trailing zeros. The last digit is 0, 3 or 7
 //! in the samples, as SQL Server's `datetime` (1/300 s) rounds. Filters take `Z`, an offset, or none (store time).
+//! [`DateReading`] has what a store can do instead.
 
 use std::fmt::Write as _;
 
@@ -21,6 +22,24 @@ pub enum Fraction {
     None,
 }
 
+/// What a store keeps of a moment, and what it understands by a date in a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateReading {
+    /// The moment itself is kept, shown with the offset of its day, and compared.
+    Documented,
+    /// The digits of the local clock are kept. A filter is turned into local time, and digits are compared: in the
+    /// autumn change, the second pass of the doubled hour is not told from the first. The offset shown is right.
+    LocalDigits,
+    /// The same, and both passes of the doubled hour are shown with the standard offset: rows of the first one
+    /// seem an hour younger than they are.
+    LocalDigitsStandard,
+    /// The moment is kept, but the digits of a filter are taken as local time, whatever its offset says.
+    OffsetIgnored,
+    /// The digits of the local clock are kept, and today's offset is applied to all of them, in rows and filters:
+    /// when the clock changes, all dates move by an hour.
+    TodaysOffset,
+}
+
 /// Everything that turns a moment into the text of one store.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -28,15 +47,47 @@ pub struct Clock {
     pub zone: Tz,
     /// The form of the fraction.
     pub fraction: Fraction,
+    /// What is kept and compared.
+    pub reading: DateReading,
+    /// Now in epoch milliseconds, for today's offset.
+    pub now_ms: i64,
 }
 
 /// A unit of 100 ns, in which moments are compared.
 pub const TICKS_PER_MS: i64 = 10_000;
 
 impl Clock {
-    /// The moment in ticks since the epoch, as filters and sorting see it.
+    /// The clock of a store that keeps moments and compares them.
+    pub fn new(zone: Tz, fraction: Fraction) -> Clock {
+        Clock { zone, fraction, reading: DateReading::Documented, now_ms: 0 }
+    }
+
+    /// The moment in ticks, as filters and sorting see it: since the epoch, or by the digits of the local clock.
     pub fn ticks(&self, ms: i64) -> i64 {
-        ms * TICKS_PER_MS + self.beyond_ms(ms)
+        let kept = match self.reading {
+            DateReading::Documented | DateReading::OffsetIgnored => ms,
+            _ => ms + self.offset_ms(ms),
+        };
+        kept * TICKS_PER_MS + self.beyond_ms(ms)
+    }
+
+    /// How far the local clock is ahead of Greenwich at a moment.
+    fn offset_ms(&self, ms: i64) -> i64 {
+        let utc = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
+        i64::from(utc.with_timezone(&self.zone).offset().fix().local_minus_utc()) * 1000
+    }
+
+    /// The offset that a moment is shown with.
+    fn shown_offset_ms(&self, ms: i64) -> i64 {
+        match self.reading {
+            DateReading::Documented | DateReading::LocalDigits | DateReading::OffsetIgnored => self.offset_ms(ms),
+            DateReading::TodaysOffset => self.offset_ms(self.now_ms),
+            DateReading::LocalDigitsStandard => {
+                let digits = DateTime::<Utc>::from_timestamp_millis(ms + self.offset_ms(ms)).unwrap_or_default();
+                let passes = self.zone.from_local_datetime(&digits.naive_utc());
+                passes.latest().map_or(0, |at| i64::from(at.offset().fix().local_minus_utc()) * 1000)
+            }
+        }
     }
 
     fn beyond_ms(&self, ms: i64) -> i64 {
@@ -46,9 +97,8 @@ impl Clock {
 
     /// Writes the moment as the store prints it, without quotes.
     pub fn write(&self, ms: i64, out: &mut String) {
-        let utc = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
-        let local = utc.with_timezone(&self.zone);
-        let _ = write!(out, "{}", local.format("%Y-%m-%dT%H:%M:%S"));
+        let digits = DateTime::<Utc>::from_timestamp_millis(ms + self.offset_ms(ms)).unwrap_or_default();
+        let _ = write!(out, "{}", digits.format("%Y-%m-%dT%H:%M:%S"));
         let thousandths = ms.rem_euclid(1000);
         match self.fraction {
             Fraction::Documented if thousandths != 0 => {
@@ -60,7 +110,7 @@ impl Clock {
             }
             _ => {}
         }
-        let minutes = local.offset().fix().local_minus_utc() / 60;
+        let minutes = self.shown_offset_ms(ms) / 60_000;
         let sign = if minutes < 0 { '-' } else { '+' };
         let _ = write!(out, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
     }
@@ -72,7 +122,7 @@ impl Clock {
         out
     }
 
-    /// Reads a filter value: ticks since the epoch.
+    /// Reads a filter value: ticks as `ticks` counts them.
     pub fn parse(&self, text: &str) -> Option<i64> {
         let text = text.trim();
         if text.len() == 10 {
@@ -91,16 +141,35 @@ impl Clock {
             }
             None => (0, rest),
         };
-        let ticks = match zone {
-            "" => self.local(naive)?,
-            "Z" | "z" => naive.and_utc().timestamp() * 1000 * TICKS_PER_MS,
-            _ => (naive.and_utc().timestamp() - offset_seconds(zone)?) * 1000 * TICKS_PER_MS,
+        let seconds = match zone {
+            "Z" | "z" => Some(naive.and_utc().timestamp()),
+            "" => None,
+            _ => Some(naive.and_utc().timestamp() - offset_seconds(zone)?),
+        };
+        let ticks = match (self.reading, seconds) {
+            (_, None) | (DateReading::OffsetIgnored, _) => self.local(naive)?,
+            (DateReading::Documented, Some(seconds)) => seconds * 1000 * TICKS_PER_MS,
+            (reading, Some(seconds)) => {
+                let ms = seconds * 1000;
+                let today = reading == DateReading::TodaysOffset;
+                (ms + self.offset_ms(if today { self.now_ms } else { ms })) * TICKS_PER_MS
+            }
         };
         Some(ticks + fraction)
     }
 
+    /// The start of the store's day that a moment lies in, in ticks.
+    pub fn day_start(&self, ticks: i64) -> i64 {
+        let utc = DateTime::<Utc>::from_timestamp_millis(ticks.div_euclid(TICKS_PER_MS)).unwrap_or_default();
+        let day = utc.with_timezone(&self.zone).date_naive();
+        day.and_hms_opt(0, 0, 0).and_then(|midnight| self.local(midnight)).unwrap_or(ticks)
+    }
+
     /// A local time without offset is the store's. The earlier of two, and an hour later in the gap.
     fn local(&self, naive: NaiveDateTime) -> Option<i64> {
+        if !matches!(self.reading, DateReading::Documented | DateReading::OffsetIgnored) {
+            return Some(naive.and_utc().timestamp() * 1000 * TICKS_PER_MS);
+        }
         let found = self.zone.from_local_datetime(&naive);
         let seconds = match found.earliest() {
             Some(at) => at.timestamp(),

@@ -145,7 +145,7 @@ impl Destination {
             backwards: table.backwards.clone(),
             ..Verdict::default()
         };
-        let clock = Clock { zone: store.zone, fraction: Fraction::Documented };
+        let clock = Clock::new(store.zone, Fraction::Documented);
         let mut known: BTreeSet<String> = BTreeSet::new();
         for id in store.ids(resource) {
             let listed = store.json(resource, id, &clock).unwrap();
@@ -183,11 +183,13 @@ impl Destination {
                 return;
             }
         }
+        let key = self.definitions.get(stream).map_or("id", |definition| &definition.key);
         for (name, stored) in row {
             let sent = record.get(name);
             let fits = sent.is_some_and(|sent| match name.as_str() {
                 "updated_at" | "created_at" if instant(stored).is_some() => instant(sent) == instant(stored),
                 "updated_at" | "created_at" => json::arrived(stored, sent, Declared::Instant),
+                name if name == key && canonical(stored) == canonical(sent) => true,
                 _ => json::arrived(stored, sent, self.declared(stream, name)),
             });
             if !fits {
@@ -209,7 +211,7 @@ impl Destination {
     fn key(&self, stream: &str, record: &Fields) -> String {
         let name = self.definitions.get(stream).map_or("id", |d| &d.key);
         match record.get(name) {
-            Some(key) => key.clone(),
+            Some(key) => canonical(key).to_owned(),
             None => format!("{record:?}"),
         }
     }
@@ -223,6 +225,11 @@ impl Destination {
             }
         }
     }
+}
+
+/// A key as every database reads it: `1.0` is `1`.
+fn canonical(key: &str) -> &str {
+    key.strip_suffix(".0").unwrap_or(key)
 }
 
 impl Definition {

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn times_follow_the_zone_and_the_fraction() {
-    let clock = |zone, fraction| Clock { zone, fraction };
+    let clock = Clock::new;
     let chicago = clock(chrono_tz::America::Chicago, Fraction::Documented);
     for (utc, printed) in [
         ("2024-03-10T07:59:59.997Z", "2024-03-10T01:59:59.997-06:00"),
@@ -120,7 +120,7 @@ fn lean_rows_look_like_made_rows() {
     let mut data = Data::empty();
     let full = data.make("orders", 100_007);
     data.insert("orders", full.clone());
-    let clock = Clock { zone: data.zone, fraction: Fraction::Documented };
+    let clock = Clock::new(data.zone, Fraction::Documented);
     let before = data.json("orders", 100_007, &clock);
     data.insert_lean("orders", 100_007, full.updated_at, full.created_at);
     assert_eq!(data.json("orders", 100_007, &clock), before);
@@ -131,7 +131,7 @@ fn lean_rows_look_like_made_rows() {
 #[test]
 fn every_resource_makes_valid_rows_for_any_key() {
     let mut data = Data::empty();
-    let clock = Clock { zone: data.zone, fraction: Fraction::Documented };
+    let clock = Clock::new(data.zone, Fraction::Documented);
     for of in resources() {
         for id in (1..60).chain([i64::MAX - 1, i64::MAX]) {
             let row = data.make(of.path, id);
@@ -198,4 +198,85 @@ fn connections_are_struck_by_number_and_absences_end() {
     assert_eq!(split(&ask().0).header("connection").as_deref(), Some("close"));
     while TcpStream::connect(store.addr()).is_err() {}
     assert_eq!(split(&ask().0).status, 200);
+}
+
+#[test]
+fn answers_can_be_those_to_another_request() {
+    let store = store_of(3, Options { max_count: Some(2), ..Options::default() });
+    store.data(|d| {
+        d.add("orders");
+    });
+    let with = |fault: Fault| {
+        store.options(|o| o.fault = Some(Box::new(move |_| Some(fault.clone()))));
+        get(&store, "/api/v1/orders?count=1")
+    };
+    let other = with(Fault::AnswerOf { resource: "addresses", list: None }).json();
+    assert_eq!((other["total_count"].as_i64(), other["addresses"].as_array().map(Vec::len)), (Some(3), Some(1)));
+    assert!(other["next_page"].as_str().unwrap().contains("/api/v1/addresses?count=1&page=2"));
+    let renamed = with(Fault::AnswerOf { resource: "addresses", list: Some("data") }).json();
+    assert!(renamed["data"].is_array() && renamed["addresses"].is_null());
+    store.data(|d| {
+        d.add("orders");
+    });
+    let linked = with(Fault::NextPageOf("addresses")).json();
+    assert!(linked["next_page"].as_str().unwrap().contains("/api/v1/addresses?count=1"), "{linked}");
+    assert!(linked["orders"].is_array());
+    let log = store.requests();
+    assert!(log.iter().all(|seen| seen.resource == "orders" && seen.connection == seen.n));
+}
+
+#[test]
+fn a_connection_can_get_out_of_step() {
+    for (out_of_step, expected) in [(false, [1, 1, 1, 1]), (true, [1, 1, 2, 3])] {
+        let late = Some(Late { seed: 1, one_in: 1, out_of_step });
+        let store = store_of(4, Options { late, ..Options::default() });
+        let mut tcp = TcpStream::connect(store.addr()).unwrap();
+        for (number, expected) in (1..).zip(expected) {
+            let head =
+                format!("GET /api/v1/addresses?id=eq:{number} HTTP/1.1\r\nHost: x\r\n{}: {}\r\n\r\n", TOKEN.0, TOKEN.1);
+            tcp.write_all(head.as_bytes()).unwrap();
+            let mut seen = Vec::new();
+            let mut buf = [0; 4096];
+            while !seen.ends_with(b"]}") {
+                let n = tcp.read(&mut buf).unwrap();
+                assert_ne!(n, 0);
+                seen.extend_from_slice(&buf[..n]);
+            }
+            assert_eq!(split(&seen).ids(), [expected], "request {number}, out of step: {out_of_step}");
+        }
+        let log = store.requests();
+        assert!(log.iter().all(|seen| seen.connection == 1));
+        assert_eq!(log.iter().map(|seen| seen.answered_as.is_some()).collect::<Vec<_>>(), [false, true, true, true]);
+    }
+}
+
+#[test]
+fn right_answers_can_be_sent_in_odd_ways() {
+    let store = store_of(3, Options::default());
+    let with = |fault: Fault| {
+        store.options(|o| o.fault = Some(Box::new(move |_| Some(fault.clone()))));
+        get_with(&store, "/api/v1/addresses", &[TOKEN, NO_CACHE, ("accept-encoding", "gzip")])
+    };
+    let packed = with(Fault::Gzip { members: 2, tail: b"tail" }).body;
+    assert!(packed.ends_with(b"tail"));
+    let mut text = String::new();
+    let members = &packed[..packed.len() - 4];
+    flate2::read::MultiGzDecoder::new(members).read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("]}"));
+    let open = with(Fault::Unclosed { missing: 1 });
+    assert!(open.header("content-length").is_none() && open.text() == text[..text.len() - 1]);
+    let none = with(Fault::Status(204));
+    assert!(none.status == 204 && none.body.is_empty());
+    assert_eq!(with(Fault::Status(206)).status, 206);
+    store.options(|o| {
+        o.fault = None;
+        o.latin1 = true;
+        o.decimal_keys = true;
+    });
+    store.data(|d| d.set_field("addresses", 2, "city", "\"Montr\u{f8ff}al\""));
+    let body = get(&store, "/api/v1/addresses").body;
+    assert!(body.windows(8).any(|bytes| bytes == b"Montr\xe9al"));
+    let odd = [get(&store, "/api/v1/addresses").body, get(&store, "/api/v1/addresses").body];
+    assert_ne!(odd[0], odd[1]);
+    assert!(odd.iter().any(|body| String::from_utf8_lossy(body).contains(r#"{"id":1.0,"#)));
 }
