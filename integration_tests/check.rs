@@ -121,7 +121,27 @@ fn a_store_that_is_down_fails_within_the_patience() {
     let store = start(SignIn::Token, options, Data::empty());
     let message = fails(&config(SignIn::Token, &store), &store);
     insta::assert_snapshot!(message);
-    assert_eq!(store.requests().len(), 3, "three attempts at one resource, none at the others");
+    assert_eq!(store.requests().len(), 3 + 7, "three attempts at one resource, one at each of the others");
+}
+
+#[test]
+fn a_scope_that_fails_is_noted_and_the_rest_works() {
+    // The first that is tried, and one in the middle.
+    for (failing, scope, how) in [
+        ("customer_types", "read_people", "HTTP 500"),
+        ("product_statuses", "read_catalog", "HTTP 500"),
+        ("blogs", "read_content", "HTTP 400"),
+    ] {
+        let status = if how.ends_with("400") { 400 } else { 500 };
+        let fault =
+            move |seen: &crate::fake_store::Seen| (seen.resource == failing).then(|| Fault::error(status, "", ""));
+        let store = start(SignIn::Token, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
+        let run = Command::new("check").config(&config_with(&store, &json!({"_retry_seconds": 5}))).run();
+        let (status, message) = run.connection_status();
+        assert_eq!((run.code, status), (Some(0), "SUCCEEDED"), "{}", run.transcript());
+        assert!(message.contains(&format!("`{scope}` ({how} on `{failing}`)")), "{message}");
+        assert_eq!(run.warnings(), [message]);
+    }
 }
 
 #[test]
@@ -151,7 +171,7 @@ fn a_check_that_is_never_answered_ends() {
         let (status, message) = run.connection_status();
         assert!(status == "FAILED" && message.contains("did not answer"), "{message}");
     }
-    assert!(store.requests().len() <= 4, "one attempt, then three");
+    assert!(store.requests().len() <= 1 + 3 + 7, "one attempt, then three, and one at each other resource");
 }
 
 #[test]
@@ -172,6 +192,6 @@ fn no_retry_after_makes_a_check_wait_beyond_its_bound() {
     };
     let store = start(SignIn::Token, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
     let message = fails(&config(SignIn::Token, &store), &store);
-    assert!(message.contains("call limit"), "{message}");
-    assert_eq!(store.requests().len(), 1, "a minute is more than there is");
+    assert!(message.contains("asks to be left alone until 20"), "{message}");
+    assert_eq!(store.requests().len(), 1, "ten years are more than there is");
 }

@@ -12,6 +12,7 @@ mod commands;
 mod corpora;
 mod docs;
 mod environment;
+mod evidence;
 mod expand;
 mod fake_store;
 mod faults;

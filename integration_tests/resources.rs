@@ -132,8 +132,6 @@ fn lists_whose_name_is_in_dispute_are_found_under_each() {
         ("price_calculators", ["price_calculation", "price_calculators"]),
         ("attributes", ["attribues", "attributes"]),
         ("product_reviews", ["product_revies", "product_reviews"]),
-        ("pages", ["orders", "pages"]),
-        ("payment_methods", ["customer_payment_methods", "payment_methods"]),
         ("order_addresses", ["addresses", "order_addresses"]),
     ] {
         for name in names {

@@ -68,7 +68,21 @@ fn a_resource_that_the_store_does_not_know_is_no_missing_scope() {
 
 #[test]
 fn a_fault_that_is_about_no_scope_ends_the_check_at_once() {
-    let fault = |seen: &crate::fake_store::Seen| (seen.n > 1).then(|| Fault::html(400));
+    let redirect = || Fault::Answer {
+        status: 302,
+        headers: vec![("Location".to_owned(), "https://other.example/".to_owned())],
+        body: Vec::new(),
+    };
+    let fault = move |_: &crate::fake_store::Seen| Some(redirect());
     let (run, requests) = check(Options { fault: Some(Box::new(fault)), ..Options::default() });
-    assert_eq!((run.connection_status().0, requests), ("FAILED", 2));
+    assert_eq!((run.connection_status().0, requests), ("FAILED", 1));
+}
+
+#[test]
+fn a_check_fails_only_if_no_scope_works() {
+    for (first, verdict) in [(2, "SUCCEEDED"), (1, "FAILED")] {
+        let fault = move |seen: &crate::fake_store::Seen| (seen.n >= first).then(|| Fault::html(400));
+        let (run, requests) = check(Options { fault: Some(Box::new(fault)), ..Options::default() });
+        assert_eq!((run.connection_status().0, requests), (verdict, 8), "{}", run.transcript());
+    }
 }

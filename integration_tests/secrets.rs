@@ -58,7 +58,7 @@ fn an_answer_that_repeats_the_secret_does_not_get_it_told() {
     let answers: [Answer; 7] = [
         |secret| Fault::error(401, &format!("Invalid credentials: {secret}"), secret),
         |secret| Fault::error(500, secret, secret),
-        |secret| Fault::error(404, secret, ""),
+        |secret| Fault::error(404, secret, "No resource matches the URL specified."),
         |secret| page(&format!("<html>{secret}")),
         |secret| page(&format!("{{\"{secret}\":1}}")),
         |secret| {

@@ -37,7 +37,13 @@ fn only_what_is_wanted_is_asked_for_and_the_state_is_the_same() {
     let fields: BTreeSet<String> =
         run.records("orders").iter().flat_map(|record| record.fields()).map(|(name, _)| name).collect();
     assert_eq!(fields, ["grand_total", "id", "updated_at"].map(str::to_owned).into());
-    assert_eq!((run.records("orders").len(), run.last_state("orders")), (50, whole.last_state("orders")));
+    // What was sent is remembered by content, which other columns change; all else is the same.
+    let state = |run: &crate::harness::run::Run| {
+        let mut state = run.last_state("orders").unwrap().clone();
+        state["sent"] = json!(null);
+        state
+    };
+    assert_eq!((run.records("orders").len(), state(&run)), (50, state(&whole)));
     assert!(run.stdout.len() * 5 < whole.stdout.len(), "{} of {} bytes", run.stdout.len(), whole.stdout.len());
     let again = read(&config, &catalog, &run.last_state_list());
     assert_eq!(again.records("orders").len(), 0);

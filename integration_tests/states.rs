@@ -64,14 +64,16 @@ fn state(at: &str) -> String {
 }
 
 #[test]
-fn a_state_in_the_far_future_brings_nothing_and_stays() {
+fn a_state_in_the_far_future_is_set_back_to_the_stores_clock() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let run = read(&config(SignIn::Token, &store), &catalog, &state("2051-01-01T00:00:00Z"));
     assert_read_is_well_formed(&run, &catalog);
-    assert_eq!((run.code, run.records("orders").len()), (Some(0), 0));
-    assert_eq!(run.last_state("orders"), Some(&json!({"updated_at": "2051-01-01T00:00:00Z"})));
-    assert_eq!(store.requests().len(), 1);
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 0), "all rows are older than the store's clock");
+    let cursor = run.last_state("orders").unwrap()["updated_at"].as_str().unwrap().to_owned();
+    assert!(cursor.as_str() < "2051", "{cursor}");
+    let warnings = run.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("ahead of the store's clock"), "{warnings:?}");
 }
 
 #[test]
@@ -217,17 +219,23 @@ fn rows_from_before_the_dates_asked_for_cost_no_row_of_them() {
         assert_eq!(came, (1..=60).collect::<Vec<i64>>(), "{mode}");
         assert_eq!((run.code, run.warnings(), run.estimate("orders")), (Some(0), Vec::new(), Some(60)), "{mode}");
     }
-    assert_eq!(store.requests().len(), 2 * 3, "the new end, the old end, and one page from the top");
+    assert_eq!(
+        store.requests().len(),
+        2 * 4,
+        "the new end, the old end, one page from the top, and a count of the rest"
+    );
 }
 
 #[test]
-fn a_state_does_not_name_undated_rows_without_end() {
+fn rows_without_a_date_that_fit_one_answer_are_all_remembered() {
     let mut data = Data::empty();
-    (1..=501).for_each(|id| data.insert_lean("products", id, Stamp::Null, Stamp::Null));
+    (1..=999).for_each(|id| data.insert_lean("products", id, Stamp::Null, Stamp::Null));
     let store = start(SignIn::Token, Options::default(), data);
-    let run = read(&config(SignIn::Token, &store), &configured(&[("products", "incremental")]), "");
-    assert_eq!(run.records("products").len(), 501);
-    assert_eq!(run.last_state("products"), Some(&json!({})));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("products", "incremental")]));
+    let first = read(&config, &catalog, "");
+    let second = read(&config, &catalog, &first.last_state_list());
+    assert_eq!((first.records("products").len(), second.records("products").len()), (999, 0));
+    assert!(first.last_state_list().len() < 32 * 1024);
 }
 
 #[test]
@@ -248,7 +256,13 @@ fn states_stay_within_their_bound_however_many_rows_tie() {
         let longest = run.states("orders").iter().map(|state| state.line.len()).max().unwrap();
         assert!(longest < BOUND, "{longest} bytes");
     }
-    assert!(first.last_state("orders").unwrap()["recent"]["rows"] == 6_000, "only their number and sum are kept");
+    let ranges = first.last_state("orders").unwrap()["sent"]["ranges"].as_array().unwrap().clone();
+    let rows: i64 = ranges.iter().map(|range| range[2].as_i64().unwrap()).sum();
+    assert!(ranges.len() <= 250 && rows == 6_000, "only ranges are kept: {ranges:?}");
+    store.data(|data| data.touch("orders", 3_001));
+    let third = read(&config(SignIn::Token, &store), &catalog, &second.last_state_list());
+    let came = third.ids("orders");
+    assert!(came.contains(&3_001) && came.len() < 200, "one change costs at most its range: {}", came.len());
 }
 
 #[test]

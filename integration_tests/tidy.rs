@@ -95,7 +95,7 @@ fn a_stream_is_known_by_its_row_alone() {
     // What adding a stream takes: a schema file and a row. A name that stood anywhere else in the
     // code would be a second place to edit.
     for (path, text) in rust_files("src") {
-        if path.ends_with("streams.rs") {
+        if path.ends_with("streams.rs") || path.ends_with("tests.rs") {
             continue;
         }
         let code = code(text.split("#[cfg(test)]").next().unwrap());

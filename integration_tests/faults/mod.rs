@@ -3,6 +3,7 @@
 
 mod answers;
 mod hostile;
+mod pages;
 mod row;
 mod run;
 mod table;

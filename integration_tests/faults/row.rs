@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     AskedAgain(&'static str),
     /// It is asked a few times more, and then told with this failure type.
     AskedAFewTimes(&'static str),
+    /// It is asked twice, and then, unless a smaller page passes, told with this failure type.
+    AskedTwice(&'static str),
     /// It is not asked again: the stream ends INCOMPLETE with this failure type at once, and the next
     /// sync brings what is left.
     Told(&'static str),
@@ -72,7 +74,9 @@ impl Row {
         match (self.outcome, stay) {
             (Outcome::Harmless, _) => (None, true),
             (Outcome::AskedAgain(kind) | Outcome::AskedAFewTimes(kind), Stay::ForGood) => (Some(kind), false),
-            (Outcome::AskedAFewTimes(kind), Stay::AtRandom) => (Some(kind), true),
+            (Outcome::AskedAFewTimes(kind) | Outcome::AskedTwice(kind), Stay::AtRandom) => (Some(kind), true),
+            (Outcome::AskedTwice(kind), Stay::Thrice | Stay::ForGood) => (Some(kind), false),
+            (Outcome::AskedTwice(_), Stay::Once) => (None, true),
             (Outcome::AskedAgain(_) | Outcome::AskedAFewTimes(_), _) => (None, true),
             (Outcome::Told(kind), stay) => (Some(kind), stay == Stay::AtRandom),
         }

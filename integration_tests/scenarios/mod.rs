@@ -4,6 +4,7 @@
 //! several seeds (`SCENARIO_SEEDS`, 3 by default), in both modes, through both sign-ins, with one
 //! request at a time and with several. `docs/scenarios.md` is the table of all of them.
 
+mod contradictions;
 pub(crate) mod kills;
 mod quirks;
 mod random;

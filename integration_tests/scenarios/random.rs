@@ -1,5 +1,6 @@
 //! Random stores, changes, kills and page sizes, with the contract as the property: nothing missing,
-//! stale, changed or doubled in a run, and no state ahead of its records.
+//! stale, changed or doubled in a run, and no state ahead of its records. Stores with two quirks of
+//! `contradictions` may end INCOMPLETE with an error instead.
 //!
 //! `PROPTEST_CASES` sets how many (8 by default). Failing seeds are kept in `random.proptest` beside
 //! this file and run first.
@@ -8,8 +9,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 
 use crate::fake_store::{Data, Fraction, utc_ms};
+use crate::harness::command::Command;
 use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
+use crate::harness::order::ReadCheck;
+use crate::scenarios::contradictions::{QUIRKS, STREAM, VICTIMS, leave_evidence};
 use crate::scenarios::kills::{Kill, get_through};
 use crate::scenarios::run::{Setup, at};
 use crate::scenarios::stores::churn;
@@ -61,6 +65,70 @@ fn store_of(case: &Case) -> Data {
     data
 }
 
+/// A store with two quirks.
+#[derive(Clone, Debug)]
+struct Contradiction {
+    case: Case,
+    /// Two different places in the list of quirks.
+    quirks: [usize; 2],
+}
+
+fn contradiction() -> impl Strategy<Value = Contradiction> {
+    let pair = prop::sample::subsequence((0..QUIRKS.len()).collect::<Vec<usize>>(), 2);
+    let pair = pair.prop_map(|pair| [pair[0], pair[1]]);
+    let pair = pair
+        .prop_filter("the two leave nothing that tells", |&[one, other]| leave_evidence(&QUIRKS[one], &QUIRKS[other]));
+    (case(), pair).prop_map(|(mut case, quirks)| {
+        case.rows = case.rows.min(120);
+        Contradiction { case, quirks }
+    })
+}
+
+/// The contract of a store with two quirks: a run, after one that is killed or without, ends with 0 and nothing is
+/// missing, or names the stream; and healed the store gives what is left.
+fn assert_kept(drawn: &Contradiction) {
+    let Contradiction { case, quirks: [one, other] } = drawn;
+    let names = format!("{} and {}: {case:?}", QUIRKS[*one].name, QUIRKS[*other].name);
+    let mut options = Setup::still(Data::empty()).options;
+    options.max_count = Some(case.page);
+    [one, other].into_iter().for_each(|&quirk| (QUIRKS[quirk].set)(&mut options));
+    let mut data = store_of(case);
+    for id in VICTIMS {
+        let date = at(data.now_ms - id * 60_000);
+        data.insert_lean(STREAM, id, date, date);
+    }
+    let store = start(SignIn::Token, options, data);
+    let mut config = config(SignIn::Token, &store);
+    config["max_requests_in_flight"] = case.in_flight.into();
+    config["_retry_seconds"] = 2.into();
+    let catalog = configured(&[(STREAM, if case.incremental { "incremental" } else { "full_refresh" })]);
+    let mut destination = Destination::with_catalog(false, &catalog);
+    let missing = |destination: &Destination| {
+        let verdict = store.data(|data| destination.compare(data, STREAM, STREAM, Some(utc_ms(START)), None));
+        [verdict.problems(), verdict.missing_undated.iter().map(|id| format!("{id} without a date")).collect()].concat()
+    };
+    if let Some(bytes) = case.kill_bytes {
+        let command = Command::new("read").config(&config).catalog(&catalog).state(&destination.state_list());
+        let run = command.kill_after_bytes(bytes).run();
+        ReadCheck::new(&run, &catalog).cut().assert();
+        destination.take(&run);
+    }
+    let run = read(&config, &catalog, &destination.state_list());
+    ReadCheck::new(&run, &catalog).assert();
+    destination.take(&run);
+    if run.code == Some(0) {
+        assert_eq!(missing(&destination), Vec::<String>::new(), "{names}\n{}", run.transcript());
+    }
+    store.options(|options| {
+        *options = Setup::still(Data::empty()).options;
+        options.max_count = Some(case.page);
+    });
+    let healed = read(&config, &catalog, &destination.state_list());
+    assert_eq!(healed.code, Some(0), "{names}, healed\n{}", healed.transcript());
+    destination.take(&healed);
+    assert_eq!(missing(&destination), Vec::<String>::new(), "{names}, healed\n{}", healed.transcript());
+}
+
 proptest! {
     #![proptest_config(Config {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(8),
@@ -97,5 +165,10 @@ proptest! {
             let unchanged = read(&config, &catalog, &destination.state_list());
             prop_assert_eq!(unchanged.records("orders").len(), 0);
         }
+    }
+
+    #[test]
+    fn two_quirks_at_a_time_lose_nothing_with_exit_code_0(drawn in contradiction()) {
+        assert_kept(&drawn);
     }
 }

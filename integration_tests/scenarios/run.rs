@@ -74,7 +74,7 @@ pub(crate) struct Scenario {
     pub(crate) setup: fn(u64) -> Setup,
     /// How it must end.
     pub(crate) outcome: Outcome,
-    /// Whether requests are counted against the bound of pages + ranges + 2 a stream.
+    /// Whether requests are counted against the bound of pages + ranges + 3 a stream.
     pub(crate) bounded: bool,
 }
 
@@ -215,7 +215,7 @@ impl Case<'_> {
         store.clear_requests();
     }
 
-    /// Pages + ranges + 2 for each stream.
+    /// Pages + ranges + 3 for each stream.
     fn assert_few_requests(&self, store: &FakeStore) {
         let requests = store.requests();
         let page = store.options(|options| options.max_count.unwrap_or(1000));
@@ -232,7 +232,7 @@ impl Case<'_> {
             let ranges: BTreeSet<&str> =
                 walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();
             // Where a page is one row, whether it is the greatest takes a question of its own.
-            let bound = rows.div_ceil(page) + ranges.len() + 2 + usize::from(page == 1);
+            let bound = rows.div_ceil(page) + ranges.len() + 3 + usize::from(page == 1);
             assert!(
                 mine.len() <= bound,
                 "{} {stream}: {} requests, bound {bound}: {:#?}",

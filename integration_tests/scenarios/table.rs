@@ -153,7 +153,7 @@ scenarios! {
             match place % 9 {
                 0 => data.set_updated_at("products", *id, Stamp::Null),
                 1 => data.set_updated_at("products", *id, Stamp::Empty),
-                2 => data.set_updated_at("products", *id, at(utc_ms("1900-01-01T06:00:00Z"))),
+                2 => data.set_updated_at("products", *id, at(utc_ms("1900-06-01T06:00:00Z"))),
                 _ => {}
             }
         }
