@@ -209,8 +209,8 @@ impl Walk {
             let rows = answer.page;
             let last = check_keys(&rows.rows, range).map_err(Stop::Distrust)?;
             let ends = &self.reader.ends;
-            if was_counted_out && !rows.rows.is_empty() && ends.contradicted() {
-                self.reader.warn_count().await?;
+            if was_counted_out && !rows.rows.is_empty() {
+                self.reader.miscounted().await?;
             }
             let end = match ends.of(&rows) {
                 // Behind its last key a range holds nothing.

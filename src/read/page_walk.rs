@@ -233,8 +233,8 @@ impl PageWalk<'_> {
             let is_new = pass.keys.len() > before;
             if is_new {
                 pass.idle = 0;
-                if was_counted_out && self.reader.ends.contradicted() {
-                    self.reader.warn_count().await?;
+                if was_counted_out {
+                    self.reader.miscounted().await?;
                 }
             }
             pass.pages += u64::from(!rows.rows.is_empty());

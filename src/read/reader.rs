@@ -316,11 +316,14 @@ impl Reader {
         self.ledger.warn_once("undated", text).await
     }
 
-    /// `total_count` is wrong.
+    /// Notes that `total_count` is wrong.
     ///
     /// # Errors
     /// [`Closed`] if stdout is gone.
-    pub(crate) async fn warn_count(&self) -> Result<(), Closed> {
+    pub(crate) async fn miscounted(&self) -> Result<(), Closed> {
+        if !self.ends.contradicted() {
+            return Ok(());
+        }
         let text = "the store's `total_count` is smaller than the number of rows it lists; it is not used, and each list is read until a request lists nothing.";
         self.ledger.warn_once("count", text).await
     }

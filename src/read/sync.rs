@@ -219,8 +219,7 @@ impl Sync<'_> {
             from = self.from(base.cursor);
             asked = filter(from, base.look_back);
             if !unfiltered {
-                answer = None;
-                drop(answer);
+                drop(answer.take());
                 answer = filter::newest(self.reader, &asked).await?;
             }
         }
@@ -258,13 +257,9 @@ impl Sync<'_> {
         };
         // A row dated in the future must not become the cursor, or nothing would come until then.
         let past = Window { until: clock, ..window };
-        let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
-        let is_known = |(row, hash): (&Row, &u64)| matches!(judge.judge(row, *hash), Verdict::Known | Verdict::Outside);
-        // What an answer counts and what the last sync sent agree.
-        let are_known = rows.rows.iter().zip(&hashes).all(is_known);
-        if self.is_whole(&mut rows, &asked, are_known).await? {
-            let wanted =
-                rows.rows.iter().zip(&hashes).filter(|(row, hash)| judge.judge(row, **hash) != Verdict::Outside);
+        if self.is_whole(&mut rows, &asked, &judge).await? {
+            // Whether a row lies outside the dates does not hang on its content.
+            let wanted = rows.rows.iter().filter(|row| judge.judge(row, 0) != Verdict::Outside);
             self.estimate(Some(wanted.count() as u64)).await?;
             return whole::deliver(self.reader, rows, base, &judge, (&asked, &past)).await;
         }
@@ -343,9 +338,7 @@ impl Sync<'_> {
             self.reader.warn_sort().await?;
         }
         let top = top.known();
-        let is_all = self.reader.ends.of(&page) == End::Reached
-            && page.rows.len() >= seen.len()
-            && counted.is_none_or(|counted| page.listed() >= counted);
+        let is_all = self.is_all(&page, &seen, counted);
         // Of two counts the larger is compared with what comes.
         counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
         self.estimate(counted).await?;
@@ -360,10 +353,10 @@ impl Sync<'_> {
         let begun = if is_exact {
             begun
         } else {
-            match self.compare(&base, &judge, filter, begun).await? {
+            match self.compare(&base, &judge, filter, begun.clone()).await? {
                 Some(left) if left.left.is_empty() => return Ok(after(&base, until, left)),
                 Some(left) => left,
-                None => key_walk::from_the_start(top, from, until, counted),
+                None => begun,
             }
         };
         let page = (is_exact && top.is_some()).then_some(TopPage { rows: page, is_all });
@@ -393,7 +386,7 @@ impl Sync<'_> {
     }
 
     /// Returns true if an answer to the newest rows holds all there is.
-    async fn is_whole(&self, rows: &mut Rows, asked: &Window, are_known: bool) -> Result<bool, Stop> {
+    async fn is_whole(&self, rows: &mut Rows, asked: &Window, judge: &Judge) -> Result<bool, Stop> {
         let is_counted = rows.envelope.total.is_some_and(|total| total <= rows.listed()) && !rows.envelope.more;
         match self.reader.ends.of(rows) {
             _ if !rows.keys_differ() => Ok(false),
@@ -404,12 +397,13 @@ impl Sync<'_> {
             }
             End::Doubtful if !is_counted => {
                 let is_wrong = rows.envelope.total.is_some_and(|total| total < rows.listed());
-                if is_wrong && self.reader.ends.contradicted() {
-                    self.reader.warn_count().await?;
+                if is_wrong {
+                    self.reader.miscounted().await?;
                 }
                 Ok(false)
             }
-            End::Doubtful if are_known => Ok(true),
+            // What the answer counts and what the last sync sent agree.
+            End::Doubtful if self.are_known(rows, judge) => Ok(true),
             // A full page that counts itself: a further page shows whether that is all.
             End::Doubtful => {
                 // The room of a full page is given back first, since the question needs some.
@@ -418,9 +412,7 @@ impl Sync<'_> {
                     Query::new(self.reader.stream.name, PAGE_SIZE).sort("-updated_at").page(2).window(CURSOR, asked);
                 match self.reader.fetch(&query, &mut self.reader.copier()).await {
                     Ok(answer) if answer.page.listed() > 0 => {
-                        if self.reader.ends.contradicted() {
-                            self.reader.warn_count().await?;
-                        }
+                        self.reader.miscounted().await?;
                         Ok(false)
                     }
                     Ok(_) => Ok(true),
@@ -429,6 +421,20 @@ impl Sync<'_> {
                 }
             }
         }
+    }
+
+    /// Returns true if the page of the greatest keys holds all there is: no less than was seen and counted before.
+    fn is_all(&self, page: &Rows, seen: &[i64], counted: Option<u64>) -> bool {
+        self.reader.ends.of(page) == End::Reached
+            && page.rows.len() >= seen.len()
+            && counted.is_none_or(|counted| page.listed() >= counted)
+    }
+
+    /// Returns true if nothing of an answer would be delivered.
+    fn are_known(&self, rows: &Rows, judge: &Judge) -> bool {
+        let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
+        let is_known = |(row, hash): (&Row, &u64)| matches!(judge.judge(row, *hash), Verdict::Known | Verdict::Outside);
+        rows.rows.iter().zip(&hashes).all(is_known)
     }
 
     /// Enters the store's own count, and estimates.
@@ -482,8 +488,8 @@ impl Sync<'_> {
                 self.reader.ledger.post(records).await?.send(rows.lines, records);
                 return Ok(Vec::new());
             }
-            if rows.envelope.total.is_some_and(|total| total < rows.listed()) && self.reader.ends.contradicted() {
-                self.reader.warn_count().await?;
+            if rows.envelope.total.is_some_and(|total| total < rows.listed()) {
+                self.reader.miscounted().await?;
             }
             (counted, seen) = (rows.envelope.total, questions::ids(&rows));
             drop(rows);
@@ -491,9 +497,7 @@ impl Sync<'_> {
         }
         let top = questions::top(self.reader, PAGE_SIZE, &filter, &seen).await?;
         let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
-        let is_all = self.reader.ends.of(&page) == End::Reached
-            && page.rows.len() >= seen.len()
-            && counted.is_none_or(|counted| page.listed() >= counted);
+        let is_all = self.is_all(&page, &seen, counted);
         counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
         let page = top.known().is_some().then_some(TopPage { rows: page, is_all });
         let top = top.known();
