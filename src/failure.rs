@@ -214,9 +214,16 @@ impl Failure {
                     "The store counts {counted} rows of `{name}` in the range but lists only {listed}, so rows are missing; the stream's state was left where it was. Run the sync again, and if it stays so, report it to Cart.com support."
                 ),
             ),
-            Stop::LeftOut { unread, keyless, not_text } => {
-                Self::new(FailureType::SystemError, left_out(name, stream.key, unread, *keyless, *not_text))
+            Stop::LeftOut { unread, between, keyless, not_text } => {
+                let text = left_out(name, stream.key, unread, *keyless, *not_text);
+                Self::new(FailureType::SystemError, text + &left_out_between(name, stream.key, between, *not_text))
             }
+            Stop::Miscounted => Self::new(
+                FailureType::SystemError,
+                format!(
+                    "The store's `total_count` of `{name}` turned out to be wrong, and rows without `updated_at` may be missing because of it. Run the sync again: it reads all rows once more and does not use the count."
+                ),
+            ),
             Stop::Restless => Self::new(
                 FailureType::TransientError,
                 format!(
@@ -432,6 +439,28 @@ fn left_out(name: &str, key: &str, unread: &[(Option<i64>, Option<i64>)], keyles
     text
 }
 
+/// Says between which rows the store could not send one.
+fn left_out_between(name: &str, key: &str, between: &[(Option<String>, Option<String>)], not_text: bool) -> String {
+    if between.is_empty() {
+        return String::new();
+    }
+    let place = |(after, before): &(Option<String>, Option<String>)| match (after, before) {
+        (Some(after), Some(before)) => format!("between `{key}` {after} and {before}"),
+        (Some(after), None) => format!("after `{key}` {after}"),
+        (None, Some(before)) => format!("before `{key}` {before}"),
+        (None, None) => "the only row".to_owned(),
+    };
+    let places: Vec<String> = between.iter().take(NAMED_RANGES).map(place).collect();
+    let more = between.len().saturating_sub(NAMED_RANGES);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let why = if not_text { " (not UTF-8 text)" } else { "" };
+    let rows = if between.len() == 1 { "a row" } else { "rows" };
+    format!(
+        "The store cannot send {rows} of `{name}` {}{more}{why}; all other rows were read. Report this to Cart.com support; the next sync reads the same rows again.",
+        places.join(", ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,7 +518,13 @@ mod tests {
             .into_iter()
             .map(|error| Failure::stopped("orders", stream, &Stop::Request(error), "shop.example.com"))
             .collect();
-        for stop in [Stop::Interrupted, Stop::Lost { counted: 5, listed: 4 }, Stop::Restless, Stop::Distrust("x")] {
+        for stop in [
+            Stop::Interrupted,
+            Stop::Lost { counted: 5, listed: 4 },
+            Stop::Restless,
+            Stop::Miscounted,
+            Stop::Distrust("x"),
+        ] {
             told.push(Failure::stopped("orders", stream, &stop, "shop.example.com"));
         }
         told.extend([

@@ -122,7 +122,6 @@ fn each_quirk_hides_nothing() {
 }
 
 #[test]
-#[ignore = "open: failed once on a busy machine and passed alone"]
 fn two_quirks_at_once_hide_nothing() {
     for seed in seeds() {
         let mut chance = Chance::new(seed);

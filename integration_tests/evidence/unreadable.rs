@@ -130,7 +130,8 @@ impl Case<'_> {
         let healed = way.read(&store, &destination.state_list());
         assert_eq!(healed.code, Some(0), "{way:?} {}\n{}", self.context("healed"), healed.transcript());
         destination.take(&healed);
-        way.assert_arrived(&destination, &store, &self.context("healed"));
+        let context = self.context(&format!("healed\n{:#?}\n{}", asked(&store), healed.transcript()));
+        way.assert_arrived(&destination, &store, &context);
         if way.mode == "incremental" {
             assert_eq!(way.keys(&healed), self.bad.iter().copied().collect(), "{way:?} {}", self.context("healed"));
             let last = way.read(&store, &destination.state_list());
@@ -138,9 +139,11 @@ impl Case<'_> {
         }
     }
 
-    /// Rows known to be bad are tried with one request each, and nothing else fails.
+    /// Rows known to be bad are tried with one request each, and nothing else fails: unless the row is the newest of
+    /// all, which every request for changes meets.
     fn assert_tried_once(&self, store: &FakeStore, what: &str) {
-        if self.breaking == Breaking::ServerError {
+        let newest = self.way.first() + self.rows - 1;
+        if self.breaking == Breaking::ServerError && !self.bad.contains(&newest) {
             let failed = store.requests().iter().filter(|seen| seen.status == 500).count();
             assert!((1..=self.bad.len()).contains(&failed), "{} {:#?}", self.context(what), asked(store));
         }
@@ -148,7 +151,6 @@ impl Case<'_> {
 }
 
 #[test]
-#[ignore = "open: failed once on a busy machine and passed alone"]
 fn one_unreadable_row_of_3000_costs_itself_alone() {
     for way in DATED {
         let most = if way.in_flight == 1 { ISOLATING } else { ISOLATING + 8 };
@@ -157,7 +159,6 @@ fn one_unreadable_row_of_3000_costs_itself_alone() {
 }
 
 #[test]
-#[ignore = "open: the probe asks for the first row in the order of keys"]
 fn one_unreadable_row_costs_itself_alone_wherever_it_is() {
     for way in WAYS {
         // The oldest and the newest are what single requests ask for, so that each of these has to be isolated in its
@@ -171,7 +172,6 @@ fn one_unreadable_row_costs_itself_alone_wherever_it_is() {
 }
 
 #[test]
-#[ignore = "open: the probe asks for the first row in the order of keys"]
 fn an_unreadable_row_of_a_stream_of_one_answer_costs_itself_alone() {
     for way in WAYS {
         for nth in [0, 7, 14] {
@@ -182,7 +182,6 @@ fn an_unreadable_row_of_a_stream_of_one_answer_costs_itself_alone() {
 }
 
 #[test]
-#[ignore = "open: with eight requests at once isolating two rows takes more requests than allowed"]
 fn several_unreadable_rows_cost_themselves_alone() {
     for way in DATED {
         for bad in [[101_234, 101_235], [101_234, 101_260], [100_100, 102_500]] {
@@ -193,7 +192,6 @@ fn several_unreadable_rows_cost_themselves_alone() {
 }
 
 #[test]
-#[ignore = "open: the first row in the order of keys"]
 fn a_row_that_is_not_utf8_costs_itself_alone() {
     for way in DATED {
         let most = if way.in_flight == 1 { ISOLATING } else { ISOLATING + 8 };
@@ -227,7 +225,6 @@ fn an_unreadable_row_costs_itself_alone_after_a_kill() {
 }
 
 #[test]
-#[ignore = "open: an unreadable row that changed and is healed"]
 fn a_change_of_the_unreadable_row_itself_holds_up_no_other() {
     for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
         let bad = way.first() + 38;

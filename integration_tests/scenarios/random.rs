@@ -2,11 +2,12 @@
 //! stale, changed or doubled in a run, and no state ahead of its records. Stores with two quirks of
 //! `contradictions` may end INCOMPLETE with an error instead.
 //!
-//! `PROPTEST_CASES` sets how many (8 by default). Failing seeds are kept in `random.proptest` beside
-//! this file and run first.
+//! `PROPTEST_CASES` sets how many (8 by default), `PROPTEST_RNG_SEED` which ones: without it the same ones each time, so
+//! that the gate fails for the change that breaks something. Failing seeds are kept in `random.proptest` beside this
+//! file and run first.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::{Config, FileFailurePersistence, RngSeed};
 
 use crate::fake_store::{Data, Fraction, utc_ms};
 use crate::harness::command::Command;
@@ -129,11 +130,17 @@ fn assert_kept(drawn: &Contradiction) {
     assert_eq!(missing(&destination), Vec::<String>::new(), "{names}, healed\n{}", healed.transcript());
 }
 
+/// A number from the environment.
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 proptest! {
     #![proptest_config(Config {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(8),
+        cases: number("PROPTEST_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(8),
         max_shrink_iters: 64,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("integration_tests/scenarios/random.proptest"))),
+        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
         ..Config::default()
     })]
 

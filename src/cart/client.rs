@@ -69,6 +69,13 @@ impl Client {
         self.desk.free_places(query)
     }
 
+    /// Returns true while it seems that one row of this resource breaks every answer that would hold it: short
+    /// requests then cost least.
+    #[must_use]
+    pub fn is_on_trial(&self, query: &Query) -> bool {
+        self.desk.is_on_trial(query)
+    }
+
     /// Asks for one page and gives its rows to `intake`, which is told to start again when an attempt
     /// fails. Where the page cannot be had as it was asked for, a shorter one is given: [`Answer::count`].
     ///

@@ -67,6 +67,8 @@ pub struct Answer<T> {
     /// How many rows were asked for in the end. The answer begins with the row with which the page that was
     /// asked for begins; where this is less than was asked for, the store could not give the whole page.
     pub count: usize,
+    /// Rows of the resource that the store counted on the way, when it was asked for any one row of it.
+    pub counted: Option<u64>,
     /// Its place among the requests in flight.
     pub place: OwnedSemaphorePermit,
     /// The store's clock when it answered, if it told.
@@ -129,8 +131,17 @@ impl Desk {
 
     /// Places for further requests like this one side by side.
     pub(super) fn free_places(&self, query: &Query) -> usize {
+        // What cannot be had is found in one sequence of requests; the others would read its short pages.
+        if self.sizes.is_on_trial(query) {
+            return 0;
+        }
         let room = self.room.available_permits() / self.room_for(query).max(1) as usize;
         self.places.available_permits().min(room)
+    }
+
+    /// Returns true if an answer of this resource failed a moment ago for one of its rows, as it seems.
+    pub(super) fn is_on_trial(&self, query: &Query) -> bool {
+        self.sizes.is_any_on_trial(query)
     }
 
     /// The room that the page of a query will take, in KiB, as far as it is known.
@@ -183,6 +194,25 @@ impl Desk {
         (outcome, heard.unwrap_or_default(), sent)
     }
 
+    /// Asks for any one row of the resource. Gives back how many it counts, if one can be had.
+    async fn probe(
+        &self,
+        ask: &impl Ask,
+        (pursuit, names): (&Pursuit<'_>, ListNames<'_>),
+        watch: &impl Watch,
+    ) -> Option<Option<u64>> {
+        for probe in pursuit.probes() {
+            match self.attempt(ask, (&probe, names), watch, &mut Discard).await {
+                (Ok(page), ..) => return Some(page.total),
+                // The API documents 404 for pages out of bounds: the resource holds one row.
+                (Err(error), ..) if error.status() == Some(404) && probe.page_number() > 1 => return Some(None),
+                (Err(error), ..) if !retry::may_be_size(&error) || error.status() == Some(400) => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
     /// Asks until there is an answer, and gives its rows to `intake`, which is told to start again when an
     /// attempt fails.
     ///
@@ -208,10 +238,9 @@ impl Desk {
                 let mut next = pursuit.next(&error);
                 if next == Next::Prove {
                     watch.notice(Notice::Probing { attempt: pursuit.attempt, error: &error }).await;
-                    let probe = pursuit.probe();
-                    let (outcome, ..) = self.attempt(ask, (&probe, names), watch, &mut Discard).await;
-                    pursuit.proved(outcome.is_ok());
-                    next = if outcome.is_ok() { pursuit.next(&error) } else { Next::Wait };
+                    let passed = self.probe(ask, (&pursuit, names), watch).await;
+                    pursuit.proved(passed);
+                    next = if passed.is_some() { pursuit.next(&error) } else { Next::Wait };
                 }
                 match next {
                     Next::Prove | Next::Wait => break (error, heard),
@@ -221,7 +250,7 @@ impl Desk {
                     }
                     Next::Shrink if pursuit.is_over(&error, Duration::ZERO) => return Err(pursuit.exhausted(error)),
                     Next::Shrink => {
-                        pursuit.shrink();
+                        pursuit.shrink(&error);
                         let (attempt, count) = (pursuit.attempt, pursuit.query.count());
                         watch.notice(Notice::Shrinking { attempt, error: &error, count }).await;
                         pursuit.last = Some(error);
@@ -256,6 +285,15 @@ enum Next {
     Unreadable,
 }
 
+/// A request that was made shorter.
+#[derive(Clone, Copy, Debug)]
+struct Shrunk {
+    /// Rows of the last page that failed.
+    failed: usize,
+    /// Whether one of its rows may be at fault.
+    may_be_row: bool,
+}
+
 /// One request on its way.
 struct Pursuit<'d> {
     desk: &'d Desk,
@@ -274,10 +312,12 @@ struct Pursuit<'d> {
     last: Option<Error>,
     /// Failures in a row that were the same, of one size.
     equal: u32,
-    /// Whether it was made shorter because of its own failures.
-    shrunk: bool,
+    /// If it was made shorter because of its own failures.
+    shrunk: Option<Shrunk>,
     /// Whether the last request for one row, if one was made for this request, was answered.
     proof: Option<bool>,
+    /// Rows of the resource that it counted.
+    counted: Option<u64>,
 }
 
 impl<'d> Pursuit<'d> {
@@ -293,8 +333,9 @@ impl<'d> Pursuit<'d> {
             schedule: desk.patience.waits.schedule(),
             last: None,
             equal: 0,
-            shrunk: false,
+            shrunk: None,
             proof: None,
+            counted: None,
         }
     }
 
@@ -316,12 +357,13 @@ impl<'d> Pursuit<'d> {
     }
 
     fn answer(self, page: Envelope, heard: Heard, (place, room): Seat) -> Answer<Envelope> {
-        if self.shrunk {
-            self.desk.sizes.shrink(&self.query);
+        if let Some(Shrunk { failed, may_be_row }) = self.shrunk {
+            self.desk.sizes.shrink(&self.query, failed, may_be_row);
         } else {
             self.desk.sizes.keep(&self.query, self.asked);
         }
-        Answer { page, count: self.query.count(), place, date: heard.date, room: Some(room) }
+        let (count, counted) = (self.query.count(), self.counted);
+        Answer { page, count, counted, place, date: heard.date, room: Some(room) }
     }
 
     fn failed(&mut self, error: &Error, sent: Instant) {
@@ -339,11 +381,12 @@ impl<'d> Pursuit<'d> {
         let last_resort = self.query.count() == 1;
         let (ripe, proven) = if last_resort {
             // That one row is at fault is said on fresh evidence only, and never of a request that is rejected.
-            let row = error.status() != Some(400) && self.query.target() != self.probe().target();
+            let row = error.status() != Some(400);
             (row && (at_once || self.equal >= 2), self.proof == Some(true))
         } else {
-            // Among shorter pages one failure is enough: the next is shorter still, and soon tells more.
-            let short = self.query.count() < self.asked.count();
+            // Among shorter pages one failure is enough: the next is shorter still, and soon tells more. So it is
+            // where a row of the resource was met a moment ago that breaks answers.
+            let short = self.query.count() < self.asked.count() || self.desk.sizes.is_any_on_trial(self.asked);
             let proven = self.proof.unwrap_or_else(|| self.desk.sizes.is_proven(self.asked));
             (at_once || short || self.equal >= 2, proven)
         };
@@ -355,25 +398,30 @@ impl<'d> Pursuit<'d> {
         }
     }
 
-    /// A request for any one row.
-    fn probe(&self) -> Query {
-        Query::new(self.asked.resource(), 1)
+    /// Requests for any one row: the first, and the second, since the first may be the one that breaks every
+    /// answer. Never the request that failed.
+    fn probes(&self) -> impl Iterator<Item = Query> {
+        let probe = |page| Query::new(self.asked.resource(), 1).page(page);
+        let failed = self.query.target();
+        [1, 2].into_iter().map(probe).filter(move |probe| probe.target() != failed)
     }
 
-    fn proved(&mut self, passed: bool) {
-        self.proof = Some(passed);
-        if passed {
-            self.desk.sizes.prove(self.asked);
+    fn proved(&mut self, passed: Option<Option<u64>>) {
+        self.proof = Some(passed.is_some());
+        if let Some(counted) = passed {
+            self.counted = counted;
+            self.desk.sizes.prove(self.asked, counted);
         } else {
             // Neither the size nor a row is at fault.
             self.query = self.desk.sizes.fitted(self.asked);
-            (self.equal, self.shrunk) = (0, false);
+            (self.equal, self.shrunk) = (0, None);
         }
     }
 
-    fn shrink(&mut self) {
-        self.query = self.query.shortened(self.query.count() / 2);
-        (self.equal, self.shrunk) = (0, true);
+    fn shrink(&mut self, error: &Error) {
+        let failed = self.desk.sizes.rows_of(&self.query);
+        self.query = self.query.shortened((failed / 2).max(1));
+        (self.equal, self.shrunk) = (0, Some(Shrunk { failed, may_be_row: retry::may_be_row(error) }));
     }
 
     /// How long it may be retried, if it fails so.

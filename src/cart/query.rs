@@ -76,6 +76,7 @@ pub struct Query {
     parameters: Vec<(&'static str, String)>,
     distrusts_count: bool,
     once: bool,
+    range: Option<usize>,
 }
 
 impl Query {
@@ -89,6 +90,7 @@ impl Query {
             parameters: Vec::new(),
             distrusts_count: false,
             once: false,
+            range: None,
         }
     }
 
@@ -139,6 +141,22 @@ impl Query {
     pub fn once(mut self) -> Self {
         self.once = true;
         self
+    }
+
+    /// Marks it as one of the requests that read a range of keys, by the number of the range.
+    #[must_use]
+    pub fn in_range(mut self, number: usize) -> Self {
+        self.range = Some(number);
+        self
+    }
+
+    /// Names the requests that read on where the one before ended: those of one range, or of one order.
+    #[must_use]
+    pub fn sequence(&self) -> String {
+        match self.range {
+            Some(number) => number.to_string(),
+            None => self.parameters.iter().filter(|(name, _)| *name == "sort").map(|(_, keys)| keys.as_str()).collect(),
+        }
     }
 
     /// Whether it is sent one time only.

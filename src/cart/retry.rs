@@ -153,6 +153,12 @@ pub fn may_be_size(error: &Error) -> bool {
     }
 }
 
+/// Whether one row may break every answer that fails so. Time-outs and refusals are a matter of the size.
+#[must_use]
+pub fn may_be_row(error: &Error) -> bool {
+    may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotText { .. })
+}
+
 /// Whether two requests failed in the same way.
 #[must_use]
 pub fn is_same(one: &Error, other: &Error) -> bool {

@@ -1,5 +1,9 @@
 //! How large pages may be, by resource: what a row takes, and how many rows a page may have where the store
 //! cannot give as many as were asked for. Pure.
+//!
+//! A page that fails may be too large, or hold one row that breaks every answer. Time-outs and refusals are taken
+//! for its size, at once and for all requests. Of other failures it is found out: where shorter pages pass that hold
+//! the same rows together, the size was at fault; until then only the sequence of requests that failed is shortened.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +26,12 @@ struct Known {
     row: Option<usize>,
     /// Whether one row could be had while a page could not.
     proven: bool,
+    /// Rows of the resource, as that answer counted them.
+    counted: Option<u64>,
+    /// For all requests.
     short: Option<Short>,
+    /// For sequences of requests, by [`Query::sequence`].
+    trials: HashMap<String, Trial>,
 }
 
 /// Pages that are shorter than what is asked for.
@@ -34,6 +43,17 @@ struct Short {
     good: u32,
     /// The size before pages began to shrink; none where they were as long as asked for.
     before: Option<usize>,
+}
+
+/// A sequence of requests that failed, and is continued with shorter pages.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// Rows of a page.
+    count: usize,
+    /// Rows of the page that failed.
+    failed: usize,
+    /// Rows of the pages that passed since.
+    passed: usize,
 }
 
 impl Sizes {
@@ -66,30 +86,68 @@ impl Sizes {
         self.with(query, |known| known.proven)
     }
 
-    /// One row could be had.
-    pub(super) fn prove(&self, query: &Query) {
-        self.with(query, |known| known.proven = true);
+    /// One row could be had, of as many as the answer counted.
+    pub(super) fn prove(&self, query: &Query, counted: Option<u64>) {
+        self.with(query, |known| (known.proven, known.counted) = (true, counted));
+    }
+
+    /// The most rows that a page of this size may hold.
+    pub(super) fn rows_of(&self, query: &Query) -> usize {
+        let counted = self.with(query, |known| known.counted).and_then(|counted| usize::try_from(counted).ok());
+        // A count of one would leave nothing to halve.
+        counted.filter(|&counted| counted > 1).map_or(query.count(), |counted| query.count().min(counted))
+    }
+
+    /// Returns true while it is not known whether a page of this sequence was too large or holds a row that cannot
+    /// be had.
+    pub(super) fn is_on_trial(&self, query: &Query) -> bool {
+        self.with(query, |known| known.trials.contains_key(&query.sequence()))
+    }
+
+    /// The same for any sequence of the resource.
+    pub(super) fn is_any_on_trial(&self, query: &Query) -> bool {
+        self.with(query, |known| !known.trials.is_empty())
     }
 
     /// The request, for no more rows than can be had.
     pub(super) fn fitted(&self, query: &Query) -> Query {
-        match self.with(query, |known| known.short) {
-            Some(short) if short.count < query.count() => query.shortened(short.count),
+        let count = self.with(query, |known| {
+            let trial = known.trials.get(&query.sequence()).map(|trial| trial.count);
+            trial.into_iter().chain(known.short.map(|short| short.count)).min()
+        });
+        match count {
+            Some(count) if count < query.count() => query.shortened(count),
             _ => query.clone(),
         }
     }
 
-    /// A page of this size could be had where a larger one could not.
-    pub(super) fn shrink(&self, query: &Query) {
+    /// A page of this size could be had where one of `failed` rows could not. `may_be_row` says whether one row of
+    /// it may be at fault.
+    pub(super) fn shrink(&self, query: &Query, failed: usize, may_be_row: bool) {
+        let count = query.count();
         self.with(query, |known| {
-            let before = known.short.and_then(|short| short.before);
-            known.short = Some(Short { count: query.count(), good: 1, before });
+            if may_be_row {
+                known.trials.insert(query.sequence(), Trial { count, failed, passed: count });
+            } else {
+                let before = known.short.and_then(|short| short.before);
+                known.short = Some(Short { count, good: 1, before });
+                known.trials.remove(&query.sequence());
+            }
         });
     }
 
     /// A page could be had that was `shortened` before it was asked for.
     pub(super) fn keep(&self, shortened: &Query, asked: &Query) {
         self.with(asked, |known| {
+            let sequence = asked.sequence();
+            if let Some(trial) = known.trials.get_mut(&sequence).filter(|trial| shortened.count() == trial.count) {
+                trial.passed += trial.count;
+                if trial.passed >= trial.failed {
+                    known.short = Some(Short { count: trial.count, good: 2, before: None });
+                    known.trials.remove(&sequence);
+                }
+                return;
+            }
             let Some(short) = known.short.as_mut().filter(|short| shortened.count() == short.count) else { return };
             short.good += 1;
             if short.good == GOOD_PAGES {
@@ -103,8 +161,10 @@ impl Sizes {
     /// One row could not be had: it was at fault, and not the size.
     pub(super) fn restore(&self, query: &Query) {
         self.with(query, |known| {
-            known.short =
-                known.short.and_then(|short| short.before).map(|count| Short { count, good: 0, before: Some(count) });
+            if known.trials.remove(&query.sequence()).is_none() {
+                let before = known.short.and_then(|short| short.before);
+                known.short = before.map(|count| Short { count, good: 0, before: Some(count) });
+            }
         });
     }
 }
@@ -120,7 +180,7 @@ mod tests {
     #[test]
     fn a_page_that_shrank_grows_after_five_good_ones() {
         let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
-        sizes.shrink(&query.shortened(250));
+        sizes.shrink(&query.shortened(250), 500, false);
         assert_eq!((count(&sizes, &query), count(&sizes, &Query::new("orders", 4))), (250, 4));
         assert_eq!(count(&sizes, &Query::new("products", 1000)), 1000);
         for expected in [250, 250, 250, 500, 500, 500, 500, 500, 1000] {
@@ -133,18 +193,36 @@ mod tests {
     fn a_row_that_cannot_be_had_leaves_pages_as_they_were() {
         let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
         for size in [125, 62, 1] {
-            sizes.shrink(&query.shortened(size));
+            sizes.shrink(&query.shortened(size), 1000, false);
         }
         sizes.restore(&query);
         assert_eq!(count(&sizes, &query), 1000);
-        sizes.shrink(&query.shortened(250));
+        sizes.shrink(&query.shortened(250), 500, false);
         for _ in 0..4 {
             sizes.keep(&sizes.fitted(&query), &query);
         }
-        sizes.shrink(&query.shortened(125));
-        sizes.shrink(&query.shortened(3));
+        sizes.shrink(&query.shortened(125), 250, false);
+        sizes.shrink(&query.shortened(3), 7, false);
         sizes.restore(&query);
         assert_eq!(count(&sizes, &query), 250);
+    }
+
+    #[test]
+    fn only_the_sequence_that_failed_is_shortened_until_the_size_is_at_fault() {
+        let (sizes, one, other) =
+            (Sizes::default(), Query::new("orders", 1000).in_range(1), Query::new("orders", 1000));
+        sizes.shrink(&one.shortened(125), 250, true);
+        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_on_trial(&one)), (125, 1000, true));
+        // The row that breaks the answer lies in the second half.
+        sizes.shrink(&one.shortened(3), 7, true);
+        sizes.keep(&sizes.fitted(&one), &one);
+        assert_eq!((count(&sizes, &one), count(&sizes, &other)), (3, 1000), "six rows of the seven passed");
+        sizes.restore(&one);
+        assert_eq!((count(&sizes, &one), sizes.is_on_trial(&one)), (1000, false));
+        // All rows of the page that failed came in two pages.
+        sizes.shrink(&one.shortened(125), 250, true);
+        sizes.keep(&sizes.fitted(&one), &one);
+        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_on_trial(&one)), (125, 125, false));
     }
 
     #[test]

@@ -33,6 +33,10 @@ const PAGES_ON_PROBATION: usize = 16;
 /// most; where more fail, something else is wrong.
 pub(super) const MOST_UNREADABLE: u64 = 5;
 
+/// How far after the last key that was read a row is looked for that the store cannot send: three requests find one
+/// within a few keys, and name at most five.
+const NARROWING: [i64; 3] = [1, 3, 8];
+
 /// Ends of ranges that are looked at again when rows are missing: as many as a walk has ranges, and more.
 const MOST_TAILS: usize = 1000;
 
@@ -197,7 +201,7 @@ impl Walk {
         let mut was_counted_out = false;
         loop {
             let Some(range) = self.progress().ranges.get(&number).copied() else { return Ok(()) };
-            let query = self.query(PAGE_SIZE, range);
+            let query = self.query(PAGE_SIZE, range).in_range(number);
             let answer = match self.reader.fetch_range(&query, range, &mut copier).await {
                 Err(Stop::Request(error)) if error.is_unreadable() => {
                     self.reader.note_unreadable(&error);
@@ -256,8 +260,12 @@ impl Walk {
                 Err(stop) => return Err(stop),
             };
             let next = answer.rows.first().and_then(|row| id_of(row.key)).and_then(|id| id.checked_sub(1));
+            let unread = match (range.0, next.or(range.1)) {
+                (Some(after), None) if page == 2 => self.narrow(after, copier).await?,
+                unread => unread,
+            };
             let mut progress = self.progress();
-            progress.walk.unread.push((range.0, next.or(range.1)));
+            progress.walk.unread.push(unread);
             match next {
                 Some(next) => drop(progress.ranges.insert(number, (Some(next), range.1))),
                 None => drop(progress.ranges.remove(&number)),
@@ -265,6 +273,24 @@ impl Walk {
             return Ok(());
         }
         Err(stop)
+    }
+
+    /// Looks for the key of a row that the store cannot send, and that has none after it. Keys that follow each other
+    /// closely are found.
+    async fn narrow(&self, after: i64, copier: &mut Copier) -> Result<Range, Stop> {
+        let mut below = after;
+        for step in NARROWING {
+            let Some(end) = after.checked_add(step) else { break };
+            match self.reader.fetch(&self.query(1, (Some(below), Some(end))), copier).await {
+                Ok(answer) if answer.page.rows.is_empty() => below = end,
+                Err(Stop::Request(error)) if is_not_found(&error) => below = end,
+                Err(Stop::Request(error)) if error.is_unreadable() => return Ok((Some(below), Some(end))),
+                // It came meanwhile, or another one did.
+                Ok(_) | Err(Stop::Request(_)) => break,
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok((Some(after), None))
     }
 
     /// Takes the page of the greatest keys. What is left of the first range lies below them, and above

@@ -8,15 +8,15 @@
 //! under, or the pass is made again, a bounded number of times. Rows that come twice are sent once;
 //! their keys are kept for that, about 40 bytes a row, the one thing here that grows with a stream.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ends::End;
 use super::judge::{Judge, Verdict, id_of};
-use super::key_walk::Delivered;
+use super::key_walk::{Delivered, MOST_UNREADABLE};
 use super::ledger::When;
 use super::questions;
-use super::reader::{Reader, Stop, is_not_found};
+use super::reader::{Between, Reader, Stop, is_not_found};
 use super::recent::Recent;
 use super::rows::Rows;
 use super::saved::Saved;
@@ -69,6 +69,10 @@ struct Pass {
     pages: u64,
     /// Answers since the last one that held a row which no other of the pass had held.
     idle: u32,
+    /// Whether the store cut the first page, as it seems.
+    is_cut: bool,
+    /// Rows that the store cannot send.
+    unread: Vec<Between>,
 }
 
 struct PageWalk<'r> {
@@ -80,16 +84,29 @@ struct PageWalk<'r> {
     anchor: Option<Timestamp>,
     /// Pages of the whole stream, as counted at first.
     first_pages: Option<u64>,
+    /// Places of rows that the store cannot send, counted from 0.
+    damaged: BTreeSet<u64>,
+    /// Rows that the store cannot send.
+    unread: Vec<Between>,
 }
 
 /// Walks, and gives back what is remembered of the rows near the cursor.
 ///
 /// # Errors
-/// [`Stop`]
+/// [`Stop`]; [`Stop::LeftOut`] if the store cannot send some of the rows, when all others were delivered.
 pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop> {
     let recent = Recent::before(plan.until);
     let seen = plan.delivered.iter().map(|(row, _)| (row.key, row.updated)).collect();
-    let mut walk = PageWalk { reader, anchor: plan.filter.from, first_pages: None, plan, seen, recent };
+    let mut walk = PageWalk {
+        reader,
+        anchor: plan.filter.from,
+        first_pages: None,
+        plan,
+        seen,
+        recent,
+        damaged: BTreeSet::new(),
+        unread: Vec::new(),
+    };
     for (row, hash) in &walk.plan.delivered {
         if let Some(id) = id_of(row.key) {
             walk.recent.add(id, row, *hash);
@@ -100,7 +117,11 @@ pub(super) async fn run(reader: &Arc<Reader>, plan: Plan) -> Result<Recent, Stop
     if !sorted {
         walk.by_number().await?;
     }
-    Ok(walk.recent)
+    if walk.unread.is_empty() {
+        return Ok(walk.recent);
+    }
+    // Which keys they have is not known, so that no state can name them: the state stays where it was.
+    Err(Stop::LeftOut { unread: Vec::new(), between: walk.unread, keyless: 0, not_text: reader.is_not_text() })
 }
 
 impl PageWalk<'_> {
@@ -123,7 +144,11 @@ impl PageWalk<'_> {
         let mut pages = 0;
         loop {
             let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(&date_order).window(CURSOR, &filter);
-            let answer = self.reader.fetch(&query, &mut copier).await?;
+            let answer = match self.reader.fetch(&query, &mut copier).await {
+                // Counting rows passes over the one that the store cannot send.
+                Err(Stop::Request(error)) if error.is_unreadable() => return Ok(false),
+                answer => answer?,
+            };
             let rows = answer.page;
             let honoured = rows.rows.iter().all(|row| matches!(row.updated, Updated::At(at) if filter.contains(at)));
             if !honoured || !rows.is_oldest_first() {
@@ -165,6 +190,7 @@ impl PageWalk<'_> {
     /// Goes from page to page.
     async fn by_number(&mut self) -> Result<(), Stop> {
         self.anchor = None;
+        self.unread.clear();
         let sort = if self.reader.stream.dated { CURSOR } else { self.reader.stream.key };
         let mut copier = self.reader.copier();
         self.settle(sort, self.plan.filter, &mut copier).await
@@ -174,17 +200,19 @@ impl PageWalk<'_> {
     async fn settle(&mut self, sort: &str, filter: Window, copier: &mut Copier) -> Result<(), Stop> {
         let mut shortfall = None;
         let mut before: Option<HashSet<Key>> = None;
+        self.damaged.clear();
         for _ in 0..MOST_PASSES {
             let mut pass = self.pass(sort, &filter, copier).await?;
             // A count that is known to be wrong says nothing by changing.
             pass.moved |= pass.is_recounted && !self.reader.ends.is_count_wrong();
-            let listed = pass.keys.len() as u64 + pass.keyless;
+            let listed = (pass.keys.len() + pass.unread.len()) as u64 + pass.keyless;
             shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
             // One row gone and one come between two pages leave the count as it was. Only an answer
             // that holds everything, or two passes that saw the same rows, show that nothing moved.
             let is_counted = self.plan.counted.is_none_or(|counted| listed >= counted) || filter != self.plan.filter;
             let confirmed = (pass.pages <= 1 && is_counted) || before.as_ref() == Some(&pass.keys);
             if !pass.moved && shortfall.is_none() && confirmed {
+                self.unread.append(&mut pass.unread);
                 return Ok(());
             }
             before = Some(pass.keys);
@@ -199,32 +227,46 @@ impl PageWalk<'_> {
     /// One pass over all pages.
     async fn pass(&mut self, sort: &str, filter: &Window, copier: &mut Copier) -> Result<Pass, Stop> {
         let mut pass = Pass::default();
-        let mut came = 0;
-        let mut size = PAGE_SIZE;
+        let (mut came, mut offset, mut limit) = (0, 0, PAGE_SIZE);
+        let mut last_key = None;
         let (mut was_announced, mut was_counted_out) = (false, false);
-        for page in 1.. {
+        loop {
+            let size = self.size_at(offset, limit);
+            let page = offset / size as u64 + 1;
             let query = Query::new(self.reader.stream.name, size).sort(sort).page(page).window(CURSOR, filter);
             let answer = match self.reader.fetch(&query, copier).await {
                 Ok(answer) => answer,
-                Err(Stop::Request(error)) if page > 1 && is_not_found(&error) => {
+                Err(Stop::Request(error)) if offset > 0 && is_not_found(&error) => {
                     // Where no count confirms the end, a page that was announced and is not there means
                     // that rows moved, or worse.
                     pass.moved |= pass.total.is_none() && was_announced;
                     break;
                 }
+                Err(Stop::Request(error)) if error.is_unreadable() => {
+                    let in_a_row =
+                        (0..MOST_UNREADABLE).take_while(|back| self.damaged.contains(&offset.wrapping_sub(back + 1)));
+                    if in_a_row.count() as u64 == MOST_UNREADABLE {
+                        return Err(Stop::Request(error));
+                    }
+                    self.reader.note_unreadable(&error);
+                    self.damaged.insert(offset);
+                    pass.unread.push((last_key.clone(), None));
+                    // No state may claim it.
+                    self.plan.base = None;
+                    (offset, came) = (offset + 1, came + 1);
+                    continue;
+                }
                 Err(stop) => return Err(stop),
             };
             let rows = answer.page;
-            if page == 1 {
+            if pass.pages == 0 {
                 pass.total = rows.envelope.total;
             }
             pass.is_recounted |= pass.total != rows.envelope.total;
-            if rows.asked < size && page > 1 {
-                // Pages of another size begin at other rows: the pass is made again with the new size.
-                pass.moved = true;
-                break;
+            if let Some(between) = pass.unread.last_mut().filter(|between| between.1.is_none()) {
+                between.1 = self.key_of(&rows, 0);
             }
-            size = rows.asked;
+            last_key = self.key_of(&rows, rows.rows.len().wrapping_sub(1)).or(last_key);
             came += rows.listed();
             pass.keyless += rows.keyless as u64;
             let before = pass.keys.len();
@@ -240,10 +282,17 @@ impl PageWalk<'_> {
             pass.pages += u64::from(!rows.rows.is_empty());
             let is_counted_out = rows.envelope.total.is_some_and(|total| came >= total);
             // The signs of the whole pass, not of this page alone.
-            let is_full = rows.rows.len() >= rows.asked;
+            let is_full = rows.rows.len() >= rows.asked && !pass.is_cut;
             let is_clear = is_counted_out && !rows.envelope.more && !is_full && !self.reader.ends.is_count_wrong();
             let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
             let ended = rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised);
+            // A store that cuts pages counts them in its own size, which the first shows.
+            let is_cut = pass.pages == 1 && rows.listed() < rows.asked as u64;
+            offset += if is_cut { rows.listed() } else { rows.asked as u64 };
+            if is_cut {
+                limit = usize::try_from(rows.listed()).unwrap_or(limit);
+            }
+            pass.is_cut |= is_cut;
             (was_announced, was_counted_out) = (rows.envelope.more, is_counted_out);
             self.commit(rows).await?;
             drop(answer.place);
@@ -252,6 +301,22 @@ impl PageWalk<'_> {
             }
         }
         Ok(pass)
+    }
+
+    /// The largest page that begins at a place, and holds no row that the store cannot send beside others.
+    fn size_at(&self, offset: u64, limit: usize) -> usize {
+        let free = self.damaged.range(offset..).next().and_then(|&damaged| usize::try_from(damaged - offset).ok());
+        let limit = free.map_or(limit, |free| limit.min(free.max(1)));
+        (1..=limit).rev().find(|&size| offset.is_multiple_of(size as u64)).unwrap_or(1)
+    }
+
+    /// The key of a row as text.
+    fn key_of(&self, rows: &Rows, index: usize) -> Option<String> {
+        let row: serde_json::Value = serde_json::from_slice(rows.data(index, self.reader.prefix_length())).ok()?;
+        match row.get(self.reader.stream.key)? {
+            serde_json::Value::String(key) => Some(key.clone()),
+            key => Some(key.to_string()),
+        }
     }
 
     /// Sends what is to be delivered of a page and was not sent before.

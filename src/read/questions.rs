@@ -142,7 +142,7 @@ pub(crate) async fn are_undated(reader: &Reader, ends: Option<(Timestamp, Timest
 }
 
 /// The greatest key, `None` if there is no row, and the answer that told, in descending order. `count`
-/// rows are asked for; `seen` are keys of an answer just before.
+/// rows are asked for, or fewer; `seen` are keys of an answer just before.
 ///
 /// # Errors
 /// [`Stop`]
@@ -153,7 +153,10 @@ pub(crate) async fn top(
     seen: &[i64],
 ) -> Result<Option<(Top, Rows)>, Stop> {
     let key = reader.stream.key;
-    let query = Query::new(reader.stream.name, count).sort(&format!("-{key}")).window(CURSOR, filter);
+    let order = format!("-{key}");
+    let query = |count| Query::new(reader.stream.name, count).sort(&order).window(CURSOR, filter);
+    let count = if reader.client.is_on_trial(&query(count)) { count.min(SAMPLE) } else { count };
+    let query = query(count);
     let Some(Fetched { mut page, .. }) = if_readable(reader.fetch(&query, &mut reader.copier()).await)? else {
         return Ok(Some((Top::Unknown, Rows::default())));
     };

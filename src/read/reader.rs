@@ -36,18 +36,25 @@ pub enum Stop {
         /// Rows it listed.
         listed: u64,
     },
+    /// Counts that had ruled out rows without a date turned out to be wrong, and there are such rows.
+    Miscounted,
     /// The rows moved for as long as the page walk was willing to follow them.
     Restless,
     /// Rows were left out; all others were delivered, and the state says which are missing.
     LeftOut {
         /// Ranges of keys whose rows the store could not send: greater than the first, at most the second.
         unread: Vec<(Option<i64>, Option<i64>)>,
+        /// Rows that the store could not send, by the keys before and after them.
+        between: Vec<Between>,
         /// Rows without a key.
         keyless: u64,
         /// Whether an answer with one of the rows is not UTF-8 text.
         not_text: bool,
     },
 }
+
+/// The keys of the rows before and after one, where there are such rows.
+pub(crate) type Between = (Option<String>, Option<String>);
 
 impl From<Closed> for Stop {
     fn from(Closed: Closed) -> Self {
@@ -83,6 +90,8 @@ pub(super) struct Reader {
     is_empty_missing: AtomicBool,
     /// Whether any answer of this run listed a row.
     has_listed: AtomicBool,
+    /// Rows that answers without conditions counted: the most of this run, until a second answer said fewer.
+    counted: AtomicU64,
     /// Whether a row could not be had because its text is not UTF-8.
     not_text: AtomicBool,
 }
@@ -98,6 +107,15 @@ pub(super) struct Fetched {
     pub date: Option<Timestamp>,
     /// Whether the store answered that there is no such list, which counts as an empty one.
     pub is_missing: bool,
+    /// Whether an answer to the same question just before counted more rows.
+    pub was_counted_higher: bool,
+}
+
+impl Fetched {
+    /// Returns true if the answer looks like one that was cut.
+    fn is_doubtful(&self) -> bool {
+        self.was_counted_higher || (self.page.listed() == 0 && self.page.envelope.total.is_none())
+    }
 }
 
 impl Reader {
@@ -128,6 +146,7 @@ impl Reader {
             keyless: AtomicU64::new(0),
             is_empty_missing: AtomicBool::new(false),
             has_listed: AtomicBool::new(false),
+            counted: AtomicU64::new(0),
             not_text: AtomicBool::new(false),
         }
     }
@@ -187,10 +206,15 @@ impl Reader {
 
     async fn fetch_expecting(&self, query: &Query, expected: Expected, copier: &mut Copier) -> Result<Fetched, Stop> {
         match self.send(query, expected, copier).await {
-            // A list that is empty and not counted looks like one that was cut: it is believed the second time.
-            Ok(answer) if answer.page.listed() == 0 && answer.page.envelope.total.is_none() => {
+            // A list that is empty and not counted looks like one that was cut, and so does one that counts fewer
+            // rows than an answer before: it is believed the second time.
+            Ok(answer) if answer.is_doubtful() => {
                 drop(answer);
-                self.send(query, expected, copier).await
+                let again = self.send(query, expected, copier).await?;
+                if let (false, Some(total)) = (query.is_filtered(), again.page.envelope.total) {
+                    self.counted.store(total, Ordering::Relaxed);
+                }
+                Ok(again)
             }
             Err(Stop::Request(error)) if is_not_found(&error) && query.page_number() == 1 => {
                 self.confirm_empty(query, expected, error, copier).await
@@ -207,7 +231,9 @@ impl Reader {
         error: cart::Error,
         copier: &mut Copier,
     ) -> Result<Fetched, Stop> {
-        let empty = |date| Ok(Fetched { page: Rows::default(), place: None, date, is_missing: true });
+        let empty = |date| {
+            Ok(Fetched { page: Rows::default(), place: None, date, is_missing: true, was_counted_higher: false })
+        };
         if !query.is_filtered() {
             // A host that is no store answers 404 as well, but says that no resource matches.
             if error.knows_no_resource() {
@@ -259,7 +285,7 @@ impl Reader {
         let names = ListNames { own: &own, foreign: &LIST_NAMES };
         let prefix = record_prefix(self.ledger.name());
         let mut stopping = self.stopping.clone();
-        let (page, place, date) = {
+        let (page, place, date, probed) = {
             let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier).expecting(expected);
             let mut answer = tokio::select! {
                 answer = self.client.get(&query, names, self, &mut taking) => answer.map_err(Stop::Request)?,
@@ -267,7 +293,7 @@ impl Reader {
             };
             let mut page = taking.into_rows(answer.page, answer.count);
             page.lines.hold(answer.room.take());
-            (page, answer.place, answer.date)
+            (page, answer.place, answer.date, answer.counted)
         };
         self.note_keyless(page.keyless as u64);
         if page.listed() > 0 {
@@ -278,7 +304,15 @@ impl Reader {
         if !findings.is_empty() {
             self.ledger.report(findings).await?;
         }
-        Ok(Fetched { page, place: Some(place), date: date.and_then(Timestamp::from_system), is_missing: false })
+        let was_counted_higher = match page.envelope.total {
+            Some(total) if !query.is_filtered() && query.trusts_count() => {
+                let most = total.max(probed.unwrap_or(0));
+                total < self.counted.fetch_max(most, Ordering::Relaxed).max(most)
+            }
+            _ => false,
+        };
+        let date = date.and_then(Timestamp::from_system);
+        Ok(Fetched { page, place: Some(place), date, is_missing: false, was_counted_higher })
     }
 }
 

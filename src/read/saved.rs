@@ -21,6 +21,21 @@ use crate::timestamp::Timestamp;
 /// no bound on that side.
 pub(super) type Range = (Option<i64>, Option<i64>);
 
+/// Joins ranges that overlap: a row that could not be had may be met again by a later sync.
+pub(super) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.sort_unstable();
+    let mut joined: Vec<Range> = Vec::new();
+    for (after, end) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.1.is_none_or(|last| after.is_none_or(|after| after < last)) => {
+                last.1 = last.1.zip(end).map(|(one, other)| one.max(other));
+            }
+            _ => joined.push((after, end)),
+        }
+    }
+    joined
+}
+
 /// The state of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Saved {
@@ -250,6 +265,14 @@ mod tests {
             let state: Value = serde_json::from_str(text).unwrap();
             assert_eq!(Saved::parse(&state).unwrap().to_json().to_string(), text);
         }
+    }
+
+    #[test]
+    fn ranges_that_overlap_are_joined() {
+        let one = (Some(5), Some(6));
+        assert_eq!(joined(vec![one, (Some(9), None), one, (Some(9), Some(11))]), [one, (Some(9), None)]);
+        assert_eq!(joined(vec![(Some(6), Some(7)), one]), [one, (Some(6), Some(7))]);
+        assert_eq!(joined(vec![(Some(5), Some(9)), (None, Some(6))]), [(None, Some(9))]);
     }
 
     #[test]

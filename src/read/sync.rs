@@ -21,10 +21,11 @@ use super::reader::{Fetched, Reader, Stop, is_not_found};
 use super::receipt::Receipt;
 use super::recent::{OVERLAP_SECONDS, Recent, Span};
 use super::rows::{Row, Rows};
-use super::saved::{Interrupted, Range, Saved};
+use super::saved::{Interrupted, Range, Saved, joined};
 use super::whole;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
+use crate::record::Updated;
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
@@ -61,6 +62,7 @@ pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) 
     saved.miscounts = reader.ends.is_count_wrong();
     let left_out = (!saved.unread.is_empty() || saved.keyless > 0).then(|| Stop::LeftOut {
         unread: saved.unread.clone(),
+        between: Vec::new(),
         keyless: saved.keyless,
         not_text: reader.is_not_text(),
     });
@@ -84,10 +86,10 @@ impl Sync<'_> {
     }
 
     /// Tries again, with one request each, what the store could not send in an earlier sync.
-    async fn retry_left_out(&self, saved: Saved) -> Result<Saved, Stop> {
+    async fn retry_left_out(&self, mut saved: Saved) -> Result<Saved, Stop> {
         let mut still = Vec::new();
-        for &range in &saved.unread {
-            if let Some(rest) = self.retry_range(range, &saved.recent).await? {
+        for range in std::mem::take(&mut saved.unread) {
+            if let Some(rest) = self.retry_range(range, &mut saved.recent).await? {
                 still.push(rest);
             }
         }
@@ -109,10 +111,10 @@ impl Sync<'_> {
     }
 
     /// Reads the rows of a range that could not be had. Gives back what is still missing of it.
-    async fn retry_range(&self, mut range: Range, known: &Recent) -> Result<Option<Range>, Stop> {
+    async fn retry_range(&self, mut range: Range, recent: &mut Recent) -> Result<Option<Range>, Stop> {
         let key = self.reader.stream.key;
         let window = self.window(self.reader.start);
-        let judge = Judge { window, later_than: None, undated: true, known: known.clone() };
+        let judge = Judge { window, later_than: None, undated: true, known: recent.clone() };
         loop {
             let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).once();
             let answer = match self.reader.fetch(&query, &mut self.reader.copier()).await {
@@ -129,6 +131,12 @@ impl Sync<'_> {
             let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
             let verdicts: Vec<Verdict> =
                 rows.rows.iter().zip(&hashes).map(|(row, &hash)| judge.judge(row, hash)).collect();
+            for ((row, verdict), &hash) in rows.rows.iter().zip(&verdicts).zip(&hashes) {
+                if let (Verdict::Deliver, Some(id)) = (verdict, id_of(row.key)) {
+                    // What changed since the cursor is met once more by the sync that follows.
+                    recent.add(id, row, hash);
+                }
+            }
             let records = rows.retain(|index, _| verdicts[index] == Verdict::Deliver);
             self.reader.ledger.post(records).await?.send(rows.lines, records);
             if is_end {
@@ -182,6 +190,9 @@ impl Sync<'_> {
                     }
                     walk => walk?,
                 };
+                if base.cursor.is_none() && !unfiltered && !self.reader.stream.undated_rows {
+                    self.confirm_dated(&base).await?;
+                }
                 base = after(&base, until, walk);
                 // Without any date there is nothing that a further pass could ask for.
                 Ok((base, until.is_none()))
@@ -282,15 +293,22 @@ impl Sync<'_> {
         // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
         let until = until.or(clock.filter(|_| is_dated));
         let mut is_unfiltered = unfiltered;
+        let mut is_look_due = false;
         if first && !self.reader.stream.undated_rows && sorted {
-            let found = if has_undated { Some(true) } else { questions::are_undated(self.reader, ends).await? };
-            is_unfiltered = found != Some(false);
-            if found == Some(true) && !self.full_refresh {
-                self.reader.warn_undated().await?;
-            }
-            if is_before && !is_unfiltered {
-                // The newest row of all is older than what is wanted.
-                return Ok(base);
+            // Two counts that agree can show that there are no rows without a date. Not where the newest of all is
+            // older than what is wanted.
+            is_look_due = !has_undated && !is_before && counted.is_some() && until.is_some();
+            if is_look_due {
+                is_unfiltered = false;
+            } else {
+                is_unfiltered = has_undated || self.are_undated(ends).await?;
+                if is_unfiltered && has_undated && !self.full_refresh {
+                    self.reader.warn_undated().await?;
+                }
+                if is_before && !is_unfiltered {
+                    // The newest row of all is older than what is wanted.
+                    return Ok(base);
+                }
             }
         }
         let filter = match asked {
@@ -298,17 +316,36 @@ impl Sync<'_> {
             _ if unfiltered => filter::widened(self.reader, from, look_back),
             asked => asked,
         };
-        let seen: Vec<i64> = seen
-            .iter()
-            .filter(|row| is_unfiltered || row.is_within(&filter))
-            .filter_map(|row| id_of(row.key))
-            .collect();
+        let keys = |is_unfiltered: bool| -> Vec<i64> {
+            let rows = seen.iter().filter(|row| is_unfiltered || row.is_within(&filter));
+            rows.filter_map(|row| id_of(row.key)).collect()
+        };
         let all = counted.filter(|_| unfiltered && !is_unfiltered);
-        self.walk(
-            base,
-            Walk { judge, filter, from, until, counted: counted.filter(|_| filter == asked), all, sorted, seen },
-        )
-        .await
+        let mut walk = Walk {
+            judge,
+            filter,
+            from,
+            until,
+            counted: counted.filter(|_| filter == asked),
+            all,
+            sorted,
+            seen: keys(is_unfiltered),
+            look: None,
+        };
+        if is_look_due {
+            walk.look = Some(Look { ends, unfiltered: keys(true) });
+        }
+        self.walk(base, walk).await
+    }
+
+    /// Returns true if there are rows without a date, or nothing tells. `ends` are the oldest and the newest date of
+    /// the newest rows.
+    async fn are_undated(&self, ends: Option<(Timestamp, Timestamp)>) -> Result<bool, Stop> {
+        let found = questions::are_undated(self.reader, ends).await?;
+        if found == Some(true) && !self.full_refresh {
+            self.reader.warn_undated().await?;
+        }
+        Ok(found != Some(false))
     }
 
     /// Reads on where the newest row cannot be had.
@@ -317,20 +354,38 @@ impl Sync<'_> {
         let until = newest.map(|(newest, clock)| clock.map_or(newest, |clock| newest.min(clock)));
         let from = judge.window.from.unwrap_or(self.reader.start);
         let seen = Vec::new();
-        self.walk(base, Walk { judge, filter: asked, from, until, counted: None, all: None, sorted: true, seen }).await
+        self.walk(
+            base,
+            Walk { judge, filter: asked, from, until, counted: None, all: None, sorted: true, seen, look: None },
+        )
+        .await
     }
 
     /// Reads all rows of a filter in the order of their keys.
-    async fn walk(&self, base: Saved, walk: Walk) -> Result<Saved, Stop> {
-        let Walk { judge, filter, from, until, mut counted, all, sorted, seen } = walk;
-        let is_unfiltered = filter == Window::default();
+    async fn walk(&self, base: Saved, mut walk: Walk) -> Result<Saved, Stop> {
+        let look = walk.look.take();
+        let Walk { filter, until, all, sorted, .. } = walk;
+        let seen = &walk.seen;
         // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
         // that are remembered by ranges comes before it.
         let is_exact = base.recent.sent().is_exact();
         let top = match sorted {
-            true => questions::top(self.reader, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, &seen).await?,
+            true => questions::top(self.reader, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, seen).await?,
             false => Some((Top::Unknown, Rows::default())),
         };
+        let mut is_ruled_out = false;
+        if let Some(look) = look {
+            let page = top.as_ref().map(|(_, page)| page);
+            is_ruled_out = page.is_some_and(|page| self.counts_agree(page, until, all));
+            if !is_ruled_out && self.are_undated(look.ends).await? {
+                drop(top);
+                let (filter, seen) = (Window::default(), look.unfiltered);
+                let walk = Walk { filter, seen, counted: all, all: None, ..walk };
+                return Box::pin(self.walk(base, walk)).await;
+            }
+        }
+        let Walk { judge, from, mut counted, seen, .. } = walk;
+        let is_unfiltered = filter == Window::default();
         // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
         // whether they are gone.
         let (top, page) = top.unwrap_or((Top::Gone, Rows::default()));
@@ -382,7 +437,30 @@ impl Sync<'_> {
             }
             Err((stop, _)) => return Err(stop),
         };
+        if is_ruled_out {
+            self.confirm_dated(&base).await?;
+        }
         Ok(after(&base, until.or(newest), finished))
+    }
+
+    /// Returns true if as many rows match the date filter as there were before, so that none is without a date: not
+    /// counting those that came meanwhile, which have the greatest keys and the newest dates.
+    fn counts_agree(&self, page: &Rows, until: Option<Timestamp>, all: Option<u64>) -> bool {
+        let is_newer = |row: &&Row| matches!(row.updated, Updated::At(at) if Some(at) > until);
+        let newer = page.rows.iter().filter(is_newer).count() as u64;
+        let matching = page.envelope.total.map(|total| total.saturating_sub(newer));
+        matching.is_some() && matching == all && !self.reader.ends.is_count_wrong()
+    }
+
+    /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
+    async fn confirm_dated(&self, base: &Saved) -> Result<(), Stop> {
+        if !self.reader.ends.is_count_wrong() || questions::are_undated(self.reader, None).await? != Some(true) {
+            return Ok(());
+        }
+        // The next sync begins anew, and knows that the counts are wrong.
+        let state = Saved { miscounts: true, ..base.clone() }.to_json();
+        self.reader.ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Now, || state);
+        Err(Stop::Miscounted)
     }
 
     /// Returns true if an answer to the newest rows holds all there is.
@@ -543,6 +621,16 @@ struct Walk {
     sorted: bool,
     /// Keys that an answer just before showed.
     seen: Vec<i64>,
+    /// If it is not known yet whether there are rows without a date.
+    look: Option<Look>,
+}
+
+/// What a look for rows without a date goes by.
+struct Look {
+    /// The oldest and the newest date of the newest rows.
+    ends: Option<(Timestamp, Timestamp)>,
+    /// Keys that an answer just before showed, whatever the dates.
+    unfiltered: Vec<i64>,
 }
 
 /// The state after a finished walk.
@@ -553,6 +641,6 @@ fn after(base: &Saved, until: Option<Timestamp>, walk: Interrupted) -> Saved {
         recent.keep(&base.recent);
     }
     let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
-    let unread = base.unread.iter().chain(&walk.unread).copied().collect();
+    let unread = joined(base.unread.iter().chain(&walk.unread).copied().collect());
     Saved { cursor, previous, recent, unread, whole: false, walk: None, ..base.clone() }
 }

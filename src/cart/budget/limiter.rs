@@ -382,6 +382,7 @@ impl Limiter {
             if self.allowed.is_some() {
                 self.window.counted(permit.sent, now);
             }
+            self.others.uncounted();
             return;
         };
         let made = limit.made.min(LARGEST_COUNT);
@@ -435,6 +436,7 @@ impl Limiter {
     /// Takes note that a request got no answer. It may have been counted or not.
     pub(super) fn lost(&mut self, now: Moment, permit: Permit) {
         self.close(&permit);
+        self.others.uncounted();
         // The window must end even if none of its requests is ever answered.
         self.window.presume(now);
     }

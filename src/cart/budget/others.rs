@@ -89,6 +89,11 @@ impl Others {
         }
     }
 
+    /// Takes note of a call of ours that may be in this window, and whose count is not known.
+    pub(super) fn uncounted(&mut self) {
+        self.unclear += 1;
+    }
+
     /// Takes note that at least so many calls of others are in this window.
     pub(super) fn at_least(&mut self, calls: u32) {
         self.now = self.now.max(calls);
