@@ -25,4 +25,5 @@ mod right_answers;
 mod sent_rows;
 mod sent_rows_ties;
 mod sim;
+mod undated;
 mod unreadable;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use hyper::StatusCode;
 use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use tokio::time::Instant;
 use url::Url;
 
 use super::auth::Auth;
@@ -16,6 +17,7 @@ use super::page::{Envelope, Intake, ListNames, Reading};
 use super::pursuit::{Answer, Ask, Desk, Heard, Watch};
 use super::query::Query;
 use super::retry::{self, Patience};
+use super::room::Room;
 use crate::spare::Spare;
 
 /// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
@@ -97,6 +99,7 @@ impl Ask for Client {
         &self,
         query: &Query,
         names: ListNames<'_>,
+        room: &mut Room,
         intake: &mut impl Intake,
     ) -> (Result<Envelope, Error>, Option<Heard>) {
         let url = match self.base.join(&query.target()) {
@@ -125,7 +128,7 @@ impl Ask for Client {
             while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
             return (Err(diagnosis::status(query, status, &body, &signed)), Some(heard));
         }
-        let page = self.page(query, names, &mut answer, intake).await;
+        let page = self.page(query, names, (&mut answer, room), intake).await;
         if matches!(page, Err(Error::Body { .. } | Error::NotText { .. })) {
             // It may have been the answer to another request, and the next one over it too.
             answer.poison();
@@ -140,7 +143,7 @@ impl Client {
         &self,
         query: &Query,
         names: ListNames<'_>,
-        answer: &mut http::Answer,
+        (answer, room): (&mut http::Answer, &mut Room),
         intake: &mut impl Intake,
     ) -> Result<Envelope, Error> {
         let mut reading = Reading::answering(query, names);
@@ -159,6 +162,14 @@ impl Client {
             if window.len() >= due {
                 let done = reading.feed(&window, false, intake).map_err(fault)?;
                 window.drain(..done);
+                if !room.fits(intake.kept()) {
+                    // Known at once, so that other pages like it wait before they are requested.
+                    self.desk.sizes.learn(query, intake.kept());
+                    let (from, closed) = (Instant::now(), |_| diagnosis::closing(query));
+                    room.grow(intake.kept()).await.map_err(closed)?;
+                    // The store is not late while it is not read.
+                    answer.extend(from.elapsed());
+                }
                 // Millions of tiny rows take far more room as lines than in the body.
                 if intake.kept() > LINES_LIMIT {
                     return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });

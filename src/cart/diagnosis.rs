@@ -14,6 +14,11 @@ pub(super) fn broken(query: &Query, kind: Transport, detail: String) -> Error {
     Error::Transport { resource: query.resource().to_owned(), kind, detail }
 }
 
+/// The process ends while a request is under way.
+pub(super) fn closing(query: &Query) -> Error {
+    broken(query, Transport::Broken, "shutting down".to_owned())
+}
+
 /// What the body of a 200 is, where it is no page.
 pub(super) fn body(query: &Query, fault: PageFault) -> Error {
     let resource = query.resource().to_owned();

@@ -238,6 +238,11 @@ impl Answer {
         Ok(out.len() - length)
     }
 
+    /// Allows so much more time for the answer.
+    pub(super) fn extend(&mut self, time: Duration) {
+        self.deadline += time;
+    }
+
     /// Uses the connection for no further request.
     pub(super) fn poison(&self) {
         if let Some(connection) = self.connection.connection_metadata().as_ref() {

@@ -15,6 +15,7 @@ pub mod page;
 mod pursuit;
 pub mod query;
 pub mod retry;
+mod room;
 mod sizes;
 pub mod tls;
 
@@ -26,3 +27,4 @@ pub use page::{AnswerFacts, Envelope, Intake, ListNames, PageFault};
 pub use pursuit::{Answer, Notice, Watch};
 pub use query::Query;
 pub use retry::Patience;
+pub use room::Room;

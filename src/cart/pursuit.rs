@@ -10,16 +10,13 @@ use tokio::time::Instant;
 
 use super::budget::{Budget, CallLimit};
 use super::diagnosis;
-use super::error::{Error, Transport};
+use super::error::Error;
 use super::outlook::Outlook;
 use super::page::{Discard, Envelope, Intake, ListNames};
 use super::query::Query;
 use super::retry::{self, Patience};
+use super::room::{Room, Rooms};
 use super::sizes::Sizes;
-
-/// Room for pages in memory, in KiB. Two of the largest pages that are usual (1000 products) fit, which
-/// keeps two processors busy, and all requests side by side where pages are of middling size.
-const ROOM: u32 = 8300;
 
 /// Something that happens while a request is under way.
 #[derive(Clone, Debug)]
@@ -74,7 +71,7 @@ pub struct Answer<T> {
     /// The store's clock when it answered, if it told.
     pub date: Option<SystemTime>,
     /// The room in memory it takes, unless something else holds it: to be kept until the page was passed on.
-    pub room: Option<OwnedSemaphorePermit>,
+    pub room: Option<Room>,
 }
 
 /// What the headers of an answer said about calls.
@@ -90,12 +87,13 @@ pub(super) struct Heard {
 
 /// Makes one attempt.
 pub(super) trait Ask: Sync {
-    /// Sends the request once and reads the answer: the envelope of a page, or what went wrong; and what the
-    /// headers said, if any came.
+    /// Sends the request once and reads the answer as far as there is room: the envelope of a page, or what went
+    /// wrong; and what the headers said, if any came.
     fn ask(
         &self,
         query: &Query,
         names: ListNames<'_>,
+        room: &mut Room,
         intake: &mut impl Intake,
     ) -> impl Future<Output = (Result<Envelope, Error>, Option<Heard>)> + Send;
 }
@@ -105,7 +103,7 @@ pub(super) trait Ask: Sync {
 pub(super) struct Desk {
     budget: Budget,
     places: Arc<Semaphore>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
     /// What is known of the pages.
     pub(super) sizes: Sizes,
     outlook: Outlook,
@@ -114,7 +112,7 @@ pub(super) struct Desk {
 }
 
 /// A place among the requests in flight, and room in memory.
-type Seat = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+type Seat = (OwnedSemaphorePermit, Room);
 
 impl Desk {
     /// For at most `in_flight` pages in memory.
@@ -122,7 +120,7 @@ impl Desk {
         Self {
             budget,
             places: Arc::new(Semaphore::new(in_flight)),
-            room: Arc::new(Semaphore::new(ROOM as usize)),
+            rooms: Rooms::new(),
             sizes: Sizes::default(),
             outlook: Outlook::default(),
             patience,
@@ -135,8 +133,7 @@ impl Desk {
         if self.sizes.is_on_trial(query) {
             return 0;
         }
-        let room = self.room.available_permits() / self.room_for(query).max(1) as usize;
-        self.places.available_permits().min(room)
+        self.places.available_permits().min(self.rooms.places(self.bytes_of(query)))
     }
 
     /// Returns true if an answer of this resource failed a moment ago for one of its rows, as it seems.
@@ -144,17 +141,14 @@ impl Desk {
         self.sizes.is_any_on_trial(query)
     }
 
-    /// The room that the page of a query will take, in KiB, as far as it is known.
-    fn room_for(&self, query: &Query) -> u32 {
-        // Lines are a little longer than the rows they hold.
-        let kib = self.sizes.row(query).saturating_mul(query.count()) / 1024;
-        // A handful of rows never waits, so that a question about a page can be asked while it is held.
-        if kib < 64 { 0 } else { u32::try_from(kib + kib / 16).unwrap_or(ROOM).min(ROOM) }
+    /// What the page of a query will take in memory, as far as it is known.
+    fn bytes_of(&self, query: &Query) -> usize {
+        self.sizes.row(query).saturating_mul(query.count())
     }
 
     async fn seat(&self, query: &Query) -> Result<Seat, Error> {
-        let closed = |_| diagnosis::broken(query, Transport::Broken, "shutting down".to_owned());
-        let room = Arc::clone(&self.room).acquire_many_owned(self.room_for(query)).await.map_err(closed)?;
+        let closed = |_| diagnosis::closing(query);
+        let room = self.rooms.claim(self.bytes_of(query)).await.map_err(closed)?;
         Ok((Arc::clone(&self.places).acquire_owned().await.map_err(closed)?, room))
     }
 
@@ -162,14 +156,14 @@ impl Desk {
     async fn attempt(
         &self,
         ask: &impl Ask,
-        (query, names): (&Query, ListNames<'_>),
+        (query, names, room): (&Query, ListNames<'_>, &mut Room),
         watch: &impl Watch,
         intake: &mut impl Intake,
     ) -> (Result<Envelope, Error>, Heard, Instant) {
         let ticket = self.budget.acquire(|moment| watch.notice(Notice::Waiting(clock(moment)))).await;
         let sent = Instant::now();
         intake.restart();
-        let (outcome, heard) = ask.ask(query, names, intake).await;
+        let (outcome, heard) = ask.ask(query, names, room, intake).await;
         // A request that got no answer may have been counted or not; its ticket is not given back
         // to the window, and its place is.
         let is_refused = matches!(&outcome, Err(error) if error.status() == Some(429));
@@ -198,11 +192,11 @@ impl Desk {
     async fn probe(
         &self,
         ask: &impl Ask,
-        (pursuit, names): (&Pursuit<'_>, ListNames<'_>),
+        (pursuit, names, room): (&Pursuit<'_>, ListNames<'_>, &mut Room),
         watch: &impl Watch,
     ) -> Option<Option<u64>> {
         for probe in pursuit.probes() {
-            match self.attempt(ask, (&probe, names), watch, &mut Discard).await {
+            match self.attempt(ask, (&probe, names, &mut *room), watch, &mut Discard).await {
                 (Ok(page), ..) => return Some(page.total),
                 // The API documents 404 for pages out of bounds: the resource holds one row.
                 (Err(error), ..) if error.status() == Some(404) && probe.page_number() > 1 => return Some(None),
@@ -227,18 +221,19 @@ impl Desk {
     ) -> Result<Answer<Envelope>, Error> {
         let mut pursuit = Pursuit::new(self, query);
         loop {
-            let seat = pursuit.seat().await?;
+            let (place, mut room) = pursuit.seat().await?;
             let (error, heard) = loop {
-                let (outcome, heard, sent) = self.attempt(ask, (&pursuit.query, names), watch, intake).await;
+                let request = (&pursuit.query, names, &mut room);
+                let (outcome, heard, sent) = self.attempt(ask, request, watch, intake).await;
                 let error = match outcome {
-                    Ok(page) => return Ok(pursuit.answer(page, heard, seat)),
+                    Ok(page) => return Ok(pursuit.answer(page, heard, (place, room))),
                     Err(error) => error,
                 };
                 pursuit.failed(&error, sent);
                 let mut next = pursuit.next(&error);
                 if next == Next::Prove {
                     watch.notice(Notice::Probing { attempt: pursuit.attempt, error: &error }).await;
-                    let passed = self.probe(ask, (&pursuit, names), watch).await;
+                    let passed = self.probe(ask, (&pursuit, names, &mut room), watch).await;
                     pursuit.proved(passed);
                     next = if passed.is_some() { pursuit.next(&error) } else { Next::Wait };
                 }
@@ -258,7 +253,7 @@ impl Desk {
                 }
             };
             // Whoever works is not to wait for whoever does not.
-            drop(seat);
+            drop((place, room));
             let delay = pursuit.delay(&error, heard)?;
             watch.notice(Notice::Retrying { attempt: pursuit.attempt, error: &error, delay }).await;
             let calls_left = heard.limit.is_some_and(|limit| limit.made < limit.allowed);

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::super::error::Transport;
 use super::*;
 
 /// What comes of an attempt.
@@ -33,6 +34,7 @@ impl<F: Fn(&Query, usize) -> Reply + Sync> Ask for Store<F> {
         &self,
         query: &Query,
         _: ListNames<'_>,
+        _: &mut Room,
         _: &mut impl Intake,
     ) -> (Result<Envelope, Error>, Option<Heard>) {
         let number = {
