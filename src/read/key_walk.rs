@@ -259,7 +259,11 @@ impl Walk {
                 Err(Stop::Request(error)) if is_not_found(&error) => Rows::default(),
                 Err(stop) => return Err(stop),
             };
+            check_keys(&answer.rows, range).map_err(Stop::Distrust)?;
             let next = answer.rows.first().and_then(|row| id_of(row.key)).and_then(|id| id.checked_sub(1));
+            if next.is_some() && next == range.0 {
+                return Err(Stop::Distrust("it counts pages in another order than that of the keys"));
+            }
             let unread = match (range.0, next.or(range.1)) {
                 (Some(after), None) if page == 2 => self.narrow(after, copier).await?,
                 unread => unread,

@@ -286,8 +286,10 @@ impl PageWalk<'_> {
             let is_clear = is_counted_out && !rows.envelope.more && !is_full && !self.reader.ends.is_count_wrong();
             let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
             let ended = rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised);
-            // A store that cuts pages counts them in its own size, which the first shows.
-            let is_cut = pass.pages == 1 && rows.listed() < rows.asked as u64;
+            // A store that cuts pages counts them in its own size, which the first shows, or, where rows were passed
+            // over, the first that is large enough.
+            let is_first = pass.pages == 1 || !pass.unread.is_empty();
+            let is_cut = is_first && !ended && rows.listed() < rows.asked as u64;
             offset += if is_cut { rows.listed() } else { rows.asked as u64 };
             if is_cut {
                 limit = usize::try_from(rows.listed()).unwrap_or(limit);

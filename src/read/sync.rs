@@ -190,7 +190,9 @@ impl Sync<'_> {
                     }
                     walk => walk?,
                 };
-                if base.cursor.is_none() && !unfiltered && !self.reader.stream.undated_rows {
+                let is_wrong =
+                    self.reader.ends.is_count_wrong() || walk.counted.is_some_and(|counted| walk.read > counted);
+                if is_wrong && base.cursor.is_none() && !unfiltered && !self.reader.stream.undated_rows {
                     self.confirm_dated(&base).await?;
                 }
                 base = after(&base, until, walk);
@@ -437,7 +439,8 @@ impl Sync<'_> {
             }
             Err((stop, _)) => return Err(stop),
         };
-        if is_ruled_out {
+        // More rows than there were are new ones, or the count was wrong.
+        if is_ruled_out && (self.reader.ends.is_count_wrong() || Some(finished.read) > all) {
             self.confirm_dated(&base).await?;
         }
         Ok(after(&base, until.or(newest), finished))
@@ -454,7 +457,7 @@ impl Sync<'_> {
 
     /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
     async fn confirm_dated(&self, base: &Saved) -> Result<(), Stop> {
-        if !self.reader.ends.is_count_wrong() || questions::are_undated(self.reader, None).await? != Some(true) {
+        if questions::are_undated(self.reader, None).await? != Some(true) {
             return Ok(());
         }
         // The next sync begins anew, and knows that the counts are wrong.
