@@ -11,6 +11,7 @@
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `init`: the config, asked for on a terminal
 //! - `commands`, [`mod@read`], `failure`, `nearest`: where both sides meet, and what is said to the user
+//! - `files`: files that are written, each as a whole
 //! - `spare`: buffers of both sides that are used again
 //! - `panics`: what a fault of this program leaves behind
 //!
@@ -25,6 +26,7 @@ mod commands;
 mod config;
 mod failure;
 mod fields;
+mod files;
 mod given;
 mod help;
 mod init;

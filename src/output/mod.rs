@@ -140,8 +140,7 @@ impl Opening {
         }
         if let Some(path) = &route.state_out {
             let states = StateFile::open(path, given);
-            destination.states =
-                Some(states.map_err(|error| Failure::state_out(&path.display().to_string(), &error.to_string()))?);
+            destination.states = Some(states.map_err(|error| Failure::state_out(&path.display().to_string(), &error))?);
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination);
         Ok(())

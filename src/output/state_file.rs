@@ -4,8 +4,8 @@
 //! file, it first brings to the disk what they cover, then puts a whole new file in the place of the old
 //! one. What comes meanwhile goes out together with the next. Nothing here knows what a state means.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use crate::airbyte::Unwritten;
 use crate::airbyte::message::{Descriptor, StreamState};
 use crate::airbyte::state;
+use crate::files;
 
 /// The shortest time between two files. A sync that reads a hundred pages a second makes as many states;
 /// four files a second cost next to nothing, and a kill costs a quarter of a second of reading again.
@@ -79,25 +80,23 @@ impl StateFile {
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub(crate) fn open(path: &Path, given: &[state::StreamState]) -> io::Result<Self> {
-        // A link stays a link: the file that it names is replaced.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let beside = beside(&path);
-        create(&beside)?;
-        fs::remove_file(&beside)?;
+    pub(crate) fn open(path: &Path, given: &[state::StreamState]) -> Result<Self, String> {
+        let target = files::check_writable(path)?;
+        let path = target.path().to_owned();
         // Nothing is newer than what was handed in, if that is what lies there.
         let mut states = States { is_newer: !path.exists(), ..States::default() };
         for state in given {
-            states.list.push((state.name.clone(), serde_json::value::to_raw_value(&state.state)?));
+            states.list.push((
+                state.name.clone(),
+                serde_json::value::to_raw_value(&state.state).map_err(|error| error.to_string())?,
+            ));
         }
         let shared = Arc::new(Shared { states: Mutex::new(states), changed: Condvar::new() });
         let thread = std::thread::Builder::new().name("state-file".to_owned()).spawn({
-            let (shared, path) = (Arc::clone(&shared), path.clone());
-            move || shared.keep(&path)
-        })?;
+            let shared = Arc::clone(&shared);
+            move || shared.keep(&target)
+        });
+        let thread = thread.map_err(|error| error.to_string())?;
         Ok(Self { shared, thread: Some(thread), path })
     }
 
@@ -166,7 +165,7 @@ impl Shared {
     }
 
     /// Writes until the end, or until it cannot.
-    fn keep(&self, path: &Path) {
+    fn keep(&self, target: &files::Target) {
         loop {
             let mut states = self.lock();
             while !states.is_newer && !states.ended {
@@ -179,10 +178,11 @@ impl Shared {
             let text = text(&states.list);
             let rows = std::mem::take(&mut states.rows);
             drop(states);
-            let written = rows.iter().try_for_each(|rows| rows.sync_data()).and_then(|()| replace(path, &text));
+            let written =
+                rows.iter().try_for_each(|rows| rows.sync_data()).and_then(|()| target.write_atomically(&text));
             let mut states = self.lock();
             if let Err(error) = written {
-                states.fault = Some(unwritten(path, error));
+                states.fault = Some(unwritten(target.path(), error));
                 return;
             }
             let pause = self.changed.wait_timeout_while(states, PAUSE, |states| !states.ended);
@@ -205,56 +205,11 @@ fn text(list: &[(String, Box<RawValue>)]) -> Vec<u8> {
     text
 }
 
-/// Where a new file is made before it takes the place of the old one: in the same folder, since only
-/// within one file system is a change of name one step.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-/// A new, empty file. What a killed process with the same number left there goes away.
-fn create(beside: &Path) -> io::Result<File> {
-    if let Err(error) = fs::remove_file(beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    File::create_new(beside)
-}
-
-/// Puts a file with this text in the place of the one at `path`. A crash at any moment leaves the old
-/// file or the new one.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = beside(path);
-    let mut file = create(&beside)?;
-    let made = (|| {
-        if let Ok(old) = fs::metadata(path) {
-            file.set_permissions(old.permissions())?;
-        }
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if made.is_err() {
-        // What it fails with is not what is to be told.
-        let _removed = fs::remove_file(&beside);
-        return made;
-    }
-    sync_folder(path)
-}
-
-/// Brings the name of a file to the disk.
-///
-/// # Errors
-/// Why not. Where folders cannot be opened, as on Windows, there is nothing to do.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;
