@@ -245,7 +245,7 @@ fn half_a_terminal_is_none() {
 
 #[test]
 fn a_file_that_cannot_be_is_told_before_anything_is_asked() {
-    for (file, problem) in [("no/such/config.json", "its folder does not exist"), (".", "it is a folder")] {
+    for (file, problem) in [("no/such/config.json", "its folder does not exist"), (".", "is a directory")] {
         let folder = tempfile::tempdir().unwrap();
         let person = Person::types(folder.path(), &format!("source-cart init --output {file}"));
         assert_eq!(person.ends().0, 1);

@@ -103,7 +103,7 @@ fn sockets_and_folders_are_refused_and_links_are_followed() {
         ("folder", "is a directory"),
         ("to folder", "is a directory"),
         ("new/", "is the name of a directory"),
-        ("lost", "No such file"),
+        ("lost", "its folder does not exist"),
         ("loop", ""),
     ] {
         let run = keeping(&store, &files.path(name));
