@@ -80,8 +80,9 @@ pub(crate) fn lock(path: &Path) -> Result<File, Unlockable> {
 /// one that would be made in its place.
 #[must_use]
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
-    if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
-        return identity(&one).is_some() && identity(&one) == identity(&other);
+    let number = |path: &Path| fs::metadata(path).ok().and_then(|found| identity(&found));
+    if let (Some(one), Some(other)) = (number(one), number(other)) {
+        return one == other;
     }
     matches!((resolved(one), resolved(other)), (Ok(one), Ok(other)) if one == other)
 }
