@@ -2,7 +2,7 @@
 //! file that only its owner can read. Everything it says goes to stderr; stdout stays empty.
 
 use std::io::{self, BufRead as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use crate::airbyte::Emitter;
 use crate::cart::Patience;
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE};
 use crate::failure::Failure;
-use crate::{Terminals, commands};
+use crate::{Terminals, commands, files};
 
 /// How it ended, if nothing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn is_end(error: &io::Error) -> bool {
 
 /// A config that is to be written, if one is.
 async fn asked(file: &Target, terminal: &Terminal, emitter: &Emitter) -> io::Result<Option<Value>> {
-    if file.exists() && !terminal.agrees(&format!("{} exists. Replace it?", file.path.display()))? {
+    if file.existed && !terminal.agrees(&format!("{} exists. Replace it?", file.name))? {
         return Ok(None);
     }
     let mut config = json!({});
@@ -229,73 +229,39 @@ impl Terminal {
 
 /// The file to write.
 struct Target {
-    path: PathBuf,
-    folder: PathBuf,
+    file: files::Target,
+    name: String,
     existed: bool,
 }
 
 impl Target {
+    /// # Errors
+    /// [`Failure`] if the path does not name a file that can be written.
     fn new(path: &Path) -> Result<Self, Failure> {
-        let failure = |problem: &str| Failure::unwritable(&path.display().to_string(), problem);
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = parent.unwrap_or(Path::new(".")).to_owned();
-        if !folder.is_dir() {
-            return Err(failure("its folder does not exist"));
+        let name = path.display().to_string();
+        let failure = |problem: &str| Failure::unwritable(&name, problem);
+        // A secret goes to no device, and opening a pipe would wait for its other side.
+        if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(failure("it is not a regular file"));
         }
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(failure("it is a folder"));
-        }
-        Ok(Self { path: path.to_owned(), folder, existed: path.symlink_metadata().is_ok() })
-    }
-
-    fn exists(&self) -> bool {
-        self.existed
+        let file = files::check_writable(path).map_err(|clause| failure(&clause))?;
+        let existed = file.path().exists();
+        Ok(Self { file, name, existed })
     }
 
     /// Writes the file whole or not at all. A file that was not there when the questions began is not
     /// replaced if somebody has made one since.
+    ///
+    /// # Errors
+    /// [`Failure`]
     fn write(&self, config: &Value) -> Result<(), Failure> {
-        let failure = |problem: &str| Failure::unwritable(&self.path.display().to_string(), problem);
         let text = format!("{config:#}\n");
-        let mut new = self.path.file_name().unwrap_or_default().to_owned();
-        new.push(format!(".{}.new", std::process::id()));
-        let new = self.folder.join(new);
-        let placed = create(&new, text.as_bytes()).and_then(|()| {
-            if self.existed {
-                return std::fs::rename(&new, &self.path);
-            }
-            match std::fs::hard_link(&new, &self.path) {
-                Ok(()) => std::fs::remove_file(&new),
-                // Some file systems know no links; then a look must do.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && self.path.symlink_metadata().is_err() => {
-                    std::fs::rename(&new, &self.path)
-                }
-                Err(error) => Err(error),
-            }
-        });
-        if let Err(error) = placed {
-            // What is left of it holds a secret.
-            let _gone = std::fs::remove_file(&new);
-            return Err(failure(&match error.kind() {
+        self.file.write_private(text.as_bytes(), self.existed).map_err(|error| {
+            let problem = match error.kind() {
                 io::ErrorKind::AlreadyExists => "there is one now".to_owned(),
                 _ => error.to_string(),
-            }));
-        }
-        // The name is on the disk when the folder is.
-        if let Ok(folder) = std::fs::File::open(&self.folder) {
-            let _kept = folder.sync_all();
-        }
-        Ok(())
+            };
+            Failure::unwritable(&self.name, &problem)
+        })
     }
-}
-
-/// Makes a file that only its owner can read, and brings it to the disk.
-fn create(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
 }

@@ -11,14 +11,14 @@
 //! cut off, and it gets its name, since a state may cover its rows. Nothing here knows formats or states.
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Format;
-use super::state_file::sync_folder;
 use crate::airbyte::Unwritten;
+use crate::files::{self, Unlockable, sync_folder};
 use crate::streams;
 
 /// Behind the name of a file that is not whole yet.
@@ -72,17 +72,17 @@ impl Folder {
         }
         fs::create_dir_all(path).map_err(failed(path))?;
         let lock_path = path.join(LOCK);
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Unusable::Busy),
-            // A file system without locks: that only one run writes at a time is left to the user.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Unusable::Failed(lock_path, error)),
-        }
+        let lock = files::lock(&lock_path).map_err(|fault| match fault {
+            Unlockable::Busy => Unusable::Busy,
+            Unlockable::Failed(error) => Unusable::Failed(lock_path, error),
+        })?;
         for name in names(path).map_err(failed(path))? {
             if let Some((stream, format)) = name.strip_suffix(PARTIAL).and_then(owner) {
                 let left = path.join(&name);
+                // A run makes nothing but files there. What else bears the name is none of its own.
+                if !fs::symlink_metadata(&left).is_ok_and(|found| found.is_file()) {
+                    continue;
+                }
                 finish_left(path, &left, stream, format).map_err(failed(&left))?;
             }
         }
@@ -140,6 +140,14 @@ impl Folder {
         let streams: Vec<String> = self.files.keys().cloned().collect();
         streams.iter().try_for_each(|stream| self.finish(stream))
     }
+}
+
+/// Returns true if a path looks like that of a file with rows in it.
+#[must_use]
+pub(crate) fn is_named_as_file(path: &Path) -> bool {
+    const ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "json", "txt", "parquet", "gz", "zst"];
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 fn unwritten(path: &Path, error: io::Error) -> Unwritten {
