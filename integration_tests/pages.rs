@@ -1,7 +1,7 @@
 //! The pages: every command line that the README and the docs show is run as it stands there.
 //!
-//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, all blocks of a
-//! page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
+//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, of one marked `systemd`
+//! what it starts, all blocks of a page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
 //! the gate's own steps and are passed over.
 
 use std::fs;
@@ -32,7 +32,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
         }
     }
     assert!(open.is_none(), "a block has no end");
-    blocks.retain(|(mark, _)| mark == "sh" || mark == "cron");
+    blocks.retain(|(mark, _)| ["sh", "cron", "systemd"].contains(&mark.as_str()));
     blocks
 }
 
@@ -89,10 +89,14 @@ fn run(page: &Path, folder: &Path) -> usize {
             .replace("mystore.americommerce.com", &store.url())
             .replace("\"site_id\": \"12345\"\n  },", &site)
             .replace("/srv/cart", &here)
-            .replace("target/release/source-cart", "source-cart");
+            .replace("target/release/source-cart", "source-cart")
+            .replace("/usr/local/bin/source-cart", "source-cart");
         let mut lines: Vec<String> = text.lines().filter(|line| !is_of_the_gate(line)).map(str::to_owned).collect();
         if mark == "cron" {
             lines = lines.iter().map(|line| line.splitn(6, ' ').last().unwrap().to_owned()).collect();
+        } else if mark == "systemd" {
+            lines = lines.iter().filter_map(|line| line.strip_prefix("ExecStart=")).map(str::to_owned).collect();
+            assert_eq!(lines.len(), 1, "{name}");
         } else {
             lines = vec![lines.join("\n")];
         }

@@ -3,13 +3,17 @@
 //!
 //! Without a flag that asks for something else, and without a terminal, none of this is in the way:
 //! stdout gets every byte as it is. What lives here: `bare` and `csv` (records without messages),
-//! `folder` (files of records), `state_file`, `words` (messages for people), `board` (progress).
+//! `folder` (files of records), `state_file`, `words` (messages for people), `board` (progress), `run_summary` (the
+//! document for programs that watch runs), `forecast` and `report` (what a read would take).
 //! Nothing here asks the store or decides what is read.
 
 mod bare;
 pub mod board;
 mod csv;
 mod folder;
+pub(crate) mod forecast;
+mod report;
+pub mod run_summary;
 mod state_file;
 mod words;
 
@@ -34,6 +38,7 @@ use bare::Rows;
 use board::Board;
 pub(crate) use csv::Columns;
 use folder::{Folder, Unusable};
+use report::Report;
 use state_file::StateFile;
 use words::{Telling, Words};
 
@@ -72,9 +77,18 @@ pub(crate) struct Route {
     /// Write files here, one a stream, instead of stdout; for `--format jsonl` or `csv`
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Tell nothing but warnings and errors on stderr
+    /// Write what the run did here, as one JSON document, when it ends
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub summary: Option<PathBuf>,
+    /// Print only warnings and errors on stderr
     #[arg(long)]
     pub quiet: bool,
+    /// Print what this read would take, in rows, calls and time, and read nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print it as one JSON document
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
 }
 
 impl Route {
@@ -167,6 +181,11 @@ pub(crate) fn outlet(
     let route = route.unwrap_or(&no_read);
     let quiet = route.quiet;
     let board = Arc::new(if terminals.stderr && !quiet { Board::on_stderr() } else { Board::default() });
+    if route.dry_run {
+        let board = Arc::new(Board::default());
+        let words = Words::new(Telling::Warnings, terminals.stderr, Arc::clone(&board));
+        return (Box::new(Report { out, words }), opening, board);
+    }
     let is_watched = terminals.stdout || terminals.stderr;
     if route.format == Format::Airbyte && route.state_out.is_none() && !is_watched {
         return (Box::new(Plain(out)), opening, board);
