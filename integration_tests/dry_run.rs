@@ -132,6 +132,10 @@ fn stdout_has_the_table_and_nothing_else_and_no_file_is_touched() {
     assert_eq!((rows[3][0], rows[3][1], rows.len()), ("total", "39", 5), "{table}");
     assert!(rows[4].join(" ").starts_with("Call limit: 50 per 10 s"), "{table}");
     assert!(!files.path("out").exists() && !files.path("state.json").exists());
+    // The line of a schedule, before its first run.
+    let command = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("orders");
+    let command = command.arg("--state").arg(&state).arg("--state-out").arg(&state);
+    assert_eq!(command.arg("--dry-run").output().code, Some(0));
 
     // A stream that cannot be asked for is unknown, the others are not; why is said on stderr.
     let streams = [("products", "incremental"), ("orders", "incremental")];

@@ -63,8 +63,8 @@ fn a_rerun_is_the_same_command_line() {
     });
     let third = keeping(&config, &catalog, &path).run();
     assert_eq!((third.code, third.ids("orders")), (Some(0), vec![changed]));
-    // Nothing but the file is in its folder.
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    // Nothing but the file and its lock is in its folder.
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
 }
 
 #[test]
@@ -109,6 +109,116 @@ fn states_of_streams_that_were_not_read_are_kept() {
     let run = command.arg("--state-out").arg(&other.display().to_string()).run();
     assert_eq!((run.code, fs::read_to_string(&path).unwrap().as_str()), (Some(0), given));
     assert_eq!(states(&other).len(), 2);
+}
+
+#[test]
+fn what_the_file_says_of_other_streams_is_kept_unless_the_given_state_says_more() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let config = config(SignIn::Token, &store);
+    let files = Files::new();
+    let kept = r#"[{"orders": {"updated_at": "2001-01-01T00:00:00Z"}, "pages": {"updated_at": "2002-01-01T00:00:00Z"},
+        "products": {"updated_at": "2003-01-01T00:00:00Z"}},]"#;
+    let path = files.write("kept.json", kept);
+    let given = files.write("given.json", r#"{"pages": {"updated_at": "2020-01-01T00:00:00Z"}}"#);
+    let reading = || Command::new("read").config(&config).arg("--streams").arg("orders");
+    let to = path.display().to_string();
+
+    // Without `--state` the stream is read from the start; that of the others stays.
+    let run = reading().arg("--state-out").arg(&to).run();
+    assert_eq!((run.code, run.records("orders").len()), (Some(0), 5), "{}", run.transcript());
+    assert_eq!(states(&path).len(), 3);
+    assert_eq!(state(&path, "orders").as_ref(), run.last_state("orders"));
+    for (stream, date) in [("pages", "2002-01-01T00:00:00Z"), ("products", "2003-01-01T00:00:00Z")] {
+        assert_eq!(state(&path, stream), Some(json!({"updated_at": date})));
+    }
+    // What `--state` says of a stream counts before what the file said.
+    let run = reading().arg("--state").arg(&given.display().to_string()).arg("--state-out").arg(&to).run();
+    assert_eq!(run.code, Some(0));
+    for (stream, date) in [("pages", "2020-01-01T00:00:00Z"), ("products", "2003-01-01T00:00:00Z")] {
+        assert_eq!(state(&path, stream), Some(json!({"updated_at": date})));
+    }
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_not_overwritten() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let config = config(SignIn::Token, &store);
+    let files = Files::new();
+    let record = r#"{"type":"RECORD","record":{"stream":"orders","data":{},"emitted_at":1}}"#;
+    for text in ["notes", "{\"start_date\": \"2021-01-01\"}", record] {
+        let path = files.write("state.json", text).display().to_string();
+        for given in [vec![], vec!["--state", path.as_str()]] {
+            let command = Command::new("read").config(&config).arg("--streams").arg("orders");
+            let run = given.iter().fold(command, |command, word| command.arg(word)).arg("--state-out").arg(&path).run();
+            assert_eq!((run.code, run.messages.len()), (Some(1), 1), "{text}: {}", run.transcript());
+            let told = only_error(&run);
+            assert!(given.len() == 2 || told.contains("is not a state file"), "{told}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+    assert_eq!(store.requests().len(), 0);
+}
+
+#[test]
+fn a_second_run_on_one_file_is_refused_at_once() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let files = Files::new();
+    let (path, link) = (files.path("state.json"), files.path("link.json"));
+    std::os::unix::fs::symlink("state.json", &link).unwrap();
+    let lock = fs::File::create(files.path("state.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let read = |path: &Path| {
+        let command = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("orders");
+        command.arg("--state-out").arg(&path.display().to_string()).run()
+    };
+    for path in [&path, &link] {
+        let run = read(path);
+        assert_eq!((run.code, run.messages.len()), (Some(1), 1), "{}", run.transcript());
+        assert!(only_error(&run).starts_with("Another sync is using the state file `"), "{}", only_error(&run));
+    }
+    assert_eq!((store.requests().len(), path.exists()), (0, false));
+    drop(lock);
+    assert_eq!(read(&path).code, Some(0));
+}
+
+#[test]
+fn what_a_kill_left_is_removed_by_the_next_run() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let files = Files::new();
+    for name in [".state.json.4194304.tmp", ".state.json.4194304-1.tmp", ".other.json.1.tmp"] {
+        files.write(name, "[");
+    }
+    assert_eq!(keeping(&config, &catalog, &files.path("state.json")).run().code, Some(0));
+    let mut names: Vec<_> = fs::read_dir(files.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".other.json.1.tmp", "state.json", "state.json.lock"]);
+}
+
+#[test]
+fn a_large_state_costs_at_most_twice_its_size() {
+    const MIB: u64 = 1 << 20;
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
+    let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
+    let files = Files::new();
+    // Ranges, of which the least text makes the most of everything else.
+    let ranges: Vec<String> = (1_000_000..2_300_000).map(|id| format!("[{},{}]", id * 2, id * 2 + 1)).collect();
+    let walk = format!(
+        r#"{{"from":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z","top":9,"read":1,"left":[{}]}}"#,
+        ranges.join(",")
+    );
+    // Once of a stream that is read, and once of another.
+    for stream in ["orders", "pages"] {
+        let peak = |walk: &str| {
+            let path = files.write("state.json", &format!(r#"{{"{stream}":{{"walk":{walk}}}}}"#));
+            let output = keeping(&config, &catalog, &path).output();
+            assert_eq!(output.code, Some(0), "{}", output.stderr);
+            output.peak_kib / 1024
+        };
+        let (small, large, size) = (peak("{}"), peak(&walk), walk.len() as u64 / MIB);
+        assert!(size >= 20, "{size} MiB");
+        assert!(large <= small + 2 * size + 4, "{stream}: {small} MiB, and {large} MiB with a state of {size} MiB");
+    }
 }
 
 #[test]

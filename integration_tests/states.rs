@@ -7,8 +7,10 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::fake_store::{Data, Options, Stamp, utc_ms};
+use crate::harness::command::{Command, Signal};
 use crate::harness::files::{START, configured};
 use crate::harness::order::assert_read_is_well_formed;
+use crate::harness::run::Run;
 use crate::setup::{SignIn, config, config_with, minutes, read, start};
 
 /// Rows 1 to 100 a minute apart; row 11 is of 10:30, row 100 of 11:59.
@@ -22,11 +24,12 @@ fn store() -> crate::fake_store::FakeStore {
 fn expected(file: &str) -> (BTreeSet<i64>, BTreeSet<i64>) {
     let all = || (1..=100).collect();
     match file {
-        "full_refresh_finished" => (all(), all()),
+        "full_refresh_finished" | "full_refresh_finished_with_a_cursor" => (all(), all()),
+        "full_refresh_finished_by_this_job" => (BTreeSet::new(), BTreeSet::new()),
         // From the cursor's two minutes of overlap on; what is remembered does not come again.
         "finished_with_recent_rows" => ((12..=100).collect(), [9].into_iter().chain(12..=100).collect()),
         // The ranges that are left, and what is newer than the walk.
-        "first_walk_interrupted" | "full_refresh_interrupted" => {
+        "first_walk_interrupted" | "full_refresh_interrupted" | "full_refresh_interrupted_beside_a_state" => {
             ((11..=50).chain(61..=100).collect(), (11..=50).chain(61..=100).collect())
         }
         "later_walk_interrupted" => {
@@ -152,7 +155,142 @@ fn a_full_refresh_goes_on_from_its_own_checkpoints_only() {
         let path = format!("{}/integration_tests/states/{file}.json", env!("CARGO_MANIFEST_DIR"));
         let run = read(&config(SignIn::Token, &store), &catalog, &fs::read_to_string(path).unwrap());
         assert_eq!(run.records("orders").len(), 100, "{file}");
-        assert_eq!(run.last_state("orders"), Some(&Value::Object(serde_json::Map::new())), "{file}");
+        assert!(run.last_state("orders").unwrap().get("full").is_none(), "{file}");
+    }
+}
+
+/// Reads orders in a mode, as this job.
+fn job(store: &crate::fake_store::FakeStore, mode: &str, ids: Option<(i64, i64)>, state: &str) -> Run {
+    let mut catalog = configured(&[("orders", mode)]);
+    let configured = catalog["streams"][0].as_object_mut().unwrap();
+    for (key, id) in [("generation_id", ids.map(|ids| ids.0)), ("sync_id", ids.map(|ids| ids.1))] {
+        configured.insert(key.to_owned(), json!(id));
+    }
+    let run = read(&config(SignIn::Token, store), &catalog, state);
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    assert_read_is_well_formed(&run, &catalog);
+    run
+}
+
+#[test]
+fn a_finished_full_refresh_leaves_the_state_of_an_incremental_sync() {
+    // In one answer, and in a walk.
+    for count in [1_000, 20] {
+        let store = store();
+        store.options(|options| options.max_count = Some(count));
+        let incremental = job(&store, "incremental", None, "");
+        let refresh = job(&store, "full_refresh", None, &incremental.last_state_list());
+        assert_eq!(refresh.records("orders").len(), 100);
+        assert_eq!(refresh.last_state("orders"), incremental.last_state("orders"));
+        // An incremental run goes on from there, another full refresh from nothing.
+        assert_eq!(job(&store, "incremental", None, &refresh.last_state_list()).records("orders").len(), 0);
+        assert_eq!(job(&store, "full_refresh", None, &refresh.last_state_list()).records("orders").len(), 100);
+    }
+}
+
+#[test]
+fn a_further_attempt_of_the_job_that_finished_a_full_refresh_reads_nothing() {
+    let store = store();
+    let first = job(&store, "full_refresh", Some((3, 7)), "");
+    let state = first.last_state("orders").unwrap();
+    assert_eq!((&state["generation_id"], &state["sync_id"]), (&json!(3), &json!(7)));
+    store.clear_requests();
+    let again = job(&store, "full_refresh", Some((3, 7)), &first.last_state_list());
+    assert_eq!((store.requests().len(), again.records("orders").len()), (0, 0));
+    assert_eq!((again.last_state("orders"), again.statuses("orders").last()), (Some(state), Some(&"COMPLETE")));
+    // Another job, another generation, a launcher that numbers nothing, and one that always says 0.
+    for ids in [Some((3, 8)), Some((4, 7)), None] {
+        assert_eq!(job(&store, "full_refresh", ids, &first.last_state_list()).records("orders").len(), 100, "{ids:?}");
+    }
+    let zero = job(&store, "full_refresh", Some((0, 0)), "");
+    assert_eq!(job(&store, "full_refresh", Some((0, 0)), &zero.last_state_list()).records("orders").len(), 100);
+    // The cursor is that of an incremental sync.
+    assert_eq!(job(&store, "incremental", Some((3, 7)), &first.last_state_list()).records("orders").len(), 0);
+}
+
+#[test]
+fn an_interrupted_full_refresh_keeps_the_incremental_state_beside_its_checkpoint() {
+    let store = store();
+    store.options(|options| options.latency = std::time::Duration::from_millis(10));
+    let before = job(&store, "incremental", None, "");
+    let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
+    let command = Command::new("read").config(&config).catalog(&configured(&[("orders", "full_refresh")]));
+    let stopped = command.state(&before.last_state_list()).signal_after_bytes(Signal::Term, 12_000).run();
+    let state = stopped.last_state("orders").unwrap();
+    assert!(state["full"] == true && state["walk"]["left"].is_array(), "{}", stopped.transcript());
+    assert_eq!(Some(&state["kept"]), before.last_state("orders"));
+    // The incremental sync goes on from where it was; the refresh from its checkpoint.
+    assert_eq!(job(&store, "incremental", None, &stopped.last_state_list()).records("orders").len(), 0);
+    let rest = job(&store, "full_refresh", None, &stopped.last_state_list());
+    assert_eq!(stopped.records("orders").len() + rest.records("orders").len(), 100);
+    assert_eq!(rest.last_state("orders").unwrap()["updated_at"], before.last_state("orders").unwrap()["updated_at"]);
+}
+
+#[test]
+fn an_incremental_sync_starts_over_from_the_checkpoint_of_a_full_refresh() {
+    let store = store();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/states/full_refresh_interrupted.json");
+    let run = job(&store, "incremental", None, &fs::read_to_string(path).unwrap());
+    assert_eq!(run.records("orders").len(), 100, "what the refresh had read is not known to be kept");
+}
+
+#[test]
+fn a_walk_with_other_columns_starts_over_with_a_warning() {
+    let store = store();
+    let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
+    for mode in ["incremental", "full_refresh"] {
+        let all = configured(&[("orders", mode)]);
+        let mut fewer = all.clone();
+        let columns = fewer.pointer_mut("/streams/0/stream/json_schema/properties").unwrap();
+        columns.as_object_mut().unwrap().remove("source");
+        store.options(|options| options.latency = std::time::Duration::from_millis(10));
+        let stopped =
+            Command::new("read").config(&config).catalog(&fewer).signal_after_bytes(Signal::Term, 12_000).run();
+        let came = stopped.records("orders").len();
+        assert!(stopped.last_state("orders").unwrap()["walk"].is_object() && came > 0, "{}", stopped.transcript());
+        store.options(|options| options.latency = std::time::Duration::ZERO);
+        let same = read(&config, &fewer, &stopped.last_state_list());
+        assert_eq!((came + same.records("orders").len(), same.warnings().len()), (100, 0), "{mode}");
+        let other = read(&config, &all, &stopped.last_state_list());
+        assert_eq!(other.records("orders").len(), 100, "{mode}");
+        let warnings = other.warnings();
+        assert!(warnings.len() == 1 && warnings[0].starts_with("The columns of `orders` have changed"), "{warnings:?}");
+        assert!(same.last_state("orders").unwrap().get("columns").is_none(), "finished");
+    }
+}
+
+#[test]
+fn ranges_that_overlap_are_read_once_and_warned_of() {
+    let store = store();
+    let catalog = configured(&[("orders", "incremental")]);
+    let state = interrupted("orders", &json!({"left": [[60, 100], [20, 70], [50, 65]], "top": 100, "read": 20}));
+    let run = read(&config(SignIn::Token, &store), &catalog, &state);
+    let mut came = run.ids("orders");
+    came.sort_unstable();
+    assert_eq!(came, (21..=100).collect::<Vec<i64>>());
+    let warnings = run.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("ranges of ids that overlap"), "{warnings:?}");
+}
+
+#[test]
+fn a_state_that_nothing_uses_is_warned_of() {
+    let store = store();
+    let catalog = configured(&[("orders", "incremental")]);
+    let cursor = json!({"updated_at": "2024-11-18T11:30:00Z"});
+    for (state, told) in [
+        (json!({"ordrs": cursor}), "`ordrs`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
+        (json!({"Orders": cursor}), "`Orders`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
+        (json!({"orders": {"cursor": "2024-11-18T11:30:00Z"}}), "The state of `orders` holds nothing that this"),
+        (json!({"type": "LOG", "log": {}}), "holds messages, but no STATE"),
+    ] {
+        let run = read(&config(SignIn::Token, &store), &catalog, &state.to_string());
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 100));
+        let warnings = run.warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains(told), "{state}: {warnings:?}");
+    }
+    // States of streams that are not read now, and those that say "nothing yet".
+    for state in ["", "[]", r#"{"pages": {"updated_at": "2024-11-18T11:30:00Z"}, "orders": {}}"#] {
+        assert_eq!(read(&config(SignIn::Token, &store), &catalog, state).warnings(), Vec::<&str>::new(), "{state}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::failure::Failure;
 use crate::help;
 use crate::output::Route;
 use crate::selection::Selection;
@@ -74,6 +75,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "config.json")]
         output: PathBuf,
     },
+    /// Show or change a state file
+    ///
+    /// Shows what a state file says, or changes where the next read begins. The file is replaced as a
+    /// whole, and not while a read uses it.
+    #[command(verbatim_doc_comment, after_help = help::STATE)]
+    State {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: StateAction,
+    },
     /// Print completions for a shell
     ///
     /// Prints a script that teaches the shell to complete the commands and options of source-cart.
@@ -81,6 +92,33 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What `state` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateAction {
+    /// Print a table: stream, cursor, rows left of an interrupted read, size
+    Show {
+        /// The state file
+        file: PathBuf,
+    },
+    /// Remove the states of streams, so that the next read starts from the start date
+    Reset {
+        /// The state file
+        file: PathBuf,
+        /// Streams of the file
+        #[arg(required = true, value_name = "STREAM")]
+        streams: Vec<String>,
+    },
+    /// Set the date from which the next read of a stream continues
+    Set {
+        /// The state file; it is made if it is not there
+        file: PathBuf,
+        /// The stream
+        stream: String,
+        /// The date, such as `2024-06-01` or `2024-06-01T08:00:00Z`
+        date: String,
     },
 }
 
@@ -113,6 +151,20 @@ pub(crate) struct ReadArguments {
     /// Where the output goes.
     #[command(flatten)]
     pub to: Route,
+}
+
+impl ReadArguments {
+    /// Checks that no file is overwritten that is read as well.
+    ///
+    /// # Errors
+    /// [`Failure`] that names both options.
+    pub(crate) fn check_paths(&self) -> Result<(), Failure> {
+        self.to.check_paths(&[
+            ("`--config`", Some(&self.with.config)),
+            ("`--catalog`", self.which.catalog.as_deref()),
+            ("`--state`", self.state.as_deref()),
+        ])
+    }
 }
 
 /// Which streams `read` reads: one of the two ways to say so.
@@ -155,7 +207,18 @@ impl Command {
             Self::Spec { debug } | Self::Discover { debug, .. } => *debug,
             Self::Check(with) => with.debug,
             Self::Read(arguments) => arguments.with.debug,
-            Self::Catalog(_) | Self::Init { .. } | Self::Completions { .. } => false,
+            Self::Catalog(_) | Self::Init { .. } | Self::State { .. } | Self::Completions { .. } => false,
+        }
+    }
+
+    /// Returns true if it does nothing but write to stdout.
+    #[must_use]
+    pub(crate) fn is_lost_without_stdout(&self) -> bool {
+        match self {
+            Self::Read(arguments) => arguments.to.output.is_none(),
+            Self::State { action } => matches!(action, StateAction::Show { .. }),
+            Self::Check(_) | Self::Init { .. } => false,
+            Self::Spec { .. } | Self::Discover { .. } | Self::Catalog(_) | Self::Completions { .. } => true,
         }
     }
 

@@ -168,6 +168,75 @@ impl Failure {
         Self::new(FailureType::ConfigError, message)
     }
 
+    /// Another process has the state file.
+    #[must_use]
+    pub(crate) fn busy_state(path: &str) -> Self {
+        let message = format!(
+            "Another sync is using the state file `{path}`. Wait until it has ended, or name another file for this one."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// A state file cannot be changed.
+    #[must_use]
+    pub(crate) fn unchanged_state(path: &str, problem: &str) -> Self {
+        let message = format!(
+            "The state file `{path}` cannot be written ({problem}). Name a file in a folder that is there and that this user may write to."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// A state file has no state of this stream.
+    #[must_use]
+    pub(crate) fn no_such_state(stream: &str, names: &[&str]) -> Self {
+        let meant = nearest(&stream.to_lowercase(), names.iter().copied());
+        let meant = meant.first().map_or(String::new(), |nearest| format!(" Did you mean `{nearest}`?"));
+        let message = format!(
+            "The file holds no state of `{stream}`, and nothing was changed.{meant} `source-cart state show FILE` lists what it holds."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// No state of this stream can be set.
+    #[must_use]
+    pub(crate) fn no_set_stream(problem: &str) -> Self {
+        Self::new(FailureType::ConfigError, format!("{problem} Nothing was changed."))
+    }
+
+    /// The date to set is none.
+    #[must_use]
+    pub(crate) fn no_set_date(date: &str) -> Self {
+        let message = format!(
+            "`{date}` is not a date. Give a day, such as `2024-06-01`, or a moment with its zone, such as `2024-06-01T08:00:00Z`."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// What lies at `--state-out` is something else.
+    #[must_use]
+    pub(crate) fn no_state_file(path: &str) -> Self {
+        let message = format!(
+            "`{path}` is there and is not a state file: it holds something else, which would be lost. Name another file, or move this one away."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// Two options name one file.
+    #[must_use]
+    pub(crate) fn same_file(option: &str, other: &str, path: &str) -> Self {
+        let message = format!("{option} and {other} are both `{path}`, which would be overwritten. Name another one.");
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// `--output` names a file.
+    #[must_use]
+    pub(crate) fn output_is_folder(path: &str, stream: &str, extension: &str) -> Self {
+        let message = format!(
+            "`--output` takes a folder, and `{path}` is the name of a file. Try `--output rows`, which makes `rows/{stream}.{extension}`, or for a single stream leave `--output` out and add `> {path}`."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
     /// A file could not be written while rows were read.
     #[must_use]
     pub(crate) fn unwritten(fault: &Unwritten) -> Self {

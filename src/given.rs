@@ -37,7 +37,9 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
 
 fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| clause(&error))?;
-    let mut bytes = Vec::new();
+    // Room for all of it at once: a buffer that grows would hold a large file twice.
+    let size = file.metadata().map_or(0, |metadata| metadata.len().min(most));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
     // The size may not be known beforehand, or be another by now.
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| clause(&error))?;
     if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }

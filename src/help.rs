@@ -64,6 +64,13 @@ Examples:
   source-cart init
   source-cart init --output mystore.json";
 
+/// Below the options of `state`.
+pub(crate) const STATE: &str = "\
+Examples:
+  source-cart state show state.json
+  source-cart state set state.json products 2024-06-01
+  source-cart state reset state.json orders products";
+
 /// Below the options of `completions`.
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

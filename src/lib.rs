@@ -2,7 +2,7 @@
 //!
 //! The map of this tree, in reading order:
 //!
-//! - `cli`, `help`, `selection`, `given`, `fields`, `config`, `spec`: what the user gives
+//! - `cli`, `help`, `selection`, `given`, `given_states`, `fields`, `config`, `spec`: what the user gives
 //! - [`streams`]: the table, one row a stream, with `schemas/*.json`
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
@@ -11,6 +11,7 @@
 //! - `view`: what the config asks of the records: nested collections, sensitive fields
 //! - `init`: the config, asked for on a terminal
 //! - `commands`, [`mod@read`], `failure`, `nearest`: where both sides meet, and what is said to the user
+//! - `state_command`: shows and changes a state file
 //! - `files`: files that are written, each as a whole
 //! - `spare`: buffers of both sides that are used again
 //! - `panics`: what a fault of this program leaves behind
@@ -28,6 +29,7 @@ mod failure;
 mod fields;
 mod files;
 mod given;
+mod given_states;
 mod help;
 mod init;
 pub mod json;
@@ -40,18 +42,20 @@ pub mod secret;
 mod selection;
 mod spare;
 mod spec;
+mod state_command;
 pub mod streams;
 pub mod timestamp;
 pub mod view;
 
-use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio::sync::watch;
 
+use airbyte::state::States;
 use airbyte::{Closed, ConfiguredCatalog, EmittedError, Emitter, FailureType, Level, Message, emit};
 use cart::Patience;
 use cli::{Cli, Command, ReadArguments, Which};
@@ -60,6 +64,7 @@ use init::Ended;
 use output::Opening;
 use output::board::Board;
 use output::run_summary::Summary;
+use output::stdout::Stdout;
 
 /// Exit code when all went well.
 const SUCCESS: u8 = 0;
@@ -87,11 +92,11 @@ pub struct Terminals {
 
 /// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
 ///
-/// `out_file` is `out` once more if that is a file, so that its content can be brought to the disk.
+/// `stdout` is what `out` is.
 pub fn run(
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
     out: impl Write + Send + 'static,
-    out_file: Option<File>,
+    stdout: Stdout,
     err: &mut impl Write,
     terminals: Terminals,
 ) -> u8 {
@@ -99,6 +104,13 @@ pub fn run(
         Ok(cli) => cli,
         Err(usage) => return say_usage(&usage, out, err, terminals),
     };
+    if stdout.is_closed && cli.command.is_lost_without_stdout() {
+        let _told = writeln!(
+            err,
+            "source-cart: standard output is closed, so everything would be lost, and nothing was done. Redirect it to a file or a pipe, or give `read` a folder with `--output`."
+        );
+        return STDOUT_GONE;
+    }
     let level = match std::env::var("LOG_LEVEL") {
         Ok(level) if level.eq_ignore_ascii_case("debug") || level.eq_ignore_ascii_case("trace") => Level::Debug,
         _ if cli.command.debug() => Level::Debug,
@@ -107,7 +119,11 @@ pub fn run(
     // Commands that make no requests use a single-threaded runtime.
     let asks_nobody = matches!(
         cli.command,
-        Command::Spec { .. } | Command::Discover { .. } | Command::Catalog(_) | Command::Completions { .. }
+        Command::Spec { .. }
+            | Command::Discover { .. }
+            | Command::Catalog(_)
+            | Command::State { .. }
+            | Command::Completions { .. }
     );
     let runtime = if asks_nobody {
         tokio::runtime::Builder::new_current_thread().build()
@@ -121,7 +137,7 @@ pub fn run(
             return FAILURE;
         }
     };
-    let (sink, opening, board) = output::outlet(out, out_file, cli.command.route(), terminals);
+    let (sink, opening, board) = output::outlet(out, stdout, cli.command.route(), terminals);
     let (emitter, writer) = emit::start(sink, level, || {
         let failure = Failure::panic(&panics::place());
         Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line()
@@ -209,6 +225,10 @@ async fn dispatch(
             Ok(Ended::GivenUp) => Ok(FAILURE),
             Err(failure) => tell(&emitter, &failure).await,
         },
+        Command::State { action } => match state_command::run(&action) {
+            Ok(text) => emitter.send(text.into_bytes()).await.map(|()| SUCCESS),
+            Err(failure) => tell(&emitter, &failure).await,
+        },
         Command::Completions { shell } => commands::completions(shell, &emitter).await.map(|()| SUCCESS),
         Command::Read(arguments) => read(arguments, emitter, opening, (board, summary)).await,
         Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
@@ -227,7 +247,7 @@ async fn read(
     opening: &Opening,
     (board, summary): (&Arc<Board>, &Arc<Summary>),
 ) -> Result<u8, Closed> {
-    if let Err(failure) = summary.try_file() {
+    if let Err(failure) = arguments.check_paths().and_then(|()| summary.try_file()) {
         return tell(&emitter, &failure).await;
     }
     let config = match commands::config(&arguments.with.config) {
@@ -238,25 +258,31 @@ async fn read(
     let dry_run = arguments.to.dry_run;
     let given = catalog(&arguments.which).and_then(|catalog| {
         let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
-        let text = arguments.state.map_or_else(|| Ok(Vec::new()), |path| arguments.to.given_state(&path))?;
-        let states = airbyte::state::parse(&text).map_err(|fault| Failure::states(&fault))?;
         if dry_run {
+            // The state that a first read will make is not there yet.
+            let kept = arguments.to.state_out.as_deref();
+            let is_there = |path: &&Path| path.exists() || !kept.is_some_and(|kept| files::are_same(kept, path));
+            let state = arguments.state.as_deref().filter(is_there);
+            let states = state.map_or_else(|| Ok(States::default()), given_states::read)?;
             return Ok((catalog, states, commands::client(&config, Patience::CHECK)?));
         }
-        opening.open(&arguments.to, &catalog, &config.view, &states)?;
+        let states = opening.open(&arguments.to, &catalog, &config.view, arguments.state.as_deref())?;
         Ok((catalog, states, commands::client(&config, Patience::READ)?))
     });
     let (catalog, states, client) = match given {
         Ok(given) => given,
         Err(failure) => return tell(&emitter, &failure).await,
     };
+    for warning in given_states::warnings(&states) {
+        emitter.log(Level::Warn, &warning).await?;
+    }
     let (start, end, view) = (config.start, config.end, config.view);
     let (board, summary) = (Arc::clone(board), Arc::clone(summary));
     let setting = read::Setting { client, start, end, view, board, summary, stopping: stopping() };
     let complete = if dry_run {
-        read::dry_run(setting, catalog, states, arguments.to.json, &emitter).await?
+        read::dry_run(setting, catalog, states.list, arguments.to.json, &emitter).await?
     } else {
-        read::run(setting, catalog, states, &emitter).await?
+        read::run(setting, catalog, states.list, &emitter).await?
     };
     Ok(if complete { SUCCESS } else { FAILURE })
 }

@@ -1,10 +1,10 @@
 //! The process: arguments, stdout, exit code. No logic lives here.
 
-use std::fs::File;
-use std::io::{IsTerminal as _, Stdout};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use source_cart::Terminals;
+use source_cart::output::stdout::Stdout;
 
 fn main() -> ExitCode {
     source_cart::panics::tell_in_one_sentence();
@@ -13,20 +13,6 @@ fn main() -> ExitCode {
     let mut err = std::io::stderr();
     let terminals =
         Terminals { stdin: std::io::stdin().is_terminal(), stdout: out.is_terminal(), stderr: err.is_terminal() };
-    let out_file = as_file(&out);
-    ExitCode::from(source_cart::run(std::env::args_os(), out, out_file, &mut err, terminals))
-}
-
-/// Stdout once more, if it is a file.
-#[cfg(unix)]
-fn as_file(out: &Stdout) -> Option<File> {
-    use std::os::fd::AsFd as _;
-    let file = File::from(out.as_fd().try_clone_to_owned().ok()?);
-    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
-}
-
-/// What stdout is cannot be told here.
-#[cfg(not(unix))]
-fn as_file(_: &Stdout) -> Option<File> {
-    None
+    let stdout = Stdout::of(&out);
+    ExitCode::from(source_cart::run(std::env::args_os(), out, stdout, &mut err, terminals))
 }

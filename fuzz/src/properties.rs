@@ -102,8 +102,8 @@ pub fn catalog(input: &[u8]) {
 
 /// A state file: any text gives states that mean the same when they are written and read again.
 pub fn state(input: &[u8]) {
-    let states = match state::parse(input) {
-        Ok(states) => states,
+    let states = match state::parse(input.to_vec()) {
+        Ok(states) => states.list,
         Err(fault) => return assert_sayable(&fault),
     };
     let mut names: Vec<&str> = states.iter().map(|state| state.name.as_str()).collect();
@@ -111,7 +111,9 @@ pub fn state(input: &[u8]) {
     names.dedup();
     assert_eq!(names.len(), states.len(), "a stream has two states");
     for given in &states {
-        let out = match fuzzing::state(&given.state) {
+        // What no other reader of JSON takes, such as half a pair of surrogates, may pass in a part that is not read.
+        let Ok(value) = serde_json::from_str(&given.state) else { continue };
+        let out = match fuzzing::state(&value) {
             Ok(out) => out,
             Err(fault) => {
                 assert_sayable(&fault);
@@ -122,9 +124,9 @@ pub fn state(input: &[u8]) {
         let raw = RawValue::from_string(out.to_string()).expect("a state is JSON");
         let line = state_line(&given.name, &raw, 7);
         assert!(line.ends_with(b"\n") && !line[..line.len() - 1].contains(&b'\n'));
-        let back = state::parse(&line).expect("a STATE line is a state file");
+        let back = state::parse(line).expect("a STATE line is a state file").list;
         assert_eq!(back.len(), 1);
-        assert_eq!((&back[0].name, &back[0].state), (&given.name, &out));
+        assert_eq!((&back[0].name, &*back[0].state), (&given.name, raw.get()));
     }
 }
 

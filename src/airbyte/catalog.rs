@@ -20,6 +20,10 @@ pub struct ConfiguredStream {
     pub stream: Stream,
     /// How to read it.
     pub sync_mode: SyncMode,
+    /// The platform's number of the generation of rows that is read.
+    pub generation_id: Option<i64>,
+    /// The platform's number of the job that reads it.
+    pub sync_id: Option<i64>,
 }
 
 /// What a configured catalog says of a stream.
@@ -48,6 +52,8 @@ impl ConfiguredCatalog {
         let configured = |(name, sync_mode): (&str, SyncMode)| ConfiguredStream {
             stream: Stream { name: name.to_owned(), json_schema: Value::Null },
             sync_mode,
+            generation_id: None,
+            sync_id: None,
         };
         Self { streams: streams.map(configured).collect() }
     }
@@ -57,6 +63,8 @@ impl ConfiguredCatalog {
     pub fn in_full(mut self) -> Self {
         for stream in &mut self.streams {
             stream.sync_mode = SyncMode::FullRefresh;
+            // Who asks for everything on the command line wants it now, whatever was read for the same job.
+            stream.sync_id = None;
         }
         self
     }
@@ -80,12 +88,19 @@ struct Entry {
     #[serde(default)]
     json_schema: Value,
     supported_sync_modes: Option<Vec<String>>,
+    #[serde(default)]
+    generation_id: Value,
+    #[serde(default)]
+    sync_id: Value,
 }
 
 impl Entry {
     fn configured(self) -> Result<ConfiguredStream, &'static str> {
+        let generation_id = self.generation_id.as_i64();
+        // Platforms number jobs from 1; a launcher without jobs may write 0, again and again.
+        let sync_id = self.sync_id.as_i64().filter(|&id| id > 0);
         match (self.stream, self.name, self.sync_mode) {
-            (Some(stream), _, Some(sync_mode)) => Ok(ConfiguredStream { stream, sync_mode }),
+            (Some(stream), _, Some(sync_mode)) => Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id }),
             (Some(_), _, None) => Err("missing field `sync_mode`"),
             (None, Some(name), chosen) => {
                 let can = |modes: &Vec<String>| modes.iter().any(|mode| mode == "incremental");
@@ -94,7 +109,8 @@ impl Entry {
                     false => SyncMode::FullRefresh,
                 };
                 let stream = Stream { name, json_schema: self.json_schema };
-                Ok(ConfiguredStream { stream, sync_mode: chosen.unwrap_or(usual) })
+                let sync_mode = chosen.unwrap_or(usual);
+                Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id })
             }
             (None, None, _) => Err("missing field `stream`"),
         }

@@ -1,103 +1,277 @@
 //! States handed in with `--state`: every shape that platforms, launchers and people write becomes a
-//! list of streams and their states. What a stream's state means is for the read.
+//! list of streams and their states. A state is kept as the text it is: a large one costs no more than twice its
+//! size. What a stream's state means is for the read.
 
-use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::json;
+
+/// Lists in lists that are looked into. A state has one, and some launchers add another.
+const DEEPEST: usize = 8;
+
+/// Members of an object, and streams of a file, that are read: a store has 70 streams.
+const MOST_NAMES: usize = 10_000;
 
 /// A stream's name and the state it left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamState {
     /// The stream.
     pub name: String,
-    /// What it left; never null.
-    pub state: Value,
+    /// What it left, a JSON object on one line.
+    pub state: Arc<str>,
+}
+
+/// What a state file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct States {
+    /// The last state of each stream.
+    pub list: Vec<StreamState>,
+    /// Whether there are messages that are no STATE, such as records.
+    pub has_others: bool,
 }
 
 /// Reads a state file. The last state of a stream wins. No state at all is an empty list.
 ///
 /// Accepted: nothing, `null`, `{}`, `[]`; a list of STREAM or GLOBAL states, with or without `type`
 /// and with any further keys; a LEGACY state; a bare `{"orders": {…}}`; `{stream_descriptor,
-/// stream_state}`; one message; a file of messages, one a line.
+/// stream_state}`; one message; a file of messages, one a line. A comma too many, as it is left when a line is
+/// deleted, does not matter.
 ///
 /// # Errors
 /// A clause that says what cannot be understood.
-pub fn parse(text: &[u8]) -> Result<Vec<StreamState>, String> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut states = Vec::new();
-    for document in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
-        let document = document.map_err(|error| error.to_string())?;
-        collect(document, &mut states)?;
+pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
+    drop_commas(&mut text);
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let mut states = States::default();
+    for document in serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>() {
+        collect(document.map_err(|error| error.to_string())?, DEEPEST, &mut states)?;
     }
     Ok(states)
 }
 
-fn collect(document: Value, states: &mut Vec<StreamState>) -> Result<(), String> {
-    match document {
-        Value::Null => Ok(()),
-        Value::Array(items) => items.into_iter().try_for_each(|item| collect(item, states)),
-        Value::Object(object) => from_object(object, states),
-        other => Err(format!("expected states, found `{}`", short(&other))),
+/// Replaces commas that separate nothing by spaces: before a closing bracket, after an opening one or another
+/// comma, and between documents.
+fn drop_commas(text: &mut [u8]) {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    // The last byte that was no white space, and where.
+    let mut last = (b' ', 0);
+    for at in 0..text.len() {
+        let Some(&byte) = text.get(at) else { return };
+        if in_string {
+            (in_string, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+            continue;
+        }
+        let spare = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            b',' if depth == 0 || matches!(last.0, b',' | b'[' | b'{') => Some(at),
+            b']' | b'}' if last.0 == b',' => Some(last.1),
+            _ => None,
+        };
+        if let Some(place) = spare.and_then(|spare| text.get_mut(spare)) {
+            *place = b' ';
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if spare != Some(at) {
+            last = (byte, at);
+        }
     }
 }
 
-fn from_object(mut object: Map<String, Value>, states: &mut Vec<StreamState>) -> Result<(), String> {
-    match object.get("type").and_then(Value::as_str) {
+fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
+    match document.get().as_bytes().first() {
+        Some(b'n') => Ok(()),
+        Some(b'[') if depth == 0 => Err("lists in lists, too deep".to_owned()),
+        Some(b'[') => each(document, |item| collect(item, depth - 1, states)),
+        Some(b'{') => from_object(document, depth, states),
+        _ => Err(format!("expected states, found `{}`", plain(document.get()))),
+    }
+}
+
+fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
+    let members = Members::of(object)?;
+    let kind = members.text("type");
+    match kind.as_deref() {
         // A message as it stood on stdout, and its state inside.
-        Some("STATE") => return object.remove("state").map_or(Ok(()), |state| collect(state, states)),
-        Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => return Ok(()),
+        Some("STATE") if depth == 0 => return Err("states in states, too deep".to_owned()),
+        Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
+        Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
+            states.has_others = true;
+            return Ok(());
+        }
         _ => {}
     }
-    if object.contains_key("stream_descriptor") {
-        return from_stream(&mut object, states);
+    if members.get("stream_descriptor").is_some() {
+        return from_stream(&members, states);
     }
-    if let Some(Value::Object(mut stream)) = object.remove("stream") {
-        return from_stream(&mut stream, states);
+    if let Some(stream) = members.get("stream").filter(|stream| is_object(stream)) {
+        return from_stream(&Members::of(stream)?, states);
     }
-    if let Some(Value::Object(mut global)) = object.remove("global") {
-        return global.remove("stream_states").map_or(Ok(()), |list| collect(list, states));
+    if let Some(global) = members.get("global").filter(|global| is_object(global)) {
+        let list = Members::of(global)?.get("stream_states");
+        return match list {
+            Some(_) if depth == 0 => Err("states in states, too deep".to_owned()),
+            Some(list) => collect(list, depth - 1, states),
+            None => Ok(()),
+        };
     }
-    match object.remove("data") {
-        Some(Value::Object(data)) => return from_map(data, states),
-        Some(Value::Null) | None => {}
-        Some(other) => return Err(format!("expected an object at `data`, found `{}`", short(&other))),
+    match members.get("data") {
+        Some(data) if is_object(data) => return from_map(&Members::of(data)?, states),
+        Some(other) if other.get() != "null" => {
+            return Err(format!("expected an object at `data`, found `{}`", plain(other.get())));
+        }
+        _ => {}
     }
-    if object.get("type").is_some_and(Value::is_string) {
+    if kind.is_some() {
         return Err("a state of a type, but without `stream`, `global` or `data`".to_owned());
     }
-    from_map(object, states)
+    from_map(&members, states)
 }
 
-fn from_stream(stream: &mut Map<String, Value>, states: &mut Vec<StreamState>) -> Result<(), String> {
-    let name = stream.get("stream_descriptor").and_then(|descriptor| descriptor.get("name")).and_then(Value::as_str);
-    let Some(name) = name.map(str::to_owned) else {
+fn from_stream(stream: &Members<'_>, states: &mut States) -> Result<(), String> {
+    let descriptor = stream.get("stream_descriptor").filter(|descriptor| is_object(descriptor));
+    let name = descriptor.map(Members::of).transpose()?.and_then(|descriptor| descriptor.text("name"));
+    let Some(name) = name else {
         return Err("a state without `stream_descriptor.name`".to_owned());
     };
-    put(states, name, stream.remove("stream_state").unwrap_or_default())
+    put(states, name, stream.get("stream_state"))
 }
 
 /// The old form: stream names as keys, states as values.
-fn from_map(map: Map<String, Value>, states: &mut Vec<StreamState>) -> Result<(), String> {
-    map.into_iter().try_for_each(|(name, state)| put(states, name, state))
+fn from_map(map: &Members<'_>, states: &mut States) -> Result<(), String> {
+    // `data` is null here, where there is one.
+    let streams = map.0.iter().filter(|(name, state)| name != "data" || state.get() != "null");
+    streams.into_iter().try_for_each(|(name, state)| put(states, name.clone(), Some(state)))
 }
 
-fn put(states: &mut Vec<StreamState>, name: String, state: Value) -> Result<(), String> {
-    if !state.is_object() && !state.is_null() {
-        let (name, found) = (plain(&name), short(&state));
+fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<(), String> {
+    let state = state.map(RawValue::get).filter(|&state| state != "null");
+    if let Some(state) = state
+        && !state.starts_with('{')
+    {
+        let (name, found) = (plain(&name), plain(state));
         return Err(format!("expected the state of `{name}` to be an object, found `{found}`"));
     }
-    states.retain(|known| known.name != name);
-    if state.is_object() {
-        states.push(StreamState { name, state });
+    states.list.retain(|known| known.name != name);
+    if states.list.len() >= MOST_NAMES {
+        return Err(format!("more than {MOST_NAMES} streams"));
+    }
+    if let Some(state) = state {
+        states.list.push(StreamState { name, state: on_one_line(state) });
     }
     Ok(())
 }
 
-fn short(value: &Value) -> String {
-    plain(&value.to_string())
+/// A JSON text without line breaks.
+fn on_one_line(text: &str) -> Arc<str> {
+    if !text.contains(['\n', '\r']) {
+        return text.into();
+    }
+    let mut compact = Vec::with_capacity(text.len());
+    json::write_compact(text.as_bytes(), &mut compact);
+    String::from_utf8(compact).map_or_else(|_| text.into(), Into::into)
+}
+
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{')
 }
 
 /// A text of the file as it may be shown: short, on one line.
 fn plain(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(40).collect()
+}
+
+/// The members of an object as they are written; the last of each name counts.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    fn of(object: &'a RawValue) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_str(object.get());
+        reader.deserialize_map(MembersVisitor).map_err(|error| error.to_string())
+    }
+
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rfind(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// A member that is a string.
+    fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry::<String, &RawValue>()? {
+            if members.len() >= MOST_NAMES {
+                return Err(A::Error::custom(format!("more than {MOST_NAMES} names in an object")));
+            }
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+/// Hands each item of a list on, of which one at a time is looked at.
+///
+/// # Errors
+/// The first clause that `item` gives.
+fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), String>) -> Result<(), String> {
+    let mut items = Items { item, fault: None };
+    let read = (&mut items).deserialize(&mut serde_json::Deserializer::from_str(list.get()));
+    match (items.fault, read) {
+        (Some(fault), _) => Err(fault),
+        (None, read) => read.map_err(|error| error.to_string()),
+    }
+}
+
+struct Items<F> {
+    item: F,
+    fault: Option<String>,
+}
+
+impl<'de, F: FnMut(&RawValue) -> Result<(), String>> DeserializeSeed<'de> for &mut Items<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&RawValue) -> Result<(), String>> Visitor<'de> for &mut Items<F> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(item) = list.next_element::<&RawValue>()? {
+            if let Err(fault) = (self.item)(item) {
+                self.fault = Some(fault);
+                return Err(A::Error::custom("an item"));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -158,9 +332,9 @@ mod tests {
                 ),
             ),
         ] {
-            let states = parse(text.as_bytes()).unwrap();
+            let states = parse(text.into_bytes()).unwrap().list;
             assert_eq!(states.len(), 1, "{what}");
-            assert_eq!((states[0].name.as_str(), states[0].state.to_string()), ("orders", at.to_owned()), "{what}");
+            assert_eq!((states[0].name.as_str(), &*states[0].state), ("orders", at), "{what}");
         }
     }
 
@@ -176,7 +350,7 @@ mod tests {
             "\u{feff}[]",
             r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"x"}}}]"#,
         ] {
-            assert_eq!(parse(text.as_bytes()).unwrap(), [], "{text:?}");
+            assert_eq!(parse(text.into()).unwrap(), States::default(), "{text:?}");
         }
     }
 
@@ -192,7 +366,43 @@ mod tests {
             r#"[{"stream":{"stream_state":{}}}]"#,
             r#"{"data":3}"#,
         ] {
-            assert!(parse(text.as_bytes()).is_err(), "{text}");
+            assert!(parse(text.into()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_comma_that_is_left_does_not_matter() {
+        let line = |name: &str| {
+            format!(r#"{{"stream":{{"stream_descriptor":{{"name":"{name}"}},"stream_state":{{"a":",]\\\",}}"}}}}}}"#)
+        };
+        let (one, two) = (line("orders"), line("pages"));
+        let whole = parse(format!("[\n{one},\n{two}\n]\n").into_bytes()).unwrap();
+        assert_eq!(whole.list.len(), 2);
+        for text in [
+            format!("[\n{one},\n{two},\n]\n"),
+            format!("[\n,{one},\n,\n{two} ,, ]"),
+            format!("{one},\n{two},\n"),
+            format!("{{\"states\":1,}}\n[{one},{two}]").replace("{\"states\":1,}", "[,]"),
+        ] {
+            assert_eq!(parse(text.clone().into_bytes()).as_ref(), Ok(&whole), "{text}");
+        }
+        assert!(parse(format!("[{one} {two}]").into_bytes()).is_err(), "a comma that lacks is another matter");
+    }
+
+    #[test]
+    fn other_messages_are_no_states_and_are_told_apart() {
+        let states = parse(br#"{"type":"RECORD","record":{}}{"type":"LOG","log":{}}"#.to_vec()).unwrap();
+        assert_eq!(states, States { list: Vec::new(), has_others: true });
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse(deep.into_bytes()).is_err());
+        let states: Vec<String> = (0..=MOST_NAMES).map(|name| format!("{{\"{name}\":{{}}}}")).collect();
+        assert!(parse(states.concat().into_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_state_of_several_lines_is_kept_on_one() {
+        let states =
+            parse(b"{\"orders\": {\n  \"updated_at\": \"x\\n y\",\r\n \"a\": [ 1, 2.50 ] }}".to_vec()).unwrap();
+        assert_eq!(&*states.list[0].state, r#"{"updated_at":"x\n y","a":[1,2.50]}"#);
     }
 }

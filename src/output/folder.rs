@@ -142,6 +142,14 @@ impl Folder {
     }
 }
 
+/// Returns true if a path looks like that of a file with rows in it.
+#[must_use]
+pub(crate) fn is_named_as_file(path: &Path) -> bool {
+    const ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "json", "txt", "parquet", "gz", "zst"];
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
 fn unwritten(path: &Path, error: io::Error) -> Unwritten {
     Unwritten { what: format!("`{}`", path.display()), error }
 }

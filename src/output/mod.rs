@@ -3,8 +3,9 @@
 //!
 //! Without a flag that asks for something else, and without a terminal, none of this is in the way:
 //! stdout gets every byte as it is. What lives here: `bare` and `csv` (records without messages),
-//! `folder` (files of records), `state_file`, `words` (messages for people), `board` (progress), `run_summary` (the
-//! document for programs that watch runs), `forecast` and `report` (what a read would take).
+//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board`
+//! (progress), `run_summary` (the document for programs that watch runs), `forecast` and `report` (what a read would
+//! take).
 //! Nothing here asks the store or decides what is read.
 
 mod bare;
@@ -14,11 +15,12 @@ mod folder;
 pub(crate) mod forecast;
 mod report;
 pub mod run_summary;
-mod state_file;
+pub(crate) mod state_file;
+pub mod stdout;
 mod words;
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,19 +29,19 @@ use clap::{Args, ValueEnum};
 
 use crate::airbyte::heard::Heard;
 use crate::airbyte::message::{Message, closing_state};
-use crate::airbyte::state::StreamState;
-use crate::airbyte::{ConfiguredCatalog, Plain, Sink, StreamStatus, Unwritten};
+use crate::airbyte::state::{States, StreamState};
+use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, Plain, Sink, StreamStatus, Unwritten};
 use crate::failure::Failure;
 use crate::json::NotJson;
-use crate::streams;
 use crate::view::View;
-use crate::{Terminals, commands};
+use crate::{Terminals, files, given_states, streams};
 use bare::Rows;
 use board::Board;
 pub(crate) use csv::Columns;
 use folder::{Folder, Unusable};
 use report::Report;
-use state_file::StateFile;
+use state_file::{Claimed, StateFile, Unclaimed};
+use stdout::Stdout;
 use words::{Telling, Words};
 
 /// The form of the output.
@@ -92,18 +94,46 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// The text of the state file that is handed in. It need not be there yet if it is the one that is
-    /// kept.
+    /// Checks that no file is written that is read as well, or written twice. `given` are the options that name
+    /// files to read. A state is read and written in one place on purpose.
     ///
     /// # Errors
-    /// [`Failure`] that names the file and what is wrong with it.
-    pub(crate) fn given_state(&self, path: &Path) -> Result<Vec<u8>, Failure> {
-        let same = |out: &PathBuf| std::path::absolute(out).ok() == std::path::absolute(path).ok();
-        let absent = matches!(path.try_exists(), Ok(false));
-        if absent && self.state_out.as_ref().is_some_and(same) {
-            return Ok(Vec::new());
+    /// [`Failure`] that names both options.
+    pub(crate) fn check_paths(&self, given: &[(&'static str, Option<&Path>)]) -> Result<(), Failure> {
+        // `-` is standard input.
+        let given =
+            given.iter().filter_map(|&(option, path)| Some((option, path.filter(|path| *path != Path::new("-"))?)));
+        let mut others: Vec<(&str, &Path)> = given.collect();
+        for (option, path) in [
+            ("`--state-out`", self.state_out.as_deref()),
+            ("`--output`", self.output.as_deref()),
+            ("`--summary`", self.summary.as_deref()),
+        ] {
+            let Some(path) = path else { continue };
+            let is_own = |other: &str| (option, other) == ("`--state-out`", "`--state`");
+            let clash = others.iter().find(|(other, at)| !is_own(other) && files::are_same(at, path));
+            if let Some((other, _)) = clash {
+                return Err(Failure::same_file(option, other, &path.display().to_string()));
+            }
+            others.push((option, path));
         }
-        commands::file("state", path)
+        Ok(())
+    }
+
+    /// Checks that the form of the output and its place go together.
+    ///
+    /// # Errors
+    /// [`Failure`] that says what does not.
+    fn check(&self, catalog: &ConfiguredCatalog) -> Result<(), Failure> {
+        match (self.format, &self.output) {
+            (Format::Airbyte, Some(_)) => Err(Failure::no_bare_format()),
+            (Format::Csv, None) if catalog.streams.len() > 1 => Err(Failure::one_csv(catalog.streams.len())),
+            (format, Some(path)) if folder::is_named_as_file(path) && !path.exists() => {
+                let stream = catalog.streams.first().map_or("orders", |configured| configured.stream.name.as_str());
+                Err(Failure::output_is_folder(&path.display().to_string(), stream, format.extension()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -118,10 +148,15 @@ struct Destination {
 /// Hands the destination over to the sink, which was there first: whatever is wrong with the files that
 /// a read is given goes through it too.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Opening(Arc<Mutex<Option<Destination>>>);
+pub(crate) struct Opening {
+    destination: Arc<Mutex<Option<Destination>>>,
+    /// What stdout is, if it is a file or a pipe.
+    stdout: Option<(u64, u64)>,
+}
 
 impl Opening {
-    /// Opens what the command line names, before the store is asked for anything.
+    /// Opens what the command line names, before the store is asked for anything. Gives back the states that are
+    /// handed in.
     ///
     /// # Errors
     /// [`Failure`] that says what cannot be used.
@@ -130,20 +165,48 @@ impl Opening {
         route: &Route,
         catalog: &ConfiguredCatalog,
         view: &View,
-        given: &[StreamState],
-    ) -> Result<(), Failure> {
+        state: Option<&Path>,
+    ) -> Result<States, Failure> {
+        route.check(catalog)?;
         let mut destination = Destination::default();
-        match (route.format, &route.output) {
-            (Format::Airbyte, Some(_)) => return Err(Failure::no_bare_format()),
-            (Format::Csv, None) if catalog.streams.len() > 1 => return Err(Failure::one_csv(catalog.streams.len())),
-            (format, Some(path)) => {
-                let folder = Folder::open(path, format).map_err(|fault| match fault {
-                    Unusable::Busy => Failure::busy_folder(&path.display().to_string()),
-                    Unusable::Failed(at, error) => Failure::unusable_folder(&at.display().to_string(), &error),
-                });
-                destination.folder = Some(folder?);
+        // The file is taken before it is read: nobody may change it in between.
+        let claimed = route.state_out.as_deref().map(|path| self.claim(path)).transpose()?;
+        let is_one = |claimed: &Claimed| state.is_some_and(|state| files::are_same(state, claimed.path()));
+        let given = match state {
+            // It need not be there yet if it is the one that is kept.
+            Some(path) if matches!(path.try_exists(), Ok(false)) && claimed.as_ref().is_some_and(is_one) => {
+                States::default()
             }
-            (_, None) => {}
+            Some(path) => given_states::read(path)?,
+            None => States::default(),
+        };
+        if let Some(claimed) = claimed {
+            let is_read = |name: &str| {
+                let read = |configured: &ConfiguredStream| given_states::are_one(&configured.stream.name, name);
+                catalog.streams.iter().any(read)
+            };
+            let path = claimed.path().display().to_string();
+            let old = match claimed.is_there() {
+                true if is_one(&claimed) => States { has_others: given.has_others, ..States::default() },
+                true => given_states::read(claimed.path()).map_err(|_| Failure::no_state_file(&path))?,
+                false => States::default(),
+            };
+            if old.has_others {
+                return Err(Failure::no_state_file(&path));
+            }
+            let is_kept = |old: &StreamState| {
+                !is_read(&old.name) && !given.list.iter().any(|state| given_states::are_one(&state.name, &old.name))
+            };
+            let kept = old.list.into_iter().filter(is_kept);
+            let states = StateFile::start(claimed, given.list.iter().cloned().chain(kept));
+            destination.states = Some(states.map_err(|error| Failure::state_out(&path, &error.to_string()))?);
+        }
+        if let Some(path) = &route.output {
+            let folder = Folder::open(path, route.format).map_err(|fault| match fault {
+                Unusable::Busy => Failure::busy_folder(&path.display().to_string()),
+                Unusable::Failed(at, error) => Failure::unusable_folder(&at.display().to_string(), &error),
+            });
+            destination.folder = Some(folder?);
         }
         if route.format == Format::Csv {
             for configured in &catalog.streams {
@@ -152,31 +215,39 @@ impl Opening {
                 destination.columns.extend(columns.map(|columns| (name.clone(), columns)));
             }
         }
-        if let Some(path) = &route.state_out {
-            let states = StateFile::open(path, given);
-            destination.states = Some(states.map_err(|error| Failure::state_out(&path.display().to_string(), &error))?);
+        *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination);
+        Ok(given)
+    }
+
+    /// Takes the file of `--state-out`.
+    fn claim(&self, path: &Path) -> Result<Claimed, Failure> {
+        let name = path.display().to_string();
+        let found = fs::metadata(path).ok().and_then(|found| files::identity(&found));
+        if found.is_some() && found == self.stdout {
+            return Err(Failure::same_file("`--state-out`", "standard output", &name));
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination);
-        Ok(())
+        Claimed::new(path).map_err(|fault| match fault {
+            Unclaimed::Busy => Failure::busy_state(&name),
+            Unclaimed::Unwritable(clause) => Failure::state_out(&name, &clause),
+        })
     }
 
     fn take(&self) -> Option<Destination> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.destination.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 /// The sink for `out`, how to tell it where a read goes, and the board that shows how far it is. Without a
 /// route it is no read.
 ///
-/// `stdout_file` is stdout once more, if it is a file: its rows are brought to the disk before a state that
-/// covers them.
+/// `stdout` is what `out` is: rows in a file are brought to the disk before a state that covers them.
 pub(crate) fn outlet(
     out: impl Write + Send + 'static,
-    stdout_file: Option<File>,
+    stdout: Stdout,
     route: Option<&Route>,
     terminals: Terminals,
 ) -> (Box<dyn Sink>, Opening, Arc<Board>) {
-    let opening = Opening::default();
+    let opening = Opening { stdout: stdout.identity, ..Opening::default() };
     let no_read = Route { quiet: true, ..Route::default() };
     let route = route.unwrap_or(&no_read);
     let quiet = route.quiet;
@@ -207,7 +278,7 @@ pub(crate) fn outlet(
     let shared = (terminals.stdout && board.is_shown()).then(|| Arc::clone(&board));
     let outlet = Outlet {
         out,
-        stdout_file: stdout_file.map(Arc::new),
+        stdout_file: stdout.file.map(Arc::new),
         opening: opening.clone(),
         rows,
         destination: Destination::default(),

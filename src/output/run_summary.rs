@@ -79,8 +79,8 @@ struct Facts {
 pub struct Summary {
     path: Option<PathBuf>,
     began: u64,
-    /// The file, once it was tried; nothing if it cannot be written.
-    target: OnceLock<Option<Target>>,
+    /// The file, once it was found to be one that can be written.
+    target: OnceLock<Target>,
     facts: Mutex<Facts>,
 }
 
@@ -103,9 +103,11 @@ impl Summary {
     /// [`Failure`] that names the file and what is wrong with it.
     pub(crate) fn try_file(&self) -> Result<(), Failure> {
         let Some(path) = &self.path else { return Ok(()) };
-        let mut failed = None;
-        self.target.get_or_init(|| files::check_writable(path).map_err(|problem| failed = Some(problem)).ok());
-        failed.map_or(Ok(()), |problem| Err(Failure::summary_file(&path.display().to_string(), &problem)))
+        let target = files::check_writable(path);
+        let target = target.map_err(|problem| Failure::summary_file(&path.display().to_string(), &problem))?;
+        // It is tried once a run.
+        let _first = self.target.set(target);
+        Ok(())
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -170,9 +172,7 @@ impl Summary {
         errors: &[EmittedError],
         unwritten: Option<&Unwritten>,
     ) -> Result<(), Unwritten> {
-        let Some(path) = &self.path else { return Ok(()) };
-        // A run that broke off at its very start has not tried it yet.
-        let Some(target) = self.target.get_or_init(|| files::check_writable(path).ok()) else { return Ok(()) };
+        let Some(target) = self.target.get() else { return Ok(()) };
         self.settle();
         let text = self.text(exit_code, errors, unwritten);
         let fault = |error| Unwritten { what: format!("the summary `{}`", target.path().display()), error };

@@ -2,7 +2,8 @@
 //!
 //! A thread of its own writes it, so that a slow disk slows no row: whenever states are newer than the
 //! file, it first brings to the disk what they cover, then puts a whole new file in the place of the old
-//! one. What comes meanwhile goes out together with the next. Nothing here knows what a state means.
+//! one. What comes meanwhile goes out together with the next. A pipe or a device gets the last states, once.
+//! One process has a file at a time: `FILE.lock` is for that and stays. Nothing here knows what a state means.
 
 use std::fs::File;
 use std::io;
@@ -15,13 +16,29 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::airbyte::Unwritten;
-use crate::airbyte::message::{Descriptor, StreamState};
-use crate::airbyte::state;
-use crate::files;
+use crate::airbyte::state::StreamState;
+use crate::files::{Target, Unlockable};
 
 /// The shortest time between two files. A sync that reads a hundred pages a second makes as many states;
 /// four files a second cost next to nothing, and a kill costs a quarter of a second of reading again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// A state file that this process has to itself.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    target: Target,
+    /// Given back when the process ends, however it ends.
+    lock: Option<File>,
+}
+
+/// Why a state file cannot be had.
+#[derive(Debug)]
+pub(crate) enum Unclaimed {
+    /// Another process has it.
+    Busy,
+    /// A clause that says why it cannot be written.
+    Unwritable(String),
+}
 
 /// The file, kept up to date.
 #[derive(Debug)]
@@ -29,6 +46,7 @@ pub(crate) struct StateFile {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
+    _lock: Option<File>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +58,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct States {
     /// Names and states, in the order in which the names first came.
-    list: Vec<(String, Box<RawValue>)>,
+    list: Vec<(String, Arc<str>)>,
     /// Files that hold rows which the states cover, not known to be on the disk.
     rows: Vec<Arc<File>>,
     /// Whether the file is older than `list`.
@@ -74,30 +92,61 @@ struct Name {
     name: String,
 }
 
-impl StateFile {
-    /// Begins with the states that were handed in. The file is not touched before a state is newer, but
-    /// that it can be written is tried.
+impl Claimed {
+    /// Takes a file for this process, and tries whether it can be written.
+    ///
+    /// # Errors
+    /// [`Unclaimed`]
+    pub(crate) fn new(path: &Path) -> Result<Self, Unclaimed> {
+        let target = Target::find(path).map_err(Unclaimed::Unwritable)?;
+        let lock = target.lock().map_err(|fault| match fault {
+            Unlockable::Busy => Unclaimed::Busy,
+            Unlockable::Failed(error) => Unclaimed::Unwritable(error.to_string()),
+        })?;
+        target.probe().map_err(Unclaimed::Unwritable)?;
+        Ok(Self { target, lock })
+    }
+
+    /// Returns the file's path, links followed.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        self.target.path()
+    }
+
+    /// Returns true if there is a file with states of earlier runs.
+    #[must_use]
+    pub(crate) fn is_there(&self) -> bool {
+        self.target.is_regular() && self.path().exists()
+    }
+
+    /// Replaces the file by these states.
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub(crate) fn open(path: &Path, given: &[state::StreamState]) -> Result<Self, String> {
-        let target = files::check_writable(path)?;
+    pub(crate) fn write(&self, states: &[StreamState]) -> io::Result<()> {
+        self.target.write_atomically(&text(states.iter().map(|state| (state.name.as_str(), &*state.state))))
+    }
+}
+
+impl StateFile {
+    /// Keeps a file, beginning with these states. It is not touched before a state is newer.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn start(claimed: Claimed, states: impl IntoIterator<Item = StreamState>) -> io::Result<Self> {
+        let Claimed { target, lock } = claimed;
         let path = target.path().to_owned();
-        // Nothing is newer than what was handed in, if that is what lies there.
-        let mut states = States { is_newer: !path.exists(), ..States::default() };
-        for state in given {
-            states.list.push((
-                state.name.clone(),
-                serde_json::value::to_raw_value(&state.state).map_err(|error| error.to_string())?,
-            ));
-        }
-        let shared = Arc::new(Shared { states: Mutex::new(states), changed: Condvar::new() });
+        let list = states.into_iter().map(|state| (state.name, state.state)).collect();
+        let is_newer = target.is_regular() && !path.exists();
+        let shared = Arc::new(Shared {
+            states: Mutex::new(States { list, is_newer, ..States::default() }),
+            changed: Condvar::new(),
+        });
         let thread = std::thread::Builder::new().name("state-file".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.keep(&target)
-        });
-        let thread = thread.map_err(|error| error.to_string())?;
-        Ok(Self { shared, thread: Some(thread), path })
+        })?;
+        Ok(Self { shared, thread: Some(thread), path, _lock: lock })
     }
 
     /// Takes note of a STATE line whose rows were written; `rows` gives the file that holds a stream's.
@@ -120,8 +169,8 @@ impl StateFile {
             return Err(fault);
         }
         match states.list.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, state)) => *state = stream_state.to_owned(),
-            None => states.list.push((name, stream_state.to_owned())),
+            Some((_, state)) => *state = stream_state.get().into(),
+            None => states.list.push((name, stream_state.get().into())),
         }
         if let Some(rows) = rows
             && !states.rows.iter().any(|known| Arc::ptr_eq(known, rows))
@@ -165,17 +214,17 @@ impl Shared {
     }
 
     /// Writes until the end, or until it cannot.
-    fn keep(&self, target: &files::Target) {
+    fn keep(&self, target: &Target) {
         loop {
             let mut states = self.lock();
-            while !states.is_newer && !states.ended {
+            while !states.ended && !(states.is_newer && target.is_regular()) {
                 states = self.changed.wait(states).unwrap_or_else(PoisonError::into_inner);
             }
             if !states.is_newer {
                 return;
             }
             states.is_newer = false;
-            let text = text(&states.list);
+            let text = text(states.list.iter().map(|(name, state)| (name.as_str(), &**state)));
             let rows = std::mem::take(&mut states.rows);
             drop(states);
             let written =
@@ -191,15 +240,21 @@ impl Shared {
     }
 }
 
-/// The list as `--state` takes it, a stream a line.
-fn text(list: &[(String, Box<RawValue>)]) -> Vec<u8> {
-    let mut text = b"[".to_vec();
-    for (index, (name, state)) in list.iter().enumerate() {
-        let stream = StreamState { stream_descriptor: Descriptor { name }, stream_state: state };
+/// The list as `--state` takes it, a stream a line; each state is JSON without a line break.
+fn text<'s>(states: impl Iterator<Item = (&'s str, &'s str)> + Clone) -> Vec<u8> {
+    /// What a line has beside the name and the state, and a little more.
+    const AROUND: usize = 100;
+    // Room for all of it at once: a buffer that grows would hold a large state twice.
+    let size = states.clone().map(|(name, state)| name.len() + state.len() + AROUND).sum();
+    let mut text = Vec::with_capacity(size);
+    text.push(b'[');
+    for (index, (name, state)) in states.enumerate() {
         text.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
-        text.extend_from_slice(br#"{"type":"STREAM","stream":"#);
-        text.extend_from_slice(&serde_json::to_vec(&stream).unwrap_or_default());
-        text.push(b'}');
+        text.extend_from_slice(br#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"#);
+        text.extend_from_slice(&serde_json::to_vec(name).unwrap_or_default());
+        text.extend_from_slice(br#"},"stream_state":"#);
+        text.extend_from_slice(state.as_bytes());
+        text.extend_from_slice(b"}}");
     }
     text.extend_from_slice(b"\n]\n");
     text
@@ -210,22 +265,24 @@ fn text(list: &[(String, Box<RawValue>)]) -> Vec<u8> {
 mod tests {
     use std::fs;
 
-    use serde_json::json;
-
     use super::*;
     use crate::airbyte::message::state_line;
+    use crate::airbyte::state;
 
     fn line(name: &str, state: &str) -> Vec<u8> {
         state_line(name, &RawValue::from_string(state.to_owned()).unwrap(), 1)
+    }
+
+    fn open(path: &Path, given: &[(&str, &str)]) -> StateFile {
+        let state = |&(name, state): &(&str, &str)| StreamState { name: name.to_owned(), state: state.into() };
+        StateFile::start(Claimed::new(path).unwrap(), given.iter().map(state)).unwrap()
     }
 
     #[test]
     fn the_last_state_of_each_stream_is_kept_with_those_that_were_handed_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let given = [("orders", json!({"updated_at": "2021-01-01T00:00:00Z"})), ("pages", json!({"x": 1}))]
-            .map(|(name, state)| state::StreamState { name: name.to_owned(), state });
-        let mut file = StateFile::open(&path, &given).unwrap();
+        let mut file = open(&path, &[("orders", r#"{"updated_at":"2021-01-01T00:00:00Z"}"#), ("pages", r#"{"x":1}"#)]);
         file.note(&line("orders", r#"{"updated_at":"2022-01-01T00:00:00Z"}"#), |_| None).unwrap();
         file.note(&line("customers", r#"{"n":123456789012345678901234567890}"#), |_| None).unwrap();
         file.note(&line("orders", r#"{"updated_at":"2023-01-01T00:00:00Z"}"#), |_| None).unwrap();
@@ -239,8 +296,8 @@ mod tests {
              {\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"customers\"},\"stream_state\":{\"n\":123456789012345678901234567890}}}\n\
              ]\n"
         );
-        assert_eq!(state::parse(text.as_bytes()).unwrap().len(), 3, "it is what `--state` takes");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(state::parse(text.into_bytes()).unwrap().list.len(), 3, "it is what `--state` takes");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left but its lock");
     }
 
     #[test]
@@ -248,37 +305,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         fs::write(&path, "[ ]").unwrap();
-        StateFile::open(&path, &[]).unwrap().finish().unwrap();
+        open(&path, &[]).finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "[ ]");
         let path = folder.path().join("new.json");
-        StateFile::open(&path, &[]).unwrap().finish().unwrap();
+        open(&path, &[]).finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "[\n]\n");
     }
 
     #[test]
-    fn a_link_stays_one_and_the_mode_of_the_file_stays_too() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn one_process_has_a_state_file_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let (real, link) = (folder.path().join("real.json"), folder.path().join("link.json"));
-        fs::write(&real, "[]").unwrap();
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        let mut file = StateFile::open(&link, &[]).unwrap();
-        file.note(&line("orders", "{}"), |_| None).unwrap();
+        let path = folder.path().join("state.json");
+        let mut file = open(&path, &[]);
+        assert!(matches!(Claimed::new(&path), Err(Unclaimed::Busy)));
         file.finish().unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read_to_string(&real).unwrap().contains("orders"));
-        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(file);
+        assert!(Claimed::new(&path).unwrap().is_there());
     }
 
     #[test]
     fn a_file_that_cannot_be_written_is_told_at_once_or_with_the_next_state() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(StateFile::open(&folder.path().join("none/state.json"), &[]).is_err());
-        assert!(StateFile::open(folder.path(), &[]).is_err());
+        assert!(Claimed::new(&folder.path().join("none/state.json")).is_err());
+        assert!(Claimed::new(folder.path()).is_err());
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
-        let mut file = StateFile::open(&inside.join("state.json"), &[]).unwrap();
+        let mut file = open(&inside.join("state.json"), &[]);
         // Wait for the first one, which the folder still takes, so that the next meets no folder.
         while !inside.join("state.json").exists() {
             std::thread::yield_now();

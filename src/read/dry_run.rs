@@ -14,7 +14,7 @@ use super::reader::{Reader, Stop};
 use super::recent::OVERLAP_SECONDS;
 use super::rows::Rows;
 use super::saved::Saved;
-use super::{Setting, reader, state_of};
+use super::{Setting, columns, reader, state_of};
 use crate::airbyte::state::StreamState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, SyncMode};
 use crate::cart::Query;
@@ -127,11 +127,12 @@ async fn need(
 ) -> Result<Need, Failure> {
     let name = &configured.stream.name;
     let Some(stream) = streams::find(name) else { return Err(Failure::unknown_stream(name)) };
-    let saved = state_of(states, name, stream).map_or_else(|| Ok(Saved::default()), Saved::parse);
-    let saved = saved.map_err(|fault| Failure::bad_state(name, &fault))?;
+    let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Saved::parse);
+    let (saved, mut notes) = parsed.map_err(|fault| Failure::bad_state(name, &fault))?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
-    // A full refresh goes on from its own checkpoints only.
-    let saved = if full_refresh && !saved.full { Saved::default() } else { saved };
+    let columns = columns::of(&setting.view, stream, &configured.stream.json_schema);
+    // What is to be said of the state, the read says.
+    let saved = saved.begin(full_refresh, columns.as_deref(), &mut notes);
     let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::new(Board::default()));
     let Some(reader) = reader(setting, configured, stream, &ledger) else {
         return Err(Failure::panic("a schema of the table is not JSON"));

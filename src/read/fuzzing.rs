@@ -30,7 +30,7 @@ pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
 /// # Errors
 /// The clause that tells what is wrong with it.
 pub fn state(state: &Value) -> Result<Value, String> {
-    Saved::parse(state).map(|saved| saved.to_json())
+    Saved::parse(&state.to_string()).map(|(saved, _)| saved.to_json())
 }
 
 /// What a config asks of the records; what it asks wrongly counts as not asked.

@@ -7,6 +7,7 @@
 //! delivered), `rows` (one answer), `recent`, `sent_rows` and `saved` (what a state says), `ledger` (what was
 //! sent), `reader` (what they share), `dry_run` (what a read would take).
 
+mod columns;
 mod dry_run;
 mod ends;
 mod filter;
@@ -22,6 +23,7 @@ mod receipt;
 mod recent;
 mod rows;
 mod saved;
+mod saved_parts;
 mod sent_rows;
 mod sync;
 mod whole;
@@ -29,7 +31,6 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -48,7 +49,8 @@ use ledger::{Ledger, Tally, When};
 use reader::Reader;
 pub use reader::Stop;
 pub use recent::OVERLAP_SECONDS;
-use saved::Saved;
+use saved::{Job, Saved};
+pub(crate) use saved::{Outline, outline};
 use sync::Finished;
 
 /// Shorter waits, such as before a second attempt, are not worth a word in the receipt.
@@ -107,10 +109,10 @@ pub async fn run(
 }
 
 /// The state to begin with: the one that bears the configured name, or another name of the stream.
-fn state_of<'s>(states: &'s [StreamState], name: &str, stream: &Stream) -> Option<&'s Value> {
+fn state_of<'s>(states: &'s [StreamState], name: &str, stream: &Stream) -> Option<&'s str> {
     let is_named = |state: &&StreamState| state.name == name;
     let is_other = |state: &&StreamState| state.name == stream.name || stream.aliases.contains(&state.name.as_str());
-    states.iter().find(is_named).or_else(|| states.iter().find(is_other)).map(|state| &state.state)
+    states.iter().find(is_named).or_else(|| states.iter().find(is_other)).map(|state| &*state.state)
 }
 
 async fn read_one(
@@ -139,8 +141,9 @@ async fn read_stream(
     let Some(stream) = streams::find(name) else {
         return fail(emitter, name, &Failure::unknown_stream(name)).await;
     };
-    let saved = match state_of(states, name, stream).map_or_else(|| Ok(Saved::default()), Saved::parse) {
-        Ok(saved) => saved,
+    let (before, mut notes) = match state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Saved::parse)
+    {
+        Ok(parsed) => parsed,
         Err(fault) => return fail(emitter, name, &Failure::bad_state(name, &fault)).await,
     };
     let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::clone(&setting.board));
@@ -148,14 +151,24 @@ async fn read_stream(
         return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
     };
     let followed = Arc::clone(&ledger);
-    setting.summary.follow(name, saved.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
+    setting.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
-    let before = saved.clone();
+    let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
+    let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.dated);
+    let columns = columns::of(&setting.view, stream, &configured.stream.json_schema);
+    let (is_finished, finished) = (before.is_finished_by(job), before.clone());
+    let saved = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
+    for note in notes.into_iter().filter(|_| stream.dated) {
+        emitter.log(Level::Warn, &note.about(name)).await?;
+    }
 
     // In a task of its own, so that a panic ends this stream alone, and with a status.
     let running = tokio::spawn(async move {
         panics::rehearse(reader.ledger.name());
-        sync::run(&reader, saved, full_refresh).await
+        if is_finished {
+            return Ok(Finished { saved: finished, left_out: None });
+        }
+        sync::run(&reader, saved, full_refresh, job).await
     });
     let host = setting.client.host();
     let (outcome, lost) = match running.await {
@@ -175,13 +188,18 @@ async fn read_stream(
         pages: tally.requests,
         requests: tally.requests + tally.retries,
         waited: Duration::from_millis(tally.waited),
-        cursor: (cursor(before.cursor), outcome.as_ref().ok().and_then(|(finished, _)| cursor(finished.cursor))),
+        // A full refresh reads from no cursor.
+        cursor: (
+            cursor(before.cursor),
+            outcome.as_ref().ok().and_then(|(finished, _)| cursor(finished.cursor.filter(|_| !full_refresh))),
+        ),
     });
     match outcome {
         Ok((finished, failure)) => {
             let state = finished.to_json();
             ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
-            emitter.log(Level::Info, &account(name, &tally, before.cursor, finished.cursor)).await?;
+            let cursor = finished.cursor.filter(|_| !full_refresh);
+            emitter.log(Level::Info, &account(name, &tally, before.cursor, cursor)).await?;
             if let Some(failure) = failure {
                 return fail(emitter, name, &failure).await;
             }

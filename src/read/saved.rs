@@ -6,7 +6,9 @@
 //! {"updated_at": T, …, "whole": true}                             finished, a small table with undated rows
 //! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be had
 //! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
-//! {"full": true, …, "walk": {…}}                                  an interrupted full refresh
+//! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
+//! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns
+//! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
 //! ```
 //!
 //! `docs/state.md` says what each part means. A part that cannot be understood counts as absent, which
@@ -15,11 +17,10 @@
 use serde_json::{Map, Value, json};
 
 use super::recent::{Recent, Span};
+use super::saved_parts::{Parts, Ranges};
 use crate::timestamp::Timestamp;
 
-/// A range of keys that is still to be read: greater than the first, at most the second. `None` means
-/// no bound on that side.
-pub(super) type Range = (Option<i64>, Option<i64>);
+pub(super) use super::saved_parts::Range;
 
 /// The state of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,55 @@ pub(super) struct Saved {
     pub walk: Option<Interrupted>,
     /// Whether it is the checkpoint of a full refresh, which goes on from no other state.
     pub full: bool,
+    /// The state that an interrupted full refresh began with, for an incremental sync.
+    pub kept: Option<Box<Saved>>,
+    /// Which columns the walk reads; `None` for all of them.
+    pub columns: Option<String>,
+    /// The job whose full refresh finished with this state.
+    pub job: Option<Job>,
+}
+
+/// A generation of a stream's rows, and the job that reads it, as a platform numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    /// `generation_id`
+    pub generation: i64,
+    /// `sync_id`
+    pub sync: i64,
+}
+
+/// Something about a state that is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// Nothing in it is understood.
+    Unusable,
+    /// Ranges of keys overlapped.
+    Overlapping,
+    /// Ranges of keys were too many, and were joined.
+    Joined,
+    /// The walk read other columns.
+    OtherColumns,
+}
+
+impl Note {
+    /// Returns the sentence for the user.
+    #[must_use]
+    pub(super) fn about(self, stream: &str) -> String {
+        match self {
+            Self::Unusable => format!(
+                "The state of `{stream}` holds nothing that this connector understands, so the stream is read from the start date. Check that the state was written by this connector."
+            ),
+            Self::Overlapping => format!(
+                "The state of `{stream}` holds ranges of ids that overlap; each id is read once. Was the state changed by hand?"
+            ),
+            Self::Joined => format!(
+                "The state of `{stream}` holds too many ranges of ids; they were joined, so that some rows are read again. Was the state changed by hand?"
+            ),
+            Self::OtherColumns => format!(
+                "The columns of `{stream}` have changed since its last sync was interrupted, so that sync is not continued: it starts over, and all its rows have the new columns."
+            ),
+        }
+    }
 }
 
 /// A walk that did not finish.
@@ -88,17 +138,52 @@ impl Default for Saved {
             miscounts: false,
             walk: None,
             full: false,
+            kept: None,
+            columns: None,
+            job: None,
         }
     }
 }
 
 impl Saved {
-    /// Reads a state.
+    /// Reads a state, a JSON object. Gives also what is to be said of it.
     ///
     /// # Errors
     /// A clause, if its `updated_at` is there and is no date.
-    pub(super) fn parse(state: &Value) -> Result<Self, String> {
-        let cursor = match state.get("updated_at") {
+    pub(super) fn parse(state: &str) -> Result<(Self, Vec<Note>), String> {
+        let mut notes = Vec::new();
+        let saved = Self::read(state, true, &mut notes)?;
+        // What other sources and platforms write to say that there is no cursor.
+        const EMPTY: [&str; 3] = ["updated_at", "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
+        let says_nothing = Parts::of(state, &EMPTY).is_any() || Parts::is_empty_object(state);
+        if saved.to_json().as_object().is_some_and(Map::is_empty) && !says_nothing {
+            notes.push(Note::Unusable);
+        }
+        Ok((saved, notes))
+    }
+
+    fn read(state: &str, is_outer: bool, notes: &mut Vec<Note>) -> Result<Self, String> {
+        const NAMES: [&str; 17] = [
+            "updated_at",
+            "previous",
+            "at_cursor",
+            "sent",
+            "recent",
+            "whole",
+            "undated",
+            "look_back",
+            "unread",
+            "keyless",
+            "miscounts",
+            "walk",
+            "full",
+            "kept",
+            "columns",
+            "generation_id",
+            "sync_id",
+        ];
+        let parts = Parts::of(state, &NAMES);
+        let cursor = match parts.value("updated_at") {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if text.is_empty() => None,
             Some(Value::String(text)) => Some(Timestamp::parse_earliest(text.trim().as_bytes()).map_err(|_| {
@@ -108,29 +193,69 @@ impl Saved {
             Some(_) => return Err("`updated_at` is not a text".to_owned()),
         };
         // Earlier builds named the rows without a date under `undated`.
-        let whole = state.get("whole") == Some(&json!(true)) || state.get("undated").is_some_and(Value::is_object);
+        let whole = parts.is_true("whole") || parts.text("undated").is_some_and(|text| text.starts_with('{'));
         let span = match cursor {
             _ if whole => Span::Everything(cursor),
             Some(cursor) => Span::Overlap(cursor),
-            None if state.get("sent").is_some() => Span::Everything(None),
+            None if parts.text("sent").is_some() => Span::Everything(None),
             None => Span::Nothing,
         };
+        let kept = parts.text("kept").filter(|text| is_outer && text.starts_with('{'));
+        let generation = parts.value("generation_id").and_then(|id| id.as_i64());
         Ok(Self {
             cursor,
-            previous: date(state, "previous"),
-            recent: Recent::parse(state, span),
+            previous: parts.date("previous"),
+            recent: Recent::parse(&parts.memory(), span),
             whole,
-            look_back: state
-                .get("look_back")
-                .and_then(Value::as_i64)
+            look_back: parts
+                .value("look_back")
+                .and_then(|hours| hours.as_i64())
                 .filter(|hours| (0..=26).contains(hours))
                 .unwrap_or(0),
-            unread: ranges(state, "unread").unwrap_or_default(),
-            keyless: state.get("keyless").and_then(Value::as_u64).unwrap_or(0),
-            miscounts: state.get("miscounts") == Some(&json!(true)),
-            walk: state.get("walk").and_then(Interrupted::parse),
-            full: state.get("full") == Some(&Value::Bool(true)),
+            unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
+            keyless: parts.number("keyless").unwrap_or(0),
+            miscounts: parts.is_true("miscounts"),
+            walk: parts.text("walk").and_then(|walk| Interrupted::parse(walk, notes)),
+            full: parts.is_true("full"),
+            // One that cannot be understood is as if there was none: the incremental sync starts over.
+            kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
+            columns: parts.value("columns").and_then(|columns| columns.as_str().map(str::to_owned)),
+            job: generation
+                .zip(parts.value("sync_id").and_then(|id| id.as_i64()))
+                .map(|(generation, sync)| Job { generation, sync }),
         })
+    }
+
+    /// Returns the state that a sync begins with, which reads these columns. A full refresh goes on from its own
+    /// checkpoints only, an incremental sync from all but these.
+    #[must_use]
+    pub(super) fn begin(self, full_refresh: bool, columns: Option<&str>, notes: &mut Vec<Note>) -> Self {
+        let mut saved = match (full_refresh, self.full) {
+            (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
+            (false, true) => self.kept.map_or_else(Self::default, |kept| *kept),
+            _ => self,
+        };
+        if saved.walk.is_some() && saved.columns.as_deref() != columns {
+            notes.push(Note::OtherColumns);
+            saved.walk = None;
+            if full_refresh {
+                saved = Self { kept: saved.kept, ..Self::default() };
+            }
+        }
+        Self { columns: columns.map(str::to_owned), job: None, ..saved }
+    }
+
+    /// Returns true if a full refresh of this job finished with this state: a further attempt reads nothing.
+    #[must_use]
+    pub(super) fn is_finished_by(&self, job: Option<Job>) -> bool {
+        job.is_some() && self.job == job && !self.full && self.walk.is_none()
+    }
+
+    /// Returns the state that a finished full refresh leaves: that of an incremental sync. With rows left out,
+    /// a further attempt has something to read.
+    #[must_use]
+    pub(super) fn refreshed(self, job: Option<Job>, is_complete: bool) -> Self {
+        Self { full: false, kept: None, job: job.filter(|_| is_complete), ..self }
     }
 
     /// Returns true if an earlier build wrote it, which did not remember all rows of a stream that is read
@@ -158,49 +283,99 @@ impl Saved {
         put("miscounts", self.miscounts.then_some(json!(true)));
         put("full", self.full.then_some(json!(true)));
         put("walk", self.walk.as_ref().map(Interrupted::to_json));
+        put("kept", self.kept.as_ref().map(|kept| kept.to_json()));
+        put("columns", self.columns.as_ref().filter(|_| self.walk.is_some()).map(|columns| json!(columns)));
+        put("generation_id", self.job.map(|job| json!(job.generation)));
+        put("sync_id", self.job.map(|job| json!(job.sync)));
         self.recent.write(&mut state);
         Value::Object(state)
     }
 }
 
-fn date(state: &Value, name: &str) -> Option<Timestamp> {
-    Timestamp::parse(state.get(name)?.as_str()?.as_bytes()).ok()
+/// What a person wants to know of a state.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    /// The cursor.
+    pub cursor: Option<String>,
+    /// Rows that an interrupted sync left, in words.
+    pub left: String,
 }
 
-/// Reads `[[after, end], …]`; `None` if any part is something else.
-fn ranges(state: &Value, name: &str) -> Option<Vec<Range>> {
-    let bound = |value: &Value| match value {
-        Value::Null => Some(None),
-        number => number.as_i64().map(Some),
+/// Reads the state of a stream for a person.
+///
+/// # Errors
+/// A clause, if a read would refuse it.
+pub(crate) fn outline(state: &str) -> Result<Outline, String> {
+    let (saved, _) = Saved::parse(state)?;
+    let mut left = match &saved.walk {
+        None => "-".to_owned(),
+        Some(walk) => {
+            walk.counted.map_or("unknown".to_owned(), |counted| counted.saturating_sub(walk.read).to_string())
+        }
     };
-    let range = |pair: &Value| match pair.as_array()?.as_slice() {
-        [after, end] => Some((bound(after)?, bound(end)?)),
-        _ => None,
-    };
-    state.get(name)?.as_array()?.iter().map(range).collect()
+    if saved.full {
+        left.push_str(" (full refresh)");
+    }
+    if !saved.unread.is_empty() {
+        left.push_str(&format!(" (and {} that the store could not send)", saved.unread.len()));
+    }
+    let cursor = saved.cursor.or(saved.kept.and_then(|kept| kept.cursor));
+    Ok(Outline { cursor: cursor.map(|cursor| cursor.to_string()), left })
+}
+
+/// Reads ranges of keys that do not overlap. Gives also whether they are more than what was written; `None` if they
+/// cannot be understood.
+fn ranges(parts: &Parts<'_>, name: &str, notes: &mut Vec<Note>) -> Option<(Vec<Range>, bool)> {
+    let Ranges { list, overlapped, joined } = parts.ranges(name)?;
+    for (is_so, note) in [(overlapped, Note::Overlapping), (joined, Note::Joined)] {
+        if is_so && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    Some((list, joined))
 }
 
 impl Interrupted {
-    fn parse(walk: &Value) -> Option<Self> {
-        let until = match walk.get("until")? {
-            Value::Null => None,
-            _ => Some(date(walk, "until")?),
+    fn parse(walk: &str, notes: &mut Vec<Note>) -> Option<Self> {
+        const NAMES: [&str; 13] = [
+            "from",
+            "asked_from",
+            "before",
+            "until",
+            "left",
+            "top",
+            "at_cursor",
+            "sent",
+            "recent",
+            "counted",
+            "read",
+            "undated",
+            "unread",
+        ];
+        let parts = Parts::of(walk, &NAMES);
+        let until = match parts.text("until")? {
+            "null" => None,
+            _ => Some(parts.date("until")?),
         };
+        let (from, top) = (parts.date("from")?, parts.value("top")?);
+        let top = match top {
+            Value::Null => None,
+            number => Some(number.as_i64()?),
+        };
+        let (left, is_more) = ranges(&parts, "left", notes)?;
         Some(Self {
-            from: date(walk, "from")?,
-            asked_from: date(walk, "asked_from"),
-            before: date(walk, "before"),
+            from,
+            asked_from: parts.date("asked_from"),
+            before: parts.date("before"),
             until,
-            left: ranges(walk, "left")?,
-            top: match walk.get("top")? {
-                Value::Null => None,
-                number => Some(number.as_i64()?),
-            },
-            recent: Recent::parse(walk, until.map_or(Span::Everything(None), Span::Overlap)),
-            counted: walk.get("counted").and_then(Value::as_u64),
-            read: walk.get("read").and_then(Value::as_u64).unwrap_or(0),
-            undated: walk.get("undated") == Some(&Value::Bool(true)),
-            unread: ranges(walk, "unread").unwrap_or_default(),
+            left,
+            top,
+            recent: Recent::parse(&parts.memory(), until.map_or(Span::Everything(None), Span::Overlap)),
+            // Rows that are read twice would make up for others that are missing.
+            counted: parts.number("counted").filter(|_| !is_more),
+            read: parts.number("read").unwrap_or(0),
+            undated: parts.is_true("undated"),
+            unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
         })
     }
 
@@ -236,6 +411,10 @@ impl Interrupted {
 mod tests {
     use super::*;
 
+    fn parsed(state: &Value) -> (Saved, Vec<Note>) {
+        Saved::parse(&state.to_string()).unwrap()
+    }
+
     #[test]
     fn every_state_round_trips() {
         for text in [
@@ -246,28 +425,89 @@ mod tests {
             r#"{"look_back":14,"unread":[[5,6],[9,null]],"updated_at":"2021-07-01T13:59:28.457Z","whole":true}"#,
             r#"{"updated_at":"2021-07-01T13:59:28.457Z","walk":{"counted":9,"from":"2021-07-01T13:57:28.457Z","left":[[null,5],[7,9]],"read":4,"sent":"AAAAAAAB","top":9,"until":"2021-07-02T00:00:00Z"}}"#,
             r#"{"keyless":1,"walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"undated":true,"until":null}}"#,
+            r#"{"columns":"9f","full":true,"kept":{"updated_at":"2021-07-01T13:59:28Z","walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"until":null}},"walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"until":null}}"#,
+            r#"{"generation_id":3,"sync_id":7,"updated_at":"2021-07-01T13:59:28Z"}"#,
         ] {
-            let state: Value = serde_json::from_str(text).unwrap();
-            assert_eq!(Saved::parse(&state).unwrap().to_json().to_string(), text);
+            let (saved, notes) = Saved::parse(text).unwrap();
+            assert_eq!((saved.to_json().to_string().as_str(), notes.len()), (text, 0));
         }
     }
 
     #[test]
     fn the_python_connectors_state_is_understood() {
-        let saved = Saved::parse(&json!({"updated_at": "2021-07-01T08:59:28.457-05:00"})).unwrap();
+        let saved = parsed(&json!({"updated_at": "2021-07-01T08:59:28.457-05:00"})).0;
         assert_eq!(saved.cursor.unwrap().to_string(), "2021-07-01T13:59:28.457Z");
-        let saved = Saved::parse(&json!({"updated_at": "2021-07-01T13:59:28"}));
-        assert_eq!(saved.unwrap().cursor.unwrap().to_string(), "2021-06-30T23:59:28Z", "the earliest it can mean");
-        assert_eq!(Saved::parse(&json!({"__ab_full_refresh_sync_complete": true})).unwrap(), Saved::default());
+        let saved = parsed(&json!({"updated_at": "2021-07-01T13:59:28"})).0;
+        assert_eq!(saved.cursor.unwrap().to_string(), "2021-06-30T23:59:28Z", "the earliest it can mean");
+        for text in [json!({"__ab_full_refresh_sync_complete": true}), json!({}), json!({"updated_at": null})] {
+            assert_eq!(parsed(&text), (Saved::default(), Vec::new()), "{text}");
+        }
     }
 
     #[test]
     fn a_damaged_walk_is_no_walk_and_a_damaged_cursor_an_error() {
         for walk in [json!(1), json!({}), json!({"from": "x", "until": "2021-07-02T00:00:00Z", "left": [], "top": 1})] {
-            let saved = Saved::parse(&json!({"updated_at": "2021-07-01T00:00:00Z", "walk": walk})).unwrap();
+            let (saved, _) = parsed(&json!({"updated_at": "2021-07-01T00:00:00Z", "walk": walk}));
             assert!(saved.walk.is_none() && saved.cursor.is_some());
         }
-        assert!(Saved::parse(&json!({"updated_at": 5})).is_err());
-        assert!(Saved::parse(&json!({"updated_at": "yesterday"})).is_err());
+        assert!(Saved::parse(r#"{"updated_at": 5}"#).is_err());
+        assert!(Saved::parse(r#"{"updated_at": "yesterday"}"#).is_err());
+    }
+
+    #[test]
+    fn a_state_without_anything_known_is_noted() {
+        for state in [json!({"cursor": "x"}), json!({"states": []}), json!({"walk": 5}), json!({"sent": "?"})] {
+            assert_eq!(parsed(&state).1, [Note::Unusable], "{state}");
+        }
+    }
+
+    #[test]
+    fn a_full_refresh_and_an_incremental_sync_do_not_take_each_others_walks() {
+        let walk = json!({"from": "2021-07-01T00:00:00Z", "until": null, "left": [[null, 5]], "top": 9, "read": 4});
+        let incremental = json!({"updated_at": "2021-07-01T00:00:00Z", "walk": walk});
+        let begin = |state: &Value, full_refresh, columns| {
+            let mut notes = Vec::new();
+            let saved = parsed(state).0.begin(full_refresh, columns, &mut notes);
+            (saved.to_json(), notes)
+        };
+        assert_eq!(begin(&incremental, false, None), (incremental.clone(), vec![]));
+        assert_eq!(begin(&incremental, true, None), (json!({"kept": incremental}), vec![]));
+        let refresh = json!({"full": true, "kept": incremental, "walk": walk});
+        assert_eq!(begin(&refresh, true, None), (refresh.clone(), vec![]));
+        assert_eq!(begin(&refresh, false, None), (incremental.clone(), vec![]), "where it was before");
+        assert_eq!(begin(&json!({"full": true, "walk": walk}), false, None), (json!({}), vec![]));
+        // Other columns.
+        let cursor = json!({"updated_at": "2021-07-01T00:00:00Z"});
+        assert_eq!(begin(&incremental, false, Some("ab")), (cursor, vec![Note::OtherColumns]));
+        assert_eq!(begin(&refresh, true, Some("ab")), (json!({"kept": incremental}), vec![Note::OtherColumns]));
+    }
+
+    #[test]
+    fn only_the_job_that_finished_it_finds_a_full_refresh_finished() {
+        let job = |generation, sync| Some(Job { generation, sync });
+        let done = parsed(&json!({"updated_at": "2021-07-01T00:00:00Z"})).0.refreshed(job(1, 7), true);
+        assert!(done.is_finished_by(job(1, 7)));
+        for other in [None, job(1, 8), job(2, 7)] {
+            assert!(!done.is_finished_by(other));
+        }
+        assert!(!Saved::default().is_finished_by(None));
+        assert!(!done.clone().refreshed(job(1, 7), false).is_finished_by(job(1, 7)), "rows were left out");
+        assert!(!Saved { full: true, ..done }.is_finished_by(job(1, 7)));
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_are_too_many_are_noted() {
+        let state = |left: &str| {
+            format!(r#"{{"walk":{{"from":"2021-07-01T00:00:00Z","until":null,"left":{left},"top":9,"counted":9}}}}"#)
+        };
+        let (saved, notes) = Saved::parse(&state("[[7,9],[null,5],[3,8]]")).unwrap();
+        let walk = saved.walk.unwrap();
+        assert_eq!(walk.left, [(None, Some(5)), (Some(5), Some(8)), (Some(8), Some(9))]);
+        assert_eq!((walk.counted, notes), (Some(9), vec![Note::Overlapping]));
+        let many: Vec<String> = (0..100_000).map(|n| format!("[{},{}]", 2 * n, 2 * n + 1)).collect();
+        let (saved, notes) = Saved::parse(&state(&format!("[{}]", many.join(",")))).unwrap();
+        let walk = saved.walk.unwrap();
+        assert!(walk.left.len() < 10_000 && walk.counted.is_none(), "{}", walk.left.len());
+        assert_eq!(notes, [Note::Joined]);
     }
 }

@@ -21,7 +21,7 @@ use super::reader::{Fetched, Reader, Stop, is_not_found};
 use super::receipt::Receipt;
 use super::recent::{OVERLAP_SECONDS, Recent, Span};
 use super::rows::{Row, Rows};
-use super::saved::{Interrupted, Range, Saved};
+use super::saved::{Interrupted, Job, Range, Saved};
 use super::whole;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
@@ -37,17 +37,20 @@ pub(crate) struct Finished {
     pub left_out: Option<Stop>,
 }
 
-/// Reads one stream to its end and gives back its final state.
+/// Reads one stream to its end and gives back its final state; `job` is what a full refresh is done for.
 ///
 /// # Errors
 /// [`Stop`]
-pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) -> Result<Finished, Stop> {
+pub(crate) async fn run(
+    reader: &Arc<Reader>,
+    saved: Saved,
+    full_refresh: bool,
+    job: Option<Job>,
+) -> Result<Finished, Stop> {
     let sync = Sync { reader, full_refresh };
     let mut saved = if !reader.stream.dated {
         Saved { unread: sync.without_dates().await?, ..Saved::default() }
     } else {
-        // A full refresh goes on from its own checkpoints only: any other state means "from the start".
-        let saved = if full_refresh && !saved.full { Saved::default() } else { saved };
         if saved.miscounts {
             reader.ends.contradicted();
         }
@@ -64,8 +67,12 @@ pub(crate) async fn run(reader: &Arc<Reader>, saved: Saved, full_refresh: bool) 
         keyless: saved.keyless,
         not_text: reader.is_not_text(),
     });
-    let forgets = full_refresh || !reader.stream.dated;
-    Ok(Finished { saved: if forgets { Saved::default() } else { saved }, left_out })
+    let saved = match reader.stream.dated {
+        true if full_refresh => saved.refreshed(job, left_out.is_none()),
+        true => saved,
+        false => Saved::default(),
+    };
+    Ok(Finished { saved, left_out })
 }
 
 struct Sync<'r> {
@@ -103,7 +110,8 @@ impl Sync<'_> {
         };
         if keyless < saved.keyless {
             // A row was given a key. Which one it is nothing tells, so that all are read once more.
-            return Ok(Saved { full: saved.full, unread: still, keyless, ..Saved::default() });
+            let (full, kept, columns) = (saved.full, saved.kept, saved.columns);
+            return Ok(Saved { full, kept, columns, unread: still, keyless, ..Saved::default() });
         }
         Ok(Saved { unread: still, keyless, ..saved })
     }

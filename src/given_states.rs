@@ -1,0 +1,72 @@
+//! The states that a read is given: the file of `--state`, and what is to be said of it before anything is read.
+
+use std::path::Path;
+
+use crate::airbyte::state::{self, States};
+use crate::commands;
+use crate::failure::Failure;
+use crate::nearest::nearest;
+use crate::streams::{self, STREAMS};
+
+/// Names of unknown streams that are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// Reads a state file.
+///
+/// # Errors
+/// [`Failure`] that names the file, or says what in it cannot be understood.
+pub(crate) fn read(path: &Path) -> Result<States, Failure> {
+    let text = commands::file("state", path)?;
+    state::parse(text).map_err(|fault| Failure::states(&fault))
+}
+
+/// Returns true if both names are those of one stream.
+#[must_use]
+pub(crate) fn are_one(one: &str, other: &str) -> bool {
+    let name = |name| streams::find(name).map(|stream| stream.name);
+    one == other || (name(one).is_some() && name(one) == name(other))
+}
+
+/// Returns what is to be warned of: states that no stream will use.
+#[must_use]
+pub(crate) fn warnings(states: &States) -> Vec<String> {
+    if states.list.is_empty() && states.has_others {
+        return vec![
+            "The state file holds messages, but no STATE, so all streams are read from the start date. Give `--state` the STATE messages of an earlier read.".to_owned(),
+        ];
+    }
+    let unknown = states.list.iter().map(|state| state.name.as_str()).filter(|name| streams::find(name).is_none());
+    let told = unknown.take(MOST_TOLD).map(|name| {
+        // A name of the file is shown short, on one line.
+        let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
+        let known = STREAMS.iter().map(|stream| stream.name);
+        let meant = match nearest(&name.to_lowercase(), known).first() {
+            Some(nearest) => format!(" Did you mean `{nearest}`?"),
+            None => String::new(),
+        };
+        format!("The state file holds a state of `{shown}`, which is not a stream, so nothing uses it.{meant}")
+    });
+    told.collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_nothing_uses_are_told_with_the_nearest_name() {
+        let told = |text: &str| warnings(&state::parse(text.into()).unwrap());
+        for text in ["", "[]", r#"{"orders":{}}"#, r#"{"customers_cart":{}}"#] {
+            assert!(told(text).is_empty(), "{text}");
+        }
+        for (name, meant) in [("ordrs", "orders"), ("Orders", "orders"), ("ORDER_ITEMS", "order_items")] {
+            let told = told(&format!(r#"{{"{name}":{{}}}}"#));
+            assert!(
+                told[0].contains(&format!("`{name}`")) && told[0].contains(&format!("mean `{meant}`?")),
+                "{told:?}"
+            );
+        }
+        assert!(told(r#"{"type":"LOG","log":{}}"#)[0].contains("no STATE"));
+    }
+}
