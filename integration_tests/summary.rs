@@ -189,7 +189,8 @@ fn a_run_that_fails_before_its_first_request_says_why() {
     let path = files.path("summary.json");
     let catalog = configured(&[("orders", "incremental")]);
     let mut wrong = crate::setup::nobody();
-    wrong["start_date"] = json!("yesterday");
+    // Whatever stands where.
+    wrong["start_date"] = json!(TOKEN);
     let run = reading(&wrong, &catalog, &path).run();
     assert_eq!(run.code, Some(1));
     let told = document(&path);

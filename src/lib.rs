@@ -70,7 +70,7 @@ use output::stdout::Stdout;
 const SUCCESS: u8 = 0;
 /// Exit code when something failed and was told as a TRACE error.
 const FAILURE: u8 = 1;
-/// Exit code when everything that failed may pass by itself (EX_TEMPFAIL of sysexits.h): run it again later.
+/// Exit code when everything that failed may pass by itself (`EX_TEMPFAIL` of sysexits.h): run it again later.
 const OUTAGE: u8 = 75;
 /// Exit code when the command line cannot be understood, as the Python CDK has it.
 const USAGE: u8 = 2;
