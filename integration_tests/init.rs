@@ -245,11 +245,39 @@ fn half_a_terminal_is_none() {
 
 #[test]
 fn a_file_that_cannot_be_is_told_before_anything_is_asked() {
-    for (file, problem) in [("no/such/config.json", "its folder does not exist"), (".", "it is a folder")] {
+    for (file, problem) in [("no/such/config.json", "its folder does not exist"), (".", "is a directory")] {
         let folder = tempfile::tempdir().unwrap();
         let person = Person::types(folder.path(), &format!("source-cart init --output {file}"));
         assert_eq!(person.ends().0, 1);
         let told = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
         assert!(told.contains(problem), "{told}");
     }
+}
+
+#[test]
+fn a_link_stays_one_and_a_pipe_gets_no_secret() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("config.json");
+    std::os::unix::fs::symlink("real.json", &link).unwrap();
+    // At first it leads nowhere, then to the file.
+    for replaces in [false, true] {
+        let mut person = Person::types(folder.path(), "source-cart init");
+        if replaces {
+            person.is_asked("config.json exists. Replace it? [y/N]: ").answers("y");
+        }
+        person.is_asked("Sign-in? [1]: ").answers("");
+        person.is_asked("mystore.americommerce.com: ").answers(&store.url());
+        person.is_asked("(not shown): ").answers(TOKEN);
+        person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+        assert_eq!(person.ends().0, 0);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(written(&folder.path().join("real.json"))["credentials"]["access_token"], TOKEN);
+    }
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(Person::types(folder.path(), "source-cart init --output pipe").ends().0, 1);
+    let told = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+    assert!(told.contains("`pipe` cannot be written: it is not a regular file"), "{told}");
+    assert_eq!(files(folder.path()), ["config.json", "out.jsonl", "pipe", "real.json"]);
 }

@@ -240,7 +240,10 @@ fn what_cannot_be_used_is_told_before_anything_is_read() {
         format!("The state file `{absent}` does not exist; give `--state` a readable JSON file.")
     );
     let told = with("/no/such/state.json", "/no/such/state.json");
-    assert!(told.starts_with("The state file `/no/such/state.json` cannot be written (No such file"), "{told}");
+    assert!(
+        told.starts_with("The state file `/no/such/state.json` cannot be written (its folder does not exist)"),
+        "{told}"
+    );
     let folder = files.path("").display().to_string();
     let told = with(&files.write("state.json", "[]").display().to_string(), &folder);
     assert!(told.contains("cannot be written (is a directory)"), "{told}");

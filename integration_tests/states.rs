@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake_store::{Data, Options, Stamp, utc_ms};
 use crate::harness::command::{Command, Signal};
-use crate::harness::files::{START, configured};
+use crate::harness::files::{START, configured, discovered};
 use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::setup::{SignIn, config, config_with, minutes, read, start};
@@ -49,7 +49,8 @@ fn every_shape_ever_written_is_still_understood() {
         let state = fs::read_to_string(&path).unwrap();
         let mode = if file.starts_with("full_refresh") { "full_refresh" } else { "incremental" };
         let store = store();
-        let catalog = configured(&[("orders", mode)]);
+        let mut catalog = configured(&[("orders", mode)]);
+        catalog["streams"][0]["sync_id"] = json!(1);
         let run = read(&config(SignIn::Token, &store), &catalog, &state);
         assert_eq!(run.code, Some(0), "{file}: {}", run.transcript());
         assert_read_is_well_formed(&run, &catalog);
@@ -190,6 +191,13 @@ fn a_finished_full_refresh_leaves_the_state_of_an_incremental_sync() {
 
 #[test]
 fn a_further_attempt_of_the_job_that_finished_a_full_refresh_reads_nothing() {
+    // The streams that a platform gives their states back, and the protocol's rule for them.
+    for stream in discovered()["streams"].as_array().unwrap() {
+        let is_dated = stream.get("default_cursor_field").is_some();
+        for key in ["is_resumable", "source_defined_cursor"] {
+            assert_eq!(stream[key] == true, is_dated, "{key} of {}", stream["name"]);
+        }
+    }
     let store = store();
     let first = job(&store, "full_refresh", Some((3, 7)), "");
     let state = first.last_state("orders").unwrap();

@@ -2,6 +2,7 @@
 //! store is asked for anything. No test names a device of the machine: one makes its own.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -29,6 +30,11 @@ fn does(program: &str, arguments: &[&str]) -> bool {
     let mut command = std::process::Command::new(program);
     command.args(arguments).stderr(std::process::Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+/// Says why a part of this theme cannot be tried on this machine.
+fn skipped(why: &str) {
+    let _told = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// The executable's folder first, so that a shell finds it.
@@ -72,7 +78,7 @@ fn a_device_stays_a_device_also_behind_a_link() {
     let (device, link) = (files.path("null"), files.path("link"));
     // The same numbers as the null device, and another node.
     if !does("mknod", &[device.to_str().unwrap(), "c", "1", "3"]) || fs::write(&device, "x").is_err() {
-        eprintln!("skipped: this user may not make or use device nodes here");
+        skipped("this user may not make or use device nodes here");
         return;
     }
     symlink(&device, &link).unwrap();
@@ -103,7 +109,7 @@ fn sockets_and_folders_are_refused_and_links_are_followed() {
         ("folder", "is a directory"),
         ("to folder", "is a directory"),
         ("new/", "is the name of a directory"),
-        ("lost", "No such file"),
+        ("lost", "its folder does not exist"),
         ("loop", ""),
     ] {
         let run = keeping(&store, &files.path(name));
@@ -130,7 +136,7 @@ fn a_file_that_is_mounted_by_itself_is_refused_with_the_folder_to_mount() {
     files.write("state.json", "[]");
     let mount = "mount --bind state.json state.json";
     if !does("unshare", &["-rm", "true"]) || !shell(&files.path(""), &format!("unshare -rm {mount}")).status.success() {
-        eprintln!("skipped: this user may not mount anything here");
+        skipped("this user may not mount anything here");
         return;
     }
     let read = "source-cart read --config config.json --streams orders --state-out state.json";
@@ -205,6 +211,42 @@ fn no_file_is_written_that_is_read_as_well_or_written_twice() {
     // One file for the state that is read and the one that is written is what they are for.
     let line = "source-cart read --config - --streams orders --state state.json --state-out state.json < config.json";
     assert!(shell(&folder, line).status.success());
+}
+
+#[test]
+fn what_is_no_folder_and_no_file_is_no_place_for_rows() {
+    let store = store();
+    let files = Files::new();
+    let _listener = UnixListener::bind(files.path("socket")).unwrap();
+    assert!(does("mkfifo", &[files.path("pipe").to_str().unwrap()]));
+    symlink("nowhere", files.path("dangling")).unwrap();
+    let into = |folder: &Path| {
+        let command = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("orders");
+        command.arg("--format").arg("jsonl").arg("--output").arg(&folder.display().to_string()).output()
+    };
+    for name in ["socket", "pipe", "dangling"] {
+        let output = into(&files.path(name));
+        assert_eq!((output.code, store.requests().len()), (Some(1), 0), "{name}: {}", output.stderr);
+        assert!(output.stderr.contains("cannot be used for the records"), "{}", output.stderr);
+    }
+    assert!(fs::symlink_metadata(files.path("pipe")).unwrap().file_type().is_fifo());
+
+    // What bears the name of a file that a kill left, and is none, is neither waited for nor cut.
+    let rows = files.path("rows");
+    fs::create_dir(&rows).unwrap();
+    assert!(does("mkfifo", &[rows.join("orders.jsonl.partial").to_str().unwrap()]));
+    let victim = files.write("victim", "half a row");
+    symlink(&victim, rows.join("pages.jsonl.partial")).unwrap();
+    let output = into(&rows);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(fs::symlink_metadata(rows.join("orders.jsonl.partial")).unwrap().file_type().is_fifo());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "half a row");
+    assert_eq!(fs::read_to_string(rows.join("orders.run0002.jsonl")).unwrap().lines().count(), 5);
+    // Nor is the lock.
+    let locked = files.path("locked");
+    fs::create_dir(&locked).unwrap();
+    assert!(does("mkfifo", &[locked.join(".source-cart.lock").to_str().unwrap()]));
+    assert_eq!(into(&locked).code, Some(1));
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, Unlockable> {
     if let Ok(found) = fs::metadata(path)
         && !found.is_file()
     {
-        return Err(Unlockable::Failed(io::Error::other("is not a regular file")));
+        return Err(Unlockable::Failed(io::Error::other("its lock is not a regular file")));
     }
     let file = File::options().create(true).append(true).open(path).map_err(Unlockable::Failed)?;
     match file.try_lock() {
@@ -80,8 +80,9 @@ pub(crate) fn lock(path: &Path) -> Result<File, Unlockable> {
 /// one that would be made in its place.
 #[must_use]
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
-    if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
-        return identity(&one).is_some() && identity(&one) == identity(&other);
+    let number = |path: &Path| fs::metadata(path).ok().and_then(|found| identity(&found));
+    if let (Some(one), Some(other)) = (number(one), number(other)) {
+        return one == other;
     }
     matches!((resolved(one), resolved(other)), (Ok(one), Ok(other)) if one == other)
 }
@@ -124,7 +125,10 @@ impl Target {
             }
             None if ends_as_folder => Err("is the name of a directory".to_owned()),
             _ => {
-                let path = resolved(path).map_err(|error| error.to_string())?;
+                let path = resolved(path).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
+                    _ => error.to_string(),
+                })?;
                 Ok(Self { path, special: None })
             }
         }
@@ -406,7 +410,7 @@ mod tests {
         check_writable(&at("dangling")).unwrap().write_atomically(b"made").unwrap();
         assert_eq!(fs::read_to_string(at("absent")).unwrap(), "made");
         symlink("nowhere/absent", at("lost")).unwrap();
-        assert!(check_writable(&at("lost")).unwrap_err().contains("No such file"));
+        assert!(check_writable(&at("lost")).unwrap_err().contains("folder does not exist"));
         symlink("loop", at("loop")).unwrap();
         assert!(check_writable(&at("loop")).is_err());
         assert_eq!(names(folder.path()), ["absent", "dangling", "link", "link to link", "loop", "lost", "real"]);
@@ -446,7 +450,7 @@ mod tests {
         assert_eq!(told(Path::new("/")), "is a directory");
         assert_eq!(told(&at("new/")), "is the name of a directory");
         assert_eq!(told(Path::new("")), "is the name of a directory");
-        assert!(told(&at("none/file")).contains("No such file"));
+        assert!(told(&at("none/file")).contains("folder does not exist"));
         assert!(fs::metadata(at("socket")).unwrap().file_type().is_socket());
     }
 

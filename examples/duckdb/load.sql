@@ -1,4 +1,4 @@
--- Loads the records of cart.jsonl, newest form of each row last: duckdb store.duckdb -f load.sql
+-- Loads the records of cart.jsonl, of each row the form that came last: duckdb store.duckdb -f load.sql
 -- Run it after each read: a row that came before is replaced by key.
 
 CREATE TABLE IF NOT EXISTS orders (
@@ -11,10 +11,11 @@ CREATE TABLE IF NOT EXISTS order_items (
 );
 
 CREATE TEMP VIEW records AS
-SELECT record.stream, record.data
+SELECT record.stream, record.data, row_number() OVER () AS line  -- in the order of the lines
 FROM read_json('cart.jsonl', format = 'newline_delimited', maximum_object_size = 67108864,
                columns = {type: 'VARCHAR', record: 'STRUCT(stream VARCHAR, data JSON)'})
-WHERE type = 'RECORD';
+WHERE type = 'RECORD'
+QUALIFY row_number() OVER (PARTITION BY stream, record.data->>'id' ORDER BY line DESC) = 1;
 
 INSERT OR REPLACE INTO orders
 SELECT data->>'id', data->>'customer_id', data->>'ordered_at', data->>'grand_total', data->>'updated_at', data

@@ -116,7 +116,8 @@ pub(crate) fn configured_all(mode: &str) -> Value {
     json!({ "streams": streams })
 }
 
-/// Wraps one stream of a catalog as the platform does.
+/// Wraps one stream of a catalog as the platform does, but for `sync_id`: that of a job would make each further
+/// full refresh with the same catalog an attempt of the same job.
 pub(crate) fn configured_stream(stream: Value, mode: &str) -> Value {
     let incremental = match mode {
         "incremental" => true,
@@ -130,7 +131,6 @@ pub(crate) fn configured_stream(stream: Value, mode: &str) -> Value {
         "primary_key": stream.get("source_defined_primary_key").cloned().unwrap_or_else(|| json!([])),
         "generation_id": 1,
         "minimum_generation_id": 0,
-        "sync_id": 1,
     });
     wrapped["stream"] = stream;
     wrapped

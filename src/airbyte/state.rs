@@ -49,7 +49,7 @@ pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut states = States::default();
     for document in serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>() {
-        collect(document.map_err(|error| error.to_string())?, DEEPEST, &mut states)?;
+        collect(document.map_err(|error| fault(&error))?, DEEPEST, &mut states)?;
     }
     Ok(states)
 }
@@ -87,6 +87,14 @@ fn drop_commas(text: &mut [u8]) {
     }
 }
 
+/// Says where a text is no JSON, without the words of the parser.
+fn fault(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => "it is cut off at its end".to_owned(),
+        false => format!("it is not JSON at line {}, column {}", error.line(), error.column()),
+    }
+}
+
 fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
     match document.get().as_bytes().first() {
         Some(b'n') => Ok(()),
@@ -102,7 +110,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     let kind = members.text("type");
     match kind.as_deref() {
         // A message as it stood on stdout, and its state inside.
-        Some("STATE") if depth == 0 => return Err("states in states, too deep".to_owned()),
+        Some("STATE") if depth == 0 => return Err("lists in lists, too deep".to_owned()),
         Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
         Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
             states.has_others = true;
@@ -119,7 +127,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     if let Some(global) = members.get("global").filter(|global| is_object(global)) {
         let list = Members::of(global)?.get("stream_states");
         return match list {
-            Some(_) if depth == 0 => Err("states in states, too deep".to_owned()),
+            Some(_) if depth == 0 => Err("lists in lists, too deep".to_owned()),
             Some(list) => collect(list, depth - 1, states),
             None => Ok(()),
         };
@@ -196,7 +204,9 @@ struct Members<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Members<'a> {
     fn of(object: &'a RawValue) -> Result<Self, String> {
         let mut reader = serde_json::Deserializer::from_str(object.get());
-        reader.deserialize_map(MembersVisitor).map_err(|error| error.to_string())
+        reader
+            .deserialize_map(MembersVisitor)
+            .map_err(|_| format!("an object with a broken name, or more than {MOST_NAMES}"))
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -222,7 +232,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         let mut members = Vec::new();
         while let Some(member) = map.next_entry::<String, &RawValue>()? {
             if members.len() >= MOST_NAMES {
-                return Err(A::Error::custom(format!("more than {MOST_NAMES} names in an object")));
+                return Err(A::Error::custom("too many"));
             }
             members.push(member);
         }
@@ -239,7 +249,7 @@ fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), String>) -> R
     let read = (&mut items).deserialize(&mut serde_json::Deserializer::from_str(list.get()));
     match (items.fault, read) {
         (Some(fault), _) => Err(fault),
-        (None, read) => read.map_err(|error| error.to_string()),
+        (None, read) => read.map_err(|error| fault(&error)),
     }
 }
 

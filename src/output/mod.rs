@@ -129,7 +129,7 @@ impl Route {
             (Format::Airbyte, Some(_)) => Err(Failure::no_bare_format()),
             (Format::Csv, None) if catalog.streams.len() > 1 => Err(Failure::one_csv(catalog.streams.len())),
             (format, Some(path)) if folder::is_named_as_file(path) && !path.exists() => {
-                let stream = catalog.streams.first().map_or("orders", |configured| configured.stream.name.as_str());
+                let stream = catalog.streams.first().map_or("STREAM", |configured| configured.stream.name.as_str());
                 Err(Failure::output_is_folder(&path.display().to_string(), stream, format.extension()))
             }
             _ => Ok(()),

@@ -217,7 +217,7 @@ impl Shared {
     fn keep(&self, target: &Target) {
         loop {
             let mut states = self.lock();
-            while !states.ended && !(states.is_newer && target.is_regular()) {
+            while !states.ended && (!states.is_newer || !target.is_regular()) {
                 states = self.changed.wait(states).unwrap_or_else(PoisonError::into_inner);
             }
             if !states.is_newer {

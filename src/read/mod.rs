@@ -4,8 +4,9 @@
 //! In reading order: `sync` (which walks a stream needs), `filter` (what the date filter means), `key_walk` and
 //! `page_walk` (how rows are read), `whole` (when one answer holds all rows), `receipt` (what was read against what
 //! is counted), `questions` (single requests), `ends` (whether a list is at its end), `judge` (which rows are
-//! delivered), `rows` (one answer), `recent`, `sent_rows` and `saved` (what a state says), `ledger` (what was
-//! sent), `reader` (what they share), `dry_run` (what a read would take).
+//! delivered), `rows` (one answer), `recent`, `sent_rows`, `saved` and `saved_parts` (what a state says), `columns`
+//! (which columns a walk reads), `ledger` (what was sent), `reader` (what they share), `dry_run`
+//! (what a read would take).
 
 mod columns;
 mod dry_run;

@@ -233,7 +233,8 @@ impl Saved {
         let mut saved = match (full_refresh, self.full) {
             (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
             (false, true) => self.kept.map_or_else(Self::default, |kept| *kept),
-            _ => self,
+            (true, true) => self,
+            (false, false) => Self { kept: None, ..self },
         };
         if saved.walk.is_some() && saved.columns.as_deref() != columns {
             notes.push(Note::OtherColumns);

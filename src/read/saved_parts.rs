@@ -137,7 +137,7 @@ impl<'de> Visitor<'de> for List {
     type Value = (Vec<Range>, bool);
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("a list of ranges")
+        to.write_str("ranges")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
