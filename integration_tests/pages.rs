@@ -75,6 +75,9 @@ fn run(page: &Path, folder: &Path) -> usize {
     for file in ["config.json", "demo-out/config.json"] {
         fs::write(folder.join(file), config(SignIn::Token, &store).to_string()).unwrap();
     }
+    // What an earlier read left.
+    let state = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders"},"stream_state":{"updated_at":"2021-01-01T00:00:00Z"}}}]"#;
+    fs::write(folder.join("state.json"), state).unwrap();
     let catalog = type_in(folder, "source-cart catalog --streams orders,stores", &[]);
     fs::write(folder.join("demo-out/configured_catalog.json"), catalog.stdout).unwrap();
     let variables = [
