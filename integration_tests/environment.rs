@@ -43,7 +43,7 @@ fn a_variable_that_is_missing_is_named_with_its_field() {
     insta::assert_snapshot!(message);
     let run = Command::new("read").config(&config).arg("--streams").arg("orders").run();
     assert_eq!(run.code, Some(1));
-    assert!(only_error(&run).contains("`credentials.store_name` names the environment variable `STORE`"));
+    assert!(only_error(&run).contains("`store_name` names the environment variable `STORE`"));
 }
 
 #[test]

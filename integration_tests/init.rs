@@ -87,7 +87,7 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
     person.is_asked("mystore.americommerce.com: ").answers("my store");
     person.is_asked("contains a space").is_asked("mystore.americommerce.com: ").answers(&store.url());
     person.is_asked("Access token (not shown): ").answers("");
-    person.is_asked("`credentials.access_token` is empty").is_asked("(not shown): ").answers("wrong-token-0123");
+    person.is_asked("`access_token` is empty").is_asked("(not shown): ").answers("wrong-token-0123");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("yesterday");
     person.is_asked("is not a date and time").is_asked("[2000-01-01T00:00:00Z]: ").answers("2021-01-01T00:00:00Z");
     person.is_asked("refused the sign-in (HTTP 401)").is_asked("[a]: ").answers("a");
@@ -223,7 +223,7 @@ fn ctrl_c_and_ctrl_d_give_up_and_leave_a_terminal_that_shows_what_is_typed() {
 fn without_a_terminal_nothing_is_asked() {
     let run = Command::new("init").arg("--output").arg("/nonexistent/config.json").stdin("1\nx\n").run();
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
-    assert!(run.errors()[0].message.starts_with("`init` asks its questions on a terminal"));
+    assert!(run.errors()[0].message.starts_with("`init` needs an interactive terminal."));
     assert_eq!(run.errors()[0].failure_type, "config_error");
 }
 
@@ -239,7 +239,7 @@ fn half_a_terminal_is_none() {
             "{line}: {seen}"
         );
         let told = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
-        assert!(told.contains("`init` asks its questions on a terminal"), "{told}");
+        assert!(told.contains("`init` needs an interactive terminal."), "{told}");
     }
 }
 

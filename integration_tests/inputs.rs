@@ -272,7 +272,7 @@ fn what_a_file_holds_is_judged_in_one_sentence() {
         &deep(100_000),
     ] {
         let sentence = refused(Command::new("read").config(&config).file("catalog", text));
-        assert!(sentence.starts_with("The catalog is not"), "{sentence}");
+        assert!(sentence.starts_with("The catalog cannot be used: "), "{sentence}");
     }
     let catalog = configured(&[("orders", "incremental")]);
     for text in ["5", r#""x""#, "[5]", r#"{"orders":5}"#, "{", &deep(100_000)] {

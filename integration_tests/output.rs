@@ -245,7 +245,7 @@ fn a_stream_that_fails_leaves_the_rows_it_brought_and_the_others_their_files() {
         reading(&store, &[("orders", "incremental")], "jsonl").arg("--output").arg(&folder.display().to_string());
     let command = command.arg("--state-out").arg(&state);
     let output = bare(&command.signal_when(Signal::Term, || store.requests().len() > 15));
-    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert_eq!(output.code, Some(75), "{}", output.stderr);
     assert_eq!(names(&folder), ["orders.jsonl"], "what was read is there, and the state knows of it");
     let came = content(&folder)["orders.jsonl"].lines().count();
     let rest = reading(&store, &[("orders", "incremental")], "jsonl").arg("--state").arg(&state);

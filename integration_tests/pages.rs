@@ -1,7 +1,7 @@
 //! The pages: every command line that the README and the docs show is run as it stands there.
 //!
-//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, all blocks of a
-//! page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
+//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, of one marked `systemd`
+//! what it starts, all blocks of a page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
 //! the gate's own steps and are passed over.
 
 use std::fs;
@@ -32,7 +32,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
         }
     }
     assert!(open.is_none(), "a block has no end");
-    blocks.retain(|(mark, _)| mark == "sh" || mark == "cron");
+    blocks.retain(|(mark, _)| ["sh", "cron", "systemd"].contains(&mark.as_str()));
     blocks
 }
 
@@ -75,6 +75,9 @@ fn run(page: &Path, folder: &Path) -> usize {
     for file in ["config.json", "demo-out/config.json"] {
         fs::write(folder.join(file), config(SignIn::Token, &store).to_string()).unwrap();
     }
+    // What an earlier read left.
+    let state = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders"},"stream_state":{"updated_at":"2021-01-01T00:00:00Z"}}}]"#;
+    fs::write(folder.join("state.json"), state).unwrap();
     let catalog = type_in(folder, "source-cart catalog --streams orders,stores", &[]);
     fs::write(folder.join("demo-out/configured_catalog.json"), catalog.stdout).unwrap();
     let variables = [
@@ -89,10 +92,14 @@ fn run(page: &Path, folder: &Path) -> usize {
             .replace("mystore.americommerce.com", &store.url())
             .replace("\"site_id\": \"12345\"\n  },", &site)
             .replace("/srv/cart", &here)
-            .replace("target/release/source-cart", "source-cart");
+            .replace("target/release/source-cart", "source-cart")
+            .replace("/usr/local/bin/source-cart", "source-cart");
         let mut lines: Vec<String> = text.lines().filter(|line| !is_of_the_gate(line)).map(str::to_owned).collect();
         if mark == "cron" {
             lines = lines.iter().map(|line| line.splitn(6, ' ').last().unwrap().to_owned()).collect();
+        } else if mark == "systemd" {
+            lines = lines.iter().filter_map(|line| line.strip_prefix("ExecStart=")).map(str::to_owned).collect();
+            assert_eq!(lines.len(), 1, "{name}");
         } else {
             lines = vec![lines.join("\n")];
         }

@@ -168,6 +168,9 @@ fn without_a_command_the_help_is_shown_and_it_counts_as_a_usage_error() {
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8(nothing.stderr).unwrap().contains("First steps:"));
     let line = String::from_utf8(nothing.stdout).unwrap();
-    assert!(line.starts_with(r#"{"type":"TRACE""#) && line.contains("no command is given"), "{line}");
+    assert!(
+        line.starts_with(r#"{"type":"TRACE""#) && line.contains("No command given. Run `source-cart --help`."),
+        "{line}"
+    );
     assert_eq!(line.lines().count(), 1);
 }

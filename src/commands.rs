@@ -18,14 +18,9 @@ use crate::fields::Fields;
 use crate::given;
 use crate::json;
 use crate::selection::Chosen;
+use crate::spec;
 use crate::streams::{CURSOR, LIST_NAMES, STREAMS, Scope, Stream};
-use crate::view::{self, View};
-
-/// The specification, as `spec` prints it.
-const SPEC: &str = include_str!("spec.json");
-
-/// Stands in it for the collections that `expand` can name, which come from the table.
-const CHOICES: &str = "\"filled in from the table of streams\"";
+use crate::view::View;
 
 /// The largest file that is read: a state of 70 streams at its bound takes 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -38,8 +33,7 @@ const LARGEST_CONFIG: u64 = 1024 * 1024;
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
-    let choices: Vec<String> = view::choices().map(|choice| format!("\"{choice}\"")).collect();
-    let Some(spec) = compact(&SPEC.replace(CHOICES, &choices.join(","))) else { return Ok(()) };
+    let Some(spec) = compact(&spec::text()) else { return Ok(()) };
     emitter.message(&Message::Spec { spec: &spec }).await
 }
 

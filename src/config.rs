@@ -186,8 +186,13 @@ fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
     };
     match credentials.get("auth_type").and_then(Value::as_str) {
         Some(TOKEN_TYPE) => {
-            let token = text(credentials, "access_token", "the token made in the store's admin console", faults);
-            let store = text(credentials, "store_name", "`mystore.americommerce.com`", faults);
+            let token = text(credentials, "access_token", "the token from your store's admin console", faults);
+            let store = text(
+                credentials,
+                "store_name",
+                "your store's host name, for example `mystore.americommerce.com`",
+                faults,
+            );
             let base = store.and_then(|store| {
                 let shown = |text: &str| fields.shown(STORE, text);
                 store_base(&store, shown).map_err(|problem| faults.add(STORE, problem)).ok()
@@ -196,7 +201,7 @@ fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
         }
         Some(ROUTER_TYPE) => {
             let user = text(credentials, "user_name", "the provisioning user name from Cart.com support", faults);
-            let secret = text(credentials, "user_secret", "the secret that goes with `user_name`", faults);
+            let secret = text(credentials, "user_secret", "the secret that belongs to `user_name`", faults);
             let site_id = text(credentials, "site_id", "`12345`, the PSID of `/store/sitemonitor.aspx`", faults);
             let base = router_base(fields).map_err(|problem| faults.add("_router_url", problem)).ok();
             Some((Auth::Router { user: user?, secret: Secret::new(secret?), site_id: site_id? }, base?))
@@ -221,16 +226,16 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
         // A site id written as a number is still clear.
         Some(Value::Number(number)) if number.is_u64() => number.to_string(),
         None | Some(Value::Null) => {
-            faults.add(field, format!("is missing; give {example}."));
+            faults.add(field, format!("is missing. Enter {example}."));
             return None;
         }
         Some(other) => {
-            faults.add(field, format!("must be a text, not {}; give {example}.", kind(other)));
+            faults.add(field, format!("must be a text, not {}. Enter {example}.", kind(other)));
             return None;
         }
     };
     if value.is_empty() {
-        faults.add(field, format!("is empty; give {example}."));
+        faults.add(field, format!("is empty. Enter {example}."));
         return None;
     }
     if !Auth::is_sendable(&value) {

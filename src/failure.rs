@@ -53,7 +53,7 @@ impl Failure {
     /// `init` has nobody to ask.
     #[must_use]
     pub(crate) fn no_terminal(error: Option<&std::io::Error>) -> Self {
-        let message = "`init` asks its questions on a terminal, and standard input or standard error is none; run it in one, or write the config file by hand: `source-cart spec` prints its fields.";
+        let message = "`init` needs an interactive terminal. Run it in one, or write the config file by hand; `source-cart spec` prints its fields.";
         let internal = error.map(ToString::to_string);
         Self { internal, ..Self::new(FailureType::ConfigError, message.to_owned()) }
     }
@@ -70,7 +70,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn catalog(fault: &str) -> Self {
         let message = format!(
-            "The catalog is not a configured catalog ({fault}); it needs `streams`, each with `stream.name` and a `sync_mode` of `full_refresh` or `incremental`."
+            "The catalog cannot be used: {fault}. The catalog must be a JSON object with a `streams` list; each stream needs `stream.name` and `sync_mode` (`full_refresh` or `incremental`)."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -105,12 +105,14 @@ impl Failure {
     pub(crate) fn usage(usage: &str) -> Self {
         let what = usage.split("\n\n").next().unwrap_or_default();
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        // With nothing to go by, the parser answers with its help.
-        let what = what.strip_prefix("error: ").unwrap_or("no command is given");
-        let message = format!(
-            "The command line cannot be understood: {what}{} `source-cart --help`, or `--help` behind a command, shows how it is written.",
-            if what.ends_with(['.', '?']) { "" } else { "." }
-        );
+        let message = match what.strip_prefix("error: ") {
+            Some(what) => format!(
+                "The command line cannot be used: {what}{} Run `source-cart --help`, or a command with `--help`.",
+                if what.ends_with(['.', '?']) { "" } else { "." }
+            ),
+            // Without a command the parser answers with its help.
+            None => "No command given. Run `source-cart --help`.".to_owned(),
+        };
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 
@@ -125,7 +127,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn one_csv(streams: usize) -> Self {
         let message = format!(
-            "Csv on stdout holds one stream, and {streams} are to be read: their columns differ. Name one stream, or a folder with `--output`, which gets a file for each."
+            "CSV to stdout supports one stream; you selected {streams}. Use `--output DIR` for one file per stream."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -153,6 +155,15 @@ impl Failure {
     pub(crate) fn state_out(path: &str, error: &str) -> Self {
         let message = format!(
             "The state file `{path}` cannot be written ({error}). Give `--state-out` a file in a folder that is there and that this user may write to."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The file of `--summary` cannot be written, as was found before anything was read.
+    #[must_use]
+    pub(crate) fn summary_file(path: &str, problem: &str) -> Self {
+        let message = format!(
+            "The summary `{path}` cannot be written ({problem}). Set `--summary` to a file in a folder that exists and that this user may write to."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -229,9 +240,15 @@ impl Failure {
     /// A file could not be written while rows were read.
     #[must_use]
     pub(crate) fn unwritten(fault: &Unwritten) -> Self {
-        let message = format!(
-            "{fault}. Make room on the disk or mend the folder's rights, and run the sync again; it goes on from the last state that was written."
-        );
+        let message = if fault.what == Unwritten::STDOUT {
+            format!(
+                "{fault}. Check the program that reads it, or make room on the disk, and run the sync again; it continues from the last state that was written."
+            )
+        } else {
+            format!(
+                "{fault}. Make room on the disk or fix the folder's permissions, and run the sync again; it continues from the last state that was written."
+            )
+        };
         let message = message.chars().next().map_or(String::new(), |first| first.to_uppercase().collect())
             + message.get(1..).unwrap_or_default();
         Self::new(FailureType::SystemError, message)
@@ -411,7 +428,7 @@ impl Failure {
 pub(crate) fn no_stream(name: &str) -> String {
     let near = nearest(name, STREAMS.iter().map(|stream| stream.name));
     let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
-    let hint = if near.is_empty() { String::new() } else { format!(" Perhaps {} was meant?", near.join(" or ")) };
+    let hint = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
     format!("There is no stream `{shown}`.{hint}")
 }
 
@@ -439,26 +456,24 @@ fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
     match kind {
         Transport::Name => (
             TransientError,
-            format!(
-                "The host name {host} could not be found{on}. Check `store_name` for typing errors, and this machine's DNS."
-            ),
+            format!("Host {host} was not found. Check `store_name` for typos, and the DNS of this machine."),
         ),
         Transport::Connect => (
             TransientError,
             format!(
-                "No connection to {host} could be made{on}. Check `store_name`, and that a firewall or proxy lets this machine through."
+                "No connection to {host} could be made. Check `store_name`, and that a firewall or proxy lets this machine through."
             ),
         ),
         Transport::Certificate => (
             ConfigError,
             format!(
-                "The certificate of {host} is not trusted{on}. Check `store_name`; if your company inspects TLS, name its CA file in the environment variable SSL_CERT_FILE."
+                "The certificate of {host} is not trusted. Check `store_name`; if your company inspects TLS, name its CA file in the environment variable SSL_CERT_FILE."
             ),
         ),
         Transport::Tls => (
             TransientError,
             format!(
-                "No secure connection to {host} could be made{on}. Check that `store_name` names a host that speaks HTTPS on this port."
+                "No secure connection to {host} could be made. Check that `store_name` names a host that speaks HTTPS on this port."
             ),
         ),
         Transport::Timeout => (

@@ -35,7 +35,7 @@ impl fmt::Display for Fault {
         match self.field.as_str() {
             "" => f.write_str(&self.problem),
             // The name may be any text where a field is not one of ours.
-            field => write!(f, "`{}` {}", shown(field), self.problem),
+            field => write!(f, "`{}` {}", shown(field.strip_prefix("credentials.").unwrap_or(field)), self.problem),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The map of this tree, in reading order:
 //!
-//! - `cli`, `help`, `selection`, `given`, `given_states`, `fields`, `config`, `spec.json`: what the user gives
+//! - `cli`, `help`, `selection`, `given`, `given_states`, `fields`, `config`, `spec`: what the user gives
 //! - [`streams`]: the table, one row a stream, with `schemas/*.json`
 //! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
 //! - [`airbyte`]: the protocol side, everything on stdout and in the given files; names nothing of HTTP
@@ -41,6 +41,7 @@ pub mod record;
 pub mod secret;
 mod selection;
 mod spare;
+mod spec;
 mod state_command;
 pub mod streams;
 pub mod timestamp;
@@ -48,24 +49,29 @@ pub mod view;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio::sync::watch;
 
-use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
+use airbyte::state::States;
+use airbyte::{Closed, ConfiguredCatalog, EmittedError, Emitter, FailureType, Level, Message, emit};
 use cart::Patience;
 use cli::{Cli, Command, ReadArguments, Which};
 use failure::Failure;
 use init::Ended;
 use output::Opening;
 use output::board::Board;
+use output::run_summary::Summary;
 use output::stdout::Stdout;
 
 /// Exit code when all went well.
 const SUCCESS: u8 = 0;
 /// Exit code when something failed and was told as a TRACE error.
 const FAILURE: u8 = 1;
+/// Exit code when everything that failed may pass by itself (`EX_TEMPFAIL` of sysexits.h): run it again later.
+const OUTAGE: u8 = 75;
 /// Exit code when the command line cannot be understood, as the Python CDK has it.
 const USAGE: u8 = 2;
 /// Exit code when stdout is gone: what was not written is lost, so this is never success.
@@ -110,7 +116,7 @@ pub fn run(
         _ if cli.command.debug() => Level::Debug,
         _ => Level::Info,
     };
-    // Where nobody is asked, neither threads nor sockets are needed.
+    // Commands that make no requests use a single-threaded runtime.
     let asks_nobody = matches!(
         cli.command,
         Command::Spec { .. }
@@ -137,26 +143,42 @@ pub fn run(
         Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line()
     });
     let last_word = emitter.clone();
+    let summary = Arc::new(Summary::new(cli.command.route().and_then(|route| route.summary.as_deref())));
     // Nothing of what panicked is used again but the emitter, which hands over whole lines or none.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(dispatch(cli.command, emitter, terminals, &opening, &board))
+        runtime.block_on(dispatch(cli.command, emitter, terminals, &opening, (&board, &summary)))
     }));
     let outcome = outcome.unwrap_or_else(|_| runtime.block_on(tell(&last_word, &Failure::panic(&panics::place()))));
+    let errors = last_word.errors();
     drop(last_word);
+    summary.settle();
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
     let written = writer.finish();
     if let Some(table) = board.close() {
         let _told = write!(err, "{table}");
     }
-    match (outcome, written) {
+    let code = match (outcome, &written) {
+        (Ok(FAILURE), Ok(())) if may_pass(&errors) => OUTAGE,
         (Ok(code), Ok(())) => code,
         (_, Err(error)) => {
             let _told = writeln!(err, "source-cart: {error}");
             STDOUT_GONE
         }
         (Err(Closed), Ok(())) => STDOUT_GONE,
+    };
+    match summary.write(code, &errors, written.as_ref().err()) {
+        Ok(()) => code,
+        Err(error) => {
+            let _told = writeln!(err, "source-cart: {error}");
+            if code == SUCCESS { STDOUT_GONE } else { code }
+        }
     }
+}
+
+/// Returns true if there are errors and each of them may pass by itself.
+fn may_pass(errors: &[EmittedError]) -> bool {
+    !errors.is_empty() && errors.iter().all(|error| error.failure_type == FailureType::TransientError)
 }
 
 /// Help and version go to stdout, since they were asked for; usage errors to stderr, and as a TRACE error
@@ -184,7 +206,7 @@ async fn dispatch(
     emitter: Emitter,
     terminals: Terminals,
     opening: &Opening,
-    board: &Arc<Board>,
+    (board, summary): (&Arc<Board>, &Arc<Summary>),
 ) -> Result<u8, Closed> {
     panics::rehearse("main");
     match command {
@@ -208,7 +230,7 @@ async fn dispatch(
             Err(failure) => tell(&emitter, &failure).await,
         },
         Command::Completions { shell } => commands::completions(shell, &emitter).await.map(|()| SUCCESS),
-        Command::Read(arguments) => read(arguments, emitter, opening, board).await,
+        Command::Read(arguments) => read(arguments, emitter, opening, (board, summary)).await,
         Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
             Ok(view) => {
                 let streams = selection::merged(&arguments.streams);
@@ -219,15 +241,31 @@ async fn dispatch(
     }
 }
 
-async fn read(arguments: ReadArguments, emitter: Emitter, opening: &Opening, board: &Arc<Board>) -> Result<u8, Closed> {
+async fn read(
+    arguments: ReadArguments,
+    emitter: Emitter,
+    opening: &Opening,
+    (board, summary): (&Arc<Board>, &Arc<Summary>),
+) -> Result<u8, Closed> {
+    if let Err(failure) = arguments.check_paths().and_then(|()| summary.try_file()) {
+        return tell(&emitter, &failure).await;
+    }
     let config = match commands::config(&arguments.with.config) {
         Ok(config) => config,
         Err(failure) => return tell(&emitter, &failure).await,
     };
     let emitter = emitter.hiding(config.secrets());
+    let dry_run = arguments.to.dry_run;
     let given = catalog(&arguments.which).and_then(|catalog| {
         let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
-        arguments.check_paths()?;
+        if dry_run {
+            // The state that a first read will make is not there yet.
+            let kept = arguments.to.state_out.as_deref();
+            let is_there = |path: &&Path| path.exists() || !kept.is_some_and(|kept| files::are_same(kept, path));
+            let state = arguments.state.as_deref().filter(is_there);
+            let states = state.map_or_else(|| Ok(States::default()), given_states::read)?;
+            return Ok((catalog, states, commands::client(&config, Patience::CHECK)?));
+        }
         let states = opening.open(&arguments.to, &catalog, &config.view, arguments.state.as_deref())?;
         Ok((catalog, states, commands::client(&config, Patience::READ)?))
     });
@@ -239,9 +277,13 @@ async fn read(arguments: ReadArguments, emitter: Emitter, opening: &Opening, boa
         emitter.log(Level::Warn, &warning).await?;
     }
     let (start, end, view) = (config.start, config.end, config.view);
-    let board = Arc::clone(board);
-    let setting = read::Setting { client, start, end, view, board, stopping: stopping() };
-    let complete = read::run(setting, catalog, states.list, &emitter).await?;
+    let (board, summary) = (Arc::clone(board), Arc::clone(summary));
+    let setting = read::Setting { client, start, end, view, board, summary, stopping: stopping() };
+    let complete = if dry_run {
+        read::dry_run(setting, catalog, states.list, arguments.to.json, &emitter).await?
+    } else {
+        read::run(setting, catalog, states.list, &emitter).await?
+    };
     Ok(if complete { SUCCESS } else { FAILURE })
 }
 

@@ -270,7 +270,7 @@ impl Copier {
         if index < declared { &self.shape.fields[index] } else { &self.undeclared[index - declared] }
     }
 
-    /// Whether nothing is read of a field but its text.
+    /// Returns true if the field's value is copied without inspection.
     fn is_dull(&self, index: usize) -> bool {
         self.shape.key != index && self.shape.cursor != Some(index) && self.get(index).inside.is_none()
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Spare<const SIZE: usize>(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl<const SIZE: usize> Spare<SIZE> {
-    /// Those that wait; a test looks at them as well.
+    /// The idle buffers.
     pub(crate) fn waiting(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         // Each change to it is one push or pop.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -34,7 +34,7 @@ def upload_rules(metadata, project):
     data = metadata["data"]
     version, image = data["dockerImageTag"], data["dockerRepository"]
     breaking = data.get("releases", {}).get("breakingChanges", {})
-    page = data["documentationUrl"].replace("https://docs.airbyte.com", f"{project}/docs") + ".md"
+    page = f"{project}/docs/integrations/sources/cart.md"
     rules = {
         "dockerImageTag is a semantic version": re.fullmatch(r"\d+\.\d+\.\d+(-rc\.\d+)?", version),
         "a release candidate is rolled out step by step": "-rc" not in version

@@ -16,11 +16,12 @@ const LEAST_WORDS: usize = 3;
 const OTHER_FILES: [&str; 5] = ["streams.rs", "help.rs", "query.rs", "simulation.rs", "table.rs"];
 
 /// Texts that no user meets by themselves, each with where it goes.
-const OTHER_TEXTS: [&str; 6] = [
+const OTHER_TEXTS: [&str; 7] = [
     // `Debug` of a buffer.
     "… bytes of lines",
-    // Stands in the specification until the table fills it in.
+    // Stand in the specification until they are filled in.
     "\"filled in from the table of streams\"",
+    "\"documentationUrl\": \"filled in from Cargo.toml\",",
     // Parts of lists and of sentences that are on the page.
     "and … more",
     "that it needs",

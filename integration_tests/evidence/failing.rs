@@ -245,7 +245,7 @@ fn a_page_that_is_no_api_from_the_first_request_on_ends_within_a_minute() {
         let trial = Trial::new(options, data(), &streams, mode, in_flight).called("a web page").retrying(6);
         let mut destination = trial.destination();
         let run = trial.read(&mut destination, End::Either);
-        assert_eq!(run.code, Some(1), "{}", run.transcript());
+        assert_eq!(run.code, Some(75), "{}", run.transcript());
         for stream in streams {
             let attempts = trial.requests(stream).len();
             assert!(attempts <= A_MINUTE, "{}: {attempts} attempts at {stream}", trial.what);
@@ -286,7 +286,7 @@ fn a_host_that_does_not_exist_ends_within_a_minute() {
         let mut config = trial.config();
         config["credentials"]["store_name"] = json!("no-such-store.invalid");
         let run = Command::new("read").config(&config).catalog(&trial.catalog()).run();
-        assert_eq!(run.code, Some(1), "{}", run.transcript());
+        assert_eq!(run.code, Some(75), "{}", run.transcript());
         let repeated = repeated(&run);
         assert!(repeated <= streams.len() * A_MINUTE, "{}: {repeated} repeats\n{}", trial.what, run.transcript());
         assert!(run.errors().iter().all(|error| error.message.contains("no-such-store.invalid")), "{:?}", run.errors());
@@ -301,7 +301,7 @@ fn streams_of_a_store_that_is_down_end_together() {
             let trial =
                 Trial::new(options, Data::sample(1, 5), streams, mode, in_flight).called("all down").retrying(4);
             let run = trial.read(&mut trial.destination(), End::Either);
-            assert_eq!(run.code, Some(1), "{}", run.transcript());
+            assert_eq!(run.code, Some(75), "{}", run.transcript());
             assert!(streams.iter().all(|stream| run.statuses(stream).last() == Some(&"INCOMPLETE")), "{}", trial.what);
             trial
         };

@@ -161,10 +161,15 @@ impl Way {
         self.assert_complete(run, &self.all(store), &context);
     }
 
-    /// INCOMPLETE, exit code 1, and one error that names the stream; gives the error.
+    /// INCOMPLETE, the exit code of a failure, and one error that names the stream; gives the error.
     pub(crate) fn assert_incomplete(self, run: &Run, context: &str) -> ErrorTrace {
         let status = run.statuses(self.stream).last().copied();
-        assert_eq!((run.code, status), (Some(1), Some("INCOMPLETE")), "{self:?} {context}\n{}", run.transcript());
+        assert_eq!(
+            (run.code, status),
+            (run.code_of_errors(), Some("INCOMPLETE")),
+            "{self:?} {context}\n{}",
+            run.transcript()
+        );
         let errors = run.errors();
         assert_eq!(errors.len(), 1, "{self:?} {context}\n{}", run.transcript());
         assert_eq!(errors[0].stream.as_deref(), Some(self.stream), "{self:?} {context}\n{}", run.transcript());

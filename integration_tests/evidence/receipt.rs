@@ -106,7 +106,7 @@ fn assert_hidden_is_missed(way: Way, store: &FakeStore, signal: Signal, requests
     let mut destination = way.destination();
     destination.take(&first);
     if signal == Signal::Term {
-        assert_eq!(first.code, Some(1), "{way:?} {context}\n{}", first.transcript());
+        assert_eq!(first.code, first.code_of_errors(), "{way:?} {context}\n{}", first.transcript());
     }
     let second = way.read(store, &destination.state_list());
     let error = way.assert_incomplete(&second, &format!("{context}, run again"));

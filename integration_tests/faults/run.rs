@@ -226,7 +226,7 @@ impl Cell<'_> {
         let is_complete = |stream: &&'static str| run.statuses(stream).last() == Some(&"COMPLETE");
         let whole: Vec<&'static str> = [self.struck, SPARED].into_iter().filter(|stream| is_complete(stream)).collect();
         let every = whole.len() == 2;
-        assert_eq!(run.code, Some(i32::from(!every)), "{}", run.transcript());
+        assert_eq!((run.code == Some(0), run.code), (every, run.code_of_errors()), "{}", run.transcript());
         assert!(may_be_complete || !every, "{}", run.transcript());
         for error in run.errors() {
             assert_eq!(Some(error.failure_type.as_str()), kind, "{}", run.transcript());

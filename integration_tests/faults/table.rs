@@ -189,7 +189,7 @@ fn the_page_of_faults_is_current() {
          is read page by page. That makes {cells} reads of {} faults, and a further read after each that ended INCOMPLETE. In all of them \
          rows lost: 0, rows changed: 0, hangs: 0, secrets told: 0; the other stream was COMPLETE unless the host itself was struck.\n\n\
          - **whole**: the stream is COMPLETE, the exit code 0, and every row is there.\n\
-         - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type, the exit code is 1, \
+         - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type, the exit code is 75 where every error is a transient_error and 1 otherwise, \
          the state claims nothing that did not go out, and the next read brings the rest. A platform tries again by itself after the \
          first two.\n\n\
          What can pass is asked for again for up to ten minutes (`check`: 30 seconds in all), with growing waits or those that the store asks for; \

@@ -227,6 +227,10 @@ impl<'a> ReadCheck<'a> {
                 self.run.code, self.run.signal
             ));
         }
+        let told = self.run.code_of_errors();
+        if matches!(self.run.code, Some(1 | 75)) && self.run.code != told {
+            found.push(format!("exit code {:?}, and its errors say {told:?}", self.run.code));
+        }
         if self.run.code != Some(0) && self.run.errors().is_empty() {
             found.push("a failure without a TRACE error".to_owned());
         }

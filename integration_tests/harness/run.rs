@@ -176,6 +176,17 @@ impl Run {
             .collect()
     }
 
+    /// The exit code that belongs to the errors: 75 where each may pass by itself, 1 where one does not, 0 without.
+    pub(crate) fn code_of_errors(&self) -> Option<i32> {
+        let errors = self.errors();
+        let may_pass = errors.iter().all(|error| error.failure_type == "transient_error");
+        Some(match () {
+            () if errors.is_empty() => 0,
+            () if may_pass => 75,
+            () => 1,
+        })
+    }
+
     /// The number of rows that the last ESTIMATE of a stream announces.
     pub(crate) fn estimate(&self, stream: &str) -> Option<u64> {
         let traces = self.of("TRACE", stream).into_iter().rev();

@@ -153,7 +153,7 @@ fn a_signal_ends_with_states_incomplete_and_a_failure() {
         let catalog = configured(&[("orders", "incremental")]);
         let command = Command::new("read").config(&config).catalog(&catalog);
         let run = command.signal_after_bytes(signal, 100_000).run();
-        assert_eq!(run.code, Some(1), "{}", run.transcript());
+        assert_eq!(run.code, Some(75), "{}", run.transcript());
         assert_eq!(run.statuses("orders").last(), Some(&"INCOMPLETE"));
         ReadCheck::new(&run, &catalog).cut().assert();
         assert_eq!(run.errors()[0].failure_type, "transient_error");

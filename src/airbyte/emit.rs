@@ -6,7 +6,7 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::value::RawValue;
@@ -86,10 +86,13 @@ pub struct Unwritten {
 }
 
 impl Unwritten {
+    /// What cannot be written if it is stdout.
+    pub const STDOUT: &str = "stdout";
+
     /// It was stdout.
     #[must_use]
     pub fn stdout(error: std::io::Error) -> Self {
-        Self { what: "stdout".to_owned(), error }
+        Self { what: Self::STDOUT.to_owned(), error }
     }
 }
 
@@ -98,6 +101,17 @@ impl Unwritten {
 #[error("stdout is closed")]
 pub struct Closed;
 
+/// A TRACE error that was emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmittedError {
+    /// The stream it ended, if it was one.
+    pub stream: Option<String>,
+    /// Who can fix it.
+    pub failure_type: FailureType,
+    /// The sentence, without secrets.
+    pub message: String,
+}
+
 /// Hands lines to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Emitter {
@@ -105,6 +119,8 @@ pub struct Emitter {
     level: Level,
     secrets: Arc<[Secret]>,
     spare: Spare<BLOCK>,
+    /// All clones share it.
+    errors: Arc<Mutex<Vec<EmittedError>>>,
 }
 
 /// The writer's thread.
@@ -134,7 +150,8 @@ pub fn start(
         let finished = sink.finish();
         written.and(finished)
     });
-    (Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default() }, Writer(thread))
+    let emitter = Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default(), errors: Arc::default() };
+    (emitter, Writer(thread))
 }
 
 /// Hands over until every [`Emitter`] is gone. The queue is closed when this returns. `whole` is false
@@ -237,6 +254,9 @@ impl Emitter {
         internal: Option<&str>,
     ) -> Result<(), Closed> {
         let (message, internal) = (self.masked(message), internal.map(|text| self.masked(text)));
+        // Noted also where stdout is gone: whoever reads no stdout reads the summary.
+        let noted = EmittedError { stream: stream.map(str::to_owned), failure_type, message: message.clone() };
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
         let error = TraceError {
             message: &message,
             internal_message: internal.as_deref(),
@@ -244,6 +264,12 @@ impl Emitter {
             stream_descriptor: stream.map(|name| Descriptor { name }),
         };
         self.message(&Message::Trace { trace: Trace::Error { emitted_at: now(), error } }).await
+    }
+
+    /// Returns the TRACE errors of this process so far, in order.
+    #[must_use]
+    pub fn errors(&self) -> Vec<EmittedError> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes a change of status; with `quota_reset` (milliseconds since the epoch), RATE_LIMITED.
@@ -284,8 +310,6 @@ impl Emitter {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[derive(Clone, Default)]

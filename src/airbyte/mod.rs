@@ -11,6 +11,6 @@ pub mod message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, Emitter, Plain, Sink, Unwritten};
+pub use emit::{Closed, EmittedError, Emitter, Plain, Sink, Unwritten};
 pub use lines::Lines;
 pub use message::{FailureType, Level, Message, StreamStatus};

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::Auth;
-use super::budget::{Budget, CallLimit};
+use super::budget::{Budget, CallLimit, Usage};
 use super::diagnosis;
 use super::error::{Error, Transport};
 use super::http::{self, Http, Limits};
@@ -63,6 +63,12 @@ impl Client {
     #[must_use]
     pub fn patience(&self) -> Patience {
         self.desk.patience
+    }
+
+    /// Returns what was used of the call limit so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.desk.usage()
     }
 
     /// Places for further requests like this one side by side.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::budget::{Budget, CallLimit};
+use super::budget::{Budget, CallLimit, Usage};
 use super::diagnosis;
 use super::error::Error;
 use super::outlook::Outlook;
@@ -125,6 +125,11 @@ impl Desk {
             outlook: Outlook::default(),
             patience,
         }
+    }
+
+    /// Returns what was used of the call limit so far.
+    pub(super) fn usage(&self) -> Usage {
+        self.budget.usage()
     }
 
     /// Places for further requests like this one side by side.

@@ -3,13 +3,18 @@
 //!
 //! Without a flag that asks for something else, and without a terminal, none of this is in the way:
 //! stdout gets every byte as it is. What lives here: `bare` and `csv` (records without messages),
-//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board` (progress).
+//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board`
+//! (progress), `run_summary` (the document for programs that watch runs), `forecast` and `report` (what a read would
+//! take).
 //! Nothing here asks the store or decides what is read.
 
 mod bare;
 pub mod board;
 mod csv;
 mod folder;
+pub(crate) mod forecast;
+mod report;
+pub mod run_summary;
 pub(crate) mod state_file;
 pub mod stdout;
 mod words;
@@ -34,6 +39,7 @@ use bare::Rows;
 use board::Board;
 pub(crate) use csv::Columns;
 use folder::{Folder, Unusable};
+use report::Report;
 use state_file::{Claimed, StateFile, Unclaimed};
 use stdout::Stdout;
 use words::{Telling, Words};
@@ -73,9 +79,18 @@ pub(crate) struct Route {
     /// Write files here, one a stream, instead of stdout; for `--format jsonl` or `csv`
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Tell nothing but warnings and errors on stderr
+    /// Write what the run did here, as one JSON document, when it ends
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub summary: Option<PathBuf>,
+    /// Print only warnings and errors on stderr
     #[arg(long)]
     pub quiet: bool,
+    /// Print what this read would take, in rows, calls and time, and read nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print it as one JSON document
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
 }
 
 impl Route {
@@ -89,7 +104,11 @@ impl Route {
         let given =
             given.iter().filter_map(|&(option, path)| Some((option, path.filter(|path| *path != Path::new("-"))?)));
         let mut others: Vec<(&str, &Path)> = given.collect();
-        for (option, path) in [("`--state-out`", self.state_out.as_deref()), ("`--output`", self.output.as_deref())] {
+        for (option, path) in [
+            ("`--state-out`", self.state_out.as_deref()),
+            ("`--output`", self.output.as_deref()),
+            ("`--summary`", self.summary.as_deref()),
+        ] {
             let Some(path) = path else { continue };
             let is_own = |other: &str| (option, other) == ("`--state-out`", "`--state`");
             let clash = others.iter().find(|(other, at)| !is_own(other) && files::are_same(at, path));
@@ -233,6 +252,11 @@ pub(crate) fn outlet(
     let route = route.unwrap_or(&no_read);
     let quiet = route.quiet;
     let board = Arc::new(if terminals.stderr && !quiet { Board::on_stderr() } else { Board::default() });
+    if route.dry_run {
+        let board = Arc::new(Board::default());
+        let words = Words::new(Telling::Warnings, terminals.stderr, Arc::clone(&board));
+        return (Box::new(Report { out, words }), opening, board);
+    }
     let is_watched = terminals.stdout || terminals.stderr;
     if route.format == Format::Airbyte && route.state_out.is_none() && !is_watched {
         return (Box::new(Plain(out)), opening, board);

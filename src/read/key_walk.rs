@@ -1,6 +1,6 @@
 //! The key walk: a resource read in the order of its keys, in several ranges at once.
 //!
-//! Page numbers move under a store that changes, and dates tie; keys do neither. Deleting or changing
+//! Page numbers move while a store changes, and many rows share one timestamp; keys do neither. Deleting or changing
 //! a row moves nothing here, so nothing is skipped and nothing read twice. Every answer is checked
 //! against what was asked, since the API ignores parameters it does not know.
 

@@ -16,7 +16,9 @@ use crate::airbyte::emit::Slot;
 use crate::airbyte::message::{now, state_line};
 use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
 use crate::output::board::Board;
+use crate::output::run_summary::Figures;
 use crate::record::Finding;
+use crate::streams::CURSOR;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
@@ -76,6 +78,8 @@ pub(super) struct Tally {
     pub requests: u64,
     /// Attempts that failed and were made again.
     pub retries: u64,
+    /// Requests whose last attempt failed.
+    pub failed: u64,
     /// Milliseconds waited for the call limit or before another attempt, as they were announced. Requests
     /// side by side wait at the same time, which counts once.
     pub waited: u64,
@@ -125,6 +129,21 @@ impl Ledger {
     #[must_use]
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns what was read so far; nothing while lines leave.
+    #[must_use]
+    pub(super) fn figures(&self) -> Option<Figures> {
+        let entries = self.entries.try_lock().ok()?;
+        let tally = &entries.tally;
+        let cursor = entries.last_state.as_ref().and_then(|state| state.get(CURSOR)?.as_str());
+        Some(Figures {
+            rows: tally.delivered,
+            requests: tally.requests + tally.retries + tally.failed,
+            retries: tally.retries,
+            waited: Duration::from_millis(tally.waited),
+            cursor: cursor.map(str::to_owned),
+        })
     }
 
     /// Where messages go.

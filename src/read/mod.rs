@@ -5,9 +5,11 @@
 //! `page_walk` (how rows are read), `whole` (when one answer holds all rows), `receipt` (what was read against what
 //! is counted), `questions` (single requests), `ends` (whether a list is at its end), `judge` (which rows are
 //! delivered), `rows` (one answer), `recent`, `sent_rows`, `saved` and `saved_parts` (what a state says), `columns`
-//! (which columns a walk reads), `ledger` (what was sent), `reader` (what they share).
+//! (which columns a walk reads), `ledger` (what was sent), `reader` (what they share), `dry_run`
+//! (what a read would take).
 
 mod columns;
+mod dry_run;
 mod ends;
 mod filter;
 #[doc(hidden)]
@@ -38,10 +40,12 @@ use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level
 use crate::cart::Client;
 use crate::failure::Failure;
 use crate::output::board::{Board, Receipt};
+use crate::output::run_summary::Summary;
 use crate::panics;
 use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
 use crate::view::View;
+pub use dry_run::run as dry_run;
 use ledger::{Ledger, Tally, When};
 use reader::Reader;
 pub use reader::Stop;
@@ -66,6 +70,8 @@ pub struct Setting {
     pub view: View,
     /// Shows a person how far it is.
     pub board: Arc<Board>,
+    /// Notes what the document of `--summary` says.
+    pub summary: Arc<Summary>,
     /// Turns true when the process is asked to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -83,6 +89,7 @@ pub async fn run(
     let setting = Arc::new(setting);
     let states = Arc::new(states);
     setting.board.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
+    setting.summary.plan(&catalog, Arc::clone(&setting.client));
     let mut streams = JoinSet::new();
     for configured in catalog.streams {
         let (setting, states, emitter) = (Arc::clone(&setting), Arc::clone(&states), emitter.clone());
@@ -117,8 +124,10 @@ async fn read_one(
 ) -> Result<bool, Closed> {
     let name = &configured.stream.name;
     setting.board.begin(name);
+    setting.summary.begin(name);
     let complete = read_stream(setting, configured, states, emitter).await;
     setting.board.end(name, matches!(complete, Ok(true)));
+    setting.summary.end(name, complete);
     complete
 }
 
@@ -138,19 +147,12 @@ async fn read_stream(
         Ok(parsed) => parsed,
         Err(fault) => return fail(emitter, name, &Failure::bad_state(name, &fault)).await,
     };
-    let Some(shape) = setting.view.shape(stream) else {
+    let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::clone(&setting.board));
+    let Some(reader) = reader(setting, configured, stream, &ledger) else {
         return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
     };
-    let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::clone(&setting.board));
-    let reader = Arc::new(Reader::new(
-        stream,
-        Arc::clone(&setting.client),
-        Arc::clone(&ledger),
-        (setting.start, setting.end),
-        shape,
-        (setting.view.parameter(stream), setting.view.fields(stream, &configured.stream.json_schema)),
-        setting.stopping.clone(),
-    ));
+    let followed = Arc::clone(&ledger);
+    setting.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
     let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.dated);
@@ -219,6 +221,24 @@ async fn read_stream(
     }
 }
 
+/// A reader of one stream; nothing if its schema cannot be read.
+fn reader(
+    setting: &Setting,
+    configured: &ConfiguredStream,
+    stream: &'static Stream,
+    ledger: &Arc<Ledger>,
+) -> Option<Arc<Reader>> {
+    Some(Arc::new(Reader::new(
+        stream,
+        Arc::clone(&setting.client),
+        Arc::clone(ledger),
+        (setting.start, setting.end),
+        setting.view.shape(stream)?,
+        (setting.view.parameter(stream), setting.view.fields(stream, &configured.stream.json_schema)),
+        setting.stopping.clone(),
+    )))
+}
+
 async fn fail(emitter: &Emitter, name: &str, failure: &Failure) -> Result<bool, Closed> {
     emitter.status(name, StreamStatus::Incomplete, None).await?;
     emitter.error(Some(name), failure.kind, &failure.message, failure.internal.as_deref()).await?;
@@ -234,7 +254,7 @@ fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timest
         None => format!("{name}: {} rows delivered", tally.delivered),
     };
     for (number, what) in [
-        (tally.known, "known from the sync before"),
+        (tally.known, "unchanged rows skipped"),
         (tally.outside, "dropped, outside the dates asked for"),
         (tally.later, "left to the pass that followed"),
         (tally.repeated, "came twice and were sent once"),

@@ -287,10 +287,14 @@ impl Reader {
         let mut stopping = self.stopping.clone();
         let (page, place, date, probed) = {
             let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier).expecting(expected);
-            let mut answer = tokio::select! {
-                answer = self.client.get(&query, names, self, &mut taking) => answer.map_err(Stop::Request)?,
+            let answer = tokio::select! {
+                answer = self.client.get(&query, names, self, &mut taking) => answer,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),
             };
+            if answer.is_err() {
+                self.ledger.entries().await.tally.failed += 1;
+            }
+            let mut answer = answer.map_err(Stop::Request)?;
             let mut page = taking.into_rows(answer.page, answer.count);
             page.lines.hold(answer.room.take());
             (page, answer.place, answer.date, answer.counted)

@@ -1,4 +1,4 @@
-//! A sync whose rows all fit in one answer: a picture of one moment, so its newest date becomes the cursor.
+//! Handles a sync whose rows all fit in one response. It shows one moment, so its newest date becomes the cursor.
 
 use super::judge::{Judge, Verdict, id_of};
 use super::reader::{Reader, Stop};

@@ -1,0 +1,276 @@
+//! The document of `read --summary`: what a run did, for programs that watch it.
+//!
+//! It is written once, at the end, whatever that end was: facts are noted while streams are read, and what is not
+//! known stays null. `docs/summary.schema.json` describes it. Nothing here knows where facts come from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::airbyte::message::now;
+use crate::airbyte::{Closed, ConfiguredCatalog, EmittedError, FailureType, SyncMode, Unwritten};
+use crate::cart::Client;
+use crate::failure::Failure;
+use crate::files::{self, Target};
+use crate::timestamp::Timestamp;
+
+/// The form of the document. It grows by new fields; a field that changes its meaning makes it 2.
+const FORMAT: u32 = 1;
+
+/// What was read of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Rows delivered.
+    pub rows: u64,
+    /// Requests sent, those that were repeated and those that failed included.
+    pub requests: u64,
+    /// Attempts that failed and were made again.
+    pub retries: u64,
+    /// How long it waited for the call limit or for another attempt.
+    pub waited: Duration,
+    /// The cursor in the last state.
+    pub cursor: Option<String>,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// The run ended before it.
+    #[default]
+    NotStarted,
+    /// It was not read to its end.
+    Incomplete,
+    /// It was.
+    Complete,
+}
+
+/// What is noted of a stream.
+#[derive(Default)]
+struct Stream {
+    name: String,
+    sync_mode: Option<SyncMode>,
+    status: Status,
+    cursor_before: Option<String>,
+    figures: Option<Figures>,
+    /// Gives the figures while the stream is read.
+    follow: Option<Box<dyn Fn() -> Option<Figures> + Send>>,
+}
+
+impl Stream {
+    /// Takes the last figures.
+    fn settle(&mut self) {
+        if let Some(follow) = self.follow.take() {
+            self.figures = follow();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Facts {
+    streams: Vec<Stream>,
+    client: Option<Arc<Client>>,
+}
+
+/// Notes what a run does, if somebody wants to know.
+pub struct Summary {
+    path: Option<PathBuf>,
+    began: u64,
+    /// The file, once it was found to be one that can be written.
+    target: OnceLock<Target>,
+    facts: Mutex<Facts>,
+}
+
+impl fmt::Debug for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Summary").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Summary {
+    /// Begins the summary of a run; without a path it notes nothing.
+    #[must_use]
+    pub fn new(path: Option<&Path>) -> Self {
+        Self { path: path.map(Path::to_owned), began: now(), target: OnceLock::new(), facts: Mutex::default() }
+    }
+
+    /// Tries whether the file can be written, before anything is read.
+    ///
+    /// # Errors
+    /// [`Failure`] that names the file and what is wrong with it.
+    pub(crate) fn try_file(&self) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let target = files::check_writable(path);
+        let target = target.map_err(|problem| Failure::summary_file(&path.display().to_string(), &problem))?;
+        // It is tried once a run.
+        let _first = self.target.set(target);
+        Ok(())
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Every change to it is complete when the lock is given back.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, stream: &str, change: impl FnOnce(&mut Stream)) {
+        if let Some(stream) = self.facts().streams.iter_mut().find(|known| known.name == stream) {
+            change(stream);
+        }
+    }
+
+    /// These streams are to be read, with this client.
+    pub fn plan(&self, catalog: &ConfiguredCatalog, client: Arc<Client>) {
+        if self.path.is_none() {
+            return;
+        }
+        let streams = catalog.streams.iter().map(|configured| Stream {
+            name: configured.stream.name.clone(),
+            sync_mode: Some(configured.sync_mode),
+            ..Stream::default()
+        });
+        *self.facts() = Facts { streams: streams.collect(), client: Some(client) };
+    }
+
+    /// A stream begins.
+    pub fn begin(&self, stream: &str) {
+        self.change(stream, |stream| stream.status = Status::Incomplete);
+    }
+
+    /// A stream is read from this cursor on; `figures` says how far it is.
+    pub fn follow(&self, stream: &str, cursor: Option<String>, figures: impl Fn() -> Option<Figures> + Send + 'static) {
+        self.change(stream, |stream| {
+            stream.cursor_before = cursor;
+            stream.follow = Some(Box::new(figures));
+        });
+    }
+
+    /// A stream is at its end.
+    pub fn end(&self, stream: &str, complete: Result<bool, Closed>) {
+        self.change(stream, |stream| {
+            stream.settle();
+            if complete == Ok(true) {
+                stream.status = Status::Complete;
+            }
+        });
+    }
+
+    /// Takes the last figures of the streams that were broken off. What they come from is not used after this.
+    pub fn settle(&self) {
+        self.facts().streams.iter_mut().for_each(Stream::settle);
+    }
+
+    /// Writes the document: the exit code, the errors that were emitted, and why the output could not be written.
+    ///
+    /// # Errors
+    /// [`Unwritten`] if it cannot be written.
+    pub fn write(
+        &self,
+        exit_code: u8,
+        errors: &[EmittedError],
+        unwritten: Option<&Unwritten>,
+    ) -> Result<(), Unwritten> {
+        let Some(target) = self.target.get() else { return Ok(()) };
+        self.settle();
+        let text = self.text(exit_code, errors, unwritten);
+        let fault = |error| Unwritten { what: format!("the summary `{}`", target.path().display()), error };
+        target.write_atomically(text.as_bytes()).map_err(fault)
+    }
+
+    fn text(&self, exit_code: u8, errors: &[EmittedError], unwritten: Option<&Unwritten>) -> String {
+        let of = |name: Option<&str>| {
+            let error = errors.iter().find(|error| error.stream.as_deref() == name)?;
+            Some(ErrorBody { failure_type: error.failure_type, message: error.message.clone() })
+        };
+        let unwritten = unwritten.map(|fault| {
+            let Failure { kind, message, .. } = Failure::unwritten(fault);
+            ErrorBody { failure_type: kind, message }
+        });
+        let facts = self.facts();
+        let streams = facts.streams.iter().map(|stream| StreamBody {
+            stream: &stream.name,
+            sync_mode: stream.sync_mode,
+            status: stream.status,
+            rows: stream.figures.as_ref().map(|figures| figures.rows),
+            requests: stream.figures.as_ref().map(|figures| figures.requests),
+            retries: stream.figures.as_ref().map(|figures| figures.retries),
+            waited_seconds: stream.figures.as_ref().map(|figures| figures.waited.as_secs_f64()),
+            cursor_before: stream.cursor_before.as_deref(),
+            cursor_after: stream.figures.as_ref().and_then(|figures| figures.cursor.as_deref()),
+            error: of(Some(&stream.name)),
+        });
+        let document = Document {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: moment(self.began),
+            ended_at: moment(now()),
+            exit_code,
+            error: unwritten.or_else(|| of(None)),
+            calls: facts.client.as_ref().map(|client| {
+                let usage = client.usage();
+                Calls {
+                    made: usage.made,
+                    refused: usage.refused,
+                    foreign: usage.foreign,
+                    allowed: usage.allowed,
+                    in_use: usage.in_use,
+                }
+            }),
+            streams: streams.collect(),
+        };
+        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// A moment in milliseconds since the epoch, in UTC.
+fn moment(millis: u64) -> String {
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(0)).to_string()
+}
+
+/// The document.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    version: &'static str,
+    started_at: String,
+    ended_at: String,
+    exit_code: u8,
+    error: Option<ErrorBody>,
+    calls: Option<Calls>,
+    streams: Vec<StreamBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    #[serde(rename = "type")]
+    failure_type: FailureType,
+    message: String,
+}
+
+/// Calls of the run, and the call limit per window of 10 seconds at its end.
+#[derive(Serialize)]
+struct Calls {
+    made: u64,
+    refused: u64,
+    foreign: u64,
+    allowed: Option<u32>,
+    in_use: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct StreamBody<'a> {
+    stream: &'a str,
+    sync_mode: Option<SyncMode>,
+    status: Status,
+    rows: Option<u64>,
+    requests: Option<u64>,
+    retries: Option<u64>,
+    waited_seconds: Option<f64>,
+    cursor_before: Option<&'a str>,
+    cursor_after: Option<&'a str>,
+    error: Option<ErrorBody>,
+}
