@@ -135,17 +135,29 @@ async fn read_stream(
         Ok(saved) => saved,
         Err(fault) => return fail(emitter, name, &Failure::bad_state(name, &fault)).await,
     };
-    let Some(shape) = setting.view.shape(stream) else {
+    let selection = &configured.stream.json_schema;
+    let Some(shape) = setting.view.shape(stream, selection) else {
         return fail(emitter, name, &Failure::panic("a schema of the table is not JSON")).await;
     };
     let ledger = Ledger::new(name.clone(), emitter.clone(), Arc::clone(&setting.board));
+    for entry in setting.view.unselected(stream, selection) {
+        let text = format!(
+            "{name}: `{entry}` in `expand` is not requested, since the catalog does not select its column. To get it, take the stream's schema from `discover` with this config."
+        );
+        emitter.log(Level::Info, &text).await?;
+    }
+    if configured.sync_mode == SyncMode::Incremental && !stream.dated {
+        let text =
+            format!("{name}: the rows have no update date, so all of them are read each time, as in a full refresh.");
+        emitter.log(Level::Info, &text).await?;
+    }
     let reader = Arc::new(Reader::new(
         stream,
         Arc::clone(&setting.client),
         Arc::clone(&ledger),
         (setting.start, setting.end),
         shape,
-        (setting.view.parameter(stream), setting.view.fields(stream, &configured.stream.json_schema)),
+        (setting.view.parameter(stream, selection), setting.view.fields(stream, selection)),
         setting.stopping.clone(),
     ));
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
@@ -166,6 +178,7 @@ async fn read_stream(
         Ok(Err(stop)) => (Err(Failure::stopped(name, stream, &stop, &host)), matches!(stop, Stop::Lost { .. })),
         Err(_) => (Err(Failure::panic(&panics::place())), false),
     };
+    ledger.report_rest().await?;
     let tally = ledger.entries().await.tally.clone();
     let cursor = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
     setting.board.account(Receipt {
