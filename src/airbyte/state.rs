@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::fault::not_json;
+
 /// A stream's name and the state it left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamState {
@@ -24,7 +26,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<StreamState>, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut states = Vec::new();
     for document in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
-        let document = document.map_err(|error| error.to_string())?;
+        let document = document.map_err(|error| not_json(&error))?;
         collect(document, &mut states)?;
     }
     Ok(states)
