@@ -291,7 +291,7 @@ fn the_config_that_is_written_is_as_the_specification_says() {
 #[test]
 fn the_specification_accepts_what_the_documentation_does() {
     for date in ["2021-01-01", "2021-01-01T00:00:00Z", "2021-01-01T00:00:00-05:00", "2021-01-01T00:00:00.123Z"] {
-        let mut config = crate::harness::files::store_config(&"mystore.americommerce.com".to_owned(), TOKEN, date);
+        let mut config = crate::harness::files::store_config("mystore.americommerce.com", TOKEN, date);
         config["end_date"] = json!(date.replace("2021", "2022"));
         config["call_limit_percent"] = json!(80.0);
         assert_valid(&config);

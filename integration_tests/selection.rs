@@ -63,8 +63,7 @@ fn all_fields_none_and_nearly_all_ask_for_everything() {
     let nearly_all = selecting("products", |name| name != "e_product_password");
     let mut missing = bare.clone();
     missing["streams"][0]["stream"].as_object_mut().unwrap().remove("json_schema");
-    for (catalog, fewer) in
-        [(configured(&[("products", "incremental")]), 0), (bare, 0), (missing, 0), (nearly_all.clone(), 1)]
+    for (catalog, fewer) in [(configured(&[("products", "incremental")]), 0), (bare, 0), (missing, 0), (nearly_all, 1)]
     {
         let run = read(&config, &catalog, &no_state());
         assert_eq!((run.code, run.records("products").len()), (Some(0), 5));
@@ -116,7 +115,7 @@ fn what_is_not_selected_is_sent_in_no_stream_whatever_the_store_sends() {
         let mut catalog = all.clone();
         for entry in catalog["streams"].as_array_mut().unwrap() {
             let properties = entry["stream"]["json_schema"]["properties"].as_object_mut().unwrap();
-            let kept = properties.keys().cloned().skip(odd).step_by(2).collect::<BTreeSet<String>>();
+            let kept = properties.keys().skip(odd).step_by(2).cloned().collect::<BTreeSet<String>>();
             properties.retain(|name, _| kept.contains(name));
             properties.insert("heard_of".to_owned(), json!({}));
         }

@@ -278,7 +278,7 @@ fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
                 };
                 let is_token = |word: &str| is_like_token(word) || is_own(word) || word.split('.').any(is_own);
                 let shown = |text: &str| Some(fields.shown(STORE, text)).filter(|shown| !words(shown).any(&is_token));
-                store_base(&store, shown, &is_token).map_err(|problem| faults.add(STORE, problem)).ok()
+                store_base(&store, shown, is_token).map_err(|problem| faults.add(STORE, problem)).ok()
             });
             Some((Auth::Token(Secret::new(token?)), base?))
         }

@@ -194,8 +194,8 @@ impl View {
         }
         if let Some(selected) = self.selected(stream, configured) {
             // A field that the catalog names is selected, also if no schema of ours declares it.
-            let further = configured.get("properties").and_then(Value::as_object).into_iter().flatten();
-            shape.select(selected.iter().chain(further.map(|(name, _)| name)).map(String::as_str));
+            let further = wanted(configured).into_iter().flatten().map(|(name, _)| name.as_str());
+            shape.select(selected.iter().map(String::as_str).chain(further).chain([DELETED]));
         }
         Some(shape)
     }
@@ -360,7 +360,11 @@ fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::json::Scanner;
+    use crate::record::Copier;
 
     fn view(config: &Value) -> Result<View, Vec<String>> {
         let fields = Fields::parse(config.to_string().as_bytes()).unwrap();
@@ -396,6 +400,30 @@ mod tests {
         assert_eq!(view.parameter(stream("customers"), all), Some(("expand", "addresses,custom_fields".to_owned())));
         assert_eq!(view.parameter(stream("orders"), all), None);
         assert!(!view.widens(stream("orders")));
+    }
+
+    /// A record of a stream as it is sent where the catalog selects these fields.
+    fn sent(stream: &Stream, names: &[&str], record: &Value) -> Value {
+        let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+        let shape = View::default().shape(stream, &json!({ "properties": properties })).unwrap();
+        let (text, mut out) = (record.to_string(), Vec::new());
+        Copier::new(Arc::new(shape)).copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn the_key_the_cursor_and_the_mark_of_a_deleted_row_are_always_sent() {
+        for stream in STREAMS {
+            let record = json!({
+                stream.key: 7, CURSOR: "2021-01-01T00:00:00Z", DELETED: "2021-01-02T00:00:00Z", "unheard_of": 1, "mine": 2,
+            });
+            let mut expected = record.clone();
+            assert_eq!(sent(stream, &[], &record), expected, "a catalog that declares nothing selects all");
+            expected.as_object_mut().unwrap().retain(|name, _| {
+                [stream.key, DELETED, "mine"].contains(&name.as_str()) || (stream.dated && name == CURSOR)
+            });
+            assert_eq!(sent(stream, &["mine"], &record), expected, "{}", stream.name);
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Copier {
     /// know, and leaves out what a row has not.
     pub(super) fn look_for_collections(&mut self) {
         for &index in self.nested.keys() {
-            let Some(entry) = self.shape.fields.get(index).and_then(|field| field.entry.as_ref()) else { continue };
+            let Some(entry) = self.shape.entries.get(&index) else { continue };
             let Some((filled, unfilled)) = self.reported_filled.get_mut(index) else { continue };
             if self.filled.contains(&index) {
                 if !std::mem::replace(filled, true) {

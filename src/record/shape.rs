@@ -23,6 +23,8 @@ pub struct Shape {
     pub(super) cursor: Option<usize>,
     /// The names of the fields that are sent, if not all are.
     pub(super) selected: Option<HashSet<Vec<u8>>>,
+    /// The entries of `expand` that request a collection, by the index of its field.
+    pub(super) entries: HashMap<usize, String>,
     /// Records inside undeclared fields, by the name of the field, of which some values are sent as null.
     pub(super) hidden: HashMap<Vec<u8>, Arc<Shape>>,
 }
@@ -43,23 +45,12 @@ pub(super) struct Field {
     pub(super) is_dropped: bool,
     /// What the records inside look like, in a nested collection.
     pub(super) inside: Option<Arc<Shape>>,
-    /// The entry of `expand` that requests this collection.
-    pub(super) entry: Option<String>,
 }
 
 impl Field {
     /// A field that accepts anything and is copied as it is.
     pub(super) fn new(name: String, label: Vec<u8>) -> Self {
-        Self {
-            name,
-            label,
-            accepts: ANYTHING,
-            is_date: false,
-            is_emptied: false,
-            is_dropped: false,
-            inside: None,
-            entry: None,
-        }
+        Self { name, label, accepts: ANYTHING, is_date: false, is_emptied: false, is_dropped: false, inside: None }
     }
 }
 
@@ -73,6 +64,7 @@ impl Shape {
             key: usize::MAX,
             cursor: None,
             selected: None,
+            entries: HashMap::new(),
             hidden: HashMap::new(),
         };
         let properties = schema.get("properties").and_then(Value::as_object);
@@ -106,7 +98,7 @@ impl Shape {
     pub fn nest(&mut self, name: &str, inside: Self, entry: String) {
         if let Some(&index) = self.by_name.get(name.as_bytes()) {
             self.fields[index].inside = Some(Arc::new(inside));
-            self.fields[index].entry = Some(entry);
+            self.entries.insert(index, entry);
         }
     }
 
