@@ -252,7 +252,8 @@ impl Copier {
     }
 
     /// Takes a name and its colon; gives the index of the field.
-    #[inline]
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
     fn field(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -300,6 +301,7 @@ impl Copier {
 
     /// The field that an undeclared name counts as which is one too many: beyond a number of names that no resource
     /// has, they all count as the last one that goes the same way.
+    #[cold]
     fn beyond(&mut self, name: &[u8]) -> Option<usize> {
         if self.undeclared.len() < UNDECLARED_KEPT || self.shape.hidden.contains_key(name) {
             return None;
@@ -316,6 +318,7 @@ impl Copier {
 
     /// Notes an undeclared field; returns its index. `mended` is its label if `raw`, the name in the text of the
     /// record, does not give it.
+    #[cold]
     fn declare(&mut self, name: &[u8], mended: Option<Vec<u8>>, raw: &[u8]) -> usize {
         let text = String::from_utf8_lossy(name).into_owned();
         let is_dropped = self.shape.drops(name);
@@ -344,7 +347,8 @@ impl Copier {
     }
 
     /// Takes the value of a field and fits it.
-    #[inline]
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
     fn value(
         &mut self,
         scanner: &mut Scanner<'_>,
