@@ -464,8 +464,8 @@ const PLACES_KEPT: usize = 1000;
 /// through for each field of a record that is made to be slow.
 const UNDECLARED_KEPT: usize = 200;
 
-/// Names beyond those that are counted: a MiB of hashes in the worst case.
-const FURTHER_KEPT: usize = 50_000;
+/// Names beyond those that a copier counts: a MiB of hashes in the worst case.
+pub const FURTHER_KEPT: usize = 50_000;
 
 /// The name behind its escapes; nothing if it has none that a text can hold.
 fn unescaped(name: &[u8]) -> Option<String> {

@@ -16,7 +16,7 @@ use crate::airbyte::emit::Slot;
 use crate::airbyte::message::{now, state_line};
 use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
 use crate::output::board::Board;
-use crate::record::Finding;
+use crate::record::{FURTHER_KEPT, Finding};
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
@@ -292,7 +292,8 @@ impl Ledger {
                 }));
             }
             if entries.withheld > 0 {
-                texts.push(format!("{} more warnings about fields are not shown.", entries.withheld));
+                let least = if entries.withheld < FURTHER_KEPT { "" } else { "at least " };
+                texts.push(format!("{least}{} more warnings about fields are not shown.", entries.withheld));
             }
         }
         for text in texts {
