@@ -8,7 +8,7 @@ use crate::harness::command::Command;
 use crate::harness::files::{configured, configured_all, discovered};
 use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
-use crate::setup::{SignIn, config, minutes, nobody, start};
+use crate::setup::{SignIn, config, minutes, nobody, only_error, start};
 
 /// What `catalog` prints.
 fn printed(command: &Command<'_>) -> Value {
@@ -133,4 +133,36 @@ fn an_alias_is_read_under_the_name_that_was_typed() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
     let run = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("customers_cart").run();
     assert_eq!((run.code, run.records("customers_cart").is_empty()), (Some(0), false));
+}
+
+#[test]
+fn a_stream_that_is_listed_twice_is_read_once_or_refused() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
+    let config = config(SignIn::Token, &store);
+    let read = |catalog: &Value| Command::new("read").config(&config).catalog(catalog).run();
+    let entry = |name: &str, mode: &str| configured(&[(name, mode)])["streams"][0].clone();
+    let orders = entry("orders", "incremental");
+    let stores = entry("stores", "full_refresh");
+    let run = read(&json!({"streams": [orders, stores, orders]}));
+    assert_read_is_well_formed(&run, &json!({"streams": [orders, stores]}));
+    assert_eq!((run.code, run.ids("orders").len()), (Some(0), 10));
+
+    let mut fewer = orders.clone();
+    fewer["stream"]["json_schema"]["properties"].as_object_mut().unwrap().remove("grand_total").unwrap();
+    for (one, other, names) in [
+        (&orders, &entry("orders", "full_refresh"), "stream `orders` twice"),
+        (&orders, &fewer, "stream `orders` twice"),
+        (
+            &entry("customers", "incremental"),
+            &entry("customers_cart", "incremental"),
+            "one stream under two names, `customers` and `customers_cart`",
+        ),
+    ] {
+        store.clear_requests();
+        let run = read(&json!({"streams": [one, stores, other]}));
+        assert_eq!((run.code, run.messages.len()), (Some(1), 1), "{}", run.transcript());
+        assert_eq!(run.errors()[0].failure_type, "config_error");
+        assert!(only_error(&run).contains(names), "{}", only_error(&run));
+        assert_eq!(store.requests().len(), 0);
+    }
 }

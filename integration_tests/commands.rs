@@ -44,8 +44,8 @@ fn discover_is_as_agreed_with_and_without_a_config() {
     let without = Command::new("discover").run();
     assert_eq!((with.code, without.code), (Some(0), Some(0)));
     assert_eq!(with.stdout, without.stdout);
-    let broken = Command::new("discover").file("config", "not json").run();
-    assert_eq!(broken.stdout, without.stdout);
+    let empty = Command::new("discover").file("config", "{}").run();
+    assert_eq!(empty.stdout, without.stdout);
     // The schemas have files of their own; here is what surrounds them.
     let mut catalog = discovered().clone();
     for stream in catalog["streams"].as_array_mut().unwrap() {

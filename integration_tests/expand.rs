@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::fake_store::{Data, FakeStore, Options, resources};
+use crate::fake_store::{Data, FakeStore, Fault, Options, Seen, resources};
 use crate::harness::command::Command;
 use crate::harness::files::{configured_stream, discovered};
 use crate::harness::json;
@@ -163,12 +163,39 @@ fn a_collection_that_the_store_leaves_out_is_told_once() {
     let (config, catalog) = expanding(SignIn::Token, &store, &json!(["orders.items", "carts.items"]), "incremental");
     let run = read(&config, &catalog, &no_state());
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 300));
-    let mut told = run.warnings();
+    let mut told: Vec<&str> = run.warnings().into_iter().filter(|text| text.contains("`expand`")).collect();
     told.sort_unstable();
     assert_eq!(told.len(), 2, "{told:?}");
     for (text, stream) in told.iter().zip(["carts", "orders"]) {
-        assert!(text.starts_with(&format!("{stream}: the store was asked for `items`")), "{text}");
+        assert!(text.starts_with(&format!("{stream}: none of ")), "{text}");
+        assert!(text.contains(&format!(" rows has what `{stream}.items` in `expand` requests")), "{text}");
     }
+}
+
+/// The warnings of a read of subscriptions with their lookups from a store that sends these rows.
+fn warnings_about(rows: &[&str]) -> Vec<String> {
+    let body = format!(r#"{{"total_count":{},"subscriptions":[{}]}}"#, rows.len(), rows.join(","));
+    let answer =
+        move |_: &Seen| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone().into_bytes() });
+    let store = start(SignIn::Token, Options { fault: Some(Box::new(answer)), ..Options::default() }, Data::empty());
+    let (config, mut catalog) = expanding(SignIn::Token, &store, &json!(["subscriptions.lookups"]), "full_refresh");
+    catalog["streams"].as_array_mut().unwrap().retain(|entry| entry["stream"]["name"] == "subscriptions");
+    let run = read(&config, &catalog, &no_state());
+    assert_eq!((run.code, run.records("subscriptions").len()), (Some(0), rows.len()), "{}", run.transcript());
+    run.warnings().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_row_without_an_optional_collection_sets_off_no_warning() {
+    let full = r#"{"id":1,"updated_at":"2021-01-01T00:00:00Z","cart_info":{"id":1},"customer":{"id":1}}"#;
+    let bare = r#"{"id":2,"updated_at":"2021-01-01T00:00:00Z"}"#;
+    let other = r#"{"id":3,"updated_at":"2021-01-01T00:00:00Z"}"#;
+    for rows in [&[full, bare][..], &[full], &[bare], &[full, bare, other]] {
+        assert_eq!(warnings_about(rows), Vec::<String>::new(), "{rows:?}");
+    }
+    let told = warnings_about(&[bare, other]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`subscriptions.lookups` in `expand`"), "the entry of the config: {told:?}");
 }
 
 #[test]

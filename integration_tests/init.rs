@@ -129,7 +129,7 @@ fn the_router_can_be_chosen_and_a_config_written_that_could_not_be_tried() {
     person.is_asked("User secret (not shown): ").answers(ROUTER_SECRET);
     person.is_asked("sitemonitor.aspx: ").answers("12345");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
-    person.is_asked("No connection to public.americommerce.com").is_asked("[a]: ").answers("W");
+    person.is_asked("The proxy 127.0.0.1:9 could not be reached").is_asked("[a]: ").answers("W");
     let (code, seen) = person.ends();
     assert_eq!((code, seen.contains(ROUTER_SECRET)), (0, false), "{seen}");
     let config = written(&folder.path().join("mystore.json"));
@@ -280,4 +280,51 @@ fn a_link_stays_one_and_a_pipe_gets_no_secret() {
     let told = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
     assert!(told.contains("`pipe` cannot be written: it is not a regular file"), "{told}");
     assert_eq!(files(folder.path()), ["config.json", "out.jsonl", "pipe", "real.json"]);
+}
+
+/// Panics if a config is not as the specification says.
+fn assert_valid(config: &Value) {
+    let run = Command::new("spec").run();
+    let schema = jsonschema::draft7::new(&run.spec()["connectionSpecification"]).unwrap();
+    let faults: Vec<String> = schema.iter_errors(config).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+#[test]
+fn the_config_that_is_written_is_as_the_specification_says() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    for (typed, written_date) in [
+        ("2024-01-01", "2024-01-01T00:00:00Z"),
+        (" 2024-01-01T00:00:00.5-06:00 ", "2024-01-01T06:00:00.500Z"),
+        ("", "2000-01-01T00:00:00Z"),
+        ("${SINCE}", "${SINCE}"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut person = Person::types(folder.path(), "SINCE=2024-01-01 source-cart init");
+        person.is_asked("Sign-in? [1]: ").answers("");
+        person.is_asked("mystore.americommerce.com: ").answers(&store.url());
+        person.is_asked("(not shown): ").answers(TOKEN);
+        person.is_asked("[2000-01-01T00:00:00Z]: ").answers(typed);
+        person.is_asked("It works.");
+        assert_eq!(person.ends().0, 0);
+        let config = written(&folder.path().join("config.json"));
+        assert_eq!(config["start_date"], written_date, "{typed}");
+        // A variable is filled in only when the config is read.
+        if !typed.contains('$') {
+            assert_valid(&config);
+        }
+    }
+}
+
+#[test]
+fn the_specification_accepts_what_the_documentation_does() {
+    for date in ["2021-01-01", "2021-01-01T00:00:00Z", "2021-01-01T00:00:00-05:00", "2021-01-01T00:00:00.123Z"] {
+        let mut config = crate::harness::files::store_config("mystore.americommerce.com", TOKEN, date);
+        config["end_date"] = json!(date.replace("2021", "2022"));
+        config["call_limit_percent"] = json!(80.0);
+        assert_valid(&config);
+        // And the connector with it.
+        let run = Command::new("read").config(&config).catalog(&json!({"streams": []})).run();
+        assert_eq!(run.code, Some(0), "{date}: {}", run.transcript());
+    }
 }

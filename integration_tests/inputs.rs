@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::fake_store::{Data, Options};
 use crate::harness::command::Command;
 use crate::harness::files::configured;
-use crate::setup::{SignIn, config, nobody, only_error, start};
+use crate::setup::{SignIn, config, minutes, nobody, only_error, start};
 
 /// The error of a `read` that must not have asked the store for anything.
 fn refused(command: Command<'_>) -> String {
@@ -71,7 +71,7 @@ fn the_config_can_come_from_standard_input() {
 #[test]
 fn a_catalog_that_is_none_is_an_error() {
     let with = |text: &str| refused(Command::new("read").config(&nobody()).file("catalog", text));
-    assert!(with("{}").contains("missing field `streams`"));
+    assert!(with("{}").contains("it has no `streams`"));
     let invalid = with(
         r#"{"streams":[{"stream":{"name":"orders","json_schema":{}},"sync_mode":"INVALID","destination_sync_mode":"append"}]}"#,
     );
@@ -122,7 +122,8 @@ fn the_least_that_launchers_send_is_enough() {
         assert_eq!((run.code, run.records("orders").len()), (Some(0), 10), "{state}");
     }
     let none = Command::new("read").config(&config(SignIn::Token, &store)).file("catalog", r#"{"streams":[]}"#).run();
-    assert_eq!((none.code, none.messages.len()), (Some(0), 0));
+    assert_eq!((none.code, none.messages.len()), (Some(0), 1));
+    assert_eq!(none.warnings(), ["The catalog selects no streams, so nothing is read."]);
 }
 
 /// A path of a file with these bytes, or of whatever else a path can lead to.
@@ -232,6 +233,146 @@ fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
     }
 }
 
+/// Panics if a sentence holds what a parser says, which only those understand who know the code.
+fn assert_no_words_of_a_parser(sentence: &str) {
+    for words in [
+        "expected",
+        "EOF",
+        "struct",
+        "invalid length",
+        "invalid type",
+        "invalid value",
+        "missing field",
+        "trailing",
+        "variant",
+        "recursion limit",
+        "Document",
+        "Entry",
+        "map",
+        "sequence",
+        "key must",
+    ] {
+        let is_ours = words == "expected" && sentence.contains("expected states, found");
+        let is_ours = is_ours || words == "expected" && sentence.contains("expected the state of");
+        assert!(is_ours || !sentence.contains(words), "{words}: {sentence}");
+    }
+}
+
+#[test]
+fn a_config_that_is_no_object_is_an_error_of_discover_and_catalog() {
+    let plain = Command::new("discover").run();
+    for command in ["discover", "catalog"] {
+        for (text, problem) in [
+            ("[]", "must be one JSON object"),
+            ("null", "must be one JSON object"),
+            ("\"x\"", "must be one JSON object"),
+            ("{", "is not valid JSON (line 1, column 1)"),
+            ("", "is not valid JSON"),
+        ] {
+            let sentence = refused(Command::new(command).file("config", text));
+            assert!(sentence.contains(problem), "{command} {text}: {sentence}");
+            assert_no_words_of_a_parser(&sentence);
+        }
+    }
+    for text in ["{}", r#"{"credentials": 5}"#, r#"{"expand": []}"#] {
+        let run = Command::new("discover").file("config", text).run();
+        assert_eq!((run.code, run.stdout == plain.stdout), (Some(0), true), "{text}");
+    }
+}
+
+#[test]
+fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
+    let mut config = config(SignIn::Token, &store);
+    for (name, value) in [
+        ("call_limit_percnt", json!(50)),
+        ("expands", json!(["orders.items"])),
+        ("zzz", json!(null)),
+        ("_note", json!("mine")),
+        ("_limit", json!(10)),
+        ("end_date", json!(null)),
+        ("call_limit_percent", json!(80.0)),
+    ] {
+        config[name] = value;
+    }
+    config["credentials"]["acess_token"] = json!("x");
+    // A form keeps what was filled in for the other way to sign in.
+    config["credentials"]["site_id"] = json!("12345");
+    let expected = [
+        "The config holds `call_limit_percnt`, which is not a setting and has no effect. Did you mean `call_limit_percent`?",
+        "The config holds `expands`, which is not a setting and has no effect. Did you mean `expand`?",
+        "The config holds `zzz`, which is not a setting and has no effect. `source-cart spec` prints the settings.",
+        "The config holds `credentials.acess_token`, which is not a setting and has no effect. Did you mean `credentials.access_token`?",
+    ];
+    let read = Command::new("read").config(&config).catalog(&configured(&[("orders", "incremental")])).run();
+    assert_eq!((read.code, read.warnings()), (Some(0), expected.to_vec()));
+    let check = Command::new("check").config(&config).run();
+    assert_eq!((check.connection_status().0, check.warnings()), ("SUCCEEDED", expected.to_vec()));
+    let discover = Command::new("discover").config(&config).run();
+    assert_eq!((discover.code, discover.warnings()), (Some(0), expected.to_vec()));
+    // Its output is the catalog alone.
+    let catalog = Command::new("catalog").config(&config).output();
+    assert!(serde_json::from_slice::<serde_json::Value>(&catalog.stdout).is_ok());
+    assert_eq!(catalog.stderr.lines().count(), expected.len(), "{}", catalog.stderr);
+    assert!(expected.iter().all(|text| catalog.stderr.contains(text)), "{}", catalog.stderr);
+}
+
+#[test]
+fn numbers_of_the_config_may_be_written_with_a_fraction_of_zeros() {
+    let mut config = nobody();
+    let none = json!({"streams": []});
+    for (percent, is_right) in [(json!(80.0), true), (json!(100.00), true), (json!(80.5), false), (json!(1e2), true)] {
+        config["call_limit_percent"] = percent.clone();
+        let run = Command::new("read").config(&config).catalog(&none).run();
+        assert_eq!(run.code == Some(0), is_right, "{percent}");
+    }
+}
+
+#[test]
+fn what_is_allowed_and_looks_like_a_mistake_is_said() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
+    let mut config = config(SignIn::Token, &store);
+    let catalog = configured(&[("orders", "incremental"), ("stores", "full_refresh")]);
+    let mut wants_dates = catalog.clone();
+    wants_dates["streams"][1]["sync_mode"] = json!("incremental");
+    let run = |config: &serde_json::Value, catalog: &serde_json::Value| {
+        let run = Command::new("read").config(config).catalog(catalog).run();
+        assert_eq!(run.code, Some(0), "{}", run.transcript());
+        run
+    };
+    let info =
+        ("INFO", "stores: the rows have no update date, so all of them are read each time, as in a full refresh.");
+    let usual = run(&config, &catalog);
+    assert!(!usual.logs().contains(&info) && usual.warnings().is_empty());
+    let wanted = run(&config, &wants_dates);
+    assert!(wanted.logs().contains(&info) && wanted.warnings().is_empty());
+    config["start_date"] = json!("2999-01-01T00:00:00Z");
+    let future =
+        "`start_date` (2999-01-01T00:00:00Z) is in the future. Until then no row that has an update date is read.";
+    assert_eq!(run(&config, &catalog).warnings(), [future]);
+    let check = Command::new("check").config(&config).run();
+    assert_eq!((check.connection_status().0, check.warnings()), ("SUCCEEDED", vec![future]));
+}
+
+#[test]
+fn rows_with_fields_of_their_own_do_not_flood_the_log() {
+    // In one sequence of requests, and in several side by side.
+    for (stream, max_count) in [("stores", 1000), ("orders", 100)] {
+        let mut data = minutes(stream, 1, 3000);
+        for id in data.ids(stream) {
+            data.set_field(stream, id, &format!("field_{id}"), "1");
+        }
+        let store = start(SignIn::Token, Options { max_count: Some(max_count), ..Options::default() }, data);
+        let catalog = configured(&[(stream, "full_refresh")]);
+        let run = Command::new("read").config(&config(SignIn::Token, &store)).catalog(&catalog).run();
+        assert_eq!((run.code, run.records(stream).len()), (Some(0), 3000));
+        let told = run.warnings();
+        assert_eq!(told.len(), 201, "{}", run.transcript());
+        assert!(told[..200].iter().all(|text| text.contains("that the schema does not declare")));
+        assert_eq!(told[200], format!("{stream}: 2800 more warnings about fields are not shown."));
+    }
+}
+
 #[test]
 fn what_a_file_holds_is_judged_in_one_sentence() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
@@ -260,24 +401,18 @@ fn what_a_file_holds_is_judged_in_one_sentence() {
         let sentence = refused(Command::new("read").file("config", &text).catalog(&json!({"streams": []})));
         assert!(sentence.contains(problem), "{sentence}");
         assert!(!sentence.contains(|character: char| character.is_control()), "{sentence:?}");
+        assert_no_words_of_a_parser(&sentence);
     }
-    for text in [
-        "",
-        "null",
-        "[]",
-        "5",
-        r#"{"streams":{}}"#,
-        r#"{"streams":[5]}"#,
-        r#"{"streams":[{"stream":{"name":5}}]}"#,
-        &deep(100_000),
-    ] {
+    for text in ["", "null", "[]", "5", r#"{"streams":{}}"#, &deep(100_000)] {
         let sentence = refused(Command::new("read").config(&config).file("catalog", text));
-        assert!(sentence.starts_with("The catalog cannot be used: "), "{sentence}");
+        assert!(sentence.starts_with("The catalog cannot be used: it"), "{sentence}");
+        assert_no_words_of_a_parser(&sentence);
     }
     let catalog = configured(&[("orders", "incremental")]);
     for text in ["5", r#""x""#, "[5]", r#"{"orders":5}"#, "{", &deep(100_000)] {
         let sentence = refused(Command::new("read").config(&config).catalog(&catalog).state(text));
         assert!(sentence.starts_with("The state cannot be understood"), "{sentence}");
+        assert_no_words_of_a_parser(&sentence);
     }
     // What is unknown is no fault, and a byte order mark is none either.
     let mut more = config.clone();

@@ -143,23 +143,112 @@ fn a_host_that_no_proxy_names_is_reached_straight() {
 }
 
 #[test]
-fn a_proxy_that_does_not_let_through_is_not_gone_round() {
+fn an_address_is_understood_as_people_write_it() {
+    let store = store();
+    let proxy = Proxy::new(false, None);
+    let address = &proxy.address;
+    for url in [
+        format!(" http://user:p%40ss@{address} \n"),
+        format!("\"http://user:p@ss@{address}/\""),
+        format!("'user:p@ss@{address}'"),
+        format!("HTTP://user:p@ss@{address}"),
+    ] {
+        let before = proxy.heard().len();
+        let run = read(&store, None, &[("HTTPS_PROXY", &url), ("NO_PROXY", "localhost:9, *.example.com")]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 35), "{url}: {}", run.transcript());
+        let heard = proxy.heard();
+        assert!(heard.len() > before, "{url}");
+        assert!(heard.iter().all(|head| head.contains("Basic dXNlcjpwQHNz\r\n")), "{heard:?}");
+    }
+}
+
+#[test]
+fn what_is_no_address_is_an_error_and_no_direct_connection() {
+    let store = store();
+    for (variable, url) in [
+        ("HTTPS_PROXY", "socks5://user:p@ss@127.0.0.1:9"),
+        ("https_proxy", "ftp://127.0.0.1:9"),
+        ("ALL_PROXY", "http://"),
+        ("HTTPS_PROXY", "http://127.0.0.1: 9"),
+        ("HTTPS_PROXY", "http://user:p@ss\n@127.0.0.1:9"),
+        ("all_proxy", "3128"),
+        ("HTTPS_PROXY", "nonsense:port"),
+    ] {
+        let run = read(&store, None, &[(variable, url)]);
+        assert_eq!((run.code, run.messages.len()), (Some(1), 1), "{url}: {}", run.transcript());
+        let error = &run.errors()[0];
+        assert_eq!(error.failure_type, "config_error", "{url}");
+        assert!(error.message.contains(&format!("environment variable {variable} ")), "{}", error.message);
+        let ca = store.ca_file().unwrap().to_str().unwrap().to_owned();
+        let check = Command::new("check")
+            .config(&config_with(&store, &json!({})))
+            .secret("p@ss")
+            .env("SSL_CERT_FILE", &ca)
+            .env(variable, url)
+            .run();
+        assert_eq!(check.connection_status(), ("FAILED", error.message.as_str()));
+    }
+    assert_eq!(store.requests().len(), 0);
+    // Without TLS no proxy is used, so that none can be wrong.
+    let open = start(SignIn::Token, Options::default(), minutes("orders", 1, 3));
+    let check = Command::new("check").config(&config_with(&open, &json!({}))).env("HTTPS_PROXY", "nonsense:port").run();
+    assert_eq!(check.connection_status().0, "SUCCEEDED");
+}
+
+#[test]
+fn hosts_without_a_proxy_may_be_named_with_a_port_or_a_star() {
+    let (store, proxy) = (store(), Proxy::new(false, None));
+    let url = format!("http://{}", proxy.address);
+    let port = store.addr().port();
+    for list in [format!("localhost:{port}"), format!("example.com, *.localhost:{port}"), "*".to_owned()] {
+        let run = read(&store, None, &[("HTTPS_PROXY", &url), ("NO_PROXY", &list)]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 35), "{list}: {}", run.transcript());
+        assert_eq!(proxy.heard(), Vec::<String>::new(), "{list}");
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_let_through_is_named_and_not_bypassed() {
     let store = store();
     let refusals = ["407 Proxy Authentication Required", "403 Forbidden", "500 Oops"];
     let proxies: Vec<Proxy> = refusals.into_iter().map(|refusal| Proxy::new(false, Some(refusal))).collect();
-    let mut urls: Vec<String> = proxies.iter().map(|proxy| format!("http://user:p%40ss@{}", proxy.address)).collect();
-    // Nobody listens; a kind of proxy that is not spoken; a proxy whose certificate nobody knows.
     let stranger = Proxy::new(true, None);
-    urls.extend(["http://127.0.0.1:9".to_owned(), "socks5://127.0.0.1:9".to_owned()]);
-    urls.push(format!("https://{}", stranger.address));
-    for url in urls {
+    let mut cases: Vec<(String, String, &str)> = Vec::new();
+    for (proxy, (kind, words)) in proxies.iter().zip([
+        (
+            "config_error",
+            "refused the sign-in (HTTP 407 on `orders`). Write its user name and password into HTTPS_PROXY",
+        ),
+        ("transient_error", "did not connect to localhost"),
+        ("transient_error", "did not connect to localhost"),
+    ]) {
+        cases.push((
+            format!("http://user:p%40ss@{}", proxy.address),
+            format!("The proxy {} {words}", proxy.address),
+            kind,
+        ));
+    }
+    // Nobody listens; a proxy whose certificate nobody knows.
+    cases.push((
+        "http://127.0.0.1:9".to_owned(),
+        "The proxy 127.0.0.1:9 could not be reached on `orders`. Check HTTPS_PROXY".to_owned(),
+        "transient_error",
+    ));
+    cases.push((
+        format!("https://{}", stranger.address),
+        format!("The certificate of the proxy {} is not trusted", stranger.address),
+        "config_error",
+    ));
+    for (url, sentence, kind) in cases {
         let run = read(&store, None, &[("HTTPS_PROXY", &url)]);
         assert_eq!((run.code, run.records("orders").len()), (run.code_of_errors(), 0), "{url}: {}", run.transcript());
         assert_eq!(run.statuses("orders"), ["STARTED", "INCOMPLETE"], "{url}");
-        let message = &run.errors()[0].message;
-        let expected = if url.starts_with("https") { "is not trusted" } else { "a firewall or proxy lets" };
-        assert!(message.contains(expected), "{url}: {message}");
+        let error = &run.errors()[0];
+        assert!(error.message.starts_with(&sentence), "{url}: {}", error.message);
+        assert_eq!(error.failure_type, kind, "{url}");
+        assert!(!error.message.contains("store_name"), "{url}: {}", error.message);
         assert_eq!(store.requests().len(), 0, "{url}");
     }
     assert!(proxies.iter().all(|proxy| !proxy.heard().is_empty()));
+    assert_eq!(proxies[0].heard().len(), 1, "a sign-in that is refused is not tried again");
 }

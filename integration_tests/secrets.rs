@@ -189,3 +189,102 @@ fn what_rows_hold_is_in_records_alone() {
         assert_eq!(run.records("orders").len(), usize::from(code == 0));
     }
 }
+
+/// A token as stores make them.
+const LONG_TOKEN: &str = "Q7w8e9R1t2y3U4i5o6P7a8s9D1f2g3H4";
+
+#[test]
+fn a_token_that_was_pasted_as_the_store_is_not_shown() {
+    for (token, pasted) in [
+        (TOKEN, LONG_TOKEN),
+        (TOKEN, "q7w8e9r1t2y3"),
+        (TOKEN, "Q7w8e9R1t2y3U4i5"),
+        (TOKEN, "shpat_abcdefghijkl"),
+        (LONG_TOKEN, LONG_TOKEN),
+        ("onlylettersonly", "onlylettersonly"),
+    ] {
+        for (before, behind) in
+            [("", ""), (" ", "\n"), ("https://", "/"), ("http://", ""), ("my ", ""), ("ftp://", ""), ("https://x@", "")]
+        {
+            let mut config =
+                crate::harness::files::store_config(&format!("{before}{pasted}{behind}"), token, "2021-01-01");
+            config["_retry_seconds"] = json!(1);
+            let command = Command::new("check").config(&config).secret(pasted).arg("--debug");
+            // Whatever the case it is in.
+            let run = command.secret(&pasted.to_uppercase()).run();
+            let (status, message) = run.connection_status();
+            assert_eq!(status, "FAILED");
+            assert!(message.contains("`credentials.store_name`"), "{pasted}: {message}");
+        }
+    }
+    let whole = format!("{LONG_TOKEN}.americommerce.com");
+    let config = crate::harness::files::store_config(&whole, TOKEN, "2021-01-01");
+    let run = Command::new("check").config(&config).secret(LONG_TOKEN).run();
+    assert!(run.connection_status().1.contains("looks like a token"), "{}", run.transcript());
+    // What is no token is shown, since that helps.
+    for name in ["mystore", "my-very-own-store", "store2023"] {
+        let config = crate::harness::files::store_config(name, TOKEN, "2021-01-01");
+        let run = Command::new("check").config(&config).run();
+        assert!(run.connection_status().1.contains(&format!("(`{name}`)")), "{}", run.transcript());
+    }
+}
+
+#[test]
+fn a_secret_that_an_answer_repeats_in_capitals_or_in_part_is_masked() {
+    type Form = fn(&str) -> String;
+    let forms: [Form; 5] = [
+        |token| token.to_uppercase(),
+        |token| token[..24].to_owned(),
+        |token| token[..24].to_uppercase(),
+        |token| token[..30].to_lowercase(),
+        |token| format!("{}...", &token[..20]),
+    ];
+    for form in forms {
+        let fault = move |seen: &Seen| {
+            let token = form(seen.header("x-ac-auth-token").unwrap_or_default());
+            Some(Fault::error(401, &format!("Invalid token {token}"), &token))
+        };
+        let mut data = Options { fault: Some(Box::new(fault)), ..Options::default() };
+        data.tokens = vec![crate::fake_store::Token::full(LONG_TOKEN)];
+        let store = start(SignIn::Token, data, Data::empty());
+        let config = crate::harness::files::store_config(&store.url(), LONG_TOKEN, "2021-01-01");
+        let run = read(&config, &[("LOG_LEVEL", "trace")]);
+        assert_eq!(run.code, Some(1));
+        let output = String::from_utf8_lossy(&run.stdout).to_lowercase();
+        assert!(output.contains("****"), "{}", run.transcript());
+        assert!(!output.contains(&LONG_TOKEN[..16].to_lowercase()), "{}", run.transcript());
+    }
+}
+
+#[test]
+fn the_secret_of_the_router_is_a_key_of_any_characters() {
+    for (secret, warnings) in [
+        ("schl\u{fc}ssel-\u{e4}\u{f6}-0123456789", 0),
+        (" secret-with-spaces-0123 ", 1),
+        ("tab\tinside-0123456789", 0),
+        ("\u{1f511}\u{1f511}\u{1f511}", 0),
+    ] {
+        let router = crate::fake_store::Router {
+            site_id: "12345".to_owned(),
+            user: "myUser".to_owned(),
+            secret: secret.to_owned(),
+        };
+        let options = Options { router: Some(router), ..Options::default() };
+        let store = crate::fake_store::FakeStore::start(options, minutes("orders", 1, 3));
+        let config = |secret: &str| {
+            crate::harness::files::router_config(&store.router_base(), "myUser", secret, "12345", "2021-01-01")
+        };
+        let run = read(&config(secret), &[]);
+        assert_eq!((run.code, run.records("orders").len()), (Some(0), 3), "{secret:?}: {}", run.transcript());
+        assert_eq!(run.warnings().len(), warnings, "{secret:?}");
+        assert!(run.warnings().iter().all(|text| text.contains("begins or ends with a space")), "{secret:?}");
+        // What an editor puts at the end of a file is no part of it.
+        let check = Command::new("check").config(&config(&format!("{secret}\r\n"))).run();
+        assert_eq!(check.connection_status().0, "SUCCEEDED", "{secret:?}");
+        let wrong = Command::new("check").config(&config(&format!("{secret}x"))).run();
+        assert_eq!(wrong.connection_status().0, "FAILED");
+    }
+    let config = crate::harness::files::router_config("http://127.0.0.1:9/", "myUser", " \t ", "12345", "2021-01-01");
+    let empty = Command::new("check").config(&config).run();
+    assert!(empty.connection_status().1.contains("`credentials.user_secret` is empty"), "{}", empty.transcript());
+}

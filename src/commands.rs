@@ -12,7 +12,7 @@ use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as Cata
 use crate::airbyte::{Closed, Emitter, Level};
 use crate::cart::{Budget, Client, Error, ListNames, Notice, Patience, Query, Watch, page};
 use crate::cli;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::{Failure, in_short};
 use crate::fields::Fields;
 use crate::given;
@@ -37,18 +37,29 @@ pub(crate) async fn spec(emitter: &Emitter) -> Result<(), Closed> {
     emitter.message(&Message::Spec { spec: &spec }).await
 }
 
-/// What the config, if one is given, asks of the records. Nothing else in it matters to `discover`,
-/// which asks nobody: a config without a sign-in, or no config at all, gives the catalog as well. A config
-/// that is named and cannot be read is an error: it may have asked for something.
+/// What the config, if one is given, asks of the records, and a sentence for each setting that does not exist.
+/// Nothing else in it matters to `discover`, which asks nobody: a config without a sign-in, or no config at all,
+/// gives the catalog as well. A config that is named and cannot be read, or is not a JSON object, is an error: it may
+/// have asked for something.
 ///
 /// # Errors
 /// [`Failure`] that names each fault in what is asked.
-pub(crate) fn view(config: Option<&Path>) -> Result<View, Failure> {
-    let text = config.map(config_text).transpose()?;
-    match text.and_then(|text| Fields::parse(&text).ok()) {
-        Some(fields) => View::parse(&fields).map_err(|faults| Failure::config(&faults)),
-        None => Ok(View::default()),
+pub(crate) fn view(config: Option<&Path>) -> Result<(View, Vec<String>), Failure> {
+    let Some(path) = config else { return Ok((View::default(), Vec::new())) };
+    let fields = Fields::parse(&config_text(path)?).map_err(|fault| Failure::config(&[fault]))?;
+    let view = View::parse(&fields).map_err(|faults| Failure::config(&faults))?;
+    Ok((view, config::unknown(&fields)))
+}
+
+/// Logs a warning for each doubt about what the user gave.
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub(crate) async fn warn(doubts: &[String], emitter: &Emitter) -> Result<(), Closed> {
+    for doubt in doubts {
+        emitter.log(Level::Warn, doubt).await?;
     }
+    Ok(())
 }
 
 /// Prints the catalog.
@@ -116,6 +127,7 @@ fn compact(text: &str) -> Option<Box<RawValue>> {
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) -> Result<(), Closed> {
+    warn(config.as_ref().map(|config| config.doubts.as_slice()).unwrap_or_default(), emitter).await?;
     let client = config.and_then(|config| client(&config, Patience::CHECK));
     let verdict = match client {
         Ok(client) => try_scopes(&client, emitter).await?,
@@ -210,7 +222,7 @@ async fn try_each_scope(
 fn is_of_the_host(error: &Error) -> bool {
     use crate::cart::error::Transport::{Broken, Timeout};
     match error.root() {
-        Error::Redirect { .. } | Error::Deferred { .. } => true,
+        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
         Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
         _ => false,
     }

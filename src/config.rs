@@ -1,13 +1,14 @@
 //! The configuration file, parsed into what the rest of the program works with: nothing behind this
 //! file sees a text that was not checked. No HTTP, no messages.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::cart::Auth;
 use crate::fields::{Fault, Fields, kind};
+use crate::nearest::nearest;
 use crate::secret::Secret;
 use crate::timestamp::{Timestamp, Unreadable};
 use crate::view::View;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub retry: Option<Duration>,
     /// How long one attempt may take, if not as long as usual.
     pub timeout: Option<Duration>,
+    /// What is allowed and looks like a mistake, a sentence each.
+    pub doubts: Vec<String>,
 }
 
 impl Config {
@@ -82,6 +85,17 @@ impl Config {
         let in_flight = whole(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
         let retry = seconds(&fields, "_retry_seconds", 600, &mut faults);
         let timeout = seconds(&fields, "_timeout_seconds", 300, &mut faults);
+        let mut doubts = unknown(&fields);
+        doubts.extend(
+            start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
+                |start| {
+                    format!(
+                        "`start_date` ({start}) is in the future. Until then no row that has an update date is read."
+                    )
+                },
+            ),
+        );
+        doubts.extend(edge_space(&fields).map(str::to_owned));
         let faults = fields.all_faults(faults.0, |field| !View::reads(field));
         match (View::parse(&fields), sign_in, start) {
             (Ok(view), Some((auth, base)), Some(start)) if faults.is_empty() => Ok(Self {
@@ -94,11 +108,63 @@ impl Config {
                 view,
                 retry,
                 timeout,
+                doubts,
             }),
             (view, ..) => Err(faults.into_iter().chain(view.err().into_iter().flatten()).collect()),
         }
     }
 }
+
+/// The fields of a config.
+const FIELDS: [&str; 7] = [
+    "credentials",
+    "start_date",
+    "end_date",
+    "call_limit_percent",
+    "max_requests_in_flight",
+    "expand",
+    "redact_sensitive_fields",
+];
+
+/// The fields of `credentials`, of both ways to sign in: a form keeps those of the other one.
+const CREDENTIALS: [&str; 6] = ["auth_type", "access_token", "store_name", USER_SECRET, "user_name", "site_id"];
+
+/// The secret of the router, which may hold any characters: it never travels.
+const USER_SECRET: &str = "user_secret";
+
+/// Returns a sentence for each field that means nothing, with the nearest one that does. A name that begins with `_` is
+/// a note of the user's or the platform's.
+#[must_use]
+pub(crate) fn unknown(fields: &Fields) -> Vec<String> {
+    let inside = fields.get("credentials").and_then(Value::as_object).into_iter().flatten();
+    let top = fields.names().map(|name| ("", name, &FIELDS[..]));
+    let inside = inside.map(|(name, _)| ("credentials.", name.as_str(), &CREDENTIALS[..]));
+    let is_unknown = |(_, name, known): &(&str, &str, &[&str])| !name.starts_with('_') && !known.contains(name);
+    top.chain(inside)
+        .filter(is_unknown)
+        .map(|(path, name, known)| {
+            let hint = match nearest(name, known.iter().copied()).first() {
+                Some(near) => format!("Did you mean `{path}{near}`?"),
+                None => "`source-cart spec` prints the settings.".to_owned(),
+            };
+            let name = fields.shown("", name);
+            format!("The config holds `{path}{name}`, which is not a setting and has no effect. {hint}")
+        })
+        .collect()
+}
+
+/// Says that a secret begins or ends with a space, which may have been copied along with it.
+fn edge_space(fields: &Fields) -> Option<&'static str> {
+    let secret = fields.get("credentials")?.get(USER_SECRET)?.as_str()?;
+    let is_router = fields.get("credentials")?.get("auth_type")?.as_str()? == ROUTER_TYPE;
+    let secret = secret.trim_end_matches(LINE_ENDS);
+    (is_router && secret.trim() != secret).then_some(
+        "`credentials.user_secret` begins or ends with a space, which counts as part of the secret. Remove it if it was copied by mistake.",
+    )
+}
+
+/// What editors and shells put behind a secret, and no secret ends with.
+const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 #[derive(Default)]
 struct Faults(Vec<Fault>);
@@ -106,6 +172,17 @@ struct Faults(Vec<Fault>);
 impl Faults {
     fn add(&mut self, field: &str, problem: impl Into<String>) {
         self.0.push(Fault::new(field, problem));
+    }
+}
+
+/// Reads a date of the config; a day alone means its midnight in UTC.
+///
+/// # Errors
+/// [`Unreadable`] if it is none.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
+    match Timestamp::parse(text.as_bytes()) {
+        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
+        other => other,
     }
 }
 
@@ -121,11 +198,7 @@ fn date(fields: &Fields, name: &str, example: &str, faults: &mut Faults) -> Opti
             return None;
         }
     };
-    let parsed = match Timestamp::parse(text.as_bytes()) {
-        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
-        other => other,
-    };
-    match parsed {
+    match instant(text) {
         Ok(instant) => Some(instant),
         Err(Unreadable::NoOffset) => {
             faults.add(
@@ -148,7 +221,7 @@ fn date(fields: &Fields, name: &str, example: &str, faults: &mut Faults) -> Opti
 fn whole(fields: &Fields, name: &str, least: u64, most: u64, default: u64, faults: &mut Faults) -> u64 {
     match fields.get(name) {
         None | Some(Value::Null) => default,
-        Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
+        Some(value) => match whole_number(value).filter(|number| (least..=most).contains(number)) {
             Some(number) => number,
             None => {
                 faults.add(name, format!("must be a whole number from {least} to {most}, such as {default}."));
@@ -156,6 +229,15 @@ fn whole(fields: &Fields, name: &str, least: u64, most: u64, default: u64, fault
             }
         },
     }
+}
+
+/// A whole number; `80.0` is one, as JSON schemas have it.
+fn whole_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        let text = value.as_number()?.to_string();
+        let (number, fraction) = text.split_once('.')?;
+        fraction.bytes().all(|byte| byte == b'0').then(|| number.parse().ok())?
+    })
 }
 
 /// A time of the config that only tests shorten; it is not part of the specification.
@@ -194,14 +276,20 @@ fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
                 faults,
             );
             let base = store.and_then(|store| {
-                let shown = |text: &str| fields.shown(STORE, text);
-                store_base(&store, shown).map_err(|problem| faults.add(STORE, problem)).ok()
+                // A short one may be a part of many a name.
+                let is_own = |word: &str| {
+                    word.len() >= MIXED_TOKEN_LENGTH
+                        && token.as_deref().is_some_and(|token| word.eq_ignore_ascii_case(token))
+                };
+                let is_token = |word: &str| is_like_token(word) || is_own(word) || word.split('.').any(is_own);
+                let shown = |text: &str| Some(fields.shown(STORE, text)).filter(|shown| !words(shown).any(&is_token));
+                store_base(&store, shown, is_token).map_err(|problem| faults.add(STORE, problem)).ok()
             });
             Some((Auth::Token(Secret::new(token?)), base?))
         }
         Some(ROUTER_TYPE) => {
             let user = text(credentials, "user_name", "the provisioning user name from Cart.com support", faults);
-            let secret = text(credentials, "user_secret", "the secret that belongs to `user_name`", faults);
+            let secret = text(credentials, USER_SECRET, "the secret that goes with `user_name`", faults);
             let site_id = text(credentials, "site_id", "`12345`, the PSID of `/store/sitemonitor.aspx`", faults);
             let base = router_base(fields).map_err(|problem| faults.add("_router_url", problem)).ok();
             Some((Auth::Router { user: user?, secret: Secret::new(secret?), site_id: site_id? }, base?))
@@ -218,10 +306,12 @@ fn sign_in(fields: &Fields, faults: &mut Faults) -> Option<(Auth, Url)> {
     }
 }
 
-/// A text of the credentials that can travel in a header.
+/// A text of the credentials, which must be able to travel in a header, but for the secret of the router.
 fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mut Faults) -> Option<String> {
     let field = &format!("credentials.{name}");
     let value = match credentials.get(name) {
+        // It is a key, of which each character counts.
+        Some(Value::String(text)) if name == USER_SECRET => text.trim_end_matches(LINE_ENDS).to_owned(),
         Some(Value::String(text)) => text.trim().to_owned(),
         // A site id written as a number is still clear.
         Some(Value::Number(number)) if number.is_u64() => number.to_string(),
@@ -234,25 +324,74 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
             return None;
         }
     };
-    if value.is_empty() {
+    if value.trim().is_empty() {
         faults.add(field, format!("is empty. Enter {example}."));
         return None;
     }
-    if !Auth::is_sendable(&value) {
+    if name != USER_SECRET && !Auth::is_sendable(&value) {
         faults.add(field, format!("holds characters that cannot be sent in an HTTP header; copy it again: {example}."));
         return None;
     }
     Some(value)
 }
 
-/// From this length on, a name without a dot may be a token in the wrong field, and is not shown: tokens
-/// have 32 characters, the names of stores seldom more than 20.
+/// From this length on, a word without a dot may be a token in the wrong field, and is not shown: tokens have 32
+/// characters, the names of stores seldom more than 20.
 const TOKEN_LENGTH: usize = 24;
 
+/// From this length on it may be one if letters and digits mix in it.
+const MIXED_TOKEN_LENGTH: usize = 12;
+
+/// How tokens of shops and services begin.
+const TOKEN_PREFIXES: [&str; 12] = [
+    "shpat_",
+    "shpca_",
+    "shppa_",
+    "shpss_",
+    "sk_live_",
+    "sk_test_",
+    "rk_live_",
+    "ghp_",
+    "github_pat_",
+    "xoxb-",
+    "xoxp-",
+    "eyj",
+];
+
+/// The words of what was pasted as the store's name.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| {
+        character.is_whitespace() || character.is_control() || "/:@?#&=,;\"'`<>".contains(character)
+    })
+}
+
+/// Returns true if a word may be a token rather than a host.
+fn is_like_token(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    if TOKEN_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
+        return true;
+    }
+    let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
+    let mixes = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    if word.contains('.') {
+        // Of a whole host only a label that no store would choose.
+        return word
+            .split('.')
+            .any(|label| label.len() >= TOKEN_LENGTH && label != word && is_like_token(label) && mixes);
+    }
+    word.len() >= TOKEN_LENGTH || (word.len() >= MIXED_TOKEN_LENGTH && mixes)
+}
+
 /// The base URL of a store, from what a person pastes: a host, with or without scheme, port, slash or path.
-fn store_base(store: &str, shown: impl Fn(&str) -> String) -> Result<Url, String> {
+/// `shown` gives a text as it may be shown, if it may be; `is_token` says whether a word may be a token.
+fn store_base(
+    store: &str,
+    shown: impl Fn(&str) -> Option<String>,
+    is_token: impl Fn(&str) -> bool,
+) -> Result<Url, String> {
     const EXAMPLE: &str = "give the host alone, such as `mystore.americommerce.com`";
-    let bad = |what: &str| format!("(`{}`) {what}; {EXAMPLE}.", shown(store));
+    let token = || format!("is no host name, but looks like a token; {EXAMPLE}.");
+    let bad = |what: &str| shown(store).map_or_else(token, |shown| format!("(`{shown}`) {what}; {EXAMPLE}."));
     if store.contains(char::is_whitespace) {
         return Err(bad("contains a space"));
     }
@@ -269,17 +408,19 @@ fn store_base(store: &str, shown: impl Fn(&str) -> String) -> Result<Url, String
         _ => return Err(bad("begins with a scheme that is not `https://`")),
     }
     if let Host::Domain(name) = &host
-        && !name.contains('.')
         && !is_loopback(&host)
     {
-        if name.len() >= TOKEN_LENGTH {
-            return Err(format!("is no host name, but looks like a token; {EXAMPLE}."));
+        if is_token(name) {
+            return Err(token());
         }
-        return Err(format!(
-            "(`{}`) is no full host name; give it whole, such as `{}.americommerce.com`.",
-            shown(store),
-            shown(name)
-        ));
+        if !name.contains('.') {
+            return Err(match (shown(store), shown(name)) {
+                (Some(store), Some(name)) => {
+                    format!("(`{store}`) is no full host name; give it whole, such as `{name}.americommerce.com`.")
+                }
+                _ => token(),
+            });
+        }
     }
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     Url::parse(&format!("{}://{host}{port}/api/v1/", url.scheme())).map_err(|_| bad("is not a host name"))

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, Unwritten};
 use crate::cart::Error;
-use crate::cart::error::Transport;
+use crate::cart::error::{Obstacle, Transport};
 use crate::fields::Fault;
 use crate::nearest::nearest;
 use crate::read::Stop;
@@ -73,6 +73,17 @@ impl Failure {
             "The catalog cannot be used: {fault}. The catalog must be a JSON object with a `streams` list; each stream needs `stream.name` and `sync_mode` (`full_refresh` or `incremental`)."
         );
         Self::new(FailureType::ConfigError, message)
+    }
+
+    /// The catalog holds a stream twice, and not in the same way.
+    #[must_use]
+    pub(crate) fn twice(one: &str, other: &str) -> Self {
+        let what = if one == other {
+            format!("The catalog lists stream `{one}` twice, with different settings. Keep one of the two entries.")
+        } else {
+            format!("The catalog lists one stream under two names, `{one}` and `{other}`. Keep one of the two entries.")
+        };
+        Self::new(FailureType::ConfigError, what)
     }
 
     /// The state file cannot be used.
@@ -375,6 +386,7 @@ impl Failure {
                 ),
             ),
             Error::Transport { kind, .. } => transport(*kind, host, &on),
+            Error::Proxy { proxy, variable, obstacle, .. } => through_proxy(*obstacle, proxy, variable, host, &on),
             Error::Body { passing: true, .. } => (
                 TransientError,
                 format!(
@@ -439,6 +451,7 @@ pub(crate) fn in_short(error: &Error) -> String {
         (Some(status), _) => format!("HTTP {status}"),
         (None, Error::Transport { kind: Transport::Timeout, .. }) => "no answer in time".to_owned(),
         (None, Error::Transport { .. }) => "the connection broke".to_owned(),
+        (None, Error::Proxy { .. }) => "no connection through the proxy".to_owned(),
         (None, Error::TooLarge { .. }) => "too large an answer".to_owned(),
         _ => "an answer that is none of the API".to_owned(),
     }
@@ -484,6 +497,36 @@ fn transport(kind: Transport, host: &str, on: &str) -> (FailureType, String) {
             TransientError,
             format!(
                 "The connection to {host} broke before an answer was whole{on}, also when tried again. Run the sync again later."
+            ),
+        ),
+    }
+}
+
+fn through_proxy(obstacle: Obstacle, proxy: &str, variable: &str, host: &str, on: &str) -> (FailureType, String) {
+    use FailureType::{ConfigError, TransientError};
+    match obstacle {
+        Obstacle::SignIn => (
+            ConfigError,
+            format!(
+                "The proxy {proxy} refused the sign-in (HTTP 407{on}). Write its user name and password into {variable}, like `http://user:password@proxy.example.com:3128`."
+            ),
+        ),
+        Obstacle::Certificate => (
+            ConfigError,
+            format!(
+                "The certificate of the proxy {proxy} is not trusted{on}. Check {variable}; if your company issues its own certificates, name its CA file in the environment variable SSL_CERT_FILE."
+            ),
+        ),
+        Obstacle::Refused => (
+            TransientError,
+            format!(
+                "The proxy {proxy} did not connect to {host}{on}. Check that it allows this host, or name the host in NO_PROXY to connect without {variable}."
+            ),
+        ),
+        Obstacle::Unreachable => (
+            TransientError,
+            format!(
+                "The proxy {proxy} could not be reached{on}. Check {variable}, and that the proxy is running and lets this machine through."
             ),
         ),
     }
@@ -563,6 +606,13 @@ mod tests {
         let moved =
             |host: Option<&str>| Error::Redirect { resource: resource(), status: 301, host: host.map(str::to_owned) };
         let broken = |kind| Error::Transport { resource: resource(), kind, detail: "os error".into() };
+        let proxy = |obstacle| Error::Proxy {
+            resource: resource(),
+            proxy: "proxy.example.com:3128".to_owned(),
+            variable: "HTTPS_PROXY",
+            obstacle,
+            detail: "os error".to_owned(),
+        };
         let exhausted =
             |error| Error::Exhausted { attempts: 3, elapsed: Duration::from_secs(5), last: Box::new(error) };
         let body = |passing| Error::Body {
@@ -586,6 +636,10 @@ mod tests {
             exhausted(broken(Transport::Tls)),
             exhausted(broken(Transport::Timeout)),
             exhausted(broken(Transport::Broken)),
+            proxy(Obstacle::SignIn),
+            proxy(Obstacle::Certificate),
+            exhausted(proxy(Obstacle::Refused)),
+            exhausted(proxy(Obstacle::Unreachable)),
             exhausted(body(true)),
             body(false),
             Error::TooLarge { resource: resource(), limit: 64 << 20 },

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::secret::Secret;
+
 /// The fields of `credentials` whose texts are never shown.
 const SECRETS: [&str; 2] = ["access_token", "user_secret"];
 
@@ -107,6 +109,11 @@ impl Fields {
         self.filled.get(name)
     }
 
+    /// The names of the fields of the config itself.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.filled.keys().map(String::as_str)
+    }
+
     /// Whether a field is left out.
     #[must_use]
     pub(crate) fn lacks(&self, name: &str) -> bool {
@@ -122,7 +129,7 @@ impl Fields {
         let secrets = SECRETS.iter().filter_map(|name| credentials?.get(name)?.as_str()).map(str::trim);
         let masked = secrets
             .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "****"));
+            .fold(text.to_owned(), |text, secret| Secret::new(secret.to_owned()).masked(&text));
         shown(&masked)
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::airbyte::Emitter;
 use crate::cart::Patience;
-use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE};
+use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
 use crate::failure::Failure;
 use crate::{Terminals, commands, files};
 
@@ -121,13 +121,19 @@ fn answer(config: &mut Value, terminal: &Terminal) -> io::Result<()> {
         let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
         loop {
             let given = match question.hidden {
-                true => terminal.ask_hidden(question.text)?,
+                // Each character of a key counts.
+                true if question.field.ends_with("user_secret") => terminal.ask_hidden(question.text)?,
+                true => terminal.ask_hidden(question.text)?.trim().to_owned(),
                 false => terminal.ask(question.text, &before)?,
             };
             put(config, question.field, given);
             let Some(fault) = fault(config, question.field) else { break };
             terminal.say(&fault)?;
         }
+    }
+    // In the form that the specification has for it, whatever was typed.
+    if let Some(start) = config[START.field].as_str().and_then(|typed| instant(typed.trim()).ok()) {
+        config[START.field] = start.to_string().into();
     }
     Ok(())
 }
@@ -207,7 +213,8 @@ impl Terminal {
         self.hiding.store(true, Ordering::SeqCst);
         let given = rpassword::read_password();
         self.hiding.store(false, Ordering::SeqCst);
-        Ok(given?.trim().to_owned())
+        // What a secret begins or ends with may be part of it.
+        Ok(given?.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// One of the choices, of which the first is the usual one.

@@ -212,7 +212,10 @@ async fn dispatch(
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
         Command::Discover { config, .. } => match commands::view(config.as_deref()) {
-            Ok(view) => commands::discover(&view, &emitter).await.map(|()| SUCCESS),
+            Ok((view, doubts)) => {
+                commands::warn(&doubts, &emitter).await?;
+                commands::discover(&view, &emitter).await.map(|()| SUCCESS)
+            }
             Err(failure) => tell(&emitter, &failure).await,
         },
         Command::Check(with) => {
@@ -232,7 +235,11 @@ async fn dispatch(
         Command::Completions { shell } => commands::completions(shell, &emitter).await.map(|()| SUCCESS),
         Command::Read(arguments) => read(arguments, emitter, opening, (board, summary)).await,
         Command::Catalog(arguments) => match commands::view(arguments.config.as_deref()) {
-            Ok(view) => {
+            Ok((view, doubts)) => {
+                // Stdout holds the catalog alone.
+                for doubt in doubts {
+                    let _told = writeln!(std::io::stderr(), "source-cart: {doubt}");
+                }
                 let streams = selection::merged(&arguments.streams);
                 commands::catalog(&streams, arguments.full_refresh, &view, &emitter).await.map(|()| SUCCESS)
             }
@@ -255,6 +262,7 @@ async fn read(
         Err(failure) => return tell(&emitter, &failure).await,
     };
     let emitter = emitter.hiding(config.secrets());
+    commands::warn(&config.doubts, &emitter).await?;
     let dry_run = arguments.to.dry_run;
     let given = catalog(&arguments.which).and_then(|catalog| {
         let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
@@ -276,6 +284,9 @@ async fn read(
     for warning in given_states::warnings(&states) {
         emitter.log(Level::Warn, &warning).await?;
     }
+    if catalog.streams.is_empty() {
+        emitter.log(Level::Warn, "The catalog selects no streams, so nothing is read.").await?;
+    }
     let (start, end, view) = (config.start, config.end, config.view);
     let (board, summary) = (Arc::clone(board), Arc::clone(summary));
     let setting = read::Setting { client, start, end, view, board, summary, stopping: stopping() };
@@ -291,7 +302,8 @@ async fn read(
 fn catalog(which: &Which) -> Result<ConfiguredCatalog, Failure> {
     let Some(path) = &which.catalog else { return Ok(selection::catalog(&which.streams)) };
     let text = commands::file("catalog", path)?;
-    airbyte::catalog::parse(&text).map_err(|fault| Failure::catalog(&fault))
+    let catalog = airbyte::catalog::parse(&text).map_err(|fault| Failure::catalog(&fault))?;
+    selection::once(catalog)
 }
 
 async fn tell(emitter: &Emitter, failure: &Failure) -> Result<u8, Closed> {

@@ -2,8 +2,9 @@
 //! top level, with its key and its `updated_at` read on the way.
 //!
 //! What is rewritten: dates to UTC, dates that stand for none to null, `""` to null where a date or number
-//! is declared, numbers in quotes to numbers where a number is declared, white space; and, where the config asks for it,
-//! sensitive fields to null, and the records inside nested collections by the same rules.
+//! is declared, numbers in quotes to numbers where a number is declared, numbers to strings where a string is, white
+//! space; and, where the config asks for it, sensitive fields to null, and the records inside nested collections by
+//! the same rules. Fields that are not selected are dropped.
 //! All else leaves as the bytes that came.
 //! Nothing here decides whether a record is sent.
 
@@ -13,7 +14,7 @@ mod model;
 mod nested;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::json::{self, Kind, NotJson, Scanner};
@@ -22,7 +23,7 @@ pub use content::content_hash;
 use date::Date;
 use model::Model;
 pub use shape::Shape;
-use shape::{ANYTHING, ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
+use shape::{ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
 
 /// The key of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,7 +64,14 @@ pub struct Facts {
 pub enum Finding {
     /// The store sends a field that no schema declares.
     Undeclared(String),
-    /// A nested collection that was asked for is not in a record.
+    /// The store sends a field that no schema declares; it is dropped, since not all fields are selected.
+    Dropped(String),
+    /// The store sends a further field that no schema declares, beyond the number that is told apart; a hash of its
+    /// name.
+    Further(u64),
+    /// A record has a nested collection that was requested; the entry of `expand` that requests it.
+    Filled(String),
+    /// A record lacks a nested collection that was requested; the entry of `expand` that requests it.
     Unfilled(String),
     /// A value does not fit the declared type: field, what was declared, what came.
     Misfit(String, String, &'static str),
@@ -102,6 +110,10 @@ pub struct Copier {
     nested: BTreeMap<usize, Self>,
     /// Which of these fields the present record has.
     filled: Vec<usize>,
+    /// Which declared fields were reported to be filled, and to be unfilled.
+    reported_filled: Vec<(bool, bool)>,
+    /// Hashes of the names that were too many to be told apart.
+    further: HashSet<u64>,
     model: Model,
 }
 
@@ -117,10 +129,12 @@ impl Copier {
             undeclared: Vec::new(),
             order: Vec::new(),
             reported_dates: reported.clone(),
+            reported_filled: vec![(false, false); reported.len()],
             reported,
             findings: Vec::new(),
             nested,
             filled: Vec::new(),
+            further: HashSet::new(),
             model: Model::default(),
         }
     }
@@ -148,10 +162,16 @@ impl Copier {
     pub fn forget(&mut self, first: usize) {
         if self.undeclared.len() > first {
             let names: Vec<String> = self.undeclared.drain(first..).map(|field| field.name).collect();
-            self.reported.truncate(self.shape.fields.len() + first);
+            let kept = self.shape.fields.len() + first;
+            self.reported.truncate(kept);
+            self.nested.retain(|&index, _| index < kept);
             self.order.clear();
             self.model = Model::default();
-            self.findings.retain(|finding| !matches!(finding, Finding::Undeclared(name) if names.contains(name)));
+            let is_forgotten = |finding: &Finding| match finding {
+                Finding::Undeclared(name) | Finding::Dropped(name) => names.contains(name),
+                _ => false,
+            };
+            self.findings.retain(|finding| !is_forgotten(finding));
         }
     }
 
@@ -160,6 +180,20 @@ impl Copier {
     /// # Errors
     /// [`NotARecord`] if no object comes next; `out` may then hold part of it.
     pub fn copy(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<Facts, NotARecord> {
+        // Compiled twice, so that dropping fields costs nothing where none is dropped.
+        if self.shape.selected.is_some() {
+            self.record::<true>(scanner, out)
+        } else {
+            self.record::<false>(scanner, out)
+        }
+    }
+
+    /// The same; `SELECTS` if some fields may have to be dropped.
+    fn record<const SELECTS: bool>(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Facts, NotARecord> {
         if scanner.peek() != Some(b'{') {
             scanner.value()?;
             return Err(NotARecord::NotAnObject);
@@ -183,26 +217,43 @@ impl Copier {
                 // What follows the comma need not be as it is in the model.
                 drop_space(scanner, &mut pending, out);
             }
+            let (begin, written, uncopied) = (scanner.position(), out.len(), pending);
             let field = self.field(scanner, place, &mut pending, out)?;
+            let is_dropped = SELECTS && self.get(field).is_dropped;
             if noting {
-                self.model.note(start, left, self.is_dull(field));
+                self.model.note(start, left, !is_dropped && self.is_dull(field));
             }
-            self.value(scanner, field, &mut pending, out, &mut facts)?;
+            if is_dropped {
+                // What is before the name is copied; its comma then separates the fields around this one.
+                out.truncate(written);
+                out.extend_from_slice(&scanner.since(uncopied)[..begin - uncopied]);
+                scanner.value()?;
+                pending = scanner.position();
+            } else {
+                self.value(scanner, field, &mut pending, out, &mut facts)?;
+            }
             place += 1;
             drop_space(scanner, &mut pending, out);
             if scanner.take(b'}') {
+                if is_dropped && out.last() == Some(&b',') {
+                    out.pop();
+                }
                 out.extend_from_slice(scanner.since(pending));
                 self.look_for_collections();
                 self.model.end(noting.then(|| (scanner.since(began), began)));
                 return Ok(facts);
             }
             scanner.require(b',')?;
+            if is_dropped {
+                pending = scanner.position();
+            }
             drop_space(scanner, &mut pending, out);
         }
     }
 
     /// Takes a name and its colon; gives the index of the field.
-    #[inline]
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
     fn field(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -239,29 +290,49 @@ impl Copier {
             Some(&index) => Some(index),
             None => self.undeclared.iter().position(|field| field.name.as_bytes() == name).map(|at| declared + at),
         };
-        // Beyond a number of names that no resource has, they all count as the last one.
-        let known =
-            known.or_else(|| (self.undeclared.len() == UNDECLARED_KEPT).then(|| declared + UNDECLARED_KEPT - 1));
-        let index = known.unwrap_or_else(|| {
-            let text = String::from_utf8_lossy(name).into_owned();
-            self.findings.push(Finding::Undeclared(text.chars().filter(|c| !c.is_control()).take(60).collect()));
-            self.undeclared.push(Field {
-                name: text,
-                label: mended.unwrap_or_else(|| label(raw)),
-                accepts: ANYTHING,
-                is_date: false,
-                is_emptied: false,
-                inside: None,
-            });
-            self.reported.push(true);
-            declared + self.undeclared.len() - 1
-        });
+        let index = known.or_else(|| self.beyond(name)).unwrap_or_else(|| self.declare(name, mended, raw));
         if let Some(slot) = self.order.get_mut(place) {
             *slot = index;
         } else if self.order.len() == place && place < PLACES_KEPT {
             self.order.push(index);
         }
         Ok(index)
+    }
+
+    /// The field that an undeclared name counts as which is one too many: beyond a number of names that no resource
+    /// has, they all count as the last one that goes the same way.
+    #[cold]
+    fn beyond(&mut self, name: &[u8]) -> Option<usize> {
+        if self.undeclared.len() < UNDECLARED_KEPT || self.shape.hidden.contains_key(name) {
+            return None;
+        }
+        let is_dropped = self.shape.drops(name);
+        let is_alike = |field: &Field| field.is_dropped == is_dropped && field.inside.is_none();
+        let at = self.undeclared.iter().rposition(is_alike)?;
+        let hash = hash(name);
+        if !is_dropped && self.further.len() < FURTHER_KEPT && self.further.insert(hash) {
+            self.findings.push(Finding::Further(hash));
+        }
+        Some(self.shape.fields.len() + at)
+    }
+
+    /// Notes an undeclared field; returns its index. `mended` is its label if `raw`, the name in the text of the
+    /// record, does not give it.
+    #[cold]
+    fn declare(&mut self, name: &[u8], mended: Option<Vec<u8>>, raw: &[u8]) -> usize {
+        let text = String::from_utf8_lossy(name).into_owned();
+        let is_dropped = self.shape.drops(name);
+        let shown = text.chars().filter(|c| !c.is_control()).take(60).collect();
+        self.findings.push(if is_dropped { Finding::Dropped(shown) } else { Finding::Undeclared(shown) });
+        let index = self.shape.fields.len() + self.undeclared.len();
+        let inside = self.shape.hidden.get(name).cloned();
+        if let Some(inside) = &inside {
+            self.nested.insert(index, Self::new(Arc::clone(inside)));
+        }
+        let label = mended.unwrap_or_else(|| label(raw));
+        self.undeclared.push(Field { is_dropped, inside, ..Field::new(text, label) });
+        self.reported.push(true);
+        index
     }
 
     #[inline]
@@ -276,7 +347,8 @@ impl Copier {
     }
 
     /// Takes the value of a field and fits it.
-    #[inline]
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
     fn value(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -356,7 +428,18 @@ impl Copier {
             json::write_compact(raw, out);
             *pending = scanner.position();
         }
-        if misfit && !std::mem::replace(&mut self.reported[index], true) {
+        if !misfit {
+            return Ok(());
+        }
+        if accepts & TEXT != 0 && !is_date && matches!(kind, Kind::Integer | Kind::Decimal) {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            out.push(b'"');
+            out.extend_from_slice(raw);
+            out.push(b'"');
+            *pending = scanner.position();
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.reported[index], true) {
             let came = match kind {
                 Kind::Null => "null",
                 Kind::Boolean => "a boolean",
@@ -380,6 +463,9 @@ const PLACES_KEPT: usize = 1000;
 /// Undeclared names that a copier tells apart: far more than any resource has, and few enough to look
 /// through for each field of a record that is made to be slow.
 const UNDECLARED_KEPT: usize = 200;
+
+/// Names beyond those that a copier counts: a MiB of hashes in the worst case.
+pub const FURTHER_KEPT: usize = 50_000;
 
 /// The name behind its escapes; nothing if it has none that a text can hold.
 fn unescaped(name: &[u8]) -> Option<String> {

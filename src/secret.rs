@@ -6,6 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::form_urlencoded::byte_serialize;
 
+/// From this length on, the beginning of a secret is masked as well: a store that cuts what it repeats shows at
+/// least so much of a token of 32 characters.
+const SHORTEST_CUT: usize = 16;
+/// Up to this length: what a store repeats at greater length begins in the same way, and is masked up to here.
+const LONGEST_CUT: usize = 128;
+
 /// A secret. `Debug` shows `(secret)`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -22,15 +28,16 @@ impl Secret {
     /// sentence would make it unreadable.
     #[must_use]
     pub fn masked(&self, text: &str) -> String {
-        if self.0.len() < 4 {
+        if self.0.trim().len() < 4 {
             return text.to_owned();
         }
         self.forms().iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "****"))
     }
 
-    /// The secret, and what it becomes in a URL, in Base64, in JSON and in a host name.
+    /// The secret, and what it becomes in a URL, in Base64, in JSON, in other cases, and where it is cut off.
     fn forms(&self) -> Vec<String> {
-        let plain = self.0.as_str();
+        // One that is a key keeps the space at its ends; an echo of it may not.
+        let plain = self.0.trim();
         let encoded: String = byte_serialize(plain.as_bytes()).collect();
         let json = serde_json::Value::from(plain).to_string();
         let mut forms = vec![
@@ -42,7 +49,12 @@ impl Secret {
             URL_SAFE_NO_PAD.encode(plain),
             plain.bytes().map(|byte| format!("{byte:02x}")).collect(),
             plain.to_ascii_lowercase(),
+            plain.to_ascii_uppercase(),
         ];
+        let cuts = plain.char_indices().map(|(at, _)| at).filter(|at| (SHORTEST_CUT..=LONGEST_CUT).contains(at));
+        for beginning in cuts.filter_map(|at| plain.get(..at)) {
+            forms.extend([beginning.to_owned(), beginning.to_ascii_lowercase(), beginning.to_ascii_uppercase()]);
+        }
         // What follows the secret in an encoded text changes the last digit.
         let beginnings = [STANDARD_NO_PAD.encode(plain), URL_SAFE_NO_PAD.encode(plain)];
         forms.extend(beginnings.map(|mut form| {
@@ -86,5 +98,25 @@ mod tests {
             assert_eq!(secret.masked(&format!("<{form}>")), "<****>", "{form}");
         }
         assert_eq!(Secret::new("a".to_owned()).masked("a man"), "a man");
+        assert_eq!(Secret::new("  a ".to_owned()).masked("a man"), "a man");
+        assert_eq!(Secret::new(" secret ".to_owned()).masked("<secret>"), "<****>");
+    }
+
+    #[test]
+    fn a_secret_is_replaced_in_other_cases_and_where_it_is_cut_off() {
+        let secret = Secret::new("Abcdefghijklmnopqrstuvwxyz012345".to_owned());
+        for form in [
+            "Abcdefghijklmnopqrstuvwxyz012345",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+            "abcdefghijklmnopqrstuvwxyz012345",
+            "Abcdefghijklmnopqrstuvwx",
+            "ABCDEFGHIJKLMNOPQRSTUVWX",
+            "abcdefghijklmnopqrstuvwxyz01234",
+            "Abcdefghijklmnop",
+        ] {
+            assert_eq!(secret.masked(&format!("<{form}>")), "<****>", "{form}");
+        }
+        assert_eq!(secret.masked("<Abcdefghijklmno>"), "<Abcdefghijklmno>");
+        assert!(!Secret::new("é".repeat(40)).masked(&"é".repeat(12)).contains('é'));
     }
 }

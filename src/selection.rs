@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::airbyte::{ConfiguredCatalog, SyncMode};
-use crate::failure::no_stream;
+use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, SyncMode};
+use crate::failure::{Failure, no_stream};
 use crate::streams::{self, STREAMS, Stream};
 
 /// Stands for every stream.
@@ -75,6 +75,25 @@ impl Chosen {
 #[must_use]
 pub(crate) fn catalog(selections: &[Selection]) -> ConfiguredCatalog {
     ConfiguredCatalog::of(merged(selections).iter().map(|chosen| (chosen.name, chosen.mode(false))))
+}
+
+/// The catalog with each stream once.
+///
+/// # Errors
+/// [`Failure`] that names a stream which the catalog holds in two ways. Two names of one stream are two ways: a
+/// destination waits for both.
+pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, Failure> {
+    let own = |name: &str| streams::find(name).map_or_else(|| name.to_owned(), |stream| stream.name.to_owned());
+    let mut streams: Vec<ConfiguredStream> = Vec::new();
+    for configured in catalog.streams {
+        let name = &configured.stream.name;
+        match streams.iter().find(|known| own(&known.stream.name) == own(name)) {
+            None => streams.push(configured),
+            Some(known) if *known == configured => {}
+            Some(known) => return Err(Failure::twice(&known.stream.name, name)),
+        }
+    }
+    Ok(ConfiguredCatalog { streams })
 }
 
 #[cfg(test)]

@@ -84,6 +84,9 @@ impl Scope {
 /// The field that tells when a row was last changed, in every dated resource.
 pub const CURSOR: &str = "updated_at";
 
+/// The field that marks a row which was deleted in the store; destinations act upon it (Airbyte's change data capture).
+pub const DELETED: &str = "_ab_cdc_deleted_at";
+
 /// What most rows have in common.
 const fn usual(name: &'static str, scope: Scope, schema: &'static str) -> Stream {
     Stream {
@@ -168,9 +171,9 @@ pub static STREAMS: &[Stream] = &[
     stream!("order_addresses", Orders, list: "addresses"),
     stream!("order_statuses", Orders, probe: true, undated_rows: true),
     stream!("quotes", Orders, collections: &[CUSTOM_FIELDS, ("items", "order_items")], sensitive: &["ip_address"]),
-    stream!("carts", Orders, large: true, collections: &[("items", "cart_items")]),
+    stream!("carts", Orders, large: true, collections: &[("items", "cart_items")], sensitive: &["lookup_key"]),
     stream!("cart_items", Orders, large: true, collections: &[("child_items", "cart_items")]),
-    stream!("wishlists", Orders, collections: &[("items", "cart_items")]),
+    stream!("wishlists", Orders, collections: &[("items", "cart_items")], sensitive: &["lookup_key"]),
     stream!("subscriptions", Orders, lookups: true, collections: &[
         ("cart_info", "carts items:array"),
         ("customer", "customers"),
@@ -287,7 +290,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("store_locations", Settings, dated: false),
     stream!("url_redirects", Settings),
     stream!("external_image_whitelist", Settings, key: "external_image_whitelist_sites_id"),
-    stream!("blacklisted_ips", Settings, dated: false),
+    stream!("blacklisted_ips", Settings, dated: false, sensitive: &["ip_address", "user_agent"]),
     // System
     stream!("stores", System, probe: true, dated: false),
     stream!("microstores", System, dated: false),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::fields::{Fault, Fields, kind};
 use crate::nearest::nearest;
 use crate::record::Shape;
-use crate::streams::{self, CURSOR, Collection, STREAMS, Stream};
+use crate::streams::{self, CURSOR, Collection, DELETED, STREAMS, Stream};
 
 const EXPAND: &str = "expand";
 const REDACT: &str = "redact_sensitive_fields";
@@ -19,8 +19,12 @@ const LOOKUPS: &str = "lookups";
 
 /// Longest list of fields that is asked for, in bytes. Windows web servers, which the API runs on, refuse
 /// query strings above 2048 bytes by default; the filters take up to 400 of them, and a comma takes three. A longer list
-/// means that nearly everything is wanted.
+/// means that nearly everything is wanted, and the rest is dropped here.
 const LONGEST_FIELDS: usize = 1200;
+
+/// How deep collections inside collections that nobody requested are looked through for sensitive fields: the API
+/// documents two levels (the payment method of a subscription, and its fields).
+const DEPTH: usize = 4;
 
 /// What is asked of the records. The default is what the API sends by itself, untouched.
 #[derive(Clone, Debug, Default)]
@@ -77,11 +81,49 @@ impl View {
             .filter(|(name, _)| self.expand.iter().any(|(of, chosen)| *of == stream.name && chosen.0 == *name))
     }
 
-    /// The parameter that asks the API for them (API documentation, query syntax; for `includelookups`,
-    /// the page of subscriptions).
+    /// Returns the fields of a stream that are sent, in the order of the table's schema, nested collections last;
+    /// `None` if that is all of them. A configured catalog that declares no fields at all selects all: some
+    /// launchers send that. The key, the cursor and the mark of a deleted row are sent in any case.
+    fn selected(&self, stream: &Stream, configured: &Value) -> Option<Vec<String>> {
+        let wanted = wanted(configured)?;
+        let own = own_names(stream)?;
+        // A catalog from before `expand` was set lacks the collections, and selects all the same.
+        if own.iter().all(|name| wanted.contains_key(name)) {
+            return None;
+        }
+        let is_kept = |name: &String| {
+            let name = name.as_str();
+            wanted.contains_key(name) || name == stream.key || (stream.dated && name == CURSOR) || name == DELETED
+        };
+        let names = with_collections(own, &self.requested(stream, configured));
+        Some(names.into_iter().filter(is_kept).collect())
+    }
+
+    /// The collections that are filled in this stream, of those that the configured catalog selects.
+    fn requested(&self, stream: &Stream, configured: &Value) -> Vec<&'static Collection> {
+        let wanted = wanted(configured);
+        self.collections(stream).filter(|(name, _)| wanted.is_none_or(|wanted| wanted.contains_key(*name))).collect()
+    }
+
+    /// The entries of `expand` for this stream that the configured catalog does not select.
     #[must_use]
-    pub(crate) fn parameter(&self, stream: &Stream) -> Option<(&'static str, String)> {
-        let names: Vec<&str> = self.collections(stream).map(|(name, _)| *name).collect();
+    pub(crate) fn unselected(&self, stream: &Stream, configured: &Value) -> Vec<String> {
+        let requested = self.requested(stream, configured);
+        let is_requested = |name: &str| requested.iter().any(|(known, _)| *known == name);
+        let mut entries: Vec<String> = self
+            .collections(stream)
+            .filter(|(name, _)| !is_requested(name))
+            .map(|(name, _)| entry(stream, name))
+            .collect();
+        entries.dedup();
+        entries
+    }
+
+    /// The parameter that requests nested collections from the API, if the configured catalog selects any (API
+    /// documentation, query syntax; for `includelookups`, the page of subscriptions).
+    #[must_use]
+    pub(crate) fn parameter(&self, stream: &Stream, configured: &Value) -> Option<(&'static str, String)> {
+        let names: Vec<&str> = self.requested(stream, configured).iter().map(|(name, _)| *name).collect();
         match (names.is_empty(), stream.lookups) {
             (true, _) => None,
             (false, true) => Some(("includelookups", "1".to_owned())),
@@ -106,17 +148,14 @@ impl View {
         Some(schema)
     }
 
-    /// The names of the declared fields, in the order of the table's schema, nested collections last.
-    /// `None` as for [`View::schema`].
+    /// The names of the declared fields that the configured catalog selects, in the order of the table's schema,
+    /// nested collections last. `None` as for [`View::schema`].
     #[must_use]
-    pub(crate) fn columns(&self, stream: &Stream) -> Option<Vec<String>> {
-        let Ordered { properties: Names(mut names) } = serde_json::from_str(stream.schema).ok()?;
-        for (name, _) in self.collections(stream) {
-            if !names.iter().any(|known| known == name) {
-                names.push((*name).to_owned());
-            }
+    pub(crate) fn columns(&self, stream: &Stream, configured: &Value) -> Option<Vec<String>> {
+        match self.selected(stream, configured) {
+            Some(selected) => Some(selected),
+            None => Some(with_collections(own_names(stream)?, &self.requested(stream, configured))),
         }
-        Some(names)
     }
 
     /// Whether this stream's schema is other than the one in the table.
@@ -125,39 +164,90 @@ impl View {
         self.collections(stream).next().is_some()
     }
 
-    /// The fields to ask the API for, where the configured catalog declares only some of the stream's:
-    /// those, the key and the cursor (API documentation, query syntax: `fields`). `None` means all.
+    /// The fields to request from the API, where the configured catalog selects only some of the stream's (API
+    /// documentation, query syntax: `fields`). `None` means all: what is not selected is dropped here.
     #[must_use]
     pub(crate) fn fields(&self, stream: &Stream, configured: &Value) -> Option<String> {
-        let wanted = configured.get("properties")?.as_object().filter(|wanted| !wanted.is_empty())?;
-        let schema = self.schema(stream)?;
-        let declared = schema.get("properties")?.as_object()?;
-        if declared.keys().all(|name| wanted.contains_key(name)) {
-            return None;
-        }
-        let needed =
-            |name: &&String| wanted.contains_key(*name) || *name == stream.key || (stream.dated && *name == CURSOR);
-        let names = declared.keys().filter(needed).map(String::as_str).collect::<Vec<_>>().join(",");
-        (names.len() <= LONGEST_FIELDS).then_some(names)
+        let mut names = self.selected(stream, configured)?;
+        names.sort_unstable();
+        Some(names.join(",")).filter(|names| names.len() <= LONGEST_FIELDS)
     }
 
     /// How records are copied. `None` as for [`View::schema`].
     #[must_use]
-    pub(crate) fn shape(&self, stream: &Stream) -> Option<Shape> {
+    pub(crate) fn shape(&self, stream: &Stream, configured: &Value) -> Option<Shape> {
         let mut shape = Shape::new(&self.schema(stream)?, stream.key, stream.dated.then_some(CURSOR));
         if self.redact {
             shape.empty(stream.sensitive);
+            hide(&mut shape, stream.collections, DEPTH);
         }
-        for (name, element) in self.collections(stream) {
+        for (name, element) in self.requested(stream, configured) {
             let element = Element::parse(element, stream.lookups)?;
             let mut inside = Shape::new(&element.schema, "", None);
             if self.redact {
                 inside.empty(&element.sensitive);
+                for of in &element.streams {
+                    hide(&mut inside, of.collections, DEPTH);
+                }
             }
-            shape.nest(name, inside);
+            shape.nest(name, inside, entry(stream, name));
+        }
+        if let Some(selected) = self.selected(stream, configured) {
+            // A field that the catalog names is selected, also if no schema of ours declares it.
+            let further = wanted(configured).into_iter().flatten().map(|(name, _)| name.as_str());
+            shape.select(selected.iter().map(String::as_str).chain(further).chain([DELETED]));
         }
         Some(shape)
     }
+}
+
+/// The fields that a configured catalog selects; `None` if it does not select among them.
+fn wanted(configured: &Value) -> Option<&Map<String, Value>> {
+    configured.get("properties")?.as_object().filter(|wanted| !wanted.is_empty())
+}
+
+/// The names of the fields in the table's schema, in its order. `None` as for [`View::schema`].
+fn own_names(stream: &Stream) -> Option<Vec<String>> {
+    let Ordered { properties: Names(names) } = serde_json::from_str(stream.schema).ok()?;
+    Some(names)
+}
+
+/// These names, and those of collections that are not among them.
+fn with_collections(mut names: Vec<String>, collections: &[&Collection]) -> Vec<String> {
+    for (name, _) in collections {
+        if !names.iter().any(|known| known == name) {
+            names.push((*name).to_owned());
+        }
+    }
+    names
+}
+
+/// The entry of `expand` that requests a collection.
+fn entry(stream: &Stream, collection: &str) -> String {
+    format!("{}.{}", stream.name, if stream.lookups { LOOKUPS } else { collection })
+}
+
+/// Empties the sensitive fields inside these collections, should the store send one that was not requested.
+fn hide(shape: &mut Shape, collections: &'static [Collection], depth: usize) {
+    for (name, element) in collections {
+        if let Some(inside) = hiding(element, depth) {
+            shape.hide(name, inside);
+        }
+    }
+}
+
+/// Records of a collection of which only the sensitive fields matter; `None` if it has none.
+fn hiding(element: &'static str, depth: usize) -> Option<Shape> {
+    let element = Element::parse(element, false)?;
+    let names: Map<String, Value> = element.sensitive.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    let mut shape = Shape::new(&json!({ "properties": names }), "", None);
+    shape.empty(&element.sensitive);
+    if let Some(depth) = depth.checked_sub(1) {
+        for of in &element.streams {
+            hide(&mut shape, of.collections, depth);
+        }
+    }
+    (!shape.is_plain()).then_some(shape)
 }
 
 /// A schema, of which only the names are of interest.
@@ -195,6 +285,8 @@ impl<'de> Deserialize<'de> for Names {
 struct Element {
     schema: Value,
     sensitive: Vec<&'static str>,
+    /// The streams whose fields it has.
+    streams: Vec<&'static Stream>,
     list: bool,
 }
 
@@ -202,13 +294,14 @@ impl Element {
     /// Reads the notation of [`Collection`].
     fn parse(text: &'static str, lookups: bool) -> Option<Self> {
         let mut properties = Map::new();
-        let mut sensitive = Vec::new();
+        let (mut sensitive, mut of) = (Vec::new(), Vec::new());
         for word in text.split_whitespace() {
             let Some((name, kind)) = word.split_once(':') else {
                 let stream = streams::find(word)?;
                 let schema: Value = serde_json::from_str(stream.schema).ok()?;
                 properties.extend(schema.get("properties")?.as_object()?.clone());
                 sensitive.extend(stream.sensitive);
+                of.push(stream);
                 continue;
             };
             let plain = kind.trim_end_matches('!');
@@ -224,7 +317,7 @@ impl Element {
             properties.insert(name.to_owned(), property);
         }
         let schema = json!({"type": ["null", "object"], "additionalProperties": true, "properties": properties});
-        Some(Self { schema, sensitive, list: !lookups })
+        Some(Self { schema, sensitive, streams: of, list: !lookups })
     }
 }
 
@@ -267,7 +360,11 @@ fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::json::Scanner;
+    use crate::record::Copier;
 
     fn view(config: &Value) -> Result<View, Vec<String>> {
         let fields = Fields::parse(config.to_string().as_bytes()).unwrap();
@@ -292,22 +389,47 @@ mod tests {
                 assert_eq!(property["type"][0], "null", "{}.{name}", stream.name);
                 assert!(!element["properties"].as_object().unwrap().is_empty(), "{}.{name}", stream.name);
             }
-            assert!(view.shape(stream).is_some());
+            assert!(view.shape(stream, &json!({})).is_some());
         }
     }
 
     #[test]
     fn only_the_stream_that_is_named_is_asked_for_more() {
         let view = view(&json!({"expand": ["customers_cart.addresses", "customers.custom_fields"]})).unwrap();
-        assert_eq!(view.parameter(stream("customers")), Some(("expand", "addresses,custom_fields".to_owned())));
-        assert_eq!(view.parameter(stream("orders")), None);
+        let all = &json!({});
+        assert_eq!(view.parameter(stream("customers"), all), Some(("expand", "addresses,custom_fields".to_owned())));
+        assert_eq!(view.parameter(stream("orders"), all), None);
         assert!(!view.widens(stream("orders")));
+    }
+
+    /// A record of a stream as it is sent where the catalog selects these fields.
+    fn sent(stream: &Stream, names: &[&str], record: &Value) -> Value {
+        let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+        let shape = View::default().shape(stream, &json!({ "properties": properties })).unwrap();
+        let (text, mut out) = (record.to_string(), Vec::new());
+        Copier::new(Arc::new(shape)).copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn the_key_the_cursor_and_the_mark_of_a_deleted_row_are_always_sent() {
+        for stream in STREAMS {
+            let record = json!({
+                stream.key: 7, CURSOR: "2021-01-01T00:00:00Z", DELETED: "2021-01-02T00:00:00Z", "unheard_of": 1, "mine": 2,
+            });
+            let mut expected = record.clone();
+            assert_eq!(sent(stream, &[], &record), expected, "a catalog that declares nothing selects all");
+            expected.as_object_mut().unwrap().retain(|name, _| {
+                [stream.key, DELETED, "mine"].contains(&name.as_str()) || (stream.dated && name == CURSOR)
+            });
+            assert_eq!(sent(stream, &["mine"], &record), expected, "{}", stream.name);
+        }
     }
 
     #[test]
     fn lookups_have_a_parameter_of_their_own() {
         let view = view(&json!({"expand": ["subscriptions.lookups"]})).unwrap();
-        assert_eq!(view.parameter(stream("subscriptions")), Some(("includelookups", "1".to_owned())));
+        assert_eq!(view.parameter(stream("subscriptions"), &json!({})), Some(("includelookups", "1".to_owned())));
         let schema = view.schema(stream("subscriptions")).unwrap();
         assert_eq!(schema["properties"]["customer"]["properties"]["email"]["type"][1], "string");
     }

@@ -41,9 +41,12 @@ pub fn config(input: &[u8]) {
             let filled = written.iter().any(|text| text.contains("${"));
             for secret in secrets {
                 let secret = secret.expose();
-                assert!(!secret.is_empty() && !secret.contains(|c: char| c.is_control()), "{secret:?}");
+                assert!(!secret.trim().is_empty(), "{secret:?}");
+                // A token is sent in a header; the router's secret is a key of any characters.
+                let is_sent = value["credentials"]["auth_type"] == "SINGLE_STORE_ACCESS_TOKEN";
+                assert!(!is_sent || !secret.contains(|c: char| c.is_control()), "{secret:?}");
                 let text = json!(secret).to_string();
-                // Less its quotes: white space around a secret is cut off.
+                // Less its quotes: white space around a token is cut off.
                 let text = &text[1..text.len() - 1];
                 assert!(filled || written.iter().any(|written| written.contains(text)), "{secret:?}");
             }

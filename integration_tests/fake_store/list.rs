@@ -24,8 +24,9 @@ pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
 }
 
 /// What `fields` keeps: `None` is everything.
-pub(super) fn kept(seen: &Seen) -> Option<Vec<&str>> {
-    seen.param("fields").map(|text| text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect())
+pub(super) fn kept<'s>(seen: &'s Seen, options: &Options) -> Option<Vec<&'s str>> {
+    let named = if options.ignore_fields { None } else { seen.param("fields") };
+    named.map(|text| text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect())
 }
 
 /// Which nested collections are filled.
@@ -124,7 +125,7 @@ fn list(
         out.link("next_page", (!last).then(|| link(seen, options, base, page + 1)), options);
         out.link("previous_page", (page > 1).then(|| link(seen, options, base, page - 1)), options);
     }
-    let keep = kept(seen);
+    let keep = kept(seen, options);
     let nested = if options.ignore_expand { Vec::new() } else { expanded(of, seen) };
     let lookups = of.path == "subscriptions" && seen.param("includelookups") == Some("1");
     let writer = nested::Writer::new(data, of, &clock, keep.as_deref(), nested, lookups, &rows);

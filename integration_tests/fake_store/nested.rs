@@ -140,7 +140,7 @@ fn made_up(name: &str, parent: i64, out: &mut String) {
 /// Answers the paths below `/{resource}/`.
 pub(super) fn below(of: &'static Resource, rest: &[&str], seen: &Seen, options: &Options, data: &Data) -> Answer {
     let clock = options.clock(data.now_ms);
-    let keep = kept(seen);
+    let keep = kept(seen, options);
     if rest == ["select_many"] {
         let Some(ids) = seen.param("ids").filter(|ids| !ids.is_empty()) else {
             return error(400, "Bad Request", "This method requires one or more resource IDs to be specified");

@@ -130,6 +130,8 @@ pub struct Options {
     pub ignore_date_filter: bool,
     /// Every page is the first.
     pub ignore_page: bool,
+    /// Every field is sent, whatever `fields` names.
+    pub ignore_fields: bool,
     /// Nested collections are never filled.
     pub ignore_expand: bool,
     /// The status of an answer to a condition that cannot be read.
@@ -204,6 +206,7 @@ impl Default for Options {
             ignore_id_filter: false,
             ignore_date_filter: false,
             ignore_page: false,
+            ignore_fields: false,
             ignore_expand: false,
             bad_filter_status: 400,
             unstable_ties: Some(1),

@@ -93,7 +93,8 @@ fn countless_names_of_fields_are_neither_slow_nor_told_one_by_one() {
     let body = format!(r#"{{"total_count":1,"orders":[{{"id":1{fields}}}]}}"#);
     let (run, _) = read_with(Options::default(), always(body.as_bytes()));
     assert_eq!((run.code, run.ids("orders")), (Some(0), vec![1]));
-    assert!(run.warnings().len() <= 200, "{}", run.warnings().len());
+    // Those of its bound, and one that counts the others.
+    assert!(run.warnings().len() <= 201, "{}", run.warnings().len());
 }
 
 #[test]

@@ -246,6 +246,8 @@ impl Definition {
                 Declared::Instant
             } else if number && !types.contains(&"string") {
                 Declared::Number
+            } else if types.contains(&"string") && !number {
+                Declared::Text
             } else {
                 Declared::Other
             };

@@ -56,6 +56,8 @@ pub(crate) enum Declared {
     Instant,
     /// `number` or `integer`, and not `string`.
     Number,
+    /// `string` alone.
+    Text,
     /// Anything else: the value goes out as it came.
     Other,
     /// No schema is at hand: every coercion is allowed.
@@ -67,7 +69,7 @@ pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
     let (instants, numbers) = match declared {
         Declared::Instant => (true, false),
         Declared::Number => (false, true),
-        Declared::Other => (false, false),
+        Declared::Text | Declared::Other => (false, false),
         Declared::Unknown => (true, true),
     };
     if let Some(text) = string(stored) {
@@ -83,6 +85,11 @@ pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
         if numbers && string(sent).is_none() && decimal(sent).is_some() {
             return decimal(&text) == decimal(sent);
         }
+    }
+    // A number where a string is declared keeps its digits.
+    let is_quoted = sent.strip_prefix('"').and_then(|sent| sent.strip_suffix('"')) == Some(stored);
+    if is_quoted && matches!(declared, Declared::Text | Declared::Unknown) && decimal(stored).is_some() {
+        return true;
     }
     same(stored, sent)
 }

@@ -34,7 +34,9 @@ struct Stream<'a> {
 impl<'a> ReadCheck<'a> {
     /// All rules, for a run with this configured catalog.
     pub(crate) fn new(run: &'a Run, catalog: &'a Value) -> ReadCheck<'a> {
-        ReadCheck { run, catalog, cut: false, misfits: BTreeSet::new() }
+        // The fake store's microstores have texts for keys that are no numbers, which go out as they are.
+        let misfits = BTreeSet::from([("microstores".to_owned(), "id".to_owned())]);
+        ReadCheck { run, catalog, cut: false, misfits }
     }
 
     /// The run was interrupted: what belongs to the end of a stream and to the exit code is not asked for.

@@ -364,7 +364,7 @@ fn raw_values_are_compared_digit_by_digit() {
 
 #[test]
 fn documented_coercions_are_allowed_where_they_are_declared() {
-    use Declared::{Instant, Number, Other, Unknown};
+    use Declared::{Instant, Number, Other, Text, Unknown};
     let local = r#""2021-07-01T08:59:28.4571234-05:00""#;
     let utc = format!("\"{JULY_TEXT}\"");
     assert!(arrived(local, &utc, Instant));
@@ -382,6 +382,11 @@ fn documented_coercions_are_allowed_where_they_are_declared() {
     assert!(!arrived("\"12.50\"", "12.50", Other));
     assert!(!arrived("12.50", "12.5", Number));
     assert!(arrived("\"soon\"", "\"soon\"", Instant));
+    for declared in [Text, Unknown] {
+        assert!(arrived("12.50", "\"12.50\"", declared) && arrived("-7", "\"-7\"", declared));
+        assert!(!arrived("12.50", "\"12.5\"", declared) && !arrived("true", "\"true\"", declared));
+    }
+    assert!(arrived("\"soon\"", "\"soon\"", Text) && !arrived("7", "\"7\"", Other) && !arrived("7", "\"7\"", Number));
 }
 
 #[test]

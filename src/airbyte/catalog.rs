@@ -1,9 +1,10 @@
 //! The configured catalog: which streams to read, and how. Read from what `read` is given, where
 //! `discover`'s own output will do as well, and written for those who have none. Unknown keys are ignored.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use super::fault::{kind, not_json};
 use super::message;
 
 /// The streams to read.
@@ -14,7 +15,7 @@ pub struct ConfiguredCatalog {
 }
 
 /// One stream to read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct ConfiguredStream {
     /// The stream, as `discover` described it or less.
     pub stream: Stream,
@@ -27,17 +28,16 @@ pub struct ConfiguredStream {
 }
 
 /// What a configured catalog says of a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq)]
 pub struct Stream {
     /// Its name.
     pub name: String,
     /// The schema, perhaps with fewer fields than `discover` gave; some launchers send `{}`.
-    #[serde(default)]
     pub json_schema: Value,
 }
 
 /// How a stream is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncMode {
     /// Everything, each time.
@@ -70,50 +70,47 @@ impl ConfiguredCatalog {
     }
 }
 
-/// One JSON document of the file: a configured catalog, a catalog, or a message.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(rename = "type")]
-    kind: Option<Value>,
-    catalog: Option<Box<Document>>,
-    streams: Option<Vec<Entry>>,
-}
-
-/// A stream of either kind of catalog: wrapped with a mode, or as `discover` describes it.
-#[derive(Deserialize)]
-struct Entry {
-    stream: Option<Stream>,
-    sync_mode: Option<SyncMode>,
-    name: Option<String>,
-    #[serde(default)]
-    json_schema: Value,
-    supported_sync_modes: Option<Vec<String>>,
-    #[serde(default)]
-    generation_id: Value,
-    #[serde(default)]
-    sync_id: Value,
-}
-
-impl Entry {
-    fn configured(self) -> Result<ConfiguredStream, &'static str> {
-        let generation_id = self.generation_id.as_i64();
-        // Platforms number jobs from 1; a launcher without jobs may write 0, again and again.
-        let sync_id = self.sync_id.as_i64().filter(|&id| id > 0);
-        match (self.stream, self.name, self.sync_mode) {
-            (Some(stream), _, Some(sync_mode)) => Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id }),
-            (Some(_), _, None) => Err("missing field `sync_mode`"),
-            (None, Some(name), chosen) => {
-                let can = |modes: &Vec<String>| modes.iter().any(|mode| mode == "incremental");
-                let usual = match self.supported_sync_modes.as_ref().is_none_or(can) {
-                    true => SyncMode::Incremental,
-                    false => SyncMode::FullRefresh,
-                };
-                let stream = Stream { name, json_schema: self.json_schema };
-                let sync_mode = chosen.unwrap_or(usual);
-                Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id })
-            }
-            (None, None, _) => Err("missing field `stream`"),
+/// Reads one entry of `streams` of either kind of catalog: wrapped with a mode, or as `discover` describes it.
+fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
+    let Value::Object(fields) = entry else { return Err(format!("must be an object, not {}", kind(entry))) };
+    let sync_mode = match fields.get("sync_mode") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(mode)) if mode == "full_refresh" => Some(SyncMode::FullRefresh),
+        Some(Value::String(mode)) if mode == "incremental" => Some(SyncMode::Incremental),
+        Some(Value::String(mode)) => return Err(format!("has the unknown `sync_mode` `{mode}`")),
+        Some(other) => return Err(format!("has a `sync_mode` that is {}, not a string", kind(other))),
+    };
+    let generation_id = fields.get("generation_id").and_then(Value::as_i64);
+    // Platforms number jobs from 1; a launcher without jobs may write 0, again and again.
+    let sync_id = fields.get("sync_id").and_then(Value::as_i64).filter(|&id| id > 0);
+    match fields.get_mut("stream") {
+        None | Some(Value::Null) => {
+            let can = |modes: &Vec<Value>| modes.iter().any(|mode| mode == "incremental");
+            let is_incremental = fields.get("supported_sync_modes").and_then(Value::as_array).is_none_or(can);
+            let usual = if is_incremental { SyncMode::Incremental } else { SyncMode::FullRefresh };
+            let stream = stream(entry).map_err(|fault| fault.replace("`stream.name`", "`stream` or `name`"))?;
+            Ok(ConfiguredStream { stream, sync_mode: sync_mode.unwrap_or(usual), generation_id, sync_id })
         }
+        Some(stream_fields) => {
+            let stream = stream(stream_fields)?;
+            let sync_mode = sync_mode.ok_or("has no `sync_mode`")?;
+            Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id })
+        }
+    }
+}
+
+/// Reads the description of a stream.
+fn stream(value: &mut Value) -> Result<Stream, String> {
+    let Value::Object(fields) = value else {
+        return Err(format!("has a `stream` that is {}, not an object", kind(value)));
+    };
+    match fields.get("name") {
+        Some(Value::String(name)) => {
+            let name = name.clone();
+            Ok(Stream { name, json_schema: fields.remove("json_schema").unwrap_or_default() })
+        }
+        None | Some(Value::Null) => Err("has no `stream.name`".to_owned()),
+        Some(other) => Err(format!("has a name that is {}, not a string", kind(other))),
     }
 }
 
@@ -129,25 +126,35 @@ pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, String> {
 
 fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut reader = serde_json::Deserializer::from_slice(text);
     let mut found = None;
-    loop {
-        let document: Document = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            if path == "." { error.inner().to_string() } else { format!("at {path}: {}", error.inner()) }
-        })?;
-        let is_message = document.kind.as_ref().is_some_and(Value::is_string);
-        found = document.catalog.and_then(|catalog| catalog.streams).or(document.streams).or(found);
-        match reader.end() {
-            Ok(()) => break,
-            Err(trailing) if !is_message => return Err(trailing.to_string()),
-            Err(_) => {}
+    let mut is_message = true;
+    for document in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
+        if !is_message {
+            return Err("more follows the JSON object".to_owned());
         }
+        let mut document = document.map_err(|error| not_json(&error))?;
+        if !document.is_object() {
+            return Err(format!("it is {}", kind(&document)));
+        }
+        // A message of `discover`, among others.
+        is_message = document.get("type").is_some_and(Value::is_string);
+        let catalog = document.get_mut("catalog").filter(|catalog| catalog.is_object());
+        let streams = match catalog.and_then(|catalog| catalog.get_mut("streams")) {
+            Some(streams) => Some(streams.take()),
+            None => document.get_mut("streams").map(Value::take),
+        };
+        found = streams.filter(|streams| !streams.is_null()).or(found);
     }
-    let entries = found.ok_or("missing field `streams`")?;
-    let configured =
-        |(place, entry): (usize, Entry)| entry.configured().map_err(|fault| format!("at streams[{place}]: {fault}"));
-    Ok(ConfiguredCatalog { streams: entries.into_iter().enumerate().map(configured).collect::<Result<_, _>>()? })
+    let mut entries = match found {
+        Some(Value::Array(entries)) => entries,
+        Some(other) => return Err(format!("its `streams` are {}", kind(&other))),
+        None if text.trim_ascii().is_empty() => return Err("it is empty".to_owned()),
+        None => return Err("it has no `streams`".to_owned()),
+    };
+    let configured = |(place, entry): (usize, &mut Value)| {
+        configured(entry).map_err(|fault| format!("entry {} of `streams` {fault}", place + 1))
+    };
+    Ok(ConfiguredCatalog { streams: entries.iter_mut().enumerate().map(configured).collect::<Result<_, _>>()? })
 }
 
 /// One stream of a configured catalog that is written.
@@ -233,19 +240,35 @@ mod tests {
     #[test]
     fn faults_name_their_place() {
         let bad = |text: &str| parse(text.as_bytes()).unwrap_err();
-        assert!(
-            bad(r#"{"streams":[{"stream":{"name":"orders"},"sync_mode":"INVALID"}]}"#)
-                .starts_with("at streams[0].sync_mode")
-        );
-        assert!(bad(r#"{"streams":[{"stream":{},"sync_mode":"incremental"}]}"#).contains("missing field `name`"));
-        assert_eq!(bad(r#"{"streams":[{"stream":{"name":"x"}}]}"#), "at streams[0]: missing field `sync_mode`");
-        assert_eq!(bad(r#"{"streams":[{"name":"x"},{}]}"#), "at streams[1]: missing field `stream`");
-        assert!(bad("{}").contains("missing field `streams`"));
-        assert!(bad(r#"{"type":"LOG","log":{}}"#).contains("missing field `streams`"));
-        assert!(bad("").contains("EOF"));
-        assert!(bad(r#"{"streams":[]} x"#).contains("trailing"));
-        assert!(bad(r#"{"streams":[]} {"streams":[]}"#).contains("trailing"));
-        assert!(bad(r#"{"type":"CATALOG","catalog":{"streams":[]}} x"#).contains("expected value"));
-        assert!(bad("[]").contains("invalid length 0"), "{}", bad("[]"));
+        for (text, fault) in [
+            (
+                r#"{"streams":[{"stream":{"name":"orders"},"sync_mode":"INVALID"}]}"#,
+                "entry 1 of `streams` has the unknown `sync_mode` `INVALID`",
+            ),
+            (r#"{"streams":[{"stream":{},"sync_mode":"incremental"}]}"#, "entry 1 of `streams` has no `stream.name`"),
+            (r#"{"streams":[{"stream":{"name":"x"}}]}"#, "entry 1 of `streams` has no `sync_mode`"),
+            (r#"{"streams":[{"name":"x"},{}]}"#, "entry 2 of `streams` has no `stream` or `name`"),
+            (r#"{"streams":[{"stream":5}]}"#, "entry 1 of `streams` has a `stream` that is a number, not an object"),
+            (r#"{"streams":[{"name":[]}]}"#, "entry 1 of `streams` has a name that is a list, not a string"),
+            (
+                r#"{"streams":[{"name":"x","sync_mode":1}]}"#,
+                "entry 1 of `streams` has a `sync_mode` that is a number, not a string",
+            ),
+            (r#"{"streams":[true]}"#, "entry 1 of `streams` must be an object, not a boolean"),
+            (r#"{"streams":{}}"#, "its `streams` are an object"),
+            ("{}", "it has no `streams`"),
+            (r#"{"streams":null}"#, "it has no `streams`"),
+            (r#"{"type":"LOG","log":{}}"#, "it has no `streams`"),
+            ("", "it is empty"),
+            ("\n ", "it is empty"),
+            ("[]", "it is a list"),
+            ("5", "it is a number"),
+            ("{\n\"streams\":", "it is not valid JSON at line 2, column 10"),
+            (r#"{"streams":[]} {"streams":[]}"#, "more follows the JSON object"),
+            (r#"{"streams":[]} x"#, "more follows the JSON object"),
+            (r#"{"type":"CATALOG","catalog":{"streams":[]}} x"#, "it is not valid JSON at line 1, column 45"),
+        ] {
+            assert_eq!(bad(text), fault, "{text}");
+        }
     }
 }

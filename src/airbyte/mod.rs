@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod emit;
+mod fault;
 pub mod heard;
 mod lines;
 pub mod message;

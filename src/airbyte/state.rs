@@ -9,6 +9,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::fault::not_json;
 use crate::json;
 
 /// Lists in lists that are looked into. A state has one, and some launchers add another.
@@ -49,7 +50,7 @@ pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut states = States::default();
     for document in serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>() {
-        collect(document.map_err(|error| fault(&error))?, DEEPEST, &mut states)?;
+        collect(document.map_err(|error| not_json(&error))?, DEEPEST, &mut states)?;
     }
     Ok(states)
 }
@@ -84,14 +85,6 @@ fn drop_commas(text: &mut [u8]) {
         if spare != Some(at) {
             last = (byte, at);
         }
-    }
-}
-
-/// Says where a text is no JSON, without the words of the parser.
-fn fault(error: &serde_json::Error) -> String {
-    match error.is_eof() {
-        true => "it is cut off at its end".to_owned(),
-        false => format!("it is not JSON at line {}, column {}", error.line(), error.column()),
     }
 }
 
@@ -249,7 +242,7 @@ fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), String>) -> R
     let read = (&mut items).deserialize(&mut serde_json::Deserializer::from_str(list.get()));
     match (items.fault, read) {
         (Some(fault), _) => Err(fault),
-        (None, read) => read.map_err(|error| fault(&error)),
+        (None, read) => read.map_err(|error| not_json(&error)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::diagnosis;
 use super::error::{Error, Transport};
 use super::http::{self, Http, Limits};
 use super::page::{Envelope, Intake, ListNames, Reading};
+use super::proxy::Proxy;
 use super::pursuit::{Answer, Ask, Desk, Heard, Watch};
 use super::query::Query;
 use super::retry::{self, Patience};
@@ -44,12 +45,14 @@ impl Client {
     /// A client for `base` (`https://host/api/v1/`), with at most `in_flight` pages in memory.
     ///
     /// # Errors
-    /// A sentence, if the TLS settings cannot be used.
+    /// A clause, if the TLS settings or the proxy of the environment cannot be used.
     pub fn new(base: Url, auth: Auth, budget: Budget, in_flight: usize, patience: Patience) -> Result<Self, String> {
         let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
             .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
-        let http = Http::new(tls, base.scheme() == "https", in_flight, Limits::within(patience.timeout));
+        // Without TLS what is sent must not leave this machine, and a proxy may be anywhere.
+        let proxy = if base.scheme() == "https" { Proxy::from_env(&base)? } else { None };
+        let http = Http::new(tls, proxy, in_flight, Limits::within(patience.timeout));
         Ok(Self { http, base, auth, desk: Desk::new(budget, in_flight, patience), windows: Spare::default() })
     }
 

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::error::{Error, Transport};
+use super::error::{Error, Obstacle, Transport};
 use super::http;
 use super::page::PageFault;
 use super::query::Query;
@@ -96,6 +96,19 @@ fn without(signed: &HeaderMap, text: String) -> String {
 pub(super) fn transport(query: &Query, fault: &http::Fault) -> Error {
     let detail = chain(fault);
     let lower = detail.to_ascii_lowercase();
+    if let Some(proxy) = fault.no_tunnel() {
+        let obstacle = if lower.contains("authorization required") {
+            Obstacle::SignIn
+        } else if lower.contains("unsuccessful") {
+            Obstacle::Refused
+        } else if lower.contains("certificate") {
+            Obstacle::Certificate
+        } else {
+            Obstacle::Unreachable
+        };
+        let (resource, variable) = (query.resource().to_owned(), proxy.variable);
+        return Error::Proxy { resource, proxy: proxy.address.clone(), variable, obstacle, detail };
+    }
     let kind = if fault.is_timeout() {
         Transport::Timeout
     } else if lower.contains("certificate") {

@@ -39,6 +39,20 @@ pub enum Error {
         /// The chain of causes, without URLs.
         detail: String,
     },
+    /// The proxy that the environment names opened no connection to the store.
+    #[error("{resource}: {obstacle:?} at the proxy {proxy}: {detail}")]
+    Proxy {
+        /// The resource asked for.
+        resource: String,
+        /// Host and port of the proxy.
+        proxy: String,
+        /// The environment variable that names it.
+        variable: &'static str,
+        /// What kind of fault.
+        obstacle: Obstacle,
+        /// The chain of causes, without URLs.
+        detail: String,
+    },
     /// The body is not what the API sends.
     #[error("{resource}: {problem}")]
     Body {
@@ -97,6 +111,19 @@ pub enum Error {
         /// The last fault.
         last: Box<Error>,
     },
+}
+
+/// What can be wrong with a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It could not be reached.
+    Unreachable,
+    /// Its certificate was refused.
+    Certificate,
+    /// It wants a sign-in, or another one (HTTP 407).
+    SignIn,
+    /// It refuses to connect to the store, or cannot.
+    Refused,
 }
 
 /// Kinds of transport faults that call for different advice.

@@ -21,7 +21,6 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -30,10 +29,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 use url::Url;
 
+use super::proxy::Proxy;
+
 /// Who asks.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("source-cart/", env!("CARGO_PKG_VERSION")));
 /// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The part of that time in which a proxy has to open its tunnel: less than all of it, so that a proxy that does not
+/// answer is told from a store that does not.
+const TUNNEL_SHARE: f64 = 0.9;
 /// Silence on an open connection. A store that computes a page of 1000 wide rows may be silent for
 /// many seconds; a minute is what front ends commonly allow.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,10 +81,8 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Keeps at most `connections` open while idle. Goes through the proxy that the environment names
-    /// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except without TLS: then what is sent must not leave this
-    /// machine, and a proxy may be anywhere.
-    pub(super) fn new(tls: ClientConfig, encrypted: bool, connections: usize, limits: Limits) -> Self {
+    /// Keeps at most `connections` open while idle. All of them go through `proxy`, if there is one.
+    pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, limits: Limits) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new();
         // Whether a target without TLS is allowed was decided where the config was read.
@@ -91,8 +93,9 @@ impl Http {
         http.set_keepalive_retries(Some(3));
         #[cfg(target_os = "linux")]
         http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let proxy = HttpsConnector::from((http.clone(), Arc::clone(&tls)));
-        let route = Route { http, proxy, proxies: encrypted.then(|| Arc::new(Matcher::from_env())) };
+        let to_proxy = HttpsConnector::from((http.clone(), Arc::clone(&tls)));
+        let tunnel_timeout = limits.connect.mul_f64(TUNNEL_SHARE);
+        let route = Route { http, to_proxy, proxy: proxy.map(Arc::new), tunnel_timeout };
         let connector = Connector { route: HttpsConnector::from((route, tls)), timeout: limits.connect };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -281,6 +284,11 @@ impl Fault {
         std::iter::successors(Some(&*self.0 as &(dyn std::error::Error + 'static)), |&error| error.source())
     }
 
+    /// The proxy that opened no tunnel, if that is why.
+    pub(super) fn no_tunnel(&self) -> Option<&NoTunnel> {
+        self.causes().find_map(|error| error.downcast_ref())
+    }
+
     /// Whether it took too long.
     pub(super) fn is_timeout(&self) -> bool {
         self.causes().any(|error| {
@@ -336,8 +344,9 @@ impl Service<Uri> for Connector {
 struct Route {
     http: HttpConnector,
     /// Reaches the proxy itself, which may speak TLS.
-    proxy: HttpsConnector<HttpConnector>,
-    proxies: Option<Arc<Matcher>>,
+    to_proxy: HttpsConnector<HttpConnector>,
+    proxy: Option<Arc<Proxy>>,
+    tunnel_timeout: Duration,
 }
 
 impl Service<Uri> for Route {
@@ -350,17 +359,46 @@ impl Service<Uri> for Route {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let Some(proxy) = self.proxies.as_ref().and_then(|proxies| proxies.intercept(&target)) else {
+        let Some(proxy) = self.proxy.clone() else {
             let connecting = self.http.call(target);
             return Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) });
         };
         let headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.proxy.clone()).with_headers(headers);
-        if let Some(auth) = proxy.basic_auth() {
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), self.to_proxy.clone()).with_headers(headers);
+        if let Some(auth) = &proxy.auth {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        let connecting = tunnel.call(target);
-        Box::pin(async move { Ok(connecting.await?) })
+        let connecting = timeout(self.tunnel_timeout, tunnel.call(target));
+        Box::pin(async move {
+            let cause: BoxError = match connecting.await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => error.into(),
+                Err(elapsed) => late(elapsed).into(),
+            };
+            Err(NoTunnel { address: proxy.address.clone(), variable: proxy.variable, cause }.into())
+        })
+    }
+}
+
+/// The proxy opened no tunnel to the store.
+#[derive(Debug)]
+pub(super) struct NoTunnel {
+    /// Host and port of the proxy.
+    pub(super) address: String,
+    /// The variable that names it.
+    pub(super) variable: &'static str,
+    cause: BoxError,
+}
+
+impl std::fmt::Display for NoTunnel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no tunnel through the proxy {}", self.address)
+    }
+}
+
+impl std::error::Error for NoTunnel {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.cause)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod error;
 mod http;
 mod outlook;
 pub mod page;
+mod proxy;
 mod pursuit;
 pub mod query;
 pub mod retry;

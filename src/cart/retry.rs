@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-use super::error::{Error, Transport};
+use super::error::{Error, Obstacle, Transport};
 
 /// A `Retry-After` that asks for more is taken for this long: beyond every patience, and a date in a hundred
 /// years can still be calculated with.
@@ -56,6 +56,7 @@ impl Patience {
     pub fn with(&self, error: &Error, worked: bool) -> Duration {
         let hopeless = match error {
             Error::Transport { kind, .. } => *kind == Transport::Name,
+            Error::Proxy { obstacle, .. } => *obstacle == Obstacle::Unreachable,
             Error::Body { page, .. } => *page,
             // What stands in front of a store that is down sends these, and a page with them.
             Error::Status { status: 429 | 502..=504, .. } => false,
@@ -175,6 +176,7 @@ pub fn is_passing(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 204 | 206 | 408 | 425 | 429 | 500..=599),
         Error::Transport { kind, .. } => !matches!(kind, Transport::Certificate),
+        Error::Proxy { obstacle, .. } => matches!(obstacle, Obstacle::Unreachable | Obstacle::Refused),
         Error::Body { passing, .. } => *passing,
         Error::NotText { .. } => true,
         Error::Redirect { .. }

@@ -211,7 +211,8 @@ impl Opening {
         if route.format == Format::Csv {
             for configured in &catalog.streams {
                 let name = &configured.stream.name;
-                let columns = streams::find(name).and_then(|stream| view.columns(stream)).map(Columns::new);
+                let selection = &configured.stream.json_schema;
+                let columns = streams::find(name).and_then(|stream| view.columns(stream, selection)).map(Columns::new);
                 destination.columns.extend(columns.map(|columns| (name.clone(), columns)));
             }
         }

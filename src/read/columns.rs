@@ -17,7 +17,7 @@ pub(super) fn of(view: &View, stream: &Stream, configured: &Value) -> Option<Str
     let wanted = configured.get("properties").and_then(Value::as_object).filter(|wanted| !wanted.is_empty());
     let is_left_out = |name: &&String| wanted.is_some_and(|wanted| !wanted.contains_key(*name));
     let mut text: String = declared.keys().filter(is_left_out).map(|name| format!("-{name}\n")).collect();
-    if let Some((_, expanded)) = view.parameter(stream) {
+    if let Some((_, expanded)) = view.parameter(stream, configured) {
         text.push_str(&format!("+{expanded}\n"));
     }
     let hash = Sha256::digest(text.as_bytes());

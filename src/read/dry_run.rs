@@ -137,7 +137,7 @@ async fn need(
     let Some(reader) = reader(setting, configured, stream, &ledger) else {
         return Err(Failure::panic("a schema of the table is not JSON"));
     };
-    let page_size = match setting.view.parameter(stream) {
+    let page_size = match setting.view.parameter(stream, &configured.stream.json_schema) {
         Some((parameter, names)) => Query::new(stream.name, PAGE_SIZE).nested(parameter, &names).count(),
         None => PAGE_SIZE,
     };

@@ -44,7 +44,7 @@ pub fn view(config: &Value) -> View {
 /// other tests rule out.
 #[must_use]
 pub fn records(view: &View, stream: &Stream) -> Option<(Value, Shape)> {
-    Some((view.schema(stream)?, view.shape(stream)?))
+    Some((view.schema(stream)?, view.shape(stream, &Value::Null)?))
 }
 
 /// A page that was read.

@@ -3,7 +3,7 @@
 //! Lines of a stream leave through here only, in the order in which the state knows of them. Nothing
 //! here asks the store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::airbyte::message::{now, state_line};
 use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
 use crate::output::board::Board;
 use crate::output::run_summary::Figures;
-use crate::record::Finding;
+use crate::record::{FURTHER_KEPT, Finding};
 use crate::streams::CURSOR;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
@@ -33,6 +33,10 @@ const CHECKPOINT_PART: usize = 8;
 
 /// Moments closer than this are the same: they were computed from two readings of the clock.
 const SAME_MOMENT_MILLIS: u64 = 100;
+
+/// Warnings about fields that a stream logs in one run: far more than a store differs by, and few enough not to bury
+/// the rest of the log where each row has other fields.
+const WARNINGS: usize = 200;
 
 /// The account.
 #[derive(Debug)]
@@ -54,6 +58,12 @@ pub(super) struct Entries {
     /// The last moment that RATE_LIMITED named.
     limited_until: Option<u64>,
     findings: HashSet<Finding>,
+    /// Warnings about fields that were logged, and those that were one too many.
+    logged: usize,
+    withheld: usize,
+    /// Entries of `expand` whose collections some record has, and those that some record lacks.
+    filled: BTreeSet<String>,
+    unfilled: BTreeSet<String>,
     warned: HashSet<&'static str>,
     /// What happened, for the last LOG.
     pub tally: Tally,
@@ -236,17 +246,31 @@ impl Ledger {
     /// # Errors
     /// [`Closed`] if stdout is gone.
     pub(super) async fn report(&self, findings: Vec<Finding>) -> Result<(), Closed> {
+        let name = &self.name;
         for finding in findings {
-            if !self.entries.lock().await.findings.insert(finding.clone()) {
-                continue;
-            }
-            let name = &self.name;
-            let text = match finding {
+            let text = match finding.clone() {
+                Finding::Filled(entry) => {
+                    self.entries.lock().await.filled.insert(entry);
+                    continue;
+                }
+                Finding::Unfilled(entry) => {
+                    self.entries.lock().await.unfilled.insert(entry);
+                    continue;
+                }
+                Finding::Further(_) => {
+                    let entries = &mut *self.entries.lock().await;
+                    entries.withheld += usize::from(entries.findings.insert(finding));
+                    continue;
+                }
+                Finding::Dropped(field) => {
+                    let text = format!(
+                        "the store sends fields that the schema does not declare, such as `{field}`. They are left out, since the catalog does not select all fields."
+                    );
+                    self.warn_once("dropped", &text).await?;
+                    continue;
+                }
                 Finding::Undeclared(field) => format!(
                     "{name}: the store sends a field `{field}` that the schema does not declare; it is in the records, but a platform drops it. Please report it, so that it can be declared."
-                ),
-                Finding::Unfilled(field) => format!(
-                    "{name}: the store was asked for `{field}`, but sends records without it. Take it out of `expand`, and please report it."
                 ),
                 Finding::Misfit(field, declared, came) => format!(
                     "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
@@ -255,7 +279,44 @@ impl Ledger {
                     "{name}: the store sends dates in `{field}` that stand for no date, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they go out as null."
                 ),
             };
-            self.emitter.log(Level::Warn, &text).await?;
+            let is_logged = {
+                let entries = &mut *self.entries.lock().await;
+                if !entries.findings.insert(finding) {
+                    continue;
+                }
+                let is_logged = entries.logged < WARNINGS;
+                *(if is_logged { &mut entries.logged } else { &mut entries.withheld }) += 1;
+                is_logged
+            };
+            if is_logged {
+                self.emitter.log(Level::Warn, &text).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports what can be said of fields only at the end of the run.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn report_rest(&self) -> Result<(), Closed> {
+        let mut texts = Vec::new();
+        {
+            let entries = self.entries.lock().await;
+            // A single row may have nothing to nest.
+            let rows = entries.tally.delivered;
+            if rows > 1 {
+                texts.extend(entries.unfilled.difference(&entries.filled).map(|entry| {
+                    format!("none of {rows} rows has what `{entry}` in `expand` requests. Check that these rows have it in the store; if they do, take the entry out of `expand`, and please report it.")
+                }));
+            }
+            if entries.withheld > 0 {
+                let least = if entries.withheld < FURTHER_KEPT { "" } else { "at least " };
+                texts.push(format!("{least}{} more warnings about fields are not shown.", entries.withheld));
+            }
+        }
+        for text in texts {
+            self.emitter.log(Level::Warn, &format!("{}: {text}", self.name)).await?;
         }
         Ok(())
     }

@@ -153,6 +153,17 @@ async fn read_stream(
     };
     let followed = Arc::clone(&ledger);
     setting.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
+    for entry in setting.view.unselected(stream, &configured.stream.json_schema) {
+        let text = format!(
+            "{name}: `{entry}` in `expand` is not requested, since the catalog does not select its column. To get it, take the stream's schema from `discover` with this config."
+        );
+        emitter.log(Level::Info, &text).await?;
+    }
+    if configured.sync_mode == SyncMode::Incremental && !stream.dated {
+        let text =
+            format!("{name}: the rows have no update date, so all of them are read each time, as in a full refresh.");
+        emitter.log(Level::Info, &text).await?;
+    }
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.dated;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
     let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.dated);
@@ -181,6 +192,7 @@ async fn read_stream(
         Ok(Err(stop)) => (Err(Failure::stopped(name, stream, &stop, &host)), matches!(stop, Stop::Lost { .. })),
         Err(_) => (Err(Failure::panic(&panics::place())), false),
     };
+    ledger.report_rest().await?;
     let tally = ledger.entries().await.tally.clone();
     let cursor = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
     setting.board.account(Receipt {
@@ -228,13 +240,14 @@ fn reader(
     stream: &'static Stream,
     ledger: &Arc<Ledger>,
 ) -> Option<Arc<Reader>> {
+    let selection = &configured.stream.json_schema;
     Some(Arc::new(Reader::new(
         stream,
         Arc::clone(&setting.client),
         Arc::clone(ledger),
         (setting.start, setting.end),
-        setting.view.shape(stream)?,
-        (setting.view.parameter(stream), setting.view.fields(stream, &configured.stream.json_schema)),
+        setting.view.shape(stream, selection)?,
+        (setting.view.parameter(stream, selection), setting.view.fields(stream, selection)),
         setting.stopping.clone(),
     )))
 }

@@ -290,7 +290,12 @@ impl PageWalk<'_> {
             // over, the first that is large enough.
             let is_first = pass.pages == 1 || !pass.unread.is_empty();
             let is_cut = is_first && !ended && rows.listed() < rows.asked as u64;
-            offset += if is_cut { rows.listed() } else { rows.asked as u64 };
+            offset += match is_cut {
+                // Cut pages begin elsewhere, but for the first.
+                true if page > 1 => 0,
+                true => rows.listed(),
+                false => rows.asked as u64,
+            };
             if is_cut {
                 limit = usize::try_from(rows.listed()).unwrap_or(limit);
             }

@@ -25,23 +25,36 @@ impl Copier {
             }
             out.push(b']');
         }
-        let outer = &self.shape.fields[index].name;
+        let findings = std::mem::take(&mut nested.findings);
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let outer = self.get(index).name.clone();
         // Only at top level does a platform drop what is not declared.
-        let told = nested.findings.drain(..).filter_map(|finding| match finding {
+        self.findings.extend(findings.into_iter().filter_map(|finding| match finding {
             Finding::Misfit(field, declared, came) => Some(Finding::Misfit(format!("{outer}.{field}"), declared, came)),
             Finding::NoDate(field) => Some(Finding::NoDate(format!("{outer}.{field}"))),
-            Finding::Undeclared(_) | Finding::Unfilled(_) => None,
-        });
-        self.findings.extend(told);
+            Finding::Undeclared(_)
+            | Finding::Dropped(_)
+            | Finding::Further(_)
+            | Finding::Filled(_)
+            | Finding::Unfilled(_) => None,
+        }));
         Ok(())
     }
 
-    /// Notices collections that were asked for and are not in the record that ends here: the API ignores
-    /// what it does not know.
+    /// Notes which of the requested collections the record that ends here has: the API ignores what it does not
+    /// know, and leaves out what a row has not.
     pub(super) fn look_for_collections(&mut self) {
         for &index in self.nested.keys() {
-            if !self.filled.contains(&index) && !std::mem::replace(&mut self.reported[index], true) {
-                self.findings.push(Finding::Unfilled(self.shape.fields[index].name.clone()));
+            let Some(entry) = self.shape.entries.get(&index) else { continue };
+            let Some((filled, unfilled)) = self.reported_filled.get_mut(index) else { continue };
+            if self.filled.contains(&index) {
+                if !std::mem::replace(filled, true) {
+                    self.findings.push(Finding::Filled(entry.clone()));
+                }
+            } else if !std::mem::replace(unfilled, true) {
+                self.findings.push(Finding::Unfilled(entry.clone()));
             }
         }
         self.filled.clear();

@@ -1,6 +1,6 @@
 //! What a schema says of the records of one stream, compiled once for all who copy them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -21,6 +21,12 @@ pub struct Shape {
     pub(super) by_name: HashMap<Vec<u8>, usize>,
     pub(super) key: usize,
     pub(super) cursor: Option<usize>,
+    /// The names of the fields that are sent, if not all are.
+    pub(super) selected: Option<HashSet<Vec<u8>>>,
+    /// The entries of `expand` that request a collection, by the index of its field.
+    pub(super) entries: HashMap<usize, String>,
+    /// Records inside undeclared fields, by the name of the field, of which some values are sent as null.
+    pub(super) hidden: HashMap<Vec<u8>, Arc<Shape>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,15 +41,32 @@ pub(super) struct Field {
     pub(super) is_date: bool,
     /// Goes out as null, whatever came.
     pub(super) is_emptied: bool,
-    /// What the records inside look like, in a nested collection that was asked for.
+    /// Is not sent.
+    pub(super) is_dropped: bool,
+    /// What the records inside look like, in a nested collection.
     pub(super) inside: Option<Arc<Shape>>,
+}
+
+impl Field {
+    /// A field that accepts anything and is copied as it is.
+    pub(super) fn new(name: String, label: Vec<u8>) -> Self {
+        Self { name, label, accepts: ANYTHING, is_date: false, is_emptied: false, is_dropped: false, inside: None }
+    }
 }
 
 impl Shape {
     /// Compiles the top level of a JSON schema. Types the schema does not name accept anything.
     #[must_use]
     pub fn new(schema: &Value, key: &str, cursor: Option<&str>) -> Self {
-        let mut shape = Self { fields: Vec::new(), by_name: HashMap::new(), key: usize::MAX, cursor: None };
+        let mut shape = Self {
+            fields: Vec::new(),
+            by_name: HashMap::new(),
+            key: usize::MAX,
+            cursor: None,
+            selected: None,
+            entries: HashMap::new(),
+            hidden: HashMap::new(),
+        };
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
             let index = shape.fields.len();
@@ -55,12 +78,9 @@ impl Shape {
             }
             shape.by_name.insert(name.clone().into_bytes(), index);
             shape.fields.push(Field {
-                name: name.clone(),
-                label: label(name.as_bytes()),
                 accepts: accepted(property),
                 is_date: property.get("format").and_then(Value::as_str) == Some("date-time"),
-                is_emptied: false,
-                inside: None,
+                ..Field::new(name.clone(), label(name.as_bytes()))
             });
         }
         shape
@@ -73,11 +93,41 @@ impl Shape {
         }
     }
 
-    /// Fits the records inside a field, which holds one or a list of them, as those of a stream.
-    pub fn nest(&mut self, name: &str, inside: Self) {
+    /// Fits the records inside a field, which holds one or a list of them, as those of a stream. `entry` is what
+    /// the config says to request them.
+    pub fn nest(&mut self, name: &str, inside: Self, entry: String) {
         if let Some(&index) = self.by_name.get(name.as_bytes()) {
             self.fields[index].inside = Some(Arc::new(inside));
+            self.entries.insert(index, entry);
         }
+    }
+
+    /// Empties fields of the records inside a field that nobody requested, should the store send it.
+    pub fn hide(&mut self, name: &str, inside: Self) {
+        match self.by_name.get(name.as_bytes()) {
+            Some(&index) => self.fields[index].inside = Some(Arc::new(inside)),
+            None => _ = self.hidden.insert(name.as_bytes().to_vec(), Arc::new(inside)),
+        }
+    }
+
+    /// Returns true if records are copied as they are: no field is declared, none is emptied.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.fields.is_empty() && self.hidden.is_empty() && self.selected.is_none()
+    }
+
+    /// Drops all fields but these.
+    pub fn select<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let names: HashSet<Vec<u8>> = names.map(|name| name.as_bytes().to_vec()).collect();
+        for field in &mut self.fields {
+            field.is_dropped = !names.contains(field.name.as_bytes());
+        }
+        self.selected = Some(names);
+    }
+
+    /// Returns true if a field of this name is dropped.
+    pub(super) fn drops(&self, name: &[u8]) -> bool {
+        self.selected.as_ref().is_some_and(|names| !names.contains(name))
     }
 
     /// The names of the declared fields, in the order of the schema.

@@ -87,7 +87,7 @@ fn a_moment_of_change_that_is_none_leaves_the_record_undated() {
 #[test]
 fn dates_that_are_none_are_told_once_a_field() {
     let mut outer = Arc::into_inner(shape()).unwrap();
-    outer.nest("items", Arc::into_inner(shape()).unwrap());
+    outer.nest("items", Arc::into_inner(shape()).unwrap(), "orders.items".to_owned());
     let mut copier = Copier::new(Arc::new(outer));
     let mut out = Vec::new();
     for _ in 0..2 {
@@ -102,7 +102,7 @@ fn dates_that_are_none_are_told_once_a_field() {
     let dates: Vec<&Finding> = told.iter().filter(|finding| matches!(finding, Finding::NoDate(_))).collect();
     let field = |name: &str| Finding::NoDate(name.to_owned());
     assert_eq!(dates, [&field("due"), &field("updated_at"), &field("items.due")]);
-    assert_eq!(told.len(), 4, "the text that is no date is told, too");
+    assert_eq!(told.len(), 5, "the text that is no date is told, and that there are items: {told:?}");
 }
 
 #[test]
@@ -113,11 +113,18 @@ fn numbers_in_quotes_become_numbers_with_their_digits() {
 }
 
 #[test]
+fn numbers_become_strings_with_their_digits_where_a_string_is_declared() {
+    let (out, facts, findings) = copy(r#"{"id":1,"name":5,"name" : -1.50 ,"name":1e400}"#);
+    assert_eq!(out, r#"{"id":1,"name":"5","name":"-1.50","name":"1e400"}"#);
+    assert_eq!((facts.key, findings), (Key::Number(1), vec![]));
+}
+
+#[test]
 fn a_misfit_goes_out_as_it_is_and_is_told_once() {
     let mut copier = Copier::new(shape());
     let mut out = Vec::new();
     for _ in 0..2 {
-        let text = r#"{"id":1,"total":"ten","count":2.5,"name":5,"due":"2014-01-01","open":0,"count":1.0}"#;
+        let text = r#"{"id":1,"total":"ten","count":2.5,"name":true,"due":"2014-01-01","open":0,"count":1.0}"#;
         copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert!(String::from_utf8_lossy(&out).ends_with(text));
     }
@@ -126,7 +133,8 @@ fn a_misfit_goes_out_as_it_is_and_is_told_once() {
         .into_iter()
         .map(|finding| match finding {
             Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
-            Finding::Undeclared(field) | Finding::Unfilled(field) | Finding::NoDate(field) => field,
+            Finding::Undeclared(field) | Finding::NoDate(field) => field,
+            other => unreachable!("{other:?}"),
         })
         .collect();
     assert_eq!(
@@ -134,7 +142,7 @@ fn a_misfit_goes_out_as_it_is_and_is_told_once() {
         [
             "total: number / a text",
             "count: integer / a decimal number",
-            "name: string / an integer",
+            "name: string / a boolean",
             "due: date-time / a text that is no date and time with an offset",
             "open: boolean / an integer",
         ]
@@ -227,12 +235,15 @@ fn each_rule_of_fitting_and_what_it_leaves_alone() {
         ("count", "25.5", "25.5", true),
         ("count", r#""""#, "null", false),
         ("count", "99999999999999999999", "99999999999999999999", false),
-        // Flags and texts are not rewritten, and `""` is a text.
+        // Flags and texts are not rewritten, and `""` is a text. A number becomes a text with its digits.
         ("open", "1", "1", true),
         ("open", r#""true""#, r#""true""#, true),
         ("open", r#""""#, r#""""#, true),
         ("name", r#""""#, r#""""#, false),
-        ("name", "12.50", "12.50", true),
+        ("name", "12.50", r#""12.50""#, false),
+        ("name", "-1e400", r#""-1e400""#, false),
+        ("name", "false", "false", true),
+        ("due", "12.50", "12.50", true),
         // Where a text is declared besides a number, a text stays one.
         ("loose", r#""""#, r#""""#, false),
         ("loose", "5", "5", false),
@@ -271,7 +282,7 @@ fn records_inside_a_field_are_fitted_like_others() {
     let mut outer = Arc::into_inner(shape()).unwrap();
     let mut inner = Arc::into_inner(shape()).unwrap();
     inner.empty(&["name"]);
-    outer.nest("items", inner);
+    outer.nest("items", inner, "orders.items".to_owned());
     let mut copier = Copier::new(Arc::new(outer));
     for (came, goes) in [
         ("[]", "[]"),
@@ -287,7 +298,8 @@ fn records_inside_a_field_are_fitted_like_others() {
         assert_eq!(String::from_utf8_lossy(&out), format!(r#"{{"id":1,"items":{goes},"total":2}}"#));
         assert_eq!(facts.key, Key::Number(1), "a nested key is not the record's");
     }
-    assert_eq!(copier.take_findings(), [], "nested fields that are not declared are not dropped by a platform");
+    let filled = [Finding::Filled("orders.items".into())];
+    assert_eq!(copier.take_findings(), filled, "nested fields that are not declared are not dropped by a platform");
     let mut out = Vec::new();
     copier.copy(&mut Scanner::new(br#"{"items":[{"open":1}]}"#), &mut out).unwrap();
     assert_eq!(copier.take_findings(), [Finding::Misfit("items.open".into(), "boolean".into(), "an integer")]);
@@ -364,7 +376,10 @@ proptest::proptest! {
             proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
             findings.extend(copier.take_findings());
             // Each field is told once, however many kinds of misfit it has.
-            let named = |finding: Finding| match finding { Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::Unfilled(name) | Finding::NoDate(name) => name };
+            let named = |finding: Finding| match finding {
+                Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::NoDate(name) => name,
+                other => unreachable!("{other:?}"),
+            };
             expected_findings.extend(told.into_iter().map(named));
             let names: std::collections::BTreeSet<String> = findings.iter().cloned().map(named).collect();
             proptest::prop_assert_eq!(&names, &expected_findings);
@@ -427,5 +442,117 @@ fn of_countless_undeclared_names_some_are_told() {
         copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), text);
     }
-    assert_eq!(copier.take_findings().len(), UNDECLARED_KEPT);
+    // The others are counted, each once.
+    let (told, further): (Vec<Finding>, Vec<Finding>) =
+        copier.take_findings().into_iter().partition(|finding| matches!(finding, Finding::Undeclared(_)));
+    assert_eq!((told.len(), further.len()), (UNDECLARED_KEPT, 5_000 - UNDECLARED_KEPT));
+}
+
+/// The shape of the other tests, of which only these fields are selected.
+fn selecting(names: &[&str]) -> Arc<Shape> {
+    let mut shape = Arc::into_inner(shape()).unwrap();
+    shape.select(names.iter().copied());
+    Arc::new(shape)
+}
+
+/// A record without the fields that are not among these.
+fn filtered(record: &str, names: &[&str]) -> String {
+    let mut scanner = Scanner::new(record.as_bytes());
+    let mut kept = Vec::new();
+    scanner.require(b'{').unwrap();
+    while !scanner.take(b'}') {
+        let start = scanner.position();
+        let name = String::from_utf8_lossy(scanner.text().unwrap()).into_owned();
+        scanner.require(b':').unwrap();
+        scanner.value().unwrap();
+        if names.contains(&name.as_str()) {
+            kept.push(String::from_utf8_lossy(scanner.since(start)).into_owned());
+        }
+        scanner.take(b',');
+    }
+    format!("{{{}}}", kept.join(","))
+}
+
+#[test]
+fn fields_that_are_not_selected_are_dropped_wherever_they_are() {
+    let mut copier = Copier::new(selecting(&["id", "updated_at", "extra"]));
+    for (text, expected) in [
+        (r#"{"id":1,"name":"x","total":2}"#, r#"{"id":1}"#),
+        (r#"{"name":"x","id":2,"total":{"a":[1,"}"]}}"#, r#"{"id":2}"#),
+        (r#"{"name":"x","total":1}"#, "{}"),
+        ("{ \"name\" : \"x\" , \"id\" : 3 , \"total\" : 1 }", r#"{"id":3}"#),
+        ("{\"id\":4,\n \"name\" :\n\"x\"\n,\"extra\":[ 1 ]}", r#"{"id":4,"extra":[1]}"#),
+        (r#"{"id":5,"n\u0061me":"x","\u0065xtra":1}"#, r#"{"id":5,"\u0065xtra":1}"#),
+        (r#"{"id":6,"secret":"x","extra":{},"other":",}"}"#, r#"{"id":6,"extra":{}}"#),
+        (r#"{}"#, "{}"),
+        (r#"{"name":"\ud83d","id":7}"#, r#"{"id":7}"#),
+        (r#"{"\ud83d":"x","id":8}"#, r#"{"id":8}"#),
+    ] {
+        // Twice, since a copier remembers the order of the fields.
+        for _ in 0..2 {
+            let mut out = b"prefix,".to_vec();
+            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            assert_eq!(String::from_utf8_lossy(&out), format!("prefix,{expected}"), "{text}");
+        }
+    }
+    let findings = copier.take_findings();
+    let names = ["secret", "other", "\\ud83d"].map(|name| Finding::Dropped(name.to_owned()));
+    assert!(names.iter().all(|name| findings.contains(name)), "{findings:?}");
+    assert!(findings.contains(&Finding::Undeclared("extra".to_owned())), "selected, and not declared");
+    assert!(!findings.iter().any(|finding| matches!(finding, Finding::Misfit(..))), "of a dropped field: {findings:?}");
+}
+
+#[test]
+fn a_selection_holds_however_many_undeclared_fields_there_are() {
+    let mut copier = Copier::new(selecting(&["id", "last", "sure"]));
+    let mut dropped: Vec<String> = (0..UNDECLARED_KEPT + 5).map(|number| format!("\"x{number}\":1")).collect();
+    dropped.insert(0, "\"sure\":0".to_owned());
+    dropped.push("\"last\":2".to_owned());
+    let text = format!("{{{},\"id\":1}}", dropped.join(","));
+    for _ in 0..3 {
+        let mut out = Vec::new();
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        assert_eq!(String::from_utf8_lossy(&out), r#"{"sure":0,"last":2,"id":1}"#);
+    }
+}
+
+#[test]
+fn sensitive_fields_inside_undeclared_collections_are_emptied() {
+    let mut inside = Shape::new(&json!({"properties": {"value": {}}}), "", None);
+    inside.empty(&["value"]);
+    let mut outer = Shape::new(&json!({"properties": {"id": {"type": "integer"}}}), "id", None);
+    outer.hide("fields", inside);
+    let mut copier = Copier::new(Arc::new(outer));
+    for _ in 0..2 {
+        let mut out = Vec::new();
+        let text = r#"{"id":1,"fields":[{"value":"x","date":"2020-01-01"},{"value":[1]}],"f\u0069elds":{"value":2}}"#;
+        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        let expected =
+            r#"{"id":1,"fields":[{"value":null,"date":"2020-01-01"},{"value":null}],"f\u0069elds":{"value":null}}"#;
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+    assert_eq!(copier.take_findings(), [Finding::Undeclared("fields".to_owned())]);
+    copier.forget(0);
+    let mut out = Vec::new();
+    copier.copy(&mut Scanner::new(br#"{"a":{"value":1},"fields":{"value":1}}"#), &mut out).unwrap();
+    assert_eq!(String::from_utf8_lossy(&out), r#"{"a":{"value":1},"fields":{"value":null}}"#);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_selection_is_the_record_without_the_other_fields(
+        pool in proptest::collection::vec(alike(), 1..5),
+        picks in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 1..120),
+        selected in proptest::sample::subsequence(vec!["id", "name", "total", "count", "updated_at", "due", "items", "other"], 0..9),
+    ) {
+        let mut copier = Copier::new(selecting(&selected));
+        for pick in picks {
+            let text = pick.get(&pool);
+            let mut out = Vec::new();
+            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), filtered(&copy(text).0, &selected));
+        }
+    }
 }

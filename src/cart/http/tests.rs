@@ -25,7 +25,7 @@ async fn asked(says: &'static [u8], encrypted: bool, limits: Limits) -> Fault {
         // Until the other side gives up.
         let _ = tcp.read_to_end(&mut Vec::new());
     });
-    let http = Http::new(super::super::tls::config(None).unwrap(), encrypted, 1, limits);
+    let http = Http::new(super::super::tls::config(None).unwrap(), None, 1, limits);
     let asking = async {
         match http.get(&url, HeaderMap::new()).await {
             Err(fault) => fault,
@@ -133,7 +133,7 @@ async fn a_poisoned_connection_carries_no_further_request() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(count_connections(listener));
-    let http = Http::new(super::super::tls::config(None).unwrap(), false, 8, USUAL);
+    let http = Http::new(super::super::tls::config(None).unwrap(), None, 8, USUAL);
     let mut seen = String::new();
     for request in 0..6 {
         let mut answer = http.get(&url, HeaderMap::new()).await.unwrap();
@@ -171,7 +171,7 @@ async fn tls_that_ends_without_a_word_ends_a_body_without_a_length() {
             // The TCP connection ends, and TLS says nothing of it.
             tls.get_mut().0.shutdown().await.unwrap();
         });
-        let http = Http::new(client.clone(), true, 1, USUAL);
+        let http = Http::new(client.clone(), None, 1, USUAL);
         let mut answer = http.get(&url, HeaderMap::new()).await.unwrap();
         assert_eq!(body(&mut answer).await.ok().as_deref(), whole.then_some("whole"), "{head}");
     }
