@@ -8,7 +8,7 @@ use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use url::Url;
 
 use super::auth::Auth;
-use super::budget::{Budget, CallLimit};
+use super::budget::{Budget, CallLimit, Usage};
 use super::diagnosis;
 use super::error::{Error, Transport};
 use super::http::{self, Http, Limits};
@@ -63,6 +63,12 @@ impl Client {
         self.desk.patience
     }
 
+    /// Returns what was used of the call limit so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.desk.usage()
+    }
+
     /// Places for further requests like this one side by side.
     #[must_use]
     pub fn free_places(&self, query: &Query) -> usize {
@@ -102,8 +108,8 @@ impl Ask for Client {
             Ok(answer) => answer,
             Err(fault) => return (Err(diagnosis::transport(query, &fault)), None),
         };
-        let heard = Heard::of(&answer.headers);
         let status = answer.status;
+        let mut heard = Heard { status: Some(status.as_u16()), ..Heard::of(&answer.headers) };
         if status.is_redirection() {
             let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
             let target = location.and_then(|location| self.base.join(location).ok());
@@ -116,9 +122,10 @@ impl Ask for Client {
             let mut body = Vec::new();
             // The sentence of an error is short; what follows it is of no interest.
             while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
+            heard.bytes = body.len();
             return (Err(diagnosis::status(query, status, &body, &signed)), Some(heard));
         }
-        let page = self.page(query, names, &mut answer, intake).await;
+        let page = self.page((query, names), &mut answer, &mut heard.bytes, intake).await;
         if matches!(page, Err(Error::Body { .. } | Error::NotText { .. })) {
             // It may have been the answer to another request, and the next one over it too.
             answer.poison();
@@ -128,25 +135,25 @@ impl Ask for Client {
 }
 
 impl Client {
-    /// Reads a page while it arrives.
+    /// Reads a page while it arrives; `length` counts its bytes.
     async fn page(
         &self,
-        query: &Query,
-        names: ListNames<'_>,
+        (query, names): (&Query, ListNames<'_>),
         answer: &mut http::Answer,
+        length: &mut usize,
         intake: &mut impl Intake,
     ) -> Result<Envelope, Error> {
         let mut reading = Reading::answering(query, names);
         let mut window = self.windows.take();
-        let (mut due, mut length) = (WINDOW, 0);
+        let mut due = WINDOW;
         let fault = |fault| diagnosis::body(query, fault);
         loop {
             let read = answer.read(&mut window).await.map_err(|fault| diagnosis::transport(query, &fault))?;
             if read == 0 {
                 break;
             }
-            length += read;
-            if length > BODY_LIMIT {
+            *length += read;
+            if *length > BODY_LIMIT {
                 return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
             }
             if window.len() >= due {
@@ -164,7 +171,7 @@ impl Client {
         self.windows.give_back(window);
         let facts = reading.conclude(intake).map_err(fault)?;
         intake.verify(&facts).map_err(|problem| diagnosis::refused(query, problem))?;
-        self.desk.sizes.learn(query, length.max(intake.kept()));
+        self.desk.sizes.learn(query, (*length).max(intake.kept()));
         Ok(facts.envelope)
     }
 }
@@ -178,6 +185,7 @@ impl Heard {
             retry_after: text(RETRY_AFTER.as_str())
                 .and_then(|value| retry::retry_after(value, date, SystemTime::now())),
             date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
+            ..Self::default()
         }
     }
 }
