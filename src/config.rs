@@ -121,11 +121,7 @@ fn date(fields: &Fields, name: &str, example: &str, faults: &mut Faults) -> Opti
             return None;
         }
     };
-    let parsed = match Timestamp::parse(text.as_bytes()) {
-        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
-        other => other,
-    };
-    match parsed {
+    match instant(text) {
         Ok(instant) => Some(instant),
         Err(Unreadable::NoOffset) => {
             faults.add(
@@ -142,6 +138,14 @@ fn date(fields: &Fields, name: &str, example: &str, faults: &mut Faults) -> Opti
             faults.add(name, format!("(`{shown}`) is not a date and time; write it like `{example}`."));
             None
         }
+    }
+}
+
+/// Reads a date and time with its offset, or a day, which means its midnight in UTC.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
+    match Timestamp::parse(text.as_bytes()) {
+        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
+        other => other,
     }
 }
 
