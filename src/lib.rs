@@ -12,7 +12,7 @@
 //! - `init`: the config, asked for on a terminal
 //! - `commands`, [`mod@read`], `failure`, `nearest`: where both sides meet, and what is said to the user
 //! - `spare`: buffers of both sides that are used again
-//! - `panics`: what a fault of this program leaves behind
+//! - `panics`: what a fault of this program leaves behind; `signals`: what asks a read to end
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but the
 //! one thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream is one schema
@@ -36,6 +36,7 @@ pub mod read;
 pub mod record;
 pub mod secret;
 mod selection;
+mod signals;
 mod spare;
 pub mod streams;
 pub mod timestamp;
@@ -46,12 +47,11 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use clap::Parser as _;
-use tokio::sync::watch;
+use clap::FromArgMatches as _;
 
 use airbyte::{Closed, ConfiguredCatalog, Emitter, Level, Message, emit};
 use cart::Patience;
-use cli::{Cli, Command, ReadArguments, Which};
+use cli::{CheckArguments, Cli, Command, Overrides, ReadArguments, Which};
 use failure::Failure;
 use init::Ended;
 use output::Opening;
@@ -66,7 +66,11 @@ const USAGE: u8 = 2;
 /// Exit code when stdout is gone: what was not written is lost, so this is never success.
 const STDOUT_GONE: u8 = 74;
 
+/// What runs, for the first line of the log.
+const VERSION: &str = concat!("source-cart ", env!("CARGO_PKG_VERSION"));
+
 pub use cli::command_line;
+pub use commands::script as completion_script;
 
 /// Which of the process's standard streams a person sits at.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +81,8 @@ pub struct Terminals {
     pub stdout: bool,
     /// Whether standard error is one.
     pub stderr: bool,
+    /// Whether standard output and standard error are one file: words for people have no place in it.
+    pub one_file: bool,
 }
 
 /// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
@@ -89,7 +95,7 @@ pub fn run(
     err: &mut impl Write,
     terminals: Terminals,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parsed(arguments, terminals) {
         Ok(cli) => cli,
         Err(usage) => return say_usage(&usage, out, err, terminals),
     };
@@ -101,7 +107,11 @@ pub fn run(
     // Where nobody is asked, neither threads nor sockets are needed.
     let asks_nobody = matches!(
         cli.command,
-        Command::Spec { .. } | Command::Discover { .. } | Command::Catalog(_) | Command::Completions { .. }
+        Command::Spec { .. }
+            | Command::Discover(_)
+            | Command::Streams { .. }
+            | Command::Catalog(_)
+            | Command::Completions { .. }
     );
     let runtime = if asks_nobody {
         tokio::runtime::Builder::new_current_thread().build()
@@ -130,7 +140,12 @@ pub fn run(
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
     let written = writer.finish();
-    if let Some(table) = board.close() {
+    let table = board.close();
+    if matches!(&written, Err(fault) if fault.is_closed_stdout()) {
+        // Whoever closed stdout, such as `head`, has what it wanted.
+        return STDOUT_GONE;
+    }
+    if let Some(table) = table {
         let _told = write!(err, "{table}");
     }
     match (outcome, written) {
@@ -141,6 +156,20 @@ pub fn run(
         }
         (Err(Closed), Ok(())) => STDOUT_GONE,
     }
+}
+
+/// Reads the command line, with the configuration of the environment or the folder where it names none.
+fn parsed(arguments: impl IntoIterator<Item = std::ffi::OsString>, terminals: Terminals) -> Result<Cli, clap::Error> {
+    let mut line = command_line();
+    let in_terminal = terminals.stdin || terminals.stdout || terminals.stderr;
+    if !in_terminal && std::env::var_os("COLUMNS").is_none() {
+        line = line.term_width(output::table::USUAL_WIDTH);
+    }
+    let mut cli = Cli::from_arg_matches(&line.try_get_matches_from_mut(arguments)?)?;
+    if cli.command.use_config(commands::usual_config()) {
+        return Ok(cli);
+    }
+    Err(line.error(clap::error::ErrorKind::MissingRequiredArgument, commands::no_config()))
 }
 
 /// Help and version go to stdout, since they were asked for; usage errors to stderr, and as a TRACE error
@@ -173,14 +202,17 @@ async fn dispatch(
     panics::rehearse("main");
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
-        Command::Discover { config, .. } => match commands::view(config.as_deref()) {
+        Command::Discover(with) => match commands::view(with.config.as_deref()) {
             Ok(view) => commands::discover(&view, &emitter).await.map(|()| SUCCESS),
             Err(failure) => tell(&emitter, &failure).await,
         },
-        Command::Check(with) => {
-            let config = commands::config(&with.config);
+        Command::Streams { json } => commands::list(json, terminals.stdout, &emitter).await.map(|()| SUCCESS),
+        Command::Check(CheckArguments { with, fail }) => {
+            emitter.log(Level::Debug, VERSION).await?;
+            let config = commands::config(with.config.as_deref(), &Overrides::default());
             let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
-            commands::check(config, &emitter).await.map(|()| SUCCESS)
+            let works = commands::check(config, terminals.stderr, &emitter).await?;
+            Ok(if fail && !works { FAILURE } else { SUCCESS })
         }
         Command::Init { output } => match init::run(&output, terminals, &emitter).await {
             Ok(Ended::Written) => Ok(SUCCESS),
@@ -200,7 +232,7 @@ async fn dispatch(
 }
 
 async fn read(arguments: ReadArguments, emitter: Emitter, opening: &Opening, board: &Arc<Board>) -> Result<u8, Closed> {
-    let config = match commands::config(&arguments.with.config) {
+    let config = match commands::config(arguments.with.config.as_deref(), &arguments.overrides) {
         Ok(config) => config,
         Err(failure) => return tell(&emitter, &failure).await,
     };
@@ -216,9 +248,11 @@ async fn read(arguments: ReadArguments, emitter: Emitter, opening: &Opening, boa
         Ok(given) => given,
         Err(failure) => return tell(&emitter, &failure).await,
     };
+    // The first line of the log, once there is something to log.
+    emitter.log(Level::Info, VERSION).await?;
     let (start, end, view) = (config.start, config.end, config.view);
     let board = Arc::clone(board);
-    let setting = read::Setting { client, start, end, view, board, stopping: stopping() };
+    let setting = read::Setting { client, start, end, view, board, stopping: signals::stopping() };
     let complete = read::run(setting, catalog, states, &emitter).await?;
     Ok(if complete { SUCCESS } else { FAILURE })
 }
@@ -233,42 +267,4 @@ fn catalog(which: &Which) -> Result<ConfiguredCatalog, Failure> {
 async fn tell(emitter: &Emitter, failure: &Failure) -> Result<u8, Closed> {
     emitter.error(None, failure.kind, &failure.message, failure.internal.as_deref()).await?;
     Ok(FAILURE)
-}
-
-/// Turns true at the first SIGTERM or Ctrl-C.
-fn stopping() -> watch::Receiver<bool> {
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let terminated = signal(SignalKind::terminate());
-            let interrupted = signal(SignalKind::interrupt());
-            // Where signals cannot be caught they end the process as they always do.
-            let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
-                return std::future::pending().await;
-            };
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted.recv() => {}
-            }
-            // The receivers live as long as the read.
-            let _sent = stop.send(true);
-            // Whoever asks a second time does not want to wait for a stdout that nobody reads.
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted.recv() => {}
-            }
-            std::process::exit(i32::from(FAILURE));
-        }
-        #[cfg(not(unix))]
-        {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                // The receivers live as long as the read.
-                let _sent = stop.send(true);
-            }
-            std::future::pending::<()>().await;
-        }
-    });
-    stopping
 }
