@@ -131,10 +131,14 @@ impl Progress {
         let name = self.lines.iter().map(|line| line.stream.chars().count()).max().unwrap_or(0).min(LONGEST_NAME);
         let numbers: Vec<String> = news.iter().map(|line| line.numbers()).collect();
         let width = numbers.iter().map(String::len).max().unwrap_or(0);
+        let has_bars = columns >= WIDE && news.iter().any(|line| line.bar().is_some());
         let mut shown = Vec::new();
         for (line, numbers) in news.iter().zip(numbers) {
-            let bar = if columns >= WIDE { line.bar() } else { None };
-            let bar = bar.map_or_else(String::new, |bar| format!("{bar} "));
+            let bar = match line.bar() {
+                _ if !has_bars => String::new(),
+                Some(bar) => bar + " ",
+                None => " ".repeat(BAR + "[] ".len()),
+            };
             let stream = cut(&line.stream, LONGEST_NAME);
             shown.push(format!("{stream:name$}  {bar}{numbers:width$}  {}", line.state(now)));
         }
@@ -237,6 +241,11 @@ mod tests {
         assert_eq!(shown.len(), 8, "{shown:#?}");
         assert!(shown[0].starts_with("stream_0 ") && shown[5].starts_with("stream_5 "), "{shown:#?}");
         assert_eq!(shown[6], "and 24 more streams");
+        // At the width of a bar too the numbers stand below each other, whether or not the rows are counted.
+        progress.lines[0].expected = Some(20);
+        let shown = progress.shown(began, None, (120, 10));
+        let column = |line: &str| line.find("10").unwrap();
+        assert_eq!(column(&shown[0]), column(&shown[1]), "{shown:#?}");
     }
 
     #[test]
