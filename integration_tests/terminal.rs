@@ -214,7 +214,9 @@ fn ctrl_c_says_one_line_and_then_the_table() {
         let line = format!("source-cart read --streams orders,products,stores {more}");
         let mut session = shell(&files.path(""), WIDE, &line, &[("NO_COLOR", "1")]);
         session.exp_string("of 3 streams, ").unwrap();
+        let began = std::time::Instant::now();
         while !store.requests().iter().any(|seen| fault(seen).is_some()) {
+            assert!(began.elapsed().as_millis() < u128::from(LIMIT), "it does not get so far");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         session.send_control('c').unwrap();
@@ -340,4 +342,20 @@ fn check_says_its_verdict_in_words_behind_the_message() {
     let file = seen(&files.path(""), "source-cart check --config config.json 2> err.txt | cat > out.jsonl", &[]);
     assert_eq!(file.trim(), "exit code 0");
     assert_eq!(fs::read_to_string(files.path("err.txt")).unwrap(), "");
+}
+
+#[test]
+fn the_recording_shows_the_end_of_the_run_first_and_where_nothing_is_animated() {
+    let svg = include_str!("../docs/recording.svg");
+    let pictures: Vec<&str> = svg.lines().filter(|line| line.starts_with("<g class=\"f\"")).collect();
+    let (last, others) = pictures.split_last().unwrap();
+    assert!(others.iter().all(|picture| picture.contains(" visibility=\"hidden\">")));
+    assert!(!last.contains("visibility") && last.contains("complete"), "the table of the last read");
+    let first = |at: usize| {
+        let line = svg.lines().find(|line| line.starts_with(&format!("@keyframes k{at}{{"))).unwrap();
+        line.split_once("0%{visibility:").unwrap().1.starts_with("visible")
+    };
+    let begin: Vec<usize> = (0..pictures.len()).filter(|&at| first(at)).collect();
+    assert_eq!(begin, [pictures.len() - 1], "what is shown when it begins");
+    assert!(svg.contains("@media(prefers-reduced-motion){.f{animation:none}}"));
 }
