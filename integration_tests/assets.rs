@@ -16,8 +16,10 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     for folder in [&completions, &man] {
         fs::create_dir_all(folder)?;
     }
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut source_cart::command_line(), "source-cart", &completions)?;
+    for (shell, name) in
+        [(Shell::Bash, "source-cart.bash"), (Shell::Zsh, "_source-cart"), (Shell::Fish, "source-cart.fish")]
+    {
+        fs::write(completions.join(name), source_cart::completion_script(shell))?;
     }
     clap_mangen::generate_to(source_cart::command_line(), &man)
 }

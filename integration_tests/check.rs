@@ -35,6 +35,23 @@ fn a_good_config_succeeds_with_both_sign_ins_and_few_requests() {
 }
 
 #[test]
+fn with_fail_the_exit_code_says_whether_the_connection_works() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let code = |config: &serde_json::Value| Command::new("check").config(config).arg("--fail").run().code;
+    assert_eq!(code(&config(SignIn::Token, &store)), Some(0));
+    assert_eq!(code(&store_config(&store.url(), "wrong-token", START)), Some(1));
+    assert_eq!(code(&json!({})), Some(1), "a configuration that cannot be used works no better");
+}
+
+#[test]
+fn the_suggested_streams_are_those_of_the_metadata() {
+    let metadata = include_str!("../metadata.yaml");
+    let (_, list) = metadata.split_once("suggestedStreams:\n    streams:\n").unwrap();
+    let named: Vec<&str> = list.lines().map_while(|line| line.trim_start().strip_prefix("- ")).collect();
+    assert_eq!(named, source_cart::streams::SUGGESTED);
+}
+
+#[test]
 fn a_store_without_rows_succeeds() {
     let store = start(SignIn::Token, Options::default(), Data::empty());
     assert_eq!(verdict(&config(SignIn::Token, &store), &[], Some(&store)).0, "SUCCEEDED");

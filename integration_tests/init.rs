@@ -91,14 +91,16 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("yesterday");
     person.is_asked("is not a date and time").is_asked("[2000-01-01T00:00:00Z]: ").answers("2021-01-01T00:00:00Z");
     person.is_asked("refused the sign-in (HTTP 401)").is_asked("[a]: ").answers("a");
-    // What was answered before is offered again, but for the secret.
-    person.is_asked("Sign-in? [1]: ").answers("");
-    person.is_asked(&format!("[{}]: ", store.url())).answers("");
+    // The token alone is asked for again.
     person.is_asked("(not shown): ").answers(TOKEN);
-    person.is_asked("[2021-01-01T00:00:00Z]: ").answers("");
     person.is_asked("It works, but: The token lacks");
     let (code, seen) = person.ends();
     assert_eq!(code, 0, "{seen}");
+    assert_eq!(
+        (seen.matches("[2021-01-01T00:00:00Z]").count(), seen.matches("Host of the store").count()),
+        (0, 2),
+        "{seen}"
+    );
     assert!(seen.contains("config.json is written; only you can read it."), "{seen}");
     for secret in ["wrong-token-0123", TOKEN] {
         assert!(!seen.contains(secret), "{seen}");
@@ -141,6 +143,27 @@ fn the_router_can_be_chosen_and_a_config_written_that_could_not_be_tried() {
             },
             "start_date": "2000-01-01T00:00:00Z"
         })
+    );
+}
+
+#[test]
+fn of_a_wrong_host_the_host_alone_is_asked_for_again() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let mut person = Person::types(folder.path(), "source-cart init");
+    person.is_asked("Sign-in? [1]: ").answers("1");
+    person.is_asked("mystore.americommerce.com: ").answers("http://127.0.0.1:9");
+    person.is_asked("(not shown): ").answers(TOKEN);
+    person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+    person.is_asked("No connection to 127.0.0.1:9").is_asked("[a]: ").answers("a");
+    person.is_asked("[http://127.0.0.1:9]: ").answers(&store.url());
+    person.is_asked("It works.");
+    let (code, seen) = person.ends();
+    assert_eq!((code, seen.matches("(not shown)").count()), (0, 1), "{seen}");
+    let config = written(&folder.path().join("config.json"));
+    assert_eq!(
+        (&config["credentials"]["store_name"], &config["credentials"]["access_token"]),
+        (&json!(store.url()), &json!(TOKEN))
     );
 }
 

@@ -27,8 +27,9 @@ fn help(command: &[&str]) -> String {
 
 /// The command lines among the lines of a help.
 fn examples(help: &str) -> Vec<String> {
-    let lines = help.lines().map(str::trim_start);
-    lines.filter(|line| line.starts_with("source-cart ") || line.starts_with("grep ")).map(str::to_owned).collect()
+    let joined = help.replace("\\\n", " ");
+    let lines = joined.lines().map(|line| line.trim_start().to_owned());
+    lines.filter(|line| line.starts_with("source-cart ") || line.starts_with("grep ")).collect()
 }
 
 /// Runs a line as a person would who stands in this folder.
@@ -88,10 +89,10 @@ fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
 fn help_fits_a_terminal_and_says_what_each_option_is_for() {
     for command in commands() {
         for line in help(&[&command]).lines() {
-            assert!(line.chars().count() <= 120, "{command}: {line}");
+            assert!(line.chars().count() <= 80, "{command}: {line}");
         }
     }
-    for command in ["spec", "check", "discover", "read", "catalog", "init", "completions"] {
+    for command in ["spec", "check", "discover", "read", "streams", "catalog", "init", "completions"] {
         assert!(commands().contains(&command.to_owned()), "{command}");
     }
 }
@@ -137,6 +138,11 @@ fn usage_errors_exit_with_2_and_are_told_on_both_sides() {
         vec!["read", "--config", "c.json"],
         vec!["read", "--config", "c.json", "--catalog", "x.json", "--streams", "orders"],
         vec!["read", "--config", "c.json", "--streams", "ordres,product"],
+        vec!["read", "--streams", "orders"],
+        vec!["read", "--config", "c.json", "--streams", "ordr*"],
+        vec!["read", "--config", "c.json", "--streams", "orders", "--start-date", "2021-01-01T00:00:00"],
+        vec!["read", "--config", "c.json", "--streams", "orders", "--end-date", "tomorrow"],
+        vec!["read", "--config", "c.json", "--streams", "orders", "--call-limit-percent", "0"],
         vec!["check"],
         vec!["spec", "--nonsense"],
         vec!["discover", "--config"],
@@ -169,8 +175,96 @@ fn without_a_command_the_help_is_shown_and_it_counts_as_a_usage_error() {
     assert!(String::from_utf8(nothing.stderr).unwrap().contains("First steps:"));
     let line = String::from_utf8(nothing.stdout).unwrap();
     assert!(
-        line.starts_with(r#"{"type":"TRACE""#) && line.contains("No command given. Run `source-cart --help`."),
+        line.starts_with(r#"{"type":"TRACE""#) && line.contains("No command given. Run `source-cart --help`"),
         "{line}"
     );
     assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn the_configuration_comes_from_the_command_line_else_the_environment_else_the_folder() {
+    let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
+    let folder = tempfile::tempdir().unwrap();
+    let good = config(SignIn::Token, &store).to_string();
+    let code = |line: &str, variables: &[(&str, &str)]| {
+        let output = type_in(folder.path(), line, variables);
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    for command in ["check", "read --streams orders"] {
+        let (code, told) = code(&format!("source-cart {command}"), &[]);
+        assert_eq!(code, 2, "{told}");
+        for way in ["`--config`", "SOURCE_CART_CONFIG", "config.json"] {
+            assert!(told.contains(way), "{told}");
+        }
+    }
+    // Those that need none still need none.
+    assert_eq!((code("source-cart discover", &[]).0, code("source-cart catalog", &[]).0), (0, 0));
+
+    fs::write(folder.path().join("mine.json"), &good).unwrap();
+    let named = [("SOURCE_CART_CONFIG", "mine.json")];
+    assert!(code("source-cart check", &named).1.contains("SUCCEEDED"));
+    fs::write(folder.path().join("config.json"), "{}").unwrap();
+    assert!(code("source-cart check", &named).1.contains("SUCCEEDED"), "the environment goes before the folder");
+    assert!(code("source-cart check", &[("SOURCE_CART_CONFIG", "")]).1.contains("FAILED"), "an empty name is none");
+    assert!(
+        code("source-cart check --config mine.json", &[("SOURCE_CART_CONFIG", "config.json")]).1.contains("SUCCEEDED")
+    );
+    assert!(code("source-cart check", &[("SOURCE_CART_CONFIG", "gone.json")]).1.contains("`gone.json` does not exist"));
+    fs::rename(folder.path().join("mine.json"), folder.path().join("config.json")).unwrap();
+    assert!(code("source-cart check", &[]).1.contains("SUCCEEDED"));
+    assert_eq!(code("source-cart read --streams orders", &[]).0, 0);
+
+    // A wider schema where the configuration nests rows.
+    let nested = good.replacen('{', "{\"expand\": [\"orders.items\"], ", 1);
+    let plain = code("source-cart catalog --streams orders", &[]).1;
+    fs::write(folder.path().join("config.json"), nested).unwrap();
+    assert!(code("source-cart catalog --streams orders", &[]).1.len() > plain.len());
+}
+
+#[test]
+fn the_command_line_takes_the_place_of_what_the_configuration_says() {
+    let store = start(SignIn::Token, Options::default(), crate::setup::minutes("orders", 1, 100));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
+    let rows = |more: &str| {
+        let output = type_in(folder.path(), &format!("source-cart read --streams orders {more}"), &[]);
+        assert_eq!(output.status.code(), Some(0), "{more}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| line.starts_with(r#"{"type":"RECORD""#)).count()
+    };
+    let (begin, end) = (store.data(|data| data.now_ms) - 60 * 60_000, store.data(|data| data.now_ms) - 30 * 60_000);
+    let at = |millis: i64| chrono::DateTime::from_timestamp_millis(millis).unwrap().to_rfc3339();
+    assert_eq!(rows(""), 100);
+    assert_eq!(rows(&format!("--start-date {}", at(begin))), 60);
+    assert_eq!(rows(&format!("--end-date {}", at(end))), 70);
+    assert_eq!(rows(&format!("--start-date {} --end-date {} --call-limit-percent 50", at(begin), at(end))), 30);
+    let output = type_in(folder.path(), "source-cart read --streams orders --end-date 1990-01-01 || true", &[]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("`end_date`"), "the two do not fit");
+}
+
+#[test]
+fn the_streams_are_listed_for_people_and_for_programs() {
+    let listed = Command::new("streams").output();
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let discovered = crate::harness::files::discovered();
+    let streams = discovered["streams"].as_array().unwrap();
+    assert_eq!((listed.code, text.lines().count()), (Some(0), streams.len() + 1));
+    assert!(text.lines().any(|line| line.split_whitespace().eq([
+        "orders",
+        "full,",
+        "incremental",
+        "read_orders",
+        "id"
+    ])));
+    let json = Command::new("streams").arg("--json").output();
+    let json: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json.len(), streams.len());
+    for (listed, stream) in json.iter().zip(streams) {
+        let name = stream["name"].as_str().unwrap();
+        assert_eq!(listed["name"], name);
+        assert_eq!(listed["sync_modes"], stream["supported_sync_modes"], "{name}");
+        assert_eq!(listed["primary_key"], stream["source_defined_primary_key"][0][0], "{name}");
+        assert_eq!(listed["cursor_field"], stream["default_cursor_field"][0], "{name}");
+        assert!(text.contains(listed["scope"].as_str().unwrap()), "{name}");
+    }
 }

@@ -1,26 +1,35 @@
-//! `spec`, `check`, `discover` and `catalog`, and the files that the commands are given. Both sides meet here.
+//! `spec`, `discover` and `catalog`, and the files that the commands are given. Both sides meet here. `check`,
+//! `streams` and `completions` have files of their own.
+
+mod check;
+mod completions;
+mod streams;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::airbyte::catalog::{self, Written};
-use crate::airbyte::message::{Catalog, ConnectionStatus, Message, Stream as CatalogStream};
+use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Budget, Client, Error, ListNames, Notice, Patience, Query, Watch, page};
-use crate::cli;
+use crate::cart::{Budget, Client, Patience};
+use crate::cli::Overrides;
 use crate::config::{self, Config};
-use crate::failure::{Failure, in_short};
+use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::given;
 use crate::json;
 use crate::selection::Chosen;
 use crate::spec;
-use crate::streams::{CURSOR, LIST_NAMES, STREAMS, Scope, Stream};
+use crate::streams::{CURSOR, STREAMS, Stream};
 use crate::view::View;
+pub(crate) use check::{Refusal, Suspect, check, try_scopes};
+pub(crate) use completions::completions;
+pub use completions::script;
+pub(crate) use streams::list;
 
 /// The largest file that is read: a state of 70 streams at its bound takes 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -71,18 +80,6 @@ pub(crate) async fn discover(view: &View, emitter: &Emitter) -> Result<(), Close
     emitter.message(&Message::Catalog { catalog: Catalog { streams } }).await
 }
 
-/// Prints the completions of a shell.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn completions(shell: clap_complete::Shell, emitter: &Emitter) -> Result<(), Closed> {
-    let mut script = Vec::new();
-    let mut command = cli::command_line();
-    let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut script);
-    emitter.send(script).await
-}
-
 /// Prints a configured catalog of these streams.
 ///
 /// # Errors
@@ -120,172 +117,6 @@ fn compact(text: &str) -> Option<Box<RawValue>> {
     let mut out = Vec::with_capacity(text.len());
     json::write_compact(text.as_bytes(), &mut out);
     RawValue::from_string(String::from_utf8(out).ok()?).ok()
-}
-
-/// Tries the configuration: one cheap request per scope.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn check(config: Result<Config, Failure>, emitter: &Emitter) -> Result<(), Closed> {
-    warn(config.as_ref().map(|config| config.doubts.as_slice()).unwrap_or_default(), emitter).await?;
-    let client = config.and_then(|config| client(&config, Patience::CHECK));
-    let verdict = match client {
-        Ok(client) => try_scopes(&client, emitter).await?,
-        Err(failure) => Err(failure.message),
-    };
-    if let Ok(Some(note)) = &verdict {
-        emitter.log(Level::Warn, note).await?;
-    }
-    let (status, message) = match &verdict {
-        Ok(note) => ("SUCCEEDED", note.as_deref()),
-        Err(message) => ("FAILED", Some(message.as_str())),
-    };
-    let message = message.map(|text| emitter.masked(text));
-    let connection_status = ConnectionStatus { status, message: message.as_deref() };
-    emitter.message(&Message::ConnectionStatus { connection_status }).await
-}
-
-/// The note of a check that found the sign-in good and ran out of time.
-fn unfinished(host: &str, bound: Duration) -> String {
-    format!(
-        "{host} accepts the sign-in, but answers so slowly that not every scope could be tried within {} seconds. A sync may take long; check again later to see whether the token lacks a scope.",
-        bound.as_secs()
-    )
-}
-
-/// Whether at least one scope works; a note if not all do, or why none does. Takes no longer than the
-/// client's patience in all.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, String>, Closed> {
-    let (bound, mut tried) = (client.patience().total, Tried::default());
-    match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
-        Ok(verdict) => verdict,
-        Err(_) if tried.worked => Ok(Ok(Some(unfinished(&client.host(), bound)))),
-        // What was wrong at first says more than that there is no time left.
-        Err(_) => Ok(Err(tried.first.unwrap_or_else(|| Failure::slow_check(&client.host(), bound).message))),
-    }
-}
-
-/// What came of the scopes that were tried.
-#[derive(Default)]
-struct Tried {
-    worked: bool,
-    /// The first sentence about a fault that is no refusal.
-    first: Option<String>,
-    /// The token lacks them.
-    refused: Vec<&'static Stream>,
-    /// The store does not know them.
-    unknown: Vec<&'static Stream>,
-    /// They failed otherwise: in what way.
-    failed: Vec<(&'static Stream, String)>,
-}
-
-/// The same without a bound.
-async fn try_each_scope(
-    client: &Client,
-    emitter: &Emitter,
-    tried: &mut Tried,
-) -> Result<Result<Option<String>, String>, Closed> {
-    let probes = || STREAMS.iter().filter(|stream| stream.probe);
-    for stream in probes() {
-        let own = [stream.list, stream.name];
-        let names = ListNames { own: &own, foreign: &LIST_NAMES };
-        let query = Query::new(stream.name, 1);
-        // Where the first that was asked for with patience failed, the others are soon told.
-        let query = if tried.first.is_some() && !tried.worked { query.once() } else { query };
-        let answer = client.get(&query, names, &Quiet, &mut page::Discard).await;
-        let Err(error) = answer else {
-            tried.worked = true;
-            continue;
-        };
-        let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
-        if let Some(internal) = &failure.internal {
-            emitter.log(Level::Debug, internal).await?;
-        }
-        match error.status() {
-            Some(401 | 403) => tried.refused.push(stream),
-            Some(404) => tried.unknown.push(stream),
-            // This would meet every request.
-            _ if is_of_the_host(&error) && !tried.worked => return Ok(Err(failure.message)),
-            _ => {
-                tried.failed.push((stream, in_short(&error)));
-                tried.first.get_or_insert(failure.message);
-            }
-        }
-    }
-    Ok(tried.verdict(&client.host()))
-}
-
-/// Whether a fault has nothing to do with what was asked for.
-fn is_of_the_host(error: &Error) -> bool {
-    use crate::cart::error::Transport::{Broken, Timeout};
-    match error.root() {
-        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
-        Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
-        _ => false,
-    }
-}
-
-impl Tried {
-    /// A note if not all scopes work, or why none does.
-    fn verdict(&self, host: &str) -> Result<Option<String>, String> {
-        if !self.worked {
-            return Err(match &self.first {
-                Some(first) => first.clone(),
-                None if self.refused.is_empty() => format!(
-                    "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
-                ),
-                None => {
-                    let probes = STREAMS.iter().filter(|stream| stream.probe);
-                    let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
-                    format!(
-                        "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
-                        scopes.join(", ")
-                    )
-                }
-            });
-        }
-        let mut note = Vec::new();
-        if !self.refused.is_empty() {
-            let lacking: Vec<String> = self.refused.iter().map(|probe| lacking(probe.scope)).collect();
-            note.push(format!(
-                "The token lacks {}, so their streams cannot be read with it. Leave these streams out of the sync, or make a new token that has what is missing.",
-                lacking.join("; ")
-            ));
-        }
-        if !self.unknown.is_empty() {
-            let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
-            note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
-        }
-        if !self.failed.is_empty() {
-            let named =
-                |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
-            let failed: Vec<String> = self.failed.iter().map(named).collect();
-            note.push(format!(
-                "It could not be found out whether the token has {}. Check again later; until then their streams may fail.",
-                failed.join(", ")
-            ));
-        }
-        Ok((!note.is_empty()).then(|| note.join(" ")))
-    }
-}
-
-/// A scope, with the first of its streams; the documentation lists them all.
-fn lacking(scope: Scope) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<&str> = STREAMS.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
-    let rest = names.len().saturating_sub(SHOWN);
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))
-}
-
-/// Nobody is told of waits in `check`: it ends within its patience, and says then.
-struct Quiet;
-
-impl Watch for Quiet {
-    async fn notice(&self, _: Notice<'_>) {}
 }
 
 /// A client for the configured store.
@@ -331,10 +162,51 @@ fn config_text(path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Reads and parses the configuration.
+/// The variable of the environment that names the configuration where the command line does not.
+const CONFIG_VARIABLE: &str = "SOURCE_CART_CONFIG";
+
+/// The configuration of the folder, where nothing else is named: the file that `init` writes.
+const CONFIG_FILE: &str = "config.json";
+
+/// Returns the configuration that is used where the command line names none.
+#[must_use]
+pub(crate) fn usual_config() -> Option<PathBuf> {
+    let named = std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from(CONFIG_FILE)).filter(|file| file.exists()))
+}
+
+/// Says what to do where a command has no configuration.
+#[must_use]
+pub(crate) fn no_config() -> String {
+    format!(
+        "No configuration found. Name a file with `--config`, or in the environment variable {CONFIG_VARIABLE}, or put {CONFIG_FILE} in this folder; `source-cart init` writes one."
+    )
+}
+
+/// Reads and parses the configuration; `overrides` take the place of what it says.
 ///
 /// # Errors
 /// [`Failure`] that names each fault.
-pub(crate) fn config(path: &Path) -> Result<Config, Failure> {
-    Config::parse(&config_text(path)?).map_err(|faults| Failure::config(&faults))
+pub(crate) fn config(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    let path = path.ok_or_else(|| Failure::no_config(&no_config()))?;
+    Config::parse(&overridden(config_text(path)?, overrides)).map_err(|faults| Failure::config(&faults))
+}
+
+/// Puts the overrides into the text of a configuration. One that is not an object stays as it is, and is refused
+/// when it is parsed.
+fn overridden(text: Vec<u8>, overrides: &Overrides) -> Vec<u8> {
+    let Overrides { start_date, end_date, call_limit_percent } = overrides;
+    let values = [
+        ("start_date", start_date.clone().map(Value::from)),
+        ("end_date", end_date.clone().map(Value::from)),
+        ("call_limit_percent", call_limit_percent.map(Value::from)),
+    ];
+    let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(json) else { return text };
+    let given: Vec<(&str, Value)> = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    if given.is_empty() {
+        return text;
+    }
+    fields.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    Value::Object(fields).to_string().into_bytes()
 }

@@ -12,6 +12,15 @@ use crate::read::Stop;
 use crate::streams::{STREAMS, Stream};
 use crate::timestamp::Timestamp;
 
+/// Stands in what is said of a stream that was to stop.
+const INTERRUPTED: &str = "` was interrupted. ";
+
+/// Returns true if the message of a failure says that a stream was to stop.
+#[must_use]
+pub(crate) fn is_interruption(message: &str) -> bool {
+    message.starts_with("The sync of `") && message.contains(INTERRUPTED)
+}
+
 /// A failure as it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -35,6 +44,12 @@ impl Failure {
         Self::new(FailureType::ConfigError, faults.join(" "))
     }
 
+    /// There is no config.
+    #[must_use]
+    pub(crate) fn no_config(message: &str) -> Self {
+        Self::new(FailureType::ConfigError, message.to_owned())
+    }
+
     /// A file cannot be used; `what` is `config`, `catalog` or `state`.
     #[must_use]
     pub(crate) fn file(what: &str, path: &str, problem: &str) -> Self {
@@ -53,7 +68,7 @@ impl Failure {
     /// `init` has nobody to ask.
     #[must_use]
     pub(crate) fn no_terminal(error: Option<&std::io::Error>) -> Self {
-        let message = "`init` needs an interactive terminal. Run it in one, or write the config file by hand; `source-cart spec` prints its fields.";
+        let message = "`init` needs an interactive terminal. Run it in one, or write the config file by hand: `source-cart spec` prints its fields.";
         let internal = error.map(ToString::to_string);
         Self { internal, ..Self::new(FailureType::ConfigError, message.to_owned()) }
     }
@@ -116,14 +131,10 @@ impl Failure {
     pub(crate) fn usage(usage: &str) -> Self {
         let what = usage.split("\n\n").next().unwrap_or_default();
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        let message = match what.strip_prefix("error: ") {
-            Some(what) => format!(
-                "The command line cannot be used: {what}{} Run `source-cart --help`, or a command with `--help`.",
-                if what.ends_with(['.', '?']) { "" } else { "." }
-            ),
-            // Without a command the parser answers with its help.
-            None => "No command given. Run `source-cart --help`.".to_owned(),
-        };
+        // With nothing to go by, the parser answers with its help.
+        let what = what.strip_prefix("error: ").unwrap_or("no command given");
+        let end = if what.ends_with(['.', '?']) { "" } else { "." };
+        let message = format!("{}{end} Run `source-cart --help`, or `--help` after a command.", capitalised(what));
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 
@@ -260,9 +271,7 @@ impl Failure {
                 "{fault}. Make room on the disk or fix the folder's permissions, and run the sync again; it continues from the last state that was written."
             )
         };
-        let message = message.chars().next().map_or(String::new(), |first| first.to_uppercase().collect())
-            + message.get(1..).unwrap_or_default();
-        Self::new(FailureType::SystemError, message)
+        Self::new(FailureType::SystemError, capitalised(&message))
     }
 
     /// The HTTP client cannot be set up.
@@ -297,7 +306,9 @@ impl Failure {
             }
             Stop::Interrupted => Self::new(
                 FailureType::TransientError,
-                format!("The sync of `{name}` was interrupted; run it again, it goes on from the last state."),
+                format!(
+                    "The sync of `{name}` was interrupted. Run it again; it continues from the last state, if one was kept."
+                ),
             ),
             Stop::Distrust(what) => Self::new(
                 FailureType::SystemError,
@@ -449,12 +460,20 @@ pub(crate) fn no_stream(name: &str) -> String {
 pub(crate) fn in_short(error: &Error) -> String {
     match (error.status(), error.root()) {
         (Some(status), _) => format!("HTTP {status}"),
+        (None, Error::Transport { kind: Transport::Name, .. }) => "host not found".to_owned(),
+        (None, Error::Transport { kind: Transport::Connect, .. }) => "no connection".to_owned(),
         (None, Error::Transport { kind: Transport::Timeout, .. }) => "no answer in time".to_owned(),
         (None, Error::Transport { .. }) => "the connection broke".to_owned(),
         (None, Error::Proxy { .. }) => "no connection through the proxy".to_owned(),
         (None, Error::TooLarge { .. }) => "too large an answer".to_owned(),
         _ => "an answer that is none of the API".to_owned(),
     }
+}
+
+/// Returns the sentence with a capital letter at its beginning.
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A moment in UTC, to the second.
@@ -663,7 +682,9 @@ mod tests {
             Stop::Miscounted,
             Stop::Distrust("x"),
         ] {
-            told.push(Failure::stopped("orders", stream, &stop, "shop.example.com"));
+            let failure = Failure::stopped("orders", stream, &stop, "shop.example.com");
+            assert_eq!(is_interruption(&failure.message), matches!(stop, Stop::Interrupted));
+            told.push(failure);
         }
         told.extend([
             Failure::unknown_stream("ordres"),

@@ -1,15 +1,19 @@
 //! What `--help` shows below the options: command lines to begin with. Each is run by a test, in this
-//! order, in a folder that holds a `config.json`.
+//! order, in a folder that holds a `config.json`. Lines have at most 80 characters.
 
 /// Below the list of commands.
 pub(crate) const FIRST_STEPS: &str = "\
 First steps:
   source-cart init
-  source-cart check --config config.json
-  source-cart read --config config.json --streams orders,order_items > first.jsonl
+  source-cart check
+  source-cart read --streams orders,order_items > first.jsonl
 
-`source-cart COMMAND --help` says more about each command and shows examples.
-spec, check, discover and read print messages of the Airbyte protocol, one JSON object a line.";
+Each takes its configuration from `--config FILE`, from the file that SOURCE_CART_CONFIG
+names, or from config.json in this folder.
+
+`source-cart COMMAND --help` says more about a command and shows examples.
+spec, check, discover and read print messages of the Airbyte protocol, one JSON object
+a line.";
 
 /// Below the options of `spec`.
 pub(crate) const SPEC: &str = "\
@@ -19,7 +23,8 @@ Examples:
 /// Below the options of `check`.
 pub(crate) const CHECK: &str = "\
 Examples:
-  source-cart check --config config.json
+  source-cart check
+  source-cart check --config config.json --fail
   source-cart check --config - < config.json";
 
 /// Below the options of `discover`.
@@ -32,24 +37,37 @@ Examples:
 pub(crate) const READ: &str = "\
 Examples:
   Two streams, for the first time:
-    source-cart read --config config.json --streams orders,order_items > first.jsonl
+    source-cart read --streams orders,order_items > first.jsonl
 
   What has changed in them since:
     grep '^{\"type\":\"STATE\"' first.jsonl > state.jsonl
-    source-cart read --config config.json --streams orders,order_items --state state.jsonl > second.jsonl
+    source-cart read --streams orders,order_items \\
+      --state state.jsonl > second.jsonl
 
-  The same line again and again, such as from a crontab; the file keeps the state:
-    source-cart read --config config.json --streams orders --state state.json --state-out state.json > orders.jsonl
+  The same line again and again, as in a crontab; the file keeps the state:
+    source-cart read --config config.json --streams orders \\
+      --state state.json --state-out state.json > orders.jsonl
 
   Records alone, into files:
-    source-cart read --config config.json --streams orders,products --format csv --output tables --quiet
+    source-cart read --streams orders,products --format csv \\
+      --output tables --quiet
 
-  Everything there is, whole:
-    source-cart read --config config.json --streams all --full-refresh > all.jsonl
+  The orders of one year, at half of the call limit:
+    source-cart read --streams 'order*' --start-date 2021-01-01 \\
+      --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl
+
+  All rows of all streams:
+    source-cart read --streams all --full-refresh > all.jsonl
 
   With a catalog of your own:
     source-cart catalog --streams products,categories > catalog.json
-    source-cart read --config config.json --catalog catalog.json > products.jsonl";
+    source-cart read --catalog catalog.json > products.jsonl";
+
+/// Below the options of `streams`.
+pub(crate) const STREAMS: &str = "\
+Examples:
+  source-cart streams
+  source-cart streams --json > streams.json";
 
 /// Below the options of `catalog`.
 pub(crate) const CATALOG: &str = "\
@@ -78,5 +96,6 @@ Examples:
   source-cart completions zsh > _source-cart
   source-cart completions fish > source-cart.fish
 
-Where it belongs: for bash in ~/.local/share/bash-completion/completions/ under the name source-cart,
-for zsh in a folder of $fpath, for fish in ~/.config/fish/completions/.";
+Where it belongs: for bash in ~/.local/share/bash-completion/completions/ under the
+name source-cart, for zsh in a folder of $fpath, for fish in
+~/.config/fish/completions/.";

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::airbyte::Emitter;
 use crate::cart::Patience;
+use crate::commands::{Refusal, Suspect};
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
 use crate::failure::Failure;
 use crate::{Terminals, commands, files};
@@ -94,10 +95,13 @@ async fn asked(file: &Target, terminal: &Terminal, emitter: &Emitter) -> io::Res
         return Ok(None);
     }
     let mut config = json!({});
+    // Every field at first, and then those that may be wrong.
+    let mut fields: &[&str] = &[];
     loop {
-        answer(&mut config, terminal)?;
-        let Some(fault) = tried(&config, terminal, emitter).await? else { return Ok(Some(config)) };
-        terminal.say(&format!("{fault}\n"))?;
+        answer(&mut config, fields, terminal)?;
+        let Some(refusal) = tried(&config, terminal, emitter).await? else { return Ok(Some(config)) };
+        terminal.say(&format!("{}\n", refusal.message))?;
+        fields = suspected(&config, &refusal);
         match terminal.choice("Answer again (a), write the file all the same (w), or give up (g)?", &["a", "w", "g"])? {
             "a" => {}
             "w" => return Ok(Some(config)),
@@ -106,17 +110,31 @@ async fn asked(file: &Target, terminal: &Terminal, emitter: &Emitter) -> io::Res
     }
 }
 
-/// Asks for every value. The answers before are offered again, but for those that are hidden.
-fn answer(config: &mut Value, terminal: &Terminal) -> io::Result<()> {
-    terminal.say("How do you sign in? With a token of one store (1), or through the Central API Router (2).")?;
-    let (kind, questions) = match terminal.choice("Sign-in?", &["1", "2"])? {
-        "1" => (TOKEN_TYPE, TOKEN),
-        _ => (ROUTER_TYPE, ROUTER),
+/// Returns the fields of the answers that may be wrong; none if nothing is known of that.
+fn suspected(config: &Value, refusal: &Refusal) -> &'static [&'static str] {
+    match (refusal.suspect, config["credentials"]["auth_type"] == TOKEN_TYPE) {
+        (Some(Suspect::SignIn), true) => &["credentials.access_token"],
+        (Some(Suspect::SignIn), false) => &["credentials.user_name", "credentials.user_secret", "credentials.site_id"],
+        (Some(Suspect::Host), true) => &["credentials.store_name"],
+        (Some(Suspect::Host), false) | (None, _) => &[],
+    }
+}
+
+/// Asks for the values of these fields, or for every value if none is named. The answers before are offered again,
+/// but for those that are hidden.
+fn answer(config: &mut Value, fields: &[&str], terminal: &Terminal) -> io::Result<()> {
+    let is_router = if fields.is_empty() {
+        terminal.say("How do you sign in? With a token of one store (1), or through the Central API Router (2).")?;
+        terminal.choice("Sign-in?", &["1", "2"])? == "2"
+    } else {
+        config["credentials"]["auth_type"] == ROUTER_TYPE
     };
+    let (kind, questions) = if is_router { (ROUTER_TYPE, ROUTER) } else { (TOKEN_TYPE, TOKEN) };
     if config["credentials"]["auth_type"] != kind {
         config["credentials"] = json!({ "auth_type": kind });
     }
-    for question in questions.iter().chain([&START]) {
+    let is_asked = |question: &&Question| fields.is_empty() || fields.contains(&question.field);
+    for question in questions.iter().chain([&START]).filter(is_asked) {
         let pointer = format!("/{}", question.field.replace('.', "/"));
         let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
         loop {
@@ -152,21 +170,22 @@ fn fault(config: &Value, field: &str) -> Option<String> {
 }
 
 /// Why the store refuses the config, if it does. A note on missing scopes is told, and is no refusal.
-async fn tried(config: &Value, terminal: &Terminal, emitter: &Emitter) -> io::Result<Option<String>> {
+async fn tried(config: &Value, terminal: &Terminal, emitter: &Emitter) -> io::Result<Option<Refusal>> {
+    let refusal = |failure: Failure| Ok(Some(Refusal { message: failure.message, suspect: None }));
     let parsed = match Config::parse(config.to_string().as_bytes()) {
         Ok(parsed) => parsed,
-        Err(faults) => return Ok(Some(Failure::config(&faults).message)),
+        Err(faults) => return refusal(Failure::config(&faults)),
     };
     let emitter = emitter.clone().hiding(parsed.secrets());
     let client = match commands::client(&parsed, Patience::CHECK) {
         Ok(client) => client,
-        Err(failure) => return Ok(Some(failure.message)),
+        Err(failure) => return refusal(failure),
     };
     terminal.say(&format!("Trying it against {} ...", client.host()))?;
     match commands::try_scopes(&client, &emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
         Ok(None) => terminal.say("It works.")?,
         Ok(Some(note)) => terminal.say(&format!("It works, but: {}", emitter.masked(&note)))?,
-        Err(fault) => return Ok(Some(emitter.masked(&fault))),
+        Err(refusal) => return Ok(Some(Refusal { message: emitter.masked(&refusal.message), ..refusal })),
     }
     Ok(None)
 }

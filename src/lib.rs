@@ -14,7 +14,7 @@
 //! - `state_command`: shows and changes a state file
 //! - `files`: files that are written, each as a whole
 //! - `spare`: buffers of both sides that are used again
-//! - `panics`: what a fault of this program leaves behind
+//! - `panics`: what a fault of this program leaves behind; `signals`: what asks a read to end
 //!
 //! Two rules hold it together: `cart` and `airbyte` do not name each other, and nothing but the
 //! one thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream is one schema
@@ -40,6 +40,7 @@ pub mod read;
 pub mod record;
 pub mod secret;
 mod selection;
+mod signals;
 mod spare;
 mod spec;
 mod state_command;
@@ -52,13 +53,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::Parser as _;
-use tokio::sync::watch;
+use clap::FromArgMatches as _;
 
 use airbyte::state::States;
 use airbyte::{Closed, ConfiguredCatalog, EmittedError, Emitter, FailureType, Level, Message, emit};
 use cart::Patience;
-use cli::{Cli, Command, ReadArguments, Which};
+use cli::{CheckArguments, Cli, Command, Overrides, ReadArguments, Which};
 use failure::Failure;
 use init::Ended;
 use output::Opening;
@@ -77,7 +77,11 @@ const USAGE: u8 = 2;
 /// Exit code when stdout is gone: what was not written is lost, so this is never success.
 const STDOUT_GONE: u8 = 74;
 
+/// What runs, for the first line of the log.
+const VERSION: &str = concat!("source-cart ", env!("CARGO_PKG_VERSION"));
+
 pub use cli::command_line;
+pub use commands::script as completion_script;
 
 /// Which of the process's standard streams a person sits at.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,8 @@ pub struct Terminals {
     pub stdout: bool,
     /// Whether standard error is one.
     pub stderr: bool,
+    /// Whether standard output and standard error are one file: words for people have no place in it.
+    pub one_file: bool,
 }
 
 /// Runs the command line and gives the exit code. Protocol messages go to `out`, usage to `err`.
@@ -100,7 +106,7 @@ pub fn run(
     err: &mut impl Write,
     terminals: Terminals,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parsed(arguments, terminals) {
         Ok(cli) => cli,
         Err(usage) => return say_usage(&usage, out, err, terminals),
     };
@@ -120,7 +126,8 @@ pub fn run(
     let asks_nobody = matches!(
         cli.command,
         Command::Spec { .. }
-            | Command::Discover { .. }
+            | Command::Discover(_)
+            | Command::Streams { .. }
             | Command::Catalog(_)
             | Command::State { .. }
             | Command::Completions { .. }
@@ -155,7 +162,12 @@ pub fn run(
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
     let written = writer.finish();
-    if let Some(table) = board.close() {
+    let table = board.close();
+    if matches!(&written, Err(fault) if fault.is_closed_stdout()) {
+        // Whoever closed stdout, such as `head`, has what it wanted.
+        return STDOUT_GONE;
+    }
+    if let Some(table) = table {
         let _told = write!(err, "{table}");
     }
     let code = match (outcome, &written) {
@@ -179,6 +191,20 @@ pub fn run(
 /// Returns true if there are errors and each of them may pass by itself.
 fn may_pass(errors: &[EmittedError]) -> bool {
     !errors.is_empty() && errors.iter().all(|error| error.failure_type == FailureType::TransientError)
+}
+
+/// Reads the command line, with the configuration of the environment or the folder where it names none.
+fn parsed(arguments: impl IntoIterator<Item = std::ffi::OsString>, terminals: Terminals) -> Result<Cli, clap::Error> {
+    let mut line = command_line();
+    let in_terminal = terminals.stdin || terminals.stdout || terminals.stderr;
+    if !in_terminal && std::env::var_os("COLUMNS").is_none() {
+        line = line.term_width(output::table::USUAL_WIDTH);
+    }
+    let mut cli = Cli::from_arg_matches(&line.try_get_matches_from_mut(arguments)?)?;
+    if cli.command.use_config(commands::usual_config()) {
+        return Ok(cli);
+    }
+    Err(line.error(clap::error::ErrorKind::MissingRequiredArgument, commands::no_config()))
 }
 
 /// Help and version go to stdout, since they were asked for; usage errors to stderr, and as a TRACE error
@@ -211,17 +237,20 @@ async fn dispatch(
     panics::rehearse("main");
     match command {
         Command::Spec { .. } => commands::spec(&emitter).await.map(|()| SUCCESS),
-        Command::Discover { config, .. } => match commands::view(config.as_deref()) {
+        Command::Discover(with) => match commands::view(with.config.as_deref()) {
             Ok((view, doubts)) => {
                 commands::warn(&doubts, &emitter).await?;
                 commands::discover(&view, &emitter).await.map(|()| SUCCESS)
             }
             Err(failure) => tell(&emitter, &failure).await,
         },
-        Command::Check(with) => {
-            let config = commands::config(&with.config);
+        Command::Streams { json } => commands::list(json, terminals.stdout, &emitter).await.map(|()| SUCCESS),
+        Command::Check(CheckArguments { with, fail }) => {
+            emitter.log(Level::Debug, VERSION).await?;
+            let config = commands::config(with.config.as_deref(), &Overrides::default());
             let emitter = emitter.hiding(config.as_ref().map(config::Config::secrets).unwrap_or_default());
-            commands::check(config, &emitter).await.map(|()| SUCCESS)
+            let works = commands::check(config, terminals.stderr, &emitter).await?;
+            Ok(if fail && !works { FAILURE } else { SUCCESS })
         }
         Command::Init { output } => match init::run(&output, terminals, &emitter).await {
             Ok(Ended::Written) => Ok(SUCCESS),
@@ -257,12 +286,11 @@ async fn read(
     if let Err(failure) = arguments.check_paths().and_then(|()| summary.try_file()) {
         return tell(&emitter, &failure).await;
     }
-    let config = match commands::config(&arguments.with.config) {
+    let config = match commands::config(arguments.with.config.as_deref(), &arguments.overrides) {
         Ok(config) => config,
         Err(failure) => return tell(&emitter, &failure).await,
     };
     let emitter = emitter.hiding(config.secrets());
-    commands::warn(&config.doubts, &emitter).await?;
     let dry_run = arguments.to.dry_run;
     let given = catalog(&arguments.which).and_then(|catalog| {
         let catalog = if arguments.full_refresh { catalog.in_full() } else { catalog };
@@ -281,6 +309,9 @@ async fn read(
         Ok(given) => given,
         Err(failure) => return tell(&emitter, &failure).await,
     };
+    // The first line of the log, once there is something to log.
+    emitter.log(Level::Info, VERSION).await?;
+    commands::warn(&config.doubts, &emitter).await?;
     for warning in given_states::warnings(&states) {
         emitter.log(Level::Warn, &warning).await?;
     }
@@ -289,7 +320,7 @@ async fn read(
     }
     let (start, end, view) = (config.start, config.end, config.view);
     let (board, summary) = (Arc::clone(board), Arc::clone(summary));
-    let setting = read::Setting { client, start, end, view, board, summary, stopping: stopping() };
+    let setting = read::Setting { client, start, end, view, board, summary, stopping: signals::stopping() };
     let complete = if dry_run {
         read::dry_run(setting, catalog, states.list, arguments.to.json, &emitter).await?
     } else {
@@ -309,42 +340,4 @@ fn catalog(which: &Which) -> Result<ConfiguredCatalog, Failure> {
 async fn tell(emitter: &Emitter, failure: &Failure) -> Result<u8, Closed> {
     emitter.error(None, failure.kind, &failure.message, failure.internal.as_deref()).await?;
     Ok(FAILURE)
-}
-
-/// Turns true at the first SIGTERM or Ctrl-C.
-fn stopping() -> watch::Receiver<bool> {
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let terminated = signal(SignalKind::terminate());
-            let interrupted = signal(SignalKind::interrupt());
-            // Where signals cannot be caught they end the process as they always do.
-            let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
-                return std::future::pending().await;
-            };
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted.recv() => {}
-            }
-            // The receivers live as long as the read.
-            let _sent = stop.send(true);
-            // Whoever asks a second time does not want to wait for a stdout that nobody reads.
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted.recv() => {}
-            }
-            std::process::exit(i32::from(FAILURE));
-        }
-        #[cfg(not(unix))]
-        {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                // The receivers live as long as the read.
-                let _sent = stop.send(true);
-            }
-            std::future::pending::<()>().await;
-        }
-    });
-    stopping
 }

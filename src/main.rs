@@ -11,8 +11,12 @@ fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();
-    let terminals =
-        Terminals { stdin: std::io::stdin().is_terminal(), stdout: out.is_terminal(), stderr: err.is_terminal() };
     let stdout = Stdout::of(&out);
+    let terminals = Terminals {
+        stdin: std::io::stdin().is_terminal(),
+        stdout: out.is_terminal(),
+        stderr: err.is_terminal(),
+        one_file: stdout.file.is_some() && stdout.is_also(&err),
+    };
     ExitCode::from(source_cart::run(std::env::args_os(), out, stdout, &mut err, terminals))
 }

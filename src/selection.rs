@@ -1,4 +1,4 @@
-//! The streams that `--streams` names: `orders,order_items`, or `all`. Pure.
+//! The streams that `--streams` names: `orders,order_items`, `order*`, or `all`. Pure.
 
 use std::str::FromStr;
 
@@ -33,6 +33,14 @@ impl FromStr for Selection {
                 _ if name.eq_ignore_ascii_case(ALL) => {
                     chosen.extend(STREAMS.iter().map(|stream| Chosen { name: stream.name, stream }));
                 }
+                None if name.contains(['*', '?']) => {
+                    let matching = STREAMS.iter().filter(|stream| matches(name, stream.name));
+                    let before = chosen.len();
+                    chosen.extend(matching.map(|stream| Chosen { name: stream.name, stream }));
+                    if chosen.len() == before {
+                        faults.push(format!("No stream matches `{name}`."));
+                    }
+                }
                 Some(stream) => {
                     let alias = stream.aliases.iter().find(|alias| **alias == name);
                     chosen.push(Chosen { name: alias.copied().unwrap_or(stream.name), stream });
@@ -46,8 +54,23 @@ impl FromStr for Selection {
         if faults.is_empty() {
             Ok(Self(chosen))
         } else {
-            Err(format!("{} `source-cart discover` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
+            Err(format!("{} `source-cart streams` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
         }
+    }
+}
+
+/// Returns true if a name has the form of a pattern: `*` stands for any letters, also none, `?` for one.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return name.is_empty() };
+    let rest = &pattern[first.len_utf8()..];
+    match first {
+        // Two stars in a row mean no more than one, and would only take time.
+        '*' if rest.starts_with('*') => matches(rest, name),
+        '*' => name.char_indices().map(|(at, _)| &name[at..]).chain([""]).any(|tail| matches(rest, tail)),
+        _ => name
+            .chars()
+            .next()
+            .is_some_and(|letter| (first == '?' || first == letter) && matches(rest, &name[letter.len_utf8()..])),
     }
 }
 
@@ -113,6 +136,19 @@ mod tests {
         assert_eq!(names(&["customers_cart,customers"]), ["customers_cart"]);
         assert_eq!(names(&["All"]).len(), STREAMS.len());
         assert_eq!(names(&["stores,all"]).len(), STREAMS.len());
+    }
+
+    #[test]
+    fn a_pattern_stands_for_the_streams_whose_names_have_its_form() {
+        let orders: Vec<&str> =
+            STREAMS.iter().map(|stream| stream.name).filter(|name| name.starts_with("order")).collect();
+        assert_eq!(names(&["order*"]), orders);
+        assert_eq!(names(&["*_lists,products"]), ["product_lists", "mailing_lists", "products"]);
+        assert_eq!(names(&["stor?s"]), ["stores"]);
+        assert_eq!(names(&["orders,order_*"]).len(), orders.len());
+        assert_eq!(names(&["*"]).len(), STREAMS.len());
+        assert_eq!("ordr*,order?".parse::<Selection>().unwrap_err().matches("No stream matches").count(), 1);
+        assert!(matches("**a*?*b", "xaxb") && !matches("a*b", "ab_") && !matches("?", ""));
     }
 
     #[test]

@@ -298,6 +298,20 @@ pub static STREAMS: &[Stream] = &[
     stream!("webhooks", System, dated: false, sensitive: &["url", "fallback_url"]),
 ];
 
+/// The streams that most people read first, as `metadata.yaml` suggests them to a platform.
+pub const SUGGESTED: &[&str] = &[
+    "customers",
+    "addresses",
+    "orders",
+    "order_items",
+    "order_payments",
+    "order_shipments",
+    "order_statuses",
+    "products",
+    "product_variants",
+    "categories",
+];
+
 /// The names that the lists of all streams have in answers, each once.
 pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut names: Vec<&str> = STREAMS.iter().flat_map(|stream| [stream.list, stream.name]).collect();

@@ -12,8 +12,19 @@ const PAGE: &str = "docs/troubleshooting.md";
 const LEAST_WORDS: usize = 3;
 
 /// Files whose texts are not about anything that went wrong: descriptions of fields, help, queries, and what
-/// only the fuzz targets ask for; and the simulation of the call limit, which is a test.
-const OTHER_FILES: [&str; 5] = ["streams.rs", "help.rs", "query.rs", "simulation.rs", "table.rs"];
+/// only the fuzz targets ask for; the simulation of the call limit, which is a test; scripts for shells, and what a
+/// terminal shows while nothing goes wrong, which docs/output.md explains.
+const OTHER_FILES: [&str; 9] = [
+    "streams.rs",
+    "help.rs",
+    "query.rs",
+    "simulation.rs",
+    "table.rs",
+    "completions.rs",
+    "progress.rs",
+    "board.rs",
+    "summary.rs",
+];
 
 /// Texts that no user meets by themselves, each with where it goes.
 const OTHER_TEXTS: [&str; 7] = [

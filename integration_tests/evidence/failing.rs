@@ -52,8 +52,7 @@ fn ended_at(run: &Run, stream: &str) -> usize {
 
 /// How often a request was repeated, as the log says.
 fn repeated(run: &Run) -> usize {
-    let repeats = |text: &str| text.contains("trying again") || text.contains("retrying");
-    run.logs().iter().filter(|(_, text)| repeats(text)).count()
+    run.logs().iter().filter(|(_, text)| text.contains("; retrying ")).count()
 }
 
 #[test]

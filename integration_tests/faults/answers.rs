@@ -29,7 +29,7 @@ fn every_fault_that_can_pass_is_asked_about_again() {
     let mut came = run.ids("orders");
     came.sort_unstable();
     assert_eq!(came, (1..=100).collect::<Vec<i64>>());
-    let retried = run.logs().iter().filter(|(_, text)| text.contains("trying again")).count();
+    let retried = run.logs().iter().filter(|(_, text)| text.contains("retrying")).count();
     assert_eq!(retried, count, "{}", run.transcript());
 }
 

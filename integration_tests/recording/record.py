@@ -26,18 +26,20 @@ COLUMNS, LINES = 118, 26
 STEP = 0.2
 # What stands still is shown no longer than this, and the last picture for this long.
 STILL, LAST = 1.0, 5.0
+# The end is shown first, for this long, so that a page that has just opened is not blank.
+FIRST = 2.0
 CHARACTER, LINE = 8.4, 18
 COLOURS = {
     "default": "#d7dae0", "black": "#6b7280", "red": "#f07178", "green": "#9ccf6f", "brown": "#e6c07b",
     "yellow": "#e6c07b", "blue": "#6cb2f0", "magenta": "#c594e8", "cyan": "#63c5cf", "white": "#d7dae0",
 }
 COMMANDS = [
-    "source-cart check --config config.json",
-    "source-cart read --config config.json --streams orders,order_items,customers,products \\\r"
+    "source-cart check",
+    "source-cart read --streams orders,order_items,customers,products \\\r"
     "  --format jsonl --output data --state state.json --state-out state.json",
     "ls -sh data",
     "# meanwhile some rows change in the store; the same line again brings them",
-    "source-cart read --config config.json --streams orders,order_items,customers,products \\\r"
+    "source-cart read --streams orders,order_items,customers,products \\\r"
     "  --format jsonl --output data --state state.json --state-out state.json",
 ]
 
@@ -116,25 +118,27 @@ def colour(name):
 def svg(pictures):
     width, height = COLUMNS * CHARACTER + 32, LINES * LINE + 62
     pictures[-1] = (pictures[-1][0], LAST)
-    whole = sum(seconds for _, seconds in pictures)
+    whole = FIRST + sum(seconds for _, seconds in pictures)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}" '
-        'role="img" aria-label="A terminal: the configuration is checked, four streams are read with a progress line each, '
-        'and a second read brings what has changed">',
+        'role="img" aria-label="A terminal: the configuration is checked, streams are read with a progress line each, '
+        'and a second read returns what has changed">',
         f"<style>text{{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;white-space:pre;fill:{COLOURS['default']}}}"
-        f".f{{visibility:hidden;animation-duration:{whole:.2f}s;animation-iteration-count:infinite;animation-timing-function:step-end}}"
+        f".f{{animation-duration:{whole:.2f}s;animation-iteration-count:infinite;animation-timing-function:step-end}}"
         ".b{font-weight:bold}",
     ]
-    begun, shown = 0.0, []
+    begun, shown = FIRST, []
     for at, (picture, seconds) in enumerate(pictures):
-        start, end = begun / whole * 100, (begun + seconds) / whole * 100
-        first = "" if at == 0 else "0%{visibility:hidden}"
-        last = "" if at == len(pictures) - 1 else f"{end:.3f}%{{visibility:hidden}}"
+        start, end, opened = begun / whole * 100, (begun + seconds) / whole * 100, FIRST / whole * 100
+        is_last = at == len(pictures) - 1
+        first = f"0%{{visibility:visible}}{opened:.3f}%{{visibility:hidden}}" if is_last else "0%{visibility:hidden}"
+        last = "" if is_last else f"{end:.3f}%{{visibility:hidden}}"
         out.append(f"@keyframes k{at}{{{first}{start:.3f}%{{visibility:visible}}{last}}}#f{at}{{animation-name:k{at}}}")
-        shown.append(f'<g class="f" id="f{at}">{text_of(picture)}</g>')
+        # Where nothing is animated, the end of the run is seen, and nothing else.
+        hidden = "" if is_last else ' visibility="hidden"'
+        shown.append(f'<g class="f" id="f{at}"{hidden}>{text_of(picture)}</g>')
         begun += seconds
-    # Whoever wants no motion sees how it ended.
-    out.append(f"@media(prefers-reduced-motion){{.f{{animation:none}}#f{len(pictures) - 1}{{visibility:visible}}}}</style>")
+    out.append("@media(prefers-reduced-motion){.f{animation:none}}</style>")
     out.append(f'<rect width="100%" height="100%" rx="10" fill="#1b1f27"/>')
     for at, dot in enumerate(("#f07178", "#e6c07b", "#9ccf6f")):
         out.append(f'<circle cx="{24 + at * 20}" cy="22" r="6" fill="{dot}"/>')

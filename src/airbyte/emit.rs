@@ -94,6 +94,12 @@ impl Unwritten {
     pub fn stdout(error: std::io::Error) -> Self {
         Self { what: Self::STDOUT.to_owned(), error }
     }
+
+    /// Returns true if whoever read stdout has closed it.
+    #[must_use]
+    pub fn is_closed_stdout(&self) -> bool {
+        self.what == "stdout" && self.error.kind() == std::io::ErrorKind::BrokenPipe
+    }
 }
 
 /// The output is closed, or full: whatever was handed over since may be lost.

@@ -121,8 +121,8 @@ impl Ask for Client {
             Ok(answer) => answer,
             Err(fault) => return (Err(diagnosis::transport(query, &fault)), None),
         };
-        let heard = Heard::of(&answer.headers);
         let status = answer.status;
+        let mut heard = Heard { status: Some(status.as_u16()), ..Heard::of(&answer.headers) };
         if status.is_redirection() {
             let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
             let target = location.and_then(|location| self.base.join(location).ok());
@@ -135,9 +135,10 @@ impl Ask for Client {
             let mut body = Vec::new();
             // The sentence of an error is short; what follows it is of no interest.
             while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
+            heard.bytes = body.len();
             return (Err(diagnosis::status(query, status, &body, &signed)), Some(heard));
         }
-        let page = self.page(query, names, (&mut answer, room), intake).await;
+        let page = self.page((query, names), (&mut answer, &mut heard.bytes, room), intake).await;
         if matches!(page, Err(Error::Body { .. } | Error::NotText { .. })) {
             // It may have been the answer to another request, and the next one over it too.
             answer.poison();
@@ -147,25 +148,24 @@ impl Ask for Client {
 }
 
 impl Client {
-    /// Reads a page while it arrives.
+    /// Reads a page while it arrives; `length` counts its bytes.
     async fn page(
         &self,
-        query: &Query,
-        names: ListNames<'_>,
-        (answer, room): (&mut http::Answer, &mut Room),
+        (query, names): (&Query, ListNames<'_>),
+        (answer, length, room): (&mut http::Answer, &mut usize, &mut Room),
         intake: &mut impl Intake,
     ) -> Result<Envelope, Error> {
         let mut reading = Reading::answering(query, names);
         let mut window = self.windows.take();
-        let (mut due, mut length) = (WINDOW, 0);
+        let mut due = WINDOW;
         let fault = |fault| diagnosis::body(query, fault);
         loop {
             let read = answer.read(&mut window).await.map_err(|fault| diagnosis::transport(query, &fault))?;
             if read == 0 {
                 break;
             }
-            length += read;
-            if length > BODY_LIMIT {
+            *length += read;
+            if *length > BODY_LIMIT {
                 return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
             }
             if window.len() >= due {
@@ -191,7 +191,7 @@ impl Client {
         self.windows.give_back(window);
         let facts = reading.conclude(intake).map_err(fault)?;
         intake.verify(&facts).map_err(|problem| diagnosis::refused(query, problem))?;
-        self.desk.sizes.learn(query, length.max(intake.kept()));
+        self.desk.sizes.learn(query, (*length).max(intake.kept()));
         Ok(facts.envelope)
     }
 }
@@ -205,6 +205,7 @@ impl Heard {
             retry_after: text(RETRY_AFTER.as_str())
                 .and_then(|value| retry::retry_after(value, date, SystemTime::now())),
             date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
+            ..Self::default()
         }
     }
 }

@@ -25,7 +25,7 @@ pub use budget::Budget;
 pub use client::Client;
 pub use error::Error;
 pub use page::{AnswerFacts, Envelope, Intake, ListNames, PageFault};
-pub use pursuit::{Answer, Notice, Watch};
+pub use pursuit::{Answer, Exchange, Notice, Watch};
 pub use query::Query;
 pub use retry::Patience;
 pub use room::Room;

@@ -1,6 +1,7 @@
 //! One request until it is answered: its place and its room, its turn, what is tried again and when, and
 //! shorter pages where the whole one cannot be had. What a request is, and how it is sent, is for the client.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,11 +49,43 @@ pub enum Notice<'a> {
         /// Rows of the shorter page.
         count: usize,
     },
+    /// A request is sent now, an attempt after another one too: its wait is over.
+    Sending,
+    /// A request came to its end.
+    Done(Exchange<'a>),
 }
 
-/// Is told of waits and retries.
+/// A request that came to its end, answered or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The request.
+    pub query: &'a Query,
+    /// The HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// Bytes of the answer that were read, after decompression.
+    pub bytes: usize,
+    /// Time from sending it to the end of the answer.
+    pub took: Duration,
+    /// The call count that the answer reported.
+    pub limit: Option<CallLimit>,
+}
+
+impl fmt::Display for Exchange<'_> {
+    /// One line without any content of the answer: what was requested, status, size, time, call count.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GET {}: ", self.query)?;
+        match self.status {
+            Some(status) => write!(f, "HTTP {status}, {} bytes", self.bytes)?,
+            None => f.write_str("no answer")?,
+        }
+        write!(f, ", {} ms", self.took.as_millis())?;
+        self.limit.map_or(Ok(()), |CallLimit { made, allowed }| write!(f, ", call limit {made}/{allowed}"))
+    }
+}
+
+/// Is told of waits, requests and retries.
 pub trait Watch: Sync {
-    /// Called before the wait begins.
+    /// Called when it happens; before a wait begins, and before a request is sent.
     fn notice(&self, notice: Notice<'_>) -> impl Future<Output = ()> + Send;
 }
 
@@ -83,6 +116,10 @@ pub(super) struct Heard {
     pub(super) retry_after: Option<Duration>,
     /// The store's clock.
     pub(super) date: Option<SystemTime>,
+    /// The HTTP status.
+    pub(super) status: Option<u16>,
+    /// Bytes of the body that were read, after decompression.
+    pub(super) bytes: usize,
 }
 
 /// Makes one attempt.
@@ -166,9 +203,11 @@ impl Desk {
         intake: &mut impl Intake,
     ) -> (Result<Envelope, Error>, Heard, Instant) {
         let ticket = self.budget.acquire(|moment| watch.notice(Notice::Waiting(clock(moment)))).await;
+        watch.notice(Notice::Sending).await;
         let sent = Instant::now();
         intake.restart();
         let (outcome, heard) = ask.ask(query, names, room, intake).await;
+        let took = sent.elapsed();
         // A request that got no answer may have been counted or not; its ticket is not given back
         // to the window, and its place is.
         let is_refused = matches!(&outcome, Err(error) if error.status() == Some(429));
@@ -190,7 +229,10 @@ impl Desk {
                 }
             }
         }
-        (outcome, heard.unwrap_or_default(), sent)
+        let heard = heard.unwrap_or_default();
+        let Heard { status, bytes, limit, .. } = heard;
+        watch.notice(Notice::Done(Exchange { query, status, bytes, took, limit })).await;
+        (outcome, heard, sent)
     }
 
     /// Asks for any one row of the resource. Gives back how many it counts, if one can be had.

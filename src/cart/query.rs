@@ -3,6 +3,8 @@
 //! Syntax: API documentation, query syntax. Values are form-encoded (space as `+`, `:` as `%3A`),
 //! because the router's signature covers the bytes as they are sent.
 
+use std::fmt;
+
 use url::form_urlencoded::byte_serialize;
 
 use crate::timestamp::Timestamp;
@@ -246,10 +248,32 @@ impl Query {
     }
 }
 
+impl fmt::Display for Query {
+    /// What is requested, for the log: `orders, 1000 rows, id gt:5 AND lte:90, sort id`. Lists of fields and
+    /// collections are left out, since they are long and the same in each request of a stream.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} rows", self.resource, self.count)?;
+        for (name, value) in &self.parameters {
+            match *name {
+                "fields" | "expand" | "includelookups" => {}
+                _ => write!(f, ", {name} {value}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_is_logged_by_its_page_or_range() {
+        let range = Query::new("orders", PAGE_SIZE).sort("id").keys("id", Some(5), Some(90)).fields("id,updated_at");
+        assert_eq!(range.to_string(), "orders, 1000 rows, sort id, id gt:5 AND lte:90");
+        assert_eq!(Query::new("stores", 100).page(3).to_string(), "stores, 100 rows, page 3");
+    }
 
     fn at(text: &str) -> Option<Timestamp> {
         Some(Timestamp::parse(text.as_bytes()).unwrap())

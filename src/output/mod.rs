@@ -3,9 +3,9 @@
 //!
 //! Without a flag that asks for something else, and without a terminal, none of this is in the way:
 //! stdout gets every byte as it is. What lives here: `bare` and `csv` (records without messages),
-//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board`
-//! (progress), `run_summary` (the document for programs that watch runs), `forecast` and `report` (what a read would
-//! take).
+//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board` with
+//! `progress`, `rate`, `waits` and `summary` (what is seen of a read in a terminal), `table`, `spinner`, `run_summary`
+//! (the document for programs that watch runs), `forecast` and `report` (what a read would take).
 //! Nothing here asks the store or decides what is read.
 
 mod bare;
@@ -13,10 +13,16 @@ pub mod board;
 mod csv;
 mod folder;
 pub(crate) mod forecast;
+mod progress;
+mod rate;
 mod report;
 pub mod run_summary;
+pub(crate) mod spinner;
 pub(crate) mod state_file;
 pub mod stdout;
+mod summary;
+pub(crate) mod table;
+pub mod waits;
 mod words;
 
 use std::collections::HashMap;
@@ -42,7 +48,7 @@ use folder::{Folder, Unusable};
 use report::Report;
 use state_file::{Claimed, StateFile, Unclaimed};
 use stdout::Stdout;
-use words::{Telling, Words};
+use words::{Kept, Telling, Words};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,13 +77,13 @@ impl Format {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Route {
     /// Keep the state here, for `--state` of the next read; it may be the same file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub state_out: Option<PathBuf>,
     /// The form of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "airbyte")]
     pub format: Format,
-    /// Write files here, one a stream, instead of stdout; for `--format jsonl` or `csv`
-    #[arg(long, value_name = "DIR")]
+    /// Write a file for each stream here, instead of stdout; for `--format jsonl` or `csv`
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub output: Option<PathBuf>,
     /// Write what the run did here, as one JSON document, when it ends
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
@@ -255,15 +261,18 @@ pub(crate) fn outlet(
     let board = Arc::new(if terminals.stderr && !quiet { Board::on_stderr() } else { Board::default() });
     if route.dry_run {
         let board = Arc::new(Board::default());
-        let words = Words::new(Telling::Warnings, terminals.stderr, Arc::clone(&board));
+        let words = Words::new(Telling::Warnings, terminals.stderr, Arc::clone(&board), Kept::Nowhere);
         return (Box::new(Report { out, words }), opening, board);
     }
     let is_watched = terminals.stdout || terminals.stderr;
-    if route.format == Format::Airbyte && route.state_out.is_none() && !is_watched {
+    // Whoever looks at stderr does not see what the file says. Where both are one file, it would not hold messages
+    // alone.
+    let is_file = stdout.file.is_some() && !terminals.one_file;
+    if route.format == Format::Airbyte && route.state_out.is_none() && !is_watched && !is_file {
         return (Box::new(Plain(out)), opening, board);
     }
     let telling = match (route.format, terminals) {
-        (Format::Airbyte, _) if !is_watched => None,
+        (Format::Airbyte, _) if !is_watched => is_file.then_some(Telling::Failures),
         // Warnings stand on the terminal already, as messages.
         (Format::Airbyte, Terminals { stdout: true, .. }) => Some(Telling::Errors),
         (Format::Airbyte, _) if quiet => Some(Telling::Errors),
@@ -271,7 +280,12 @@ pub(crate) fn outlet(
         (Format::Jsonl | Format::Csv, _) if quiet || board.is_shown() => Some(Telling::Warnings),
         (Format::Jsonl | Format::Csv, _) => Some(Telling::Everything),
     };
-    let words = telling.map(|telling| Words::new(telling, terminals.stderr, Arc::clone(&board)));
+    let kept = match (&route.state_out, route.format) {
+        (Some(path), _) => Kept::File(path.clone()),
+        (None, Format::Airbyte) if !terminals.stdout => Kept::Output,
+        (None, _) => Kept::Nowhere,
+    };
+    let words = telling.map(|telling| Words::new(telling, terminals.stderr, Arc::clone(&board), kept));
     let rows = match route.format {
         Format::Airbyte => None,
         format => Some(Rows::new(format)),
@@ -355,7 +369,7 @@ impl<W: Write + Send> Outlet<W> {
         if let Heard::Status { stream, status: StreamStatus::Complete | StreamStatus::Incomplete, .. } = &heard {
             self.end(stream)?;
         }
-        if let Some(words) = &self.words {
+        if let Some(words) = &mut self.words {
             words.tell(&heard);
         }
         Ok(())

@@ -32,6 +32,22 @@ impl Stdout {
         }
     }
 
+    /// Returns true if stderr is the same file or pipe.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn is_also(&self, err: &std::io::Stderr) -> bool {
+        use std::os::fd::AsFd as _;
+        let found = err.as_fd().try_clone_to_owned().and_then(|err| File::from(err).metadata());
+        self.identity.is_some() && found.ok().and_then(|found| files::identity(&found)) == self.identity
+    }
+
+    /// What stderr is cannot be found out here.
+    #[cfg(not(unix))]
+    #[must_use]
+    pub fn is_also(&self, _: &std::io::Stderr) -> bool {
+        false
+    }
+
     /// What stdout is cannot be found out here.
     #[cfg(not(unix))]
     #[must_use]

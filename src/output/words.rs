@@ -1,16 +1,20 @@
 //! Messages in words, for people: on stderr, one after the other, beside the lines of the board.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::board::Board;
 use crate::airbyte::heard::Heard;
 use crate::airbyte::{Level, StreamStatus};
+use crate::failure;
 use crate::timestamp::Timestamp;
 
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Telling {
+    /// Errors and a `check` that failed, a line each: what cron sends by mail.
+    Failures,
     /// Errors, and the verdict of `check`.
     Errors,
     /// These, and warnings.
@@ -26,24 +30,63 @@ pub(super) struct Words {
     /// Whether colours may be used.
     coloured: bool,
     board: Arc<Board>,
+    kept: Kept,
+    /// True once it was said that the read was interrupted.
+    interrupted: bool,
+}
+
+/// Where a state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// In this file.
+    File(PathBuf),
+    /// In the output, which is a file or a program's.
+    Output,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Kept {
+    /// Says that a read was interrupted, and how it can be continued.
+    fn interruption(&self) -> String {
+        let how = match self {
+            // A file that was not there is not written before the first state.
+            Self::File(path) if path.exists() => {
+                format!("To continue, run it again with `--state {}`.", path.display())
+            }
+            Self::Output => "To continue, pass the last STATE messages of the output to `--state`.".to_owned(),
+            Self::File(_) | Self::Nowhere => "No state was kept; the next run starts over.".to_owned(),
+        };
+        format!("Interrupted. {how}\n")
+    }
 }
 
 impl Words {
     /// Tells as much as `telling` says. Colours are for a terminal, where nobody objects (no-color.org).
     #[must_use]
-    pub(super) fn new(telling: Telling, on_terminal: bool, board: Arc<Board>) -> Self {
+    pub(super) fn new(telling: Telling, on_terminal: bool, board: Arc<Board>, kept: Kept) -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let plain = is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Self { telling, coloured: on_terminal && !plain, board }
+        Self { telling, coloured: on_terminal && !plain, board, kept, interrupted: false }
     }
 
     /// Tells what was heard, if it is to be told.
-    pub(super) fn tell(&self, heard: &Heard) {
-        let Some(text) = said(heard, self.telling, self.coloured) else { return };
+    pub(super) fn tell(&mut self, heard: &Heard) {
+        let text = match heard {
+            // Each stream says so; a person asked once.
+            Heard::Error { message, .. } if failure::is_interruption(message) => {
+                (!std::mem::replace(&mut self.interrupted, true)).then(|| self.kept.interruption())
+            }
+            _ => said(heard, self.telling, self.coloured),
+        };
+        let Some(text) = text else { return };
         // Who has closed stderr does not want to hear it.
         let _told = self.board.beside(|| std::io::stderr().write_all(text.as_bytes()));
     }
 }
+
+/// What is said of a check that failed without a word.
+const UNREADABLE: &str = "the store cannot be read.";
 
 /// What is said of a message, with its line feed.
 fn said(heard: &Heard, telling: Telling, coloured: bool) -> Option<String> {
@@ -56,6 +99,15 @@ fn said(heard: &Heard, telling: Telling, coloured: bool) -> Option<String> {
     const YELLOW: u8 = 33;
     let everything = telling == Telling::Everything;
     match heard {
+        Heard::Error { stream, message, .. } if telling == Telling::Failures => {
+            let of = stream.as_ref().map_or_else(String::new, |stream| format!("{stream}: "));
+            Some(format!("{}: {of}{message}\n", paint("error", RED)))
+        }
+        Heard::Verdict { good: true, .. } if telling == Telling::Failures => None,
+        Heard::Verdict { good: false, message } if telling == Telling::Failures => {
+            let message = message.as_deref().unwrap_or(UNREADABLE);
+            Some(format!("{}: {message}\n", paint("error", RED)))
+        }
         Heard::Log { level: Level::Error | Level::Fatal, text } => Some(format!("{}: {text}\n", paint("error", RED))),
         Heard::Log { level: Level::Warn, text } if telling >= Telling::Warnings => {
             Some(format!("{}: {text}\n", paint("warning", YELLOW)))
@@ -77,12 +129,12 @@ fn said(heard: &Heard, telling: Telling, coloured: bool) -> Option<String> {
         }
         Heard::Verdict { good: true, message } => {
             let note = message.as_ref().map_or_else(String::new, |note| format!("  {note}\n"));
-            Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("good", GREEN)))
+            Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("ok", GREEN)))
         }
         Heard::Verdict { good: false, message } => {
-            let (sentence, remedy) = parted(message.as_deref().unwrap_or("the store cannot be read."));
+            let (sentence, remedy) = parted(message.as_deref().unwrap_or(UNREADABLE));
             let rest = if remedy.is_empty() { String::new() } else { format!("  {remedy}\n") };
-            Some(format!("{}: {sentence}\n{rest}", paint("not good", RED)))
+            Some(format!("{}: {sentence}\n{rest}", paint("failed", RED)))
         }
         Heard::Status { stream, status, waits_until } if everything => match (status, waits_until) {
             (_, Some(until)) => Some(format!("{stream}: waits for the store's call limit until {}.\n", moment(*until))),
@@ -137,6 +189,33 @@ mod tests {
     }
 
     #[test]
+    fn where_only_failures_are_told_each_is_one_line() {
+        let error = |stream: Option<&str>| Heard::Error {
+            stream: stream.map(str::to_owned),
+            message: "The store failed. Try again.".into(),
+            cause: Some("HTTP 503".into()),
+        };
+        let verdict = |good| Heard::Verdict { good, message: Some("It cannot be. Do this.".into()) };
+        let all = [error(None), error(Some("orders")), verdict(true), verdict(false)];
+        let told: String = all.iter().filter_map(|heard| said(heard, Telling::Failures, false)).collect();
+        assert_eq!(
+            told,
+            "error: The store failed. Try again.\nerror: orders: The store failed. Try again.\nerror: It cannot be. Do this.\n"
+        );
+    }
+
+    #[test]
+    fn an_interruption_promises_a_state_only_where_one_was_kept() {
+        let folder = std::env::temp_dir();
+        let said = |kept: Kept| kept.interruption();
+        assert!(said(Kept::File(folder.clone())).contains(&format!("--state {}`", folder.display())));
+        for kept in [Kept::Nowhere, Kept::File(folder.join("no such file"))] {
+            assert_eq!(said(kept), "Interrupted. No state was kept; the next run starts over.\n");
+        }
+        assert!(said(Kept::Output).contains("STATE"));
+    }
+
+    #[test]
     fn as_much_is_told_as_is_wanted() {
         let log = |level| Heard::Log { level, text: "x".into() };
         let status = |status, waits_until| Heard::Status { stream: "orders".into(), status, waits_until };
@@ -152,7 +231,7 @@ mod tests {
             Heard::Verdict { good: false, message: Some("It cannot be. Do this.".into()) },
         ];
         let told = |telling| all.iter().filter_map(|heard| said(heard, telling, false)).collect::<String>();
-        let verdicts = "good: the store answers, and the sign-in works.\n  The token lacks `read_people`.\nnot good: It cannot be.\n  Do this.\n";
+        let verdicts = "ok: the store answers, and the sign-in works.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
         assert_eq!(told(Telling::Errors), verdicts);
         assert_eq!(told(Telling::Warnings), format!("warning: x\n{verdicts}"));
         assert_eq!(

@@ -4,8 +4,9 @@
 //! here asks the store.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,10 +14,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::judge::Verdict;
 use crate::airbyte::emit::Slot;
-use crate::airbyte::message::{now, state_line};
+use crate::airbyte::message::state_line;
 use crate::airbyte::{Closed, Emitter, Level, Lines, StreamStatus};
 use crate::output::board::Board;
 use crate::output::run_summary::Figures;
+use crate::output::waits::Waits;
 use crate::record::{FURTHER_KEPT, Finding};
 use crate::streams::CURSOR;
 
@@ -45,6 +47,10 @@ pub(super) struct Ledger {
     emitter: Emitter,
     board: Arc<Board>,
     entries: Mutex<Entries>,
+    /// Requests sent. This and the waits are noted without the lock of the entries, which is held while lines wait
+    /// for a slow stdout: a request does not wait for that.
+    sent: AtomicU64,
+    waits: StdMutex<Waits>,
 }
 
 /// The entries; locked while lines leave.
@@ -88,22 +94,20 @@ pub(super) struct Tally {
     pub requests: u64,
     /// Attempts that failed and were made again.
     pub retries: u64,
-    /// Requests whose last attempt failed.
-    pub failed: u64,
-    /// Milliseconds waited for the call limit or before another attempt, as they were announced. Requests
-    /// side by side wait at the same time, which counts once.
-    pub waited: u64,
-    /// The moment up to which waits are counted.
-    waited_until: u64,
+    /// Set if the run finishes a walk that an earlier one began.
+    pub resumed: Option<Resumed>,
+}
+
+/// The rows of a run that finishes an interrupted walk, as the store counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Resumed {
+    /// Those that the walk had left, if its state knew how many there were.
+    pub left: Option<u64>,
+    /// Those of the pass that followed.
+    pub since: Option<u64>,
 }
 
 impl Tally {
-    /// Counts a wait from now until a moment, both in milliseconds since the epoch.
-    pub(crate) fn waits(&mut self, now: u64, until: u64) {
-        self.waited += until.saturating_sub(now.max(self.waited_until));
-        self.waited_until = self.waited_until.max(until);
-    }
-
     /// Counts the rows that came and were not delivered.
     pub(crate) fn judged(&mut self, verdicts: &[Verdict]) {
         for verdict in verdicts {
@@ -132,7 +136,8 @@ impl Ledger {
     /// An empty account for the stream of this name.
     #[must_use]
     pub(super) fn new(name: String, emitter: Emitter, board: Arc<Board>) -> Arc<Self> {
-        Arc::new(Self { name, emitter, board, entries: Mutex::default() })
+        let (entries, sent, waits) = (Mutex::default(), AtomicU64::default(), StdMutex::default());
+        Arc::new(Self { name, emitter, board, entries, sent, waits })
     }
 
     /// The name that messages bear.
@@ -149,9 +154,9 @@ impl Ledger {
         let cursor = entries.last_state.as_ref().and_then(|state| state.get(CURSOR)?.as_str());
         Some(Figures {
             rows: tally.delivered,
-            requests: tally.requests + tally.retries + tally.failed,
+            requests: self.sent(),
             retries: tally.retries,
-            waited: Duration::from_millis(tally.waited),
+            waited: self.waited(),
             cursor: cursor.map(str::to_owned),
         })
     }
@@ -187,8 +192,9 @@ impl Ledger {
     pub(super) async fn rate_limited(&self, quota_reset: u64) -> Result<(), Closed> {
         // Under the lock, so that it cannot come between a page's state and the end of the stream.
         let mut entries = self.entries.lock().await;
-        entries.tally.waits(now(), quota_reset);
-        self.board.wait(&self.name, quota_reset);
+        let until = SystemTime::UNIX_EPOCH + Duration::from_millis(quota_reset);
+        self.waits(until.duration_since(SystemTime::now()).unwrap_or_default());
+        self.board.wait(&self.name, until);
         // Several requests of the stream wait for the same moment; it is said once.
         if entries.limited_until.is_some_and(|told| quota_reset <= told + SAME_MOMENT_MILLIS) {
             return Ok(());
@@ -201,19 +207,54 @@ impl Ledger {
         self.emitter.status(&self.name, StreamStatus::Running, Some(quota_reset)).await
     }
 
-    /// Says that an attempt failed and is made again.
+    /// Notes a wait that begins now.
+    fn waits(&self, time: Duration) {
+        let now = Instant::now();
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).begin(now, now + time);
+    }
+
+    /// Notes a request that is sent now.
+    pub(super) fn sends(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).sent(Instant::now());
+        self.board.send(&self.name);
+    }
+
+    /// Returns the requests that were sent, each attempt of them.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time spent waiting for the call limit or before another attempt. Concurrent requests wait at the
+    /// same time, which counts once.
+    pub(super) fn waited(&self) -> Duration {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).total(Instant::now())
+    }
+
+    /// Says that an attempt failed, why, and that another one follows: `how` is empty or says with what.
     ///
     /// # Errors
     /// [`Closed`] if stdout is gone.
-    pub(super) async fn retries(&self, attempt: u32, why: &str, delay: Duration) -> Result<(), Closed> {
-        let delay_millis = delay.as_millis();
-        let tally = &mut self.entries.lock().await.tally;
-        tally.retries += 1;
-        let began = now();
-        tally.waits(began, began.saturating_add(u64::try_from(delay_millis).unwrap_or(u64::MAX)));
+    pub(super) async fn retries(&self, attempt: u32, why: &str, delay: Duration, how: &str) -> Result<(), Closed> {
+        self.waits(delay);
+        self.entries.lock().await.tally.retries += 1;
         self.board.retry(&self.name, why, delay);
-        let text = format!("{}: attempt {attempt} failed ({why}); trying again in {delay_millis} ms.", self.name);
-        self.emitter.log(Level::Info, &text).await
+        // One failure is nothing unusual; where the next attempt fails as well, it may be an outage.
+        let level = if attempt < 2 { Level::Info } else { Level::Warn };
+        let (name, next) = (&self.name, attempt + 1);
+        self.emitter.log(level, &format!("{name}: {why}; retrying {}{how} (attempt {next}).", within(delay))).await
+    }
+
+    /// Says that the run finishes a walk that an earlier one began. `left` is how many rows it had left, if that
+    /// is known.
+    ///
+    /// # Errors
+    /// [`Closed`] if stdout is gone.
+    pub(super) async fn resume(&self, left: Option<u64>) -> Result<(), Closed> {
+        self.entries.lock().await.tally.resumed = Some(Resumed { left, since: None });
+        let Some(left) = left else { return Ok(()) };
+        self.board.expect(&self.name, left);
+        self.emitter.estimate(&self.name, left).await
     }
 
     /// Enters the store's own count of the rows, once, and tells it.
@@ -222,6 +263,14 @@ impl Ledger {
     /// [`Closed`] if stdout is gone.
     pub(super) async fn count(&self, counted: u64) -> Result<(), Closed> {
         let tally = &mut self.entries.lock().await.tally;
+        if let Some(Resumed { left, since }) = &mut tally.resumed {
+            // The pass after the walk: the platform has an estimate of what was left, unless nothing told it.
+            if since.is_none() {
+                *since = Some(counted);
+                self.board.expect(&self.name, left.unwrap_or_default() + counted);
+            }
+            return Ok(());
+        }
         if tally.counted.is_some() {
             return Ok(());
         }
@@ -319,6 +368,15 @@ impl Ledger {
             self.emitter.log(Level::Warn, &format!("{}: {text}", self.name)).await?;
         }
         Ok(())
+    }
+}
+
+/// Returns a delay in words.
+fn within(delay: Duration) -> String {
+    match delay.as_secs_f64() {
+        seconds if delay.is_zero() || seconds < 0.05 => "at once".to_owned(),
+        seconds if seconds < 1.0 => format!("in {seconds:.1} s"),
+        seconds => format!("in {seconds:.0} s"),
     }
 }
 

@@ -39,14 +39,14 @@ use crate::airbyte::state::StreamState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
 use crate::cart::Client;
 use crate::failure::Failure;
-use crate::output::board::{Board, Receipt};
+use crate::output::board::{Board, Calls, Receipt};
 use crate::output::run_summary::Summary;
 use crate::panics;
 use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
 use crate::view::View;
 pub use dry_run::run as dry_run;
-use ledger::{Ledger, Tally, When};
+use ledger::{Ledger, Resumed, Tally, When};
 use reader::Reader;
 pub use reader::Stop;
 pub use recent::OVERLAP_SECONDS;
@@ -55,7 +55,7 @@ pub(crate) use saved::{Outline, outline};
 use sync::Finished;
 
 /// Shorter waits, such as before a second attempt, are not worth a word in the receipt.
-const SHORTEST_WAIT_MILLIS: u64 = 1000;
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a read needs besides the catalog and the states.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ pub async fn run(
     let states = Arc::new(states);
     setting.board.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
     setting.summary.plan(&catalog, Arc::clone(&setting.client));
+    let client = Arc::clone(&setting.client);
+    setting.board.count_calls(move || calls(&client));
     let mut streams = JoinSet::new();
     for configured in catalog.streams {
         let (setting, states, emitter) = (Arc::clone(&setting), Arc::clone(&states), emitter.clone());
@@ -107,6 +109,20 @@ pub async fn run(
         }
     }
     Ok(complete)
+}
+
+/// Returns the use of the call limit at the moment.
+fn calls(client: &Client) -> Calls {
+    let usage = client.usage();
+    Calls {
+        made: usage.made,
+        refused: usage.refused,
+        foreign: usage.foreign,
+        allowed: usage.allowed,
+        in_use: usage.in_use,
+        others: usage.others,
+        window: client.patience().waits.window,
+    }
 }
 
 /// The state to begin with: the one that bears the configured name, or another name of the stream.
@@ -199,8 +215,8 @@ async fn read_stream(
         stream: name.clone(),
         rows: tally.delivered,
         pages: tally.requests,
-        requests: tally.requests + tally.retries,
-        waited: Duration::from_millis(tally.waited),
+        requests: ledger.sent(),
+        waited: ledger.waited(),
         // A full refresh reads from no cursor.
         cursor: (
             cursor(before.cursor),
@@ -212,7 +228,7 @@ async fn read_stream(
             let state = finished.to_json();
             ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             let cursor = finished.cursor.filter(|_| !full_refresh);
-            emitter.log(Level::Info, &account(name, &tally, before.cursor, cursor)).await?;
+            emitter.log(Level::Info, &account(&ledger, &tally, before.cursor, cursor)).await?;
             if let Some(failure) = failure {
                 return fail(emitter, name, &failure).await;
             }
@@ -227,7 +243,7 @@ async fn read_stream(
                 let state = if lost { Saved { walk: None, ..before.clone() } } else { before.clone() }.to_json();
                 ledger.post(0).await?.send_with(Vec::new().into(), 0, When::Final, || state.clone());
             }
-            emitter.log(Level::Info, &account(name, &tally, before.cursor, None)).await?;
+            emitter.log(Level::Info, &account(&ledger, &tally, before.cursor, None)).await?;
             fail(emitter, name, &failure).await
         }
     }
@@ -259,12 +275,21 @@ async fn fail(emitter: &Emitter, name: &str, failure: &Failure) -> Result<bool, 
 }
 
 /// The last LOG of a stream: a receipt.
-fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timestamp>) -> String {
-    let mut text = match tally.counted {
-        Some(counted) => {
-            format!("{name}: the store counted {counted} rows in the range; {} delivered", tally.delivered)
+fn account(ledger: &Ledger, tally: &Tally, from: Option<Timestamp>, to: Option<Timestamp>) -> String {
+    let (name, delivered) = (ledger.name(), tally.delivered);
+    let mut text = match (tally.resumed, tally.counted) {
+        // What was left and what the pass after it found add up to what came.
+        (Some(Resumed { left: Some(left), since: None }), _) => {
+            format!("{name}: resumed; the store counted {left} rows left; {delivered} delivered")
         }
-        None => format!("{name}: {} rows delivered", tally.delivered),
+        (Some(Resumed { left: Some(left), since: Some(since) }), _) => format!(
+            "{name}: resumed; the store counted {left} rows left and {since} in the pass that followed; {delivered} delivered"
+        ),
+        (Some(Resumed { left: None, .. }), _) => format!("{name}: resumed; {delivered} rows delivered"),
+        (None, Some(counted)) => {
+            format!("{name}: the store counted {counted} rows in the range; {delivered} delivered")
+        }
+        (None, None) => format!("{name}: {delivered} rows delivered"),
     };
     for (number, what) in [
         (tally.known, "unchanged rows skipped"),
@@ -276,10 +301,11 @@ fn account(name: &str, tally: &Tally, from: Option<Timestamp>, to: Option<Timest
             text.push_str(&format!(", {number} {what}"));
         }
     }
-    let requests = if tally.requests == 1 { "request" } else { "requests" };
-    text.push_str(&format!("; {} {requests}", tally.requests));
-    if tally.waited >= SHORTEST_WAIT_MILLIS {
-        text.push_str(&format!("; waited {} s", tally.waited.div_ceil(1000)));
+    let (sent, waited) = (ledger.sent(), ledger.waited());
+    let requests = if sent == 1 { "request" } else { "requests" };
+    text.push_str(&format!("; {sent} {requests}"));
+    if waited >= SHORTEST_WAIT {
+        text.push_str(&format!("; waited {:.0} s", waited.as_secs_f64().ceil()));
     }
     match (from, to) {
         (Some(from), Some(to)) => text.push_str(&format!("; cursor {from} to {to}.")),

@@ -10,9 +10,10 @@ use super::ends::Ends;
 use super::ledger::Ledger;
 use super::rows::{Expected, Rows, Taking};
 use super::saved::Range;
-use crate::airbyte::Closed;
 use crate::airbyte::message::{millis, record_prefix};
+use crate::airbyte::{Closed, Level};
 use crate::cart::{self, Client, ListNames, Notice, Query, Watch};
+use crate::failure::in_short;
 use crate::record::{Copier, Shape};
 use crate::streams::{LIST_NAMES, Stream};
 use crate::timestamp::Timestamp;
@@ -287,14 +288,10 @@ impl Reader {
         let mut stopping = self.stopping.clone();
         let (page, place, date, probed) = {
             let mut taking = Taking::new(self.ledger.emitter().lines(), &prefix, copier).expecting(expected);
-            let answer = tokio::select! {
-                answer = self.client.get(&query, names, self, &mut taking) => answer,
+            let mut answer = tokio::select! {
+                answer = self.client.get(&query, names, self, &mut taking) => answer.map_err(Stop::Request)?,
                 _ = stopping.wait_for(|stop| *stop) => return Err(Stop::Interrupted),
             };
-            if answer.is_err() {
-                self.ledger.entries().await.tally.failed += 1;
-            }
-            let mut answer = answer.map_err(Stop::Request)?;
             let mut page = taking.into_rows(answer.page, answer.count);
             page.lines.hold(answer.room.take());
             (page, answer.place, answer.date, answer.counted)
@@ -410,19 +407,34 @@ impl Reader {
     }
 }
 
+impl Reader {
+    async fn retries(&self, attempt: u32, error: &cart::Error, delay: Duration, how: &str) -> Result<(), Closed> {
+        self.ledger.emitter().log(Level::Debug, &error.to_string()).await?;
+        self.ledger.retries(attempt, &in_short(error), delay, how).await
+    }
+}
+
 impl Watch for Reader {
     async fn notice(&self, notice: Notice<'_>) {
         // A closed stdout is noticed where records are sent.
         let _told = match notice {
             Notice::Waiting(moment) => self.ledger.rate_limited(millis(moment)).await,
-            Notice::Retrying { attempt, error, delay } => self.ledger.retries(attempt, &error.to_string(), delay).await,
+            Notice::Retrying { attempt, error, delay } => self.retries(attempt, error, delay, "").await,
             Notice::Probing { attempt, error } => {
-                let why = format!("{error}; the next request asks for any one row, to tell why");
-                self.ledger.retries(attempt, &why, Duration::ZERO).await
+                let how = " with one row, to see whether the page is the cause";
+                self.retries(attempt, error, Duration::ZERO, how).await
             }
             Notice::Shrinking { attempt, error, count } => {
-                let why = format!("{error}; the next request asks for a page of {count}");
-                self.ledger.retries(attempt, &why, Duration::ZERO).await
+                let how = format!(" with a page of {count}");
+                self.retries(attempt, error, Duration::ZERO, &how).await
+            }
+            Notice::Sending => {
+                self.ledger.sends();
+                Ok(())
+            }
+            Notice::Done(exchange) => {
+                let text = format!("{}: {exchange}.", self.ledger.name());
+                self.ledger.emitter().log(Level::Debug, &text).await
             }
         };
     }

@@ -163,6 +163,7 @@ impl Sync<'_> {
         if walk.from != self.from(saved.cursor) || walk.before != self.reader.end {
             return Ok((base, false));
         }
+        self.reader.ledger.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
         let until = walk.until;
         let unfiltered = walk.undated;
         let filter = match filter::widened(self.reader, walk.from, saved.look_back) {

@@ -229,7 +229,7 @@ async fn who_fails_gives_place_and_room_to_who_works() {
 
 fn refusal(made: u32) -> Reply {
     let limit = Some(CallLimit { made, allowed: 5000 });
-    let heard = Heard { limit, retry_after: Some(Duration::from_secs(5)), date: None };
+    let heard = Heard { limit, retry_after: Some(Duration::from_secs(5)), ..Heard::default() };
     Reply { heard: Some(heard), ..bad(status(429)) }
 }
 

@@ -1,0 +1,64 @@
+//! `streams`: the table of streams for people, and as JSON for programs.
+
+use serde_json::json;
+
+use crate::airbyte::{Closed, Emitter};
+use crate::output::board;
+use crate::output::table::{aligned, cut};
+use crate::streams::{CURSOR, STREAMS, Stream};
+
+/// Prints the streams: a table, or a JSON list. The table fits the terminal if stdout is one.
+///
+/// # Errors
+/// [`Closed`] if stdout is gone.
+pub(crate) async fn list(as_json: bool, in_terminal: bool, emitter: &Emitter) -> Result<(), Closed> {
+    let width = if in_terminal { board::terminal().0 } else { usize::MAX };
+    let text = if as_json { json_list() } else { table(width) };
+    emitter.send(text.into_bytes()).await
+}
+
+/// Returns one JSON object a line, so that `grep` finds a stream too.
+fn json_list() -> String {
+    let modes = |stream: &Stream| match stream.dated {
+        true => json!(["full_refresh", "incremental"]),
+        false => json!(["full_refresh"]),
+    };
+    let line = |stream: &Stream| {
+        let described = json!({
+            "name": stream.name,
+            "sync_modes": modes(stream),
+            "primary_key": stream.key,
+            "cursor_field": stream.dated.then_some(CURSOR),
+            "scope": stream.scope.name(),
+        });
+        described.to_string()
+    };
+    format!("[\n{}\n]\n", STREAMS.iter().map(line).collect::<Vec<_>>().join(",\n"))
+}
+
+/// Returns the table. The keys come last, since a few of them are long.
+fn table(width: usize) -> String {
+    let head = ["stream", "modes", "scope", "key"];
+    let row = |stream: &Stream| {
+        let modes = if stream.dated { "full, incremental" } else { "full" };
+        [stream.name, modes, stream.scope.name(), stream.key].map(str::to_owned).to_vec()
+    };
+    let rows: Vec<Vec<String>> =
+        std::iter::once(head.map(str::to_owned).to_vec()).chain(STREAMS.iter().map(row)).collect();
+    aligned(&rows, &[]).lines().map(|line| cut(line, width) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_for_each_stream_and_fits() {
+        for width in [80, 120] {
+            let table = table(width);
+            assert_eq!(table.lines().count(), STREAMS.len() + 1);
+            assert!(table.lines().all(|line| line.chars().count() <= width), "{table}");
+        }
+        assert!(!table(usize::MAX).contains('…'), "a program gets all of it");
+    }
+}
