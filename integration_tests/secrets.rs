@@ -214,7 +214,7 @@ fn a_token_that_was_pasted_as_the_store_is_not_shown() {
             let run = command.secret(&pasted.to_uppercase()).run();
             let (status, message) = run.connection_status();
             assert_eq!(status, "FAILED");
-            assert!(message.contains("`credentials.store_name`"), "{pasted}: {message}");
+            assert!(message.contains("`store_name`"), "{pasted}: {message}");
         }
     }
     let whole = format!("{LONG_TOKEN}.americommerce.com");
@@ -286,5 +286,5 @@ fn the_secret_of_the_router_is_a_key_of_any_characters() {
     }
     let config = crate::harness::files::router_config("http://127.0.0.1:9/", "myUser", " \t ", "12345", "2021-01-01");
     let empty = Command::new("check").config(&config).run();
-    assert!(empty.connection_status().1.contains("`credentials.user_secret` is empty"), "{}", empty.transcript());
+    assert!(empty.connection_status().1.contains("`user_secret` is empty"), "{}", empty.transcript());
 }

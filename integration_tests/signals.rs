@@ -109,7 +109,7 @@ fn a_closed_terminal_ends_a_read_as_a_signal_to_end_does() {
     signal("HUP", &child);
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert_eq!(end(&mut child).code(), Some(1));
+    assert_eq!(end(&mut child).code(), Some(75));
     assert!(out.contains("was interrupted") && out.contains("INCOMPLETE"), "{out}");
 }
 
@@ -129,6 +129,6 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     signal("TERM", &child);
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert_eq!(end(&mut child).code(), Some(1));
+    assert_eq!(end(&mut child).code(), Some(75));
     assert!(out.contains("was interrupted"), "{out}");
 }

@@ -90,7 +90,7 @@ fn a_read_shows_how_far_it_is_why_it_waits_and_a_table_at_its_end() {
         asked += usize::from(seen.resource == "orders");
         let body = br#"{"status_code":429,"message":"Too Many Requests","details":""}"#.to_vec();
         let headers = vec![("Retry-After".to_owned(), "2".to_owned())];
-        (asked == 4 && seen.resource == "orders").then_some(Fault::Answer { status: 429, headers, body })
+        (asked == 3 && seen.resource == "orders").then_some(Fault::Answer { status: 429, headers, body })
     };
     let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
     let store = start(SignIn::Token, options, data);
@@ -150,7 +150,12 @@ fn bare_records_on_a_terminal_are_not_mixed_with_progress() {
 
 #[test]
 fn a_read_of_all_streams_fits_the_terminal() {
-    let store = start(SignIn::Token, Options::default(), Data::sample(1, 1200));
+    let mut data = Data::sample(1, 1200);
+    // Their keys are texts here, and a warning says so.
+    for id in data.ids("microstores") {
+        data.delete("microstores", id);
+    }
+    let store = start(SignIn::Token, Options::default(), data);
     let files = Files::new();
     files.write("config.json", &config(SignIn::Token, &store).to_string());
     let catalog = crate::harness::files::discovered();
@@ -226,7 +231,7 @@ fn ctrl_c_says_one_line_and_then_the_table() {
         assert_eq!((words("Interrupted"), words("error")), (1, 0), "{lines:#?}");
         let table = after.iter().position(|line| line.starts_with("stream ")).unwrap();
         assert!(after[table..].iter().any(|line| line.ends_with("INCOMPLETE")), "{lines:#?}");
-        assert_eq!(lines.last().unwrap(), "exit code 1", "{lines:#?}");
+        assert_eq!(lines.last().unwrap(), "exit code 75", "{lines:#?}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
 //! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
 
+mod left_out;
+
 use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, Unwritten};
@@ -323,8 +325,11 @@ impl Failure {
                 ),
             ),
             Stop::LeftOut { unread, between, keyless, not_text } => {
-                let text = left_out(name, stream.key, unread, *keyless, *not_text);
-                Self::new(FailureType::SystemError, text + &left_out_between(name, stream.key, between, *not_text))
+                let text = left_out::by_key(name, stream.key, unread, *keyless, *not_text);
+                Self::new(
+                    FailureType::SystemError,
+                    text + &left_out::between_rows(name, stream.key, between, *not_text),
+                )
             }
             Stop::Miscounted => Self::new(
                 FailureType::SystemError,
@@ -551,156 +556,5 @@ fn through_proxy(obstacle: Obstacle, proxy: &str, variable: &str, host: &str, on
     }
 }
 
-/// Ranges of keys that a sentence names.
-const NAMED_RANGES: usize = 5;
-
-/// What a sync had to leave out, in a sentence.
-fn left_out(name: &str, key: &str, unread: &[(Option<i64>, Option<i64>)], keyless: u64, not_text: bool) -> String {
-    let mut text = String::new();
-    if !unread.is_empty() {
-        let range =
-            |&(after, end): &(Option<i64>, Option<i64>)| match (after.and_then(|after| after.checked_add(1)), end) {
-                (Some(first), Some(last)) if first == last => format!("{first}"),
-                (Some(first), Some(last)) => format!("{first} to {last}"),
-                (Some(first), None) => format!("{first} and above"),
-                (None, Some(last)) => format!("up to {last}"),
-                (None, None) => "any".to_owned(),
-            };
-        let more = unread.len().saturating_sub(NAMED_RANGES);
-        let ranges: Vec<String> = unread.iter().take(NAMED_RANGES).map(range).collect();
-        let why = if not_text { " (not UTF-8 text)" } else { "" };
-        let more = if more == 0 { String::new() } else { format!(" and {more} more ranges") };
-        text = format!(
-            "The store cannot send the rows of `{name}` with `{key}` {}{more}{why}; all other rows were read. Report these keys to Cart.com support; each sync tries them again.",
-            ranges.join(", ")
-        );
-    }
-    if keyless > 0 {
-        let (rows, have) = if keyless == 1 { ("row", "has") } else { ("rows", "have") };
-        let space = if text.is_empty() { "" } else { " " };
-        text.push_str(&format!(
-            "{space}{keyless} {rows} of `{name}` {have} no `{key}`, so they cannot be delivered; all other rows were read. Give them a key in the store, or report them to Cart.com support."
-        ));
-    }
-    text
-}
-
-/// Says between which rows the store could not send one.
-fn left_out_between(name: &str, key: &str, between: &[(Option<String>, Option<String>)], not_text: bool) -> String {
-    if between.is_empty() {
-        return String::new();
-    }
-    let place = |(after, before): &(Option<String>, Option<String>)| match (after, before) {
-        (Some(after), Some(before)) => format!("between `{key}` {after} and {before}"),
-        (Some(after), None) => format!("after `{key}` {after}"),
-        (None, Some(before)) => format!("before `{key}` {before}"),
-        (None, None) => "the only row".to_owned(),
-    };
-    let places: Vec<String> = between.iter().take(NAMED_RANGES).map(place).collect();
-    let more = between.len().saturating_sub(NAMED_RANGES);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let why = if not_text { " (not UTF-8 text)" } else { "" };
-    let rows = if between.len() == 1 { "a row" } else { "rows" };
-    format!(
-        "The store cannot send {rows} of `{name}` {}{more}{why}; all other rows were read. Report this to Cart.com support; the next sync reads the same rows again.",
-        places.join(", ")
-    )
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_failure_says_what_where_and_what_to_do() {
-        let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
-        let resource = || "orders".to_owned();
-        let status = |status| Error::Status {
-            resource: resource(),
-            status,
-            message: "Unauthorized".into(),
-            knows_no_resource: false,
-            page: false,
-        };
-        let moved =
-            |host: Option<&str>| Error::Redirect { resource: resource(), status: 301, host: host.map(str::to_owned) };
-        let broken = |kind| Error::Transport { resource: resource(), kind, detail: "os error".into() };
-        let proxy = |obstacle| Error::Proxy {
-            resource: resource(),
-            proxy: "proxy.example.com:3128".to_owned(),
-            variable: "HTTPS_PROXY",
-            obstacle,
-            detail: "os error".to_owned(),
-        };
-        let exhausted =
-            |error| Error::Exhausted { attempts: 3, elapsed: Duration::from_secs(5), last: Box::new(error) };
-        let body = |passing| Error::Body {
-            resource: resource(),
-            problem: "the answer holds no list; its fields are: a, b".into(),
-            passing,
-            page: false,
-        };
-        let errors = [
-            status(400),
-            status(401),
-            status(403),
-            status(404),
-            exhausted(status(429)),
-            exhausted(status(503)),
-            moved(Some("other.example.com")),
-            moved(None),
-            exhausted(broken(Transport::Name)),
-            exhausted(broken(Transport::Connect)),
-            broken(Transport::Certificate),
-            exhausted(broken(Transport::Tls)),
-            exhausted(broken(Transport::Timeout)),
-            exhausted(broken(Transport::Broken)),
-            proxy(Obstacle::SignIn),
-            proxy(Obstacle::Certificate),
-            exhausted(proxy(Obstacle::Refused)),
-            exhausted(proxy(Obstacle::Unreachable)),
-            exhausted(body(true)),
-            body(false),
-            Error::TooLarge { resource: resource(), limit: 64 << 20 },
-            exhausted(Error::NotText { resource: resource(), at: 12 }),
-            Error::Unreadable { resource: resource(), last: Box::new(broken(Transport::Timeout)) },
-            Error::Deferred {
-                resource: resource(),
-                wait: Duration::from_secs(3600),
-                until: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-                last: Box::new(status(429)),
-            },
-        ];
-        let mut told: Vec<Failure> = errors
-            .into_iter()
-            .map(|error| Failure::stopped("orders", stream, &Stop::Request(error), "shop.example.com"))
-            .collect();
-        for stop in [
-            Stop::Interrupted,
-            Stop::Lost { counted: 5, listed: 4 },
-            Stop::Restless,
-            Stop::Miscounted,
-            Stop::Distrust("x"),
-        ] {
-            let failure = Failure::stopped("orders", stream, &stop, "shop.example.com");
-            assert_eq!(is_interruption(&failure.message), matches!(stop, Stop::Interrupted));
-            told.push(failure);
-        }
-        told.extend([
-            Failure::unknown_stream("ordres"),
-            Failure::file("config", "c.json", "does not exist"),
-            Failure::standard_input("is not UTF-8 text"),
-            Failure::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
-            Failure::no_terminal(None),
-            Failure::unwritable("c.json", "its folder does not exist"),
-            Failure::catalog("x"),
-            Failure::states("x"),
-            Failure::bad_state("orders", "`updated_at` is not a text"),
-            Failure::setup("x"),
-            Failure::slow_check("shop.example.com", Duration::from_secs(30)),
-            Failure::panic("x"),
-        ]);
-        let text: Vec<String> = told.iter().map(|failure| format!("{:?}: {}", failure.kind, failure.message)).collect();
-        insta::assert_snapshot!(text.join("\n"));
-    }
-}
+mod tests;

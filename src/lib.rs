@@ -162,19 +162,18 @@ pub fn run(
     // Requests that are still under way are given up; their lines were never handed over.
     runtime.shutdown_background();
     let written = writer.finish();
-    let table = board.close();
-    if matches!(&written, Err(fault) if fault.is_closed_stdout()) {
-        // Whoever closed stdout, such as `head`, has what it wanted.
-        return STDOUT_GONE;
-    }
-    if let Some(table) = table {
+    // Whoever closed stdout, such as `head`, has what it wanted.
+    let is_wanted = !matches!(&written, Err(fault) if fault.is_closed_stdout());
+    if let Some(table) = board.close().filter(|_| is_wanted) {
         let _told = write!(err, "{table}");
     }
     let code = match (outcome, &written) {
         (Ok(FAILURE), Ok(())) if may_pass(&errors) => OUTAGE,
         (Ok(code), Ok(())) => code,
         (_, Err(error)) => {
-            let _told = writeln!(err, "source-cart: {error}");
+            if is_wanted {
+                let _told = writeln!(err, "source-cart: {error}");
+            }
             STDOUT_GONE
         }
         (Err(Closed), Ok(())) => STDOUT_GONE,

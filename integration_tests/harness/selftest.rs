@@ -42,7 +42,7 @@ fn status(stream: &str, status: &str) -> String {
 
 fn failure(stream: &str) -> String {
     format!(
-        r#"{{"type":"TRACE","trace":{{"type":"ERROR","emitted_at":1625147968457.0,"error":{{"message":"The store is down.","internal_message":"503","failure_type":"transient_error","stream_descriptor":{{"name":"{stream}"}}}}}}}}"#
+        r#"{{"type":"TRACE","trace":{{"type":"ERROR","emitted_at":1625147968457.0,"error":{{"message":"The store is broken.","internal_message":"500","failure_type":"system_error","stream_descriptor":{{"name":"{stream}"}}}}}}}}"#
     )
 }
 
@@ -201,10 +201,10 @@ fn accessors_find_what_was_said() {
     assert_eq!(run.estimate("orders"), Some(2));
     assert_eq!(run.logs(), [("INFO", "reading"), ("WARN", "careful")]);
     assert_eq!(run.warnings(), ["careful"]);
-    assert_eq!(run.errors()[0].failure_type, "transient_error");
+    assert_eq!(run.errors()[0].failure_type, "system_error");
     assert_eq!(run.errors()[0].stream.as_deref(), Some("orders"));
-    assert_eq!(run.errors()[0].message, "The store is down.");
-    assert_eq!(run.errors()[0].internal_message, "503");
+    assert_eq!(run.errors()[0].message, "The store is broken.");
+    assert_eq!(run.errors()[0].internal_message, "500");
     assert_eq!(run.last_state("orders"), Some(&json!({"updated_at": JULY_TEXT})));
     let list: Value = serde_json::from_str(&run.last_state_list()).unwrap();
     assert_eq!(list.as_array().map(Vec::len), Some(1));

@@ -423,7 +423,9 @@ impl<'d> Pursuit<'d> {
         let last_resort = self.query.count() == 1;
         let (ripe, proven) = if last_resort {
             // That one row is at fault is said on fresh evidence only, and never of a request that is rejected.
-            let row = error.status() != Some(400);
+            // Where nothing was asked for but one row of the resource, only what a row can cause counts.
+            let is_probe = self.query.target() == Query::new(self.asked.resource(), 1).target();
+            let row = error.status() != Some(400) && (!is_probe || retry::may_be_row(error));
             (row && (at_once || self.equal >= 2), self.proof == Some(true))
         } else {
             // Among shorter pages one failure is enough: the next is shorter still, and soon tells more. So it is

@@ -1,7 +1,8 @@
 //! The read: where both sides meet. A configured catalog and the states become streams that are read
 //! side by side; each ends COMPLETE or INCOMPLETE, whatever the others do.
 //!
-//! In reading order: `sync` (which walks a stream needs), `filter` (what the date filter means), `key_walk` and
+//! In reading order: `sync` (which walks a stream needs), `left_out` (rows that could not be had before), `filter` (what
+//! the date filter means), `key_walk` and
 //! `page_walk` (how rows are read), `whole` (when one answer holds all rows), `receipt` (what was read against what
 //! is counted), `questions` (single requests), `ends` (whether a list is at its end), `judge` (which rows are
 //! delivered), `rows` (one answer), `recent`, `sent_rows`, `saved` and `saved_parts` (what a state says), `columns`
@@ -17,6 +18,7 @@ pub mod fuzzing;
 mod judge;
 mod key_walk;
 mod ledger;
+mod left_out;
 mod page_walk;
 mod questions;
 mod reader;

@@ -15,6 +15,7 @@ use super::filter::{self, Checked};
 use super::judge::{Judge, Verdict, id_of};
 use super::key_walk::{self, TopPage};
 use super::ledger::When;
+use super::left_out;
 use super::page_walk;
 use super::questions::{self, SAMPLE, Top};
 use super::reader::{Fetched, Reader, Stop, is_not_found};
@@ -55,7 +56,7 @@ pub(crate) async fn run(
         if saved.miscounts {
             reader.ends.contradicted();
         }
-        let saved = sync.retry_left_out(saved).await?;
+        let saved = left_out::retry(reader, sync.window(reader.start), saved).await?;
         match sync.resume(saved).await? {
             (base, true) => base,
             (base, false) => sync.changes(base).await?,
@@ -90,68 +91,6 @@ impl Sync<'_> {
 
     fn window(&self, from: Timestamp) -> Window {
         Window { from: Some(from), before: self.reader.end, ..Window::default() }
-    }
-
-    /// Tries again, with one request each, what the store could not send in an earlier sync.
-    async fn retry_left_out(&self, mut saved: Saved) -> Result<Saved, Stop> {
-        let mut still = Vec::new();
-        for range in std::mem::take(&mut saved.unread) {
-            if let Some(rest) = self.retry_range(range, &mut saved.recent).await? {
-                still.push(rest);
-            }
-        }
-        let keyless = match saved.keyless {
-            0 => 0,
-            before => {
-                let key = self.reader.stream.key;
-                let name = self.reader.stream.name;
-                let all = questions::count(self.reader, Query::new(name, SAMPLE).sort(key)).await?;
-                let keyed = questions::count(self.reader, Query::new(name, 1).keys(key, Some(i64::MIN), None)).await?;
-                all.zip(keyed).map_or(before, |(all, keyed)| all.saturating_sub(keyed)).max(self.reader.keyless())
-            }
-        };
-        if keyless < saved.keyless {
-            // A row was given a key. Which one it is nothing tells, so that all are read once more.
-            let (full, kept, columns) = (saved.full, saved.kept, saved.columns);
-            return Ok(Saved { full, kept, columns, unread: still, keyless, ..Saved::default() });
-        }
-        Ok(Saved { unread: still, keyless, ..saved })
-    }
-
-    /// Reads the rows of a range that could not be had. Gives back what is still missing of it.
-    async fn retry_range(&self, mut range: Range, recent: &mut Recent) -> Result<Option<Range>, Stop> {
-        let key = self.reader.stream.key;
-        let window = self.window(self.reader.start);
-        let judge = Judge { window, later_than: None, undated: true, known: recent.clone() };
-        loop {
-            let query = Query::new(self.reader.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).once();
-            let answer = match self.reader.fetch(&query, &mut self.reader.copier()).await {
-                Ok(answer) => answer,
-                Err(Stop::Request(error)) => {
-                    self.reader.note_unreadable(&error);
-                    return Ok(Some(range));
-                }
-                Err(stop) => return Err(stop),
-            };
-            let mut rows = answer.page;
-            let last = rows.rows.last().and_then(|row| id_of(row.key));
-            let is_end = rows.rows.is_empty() || last == range.1 || self.reader.ends.of(&rows) == End::Reached;
-            let hashes = rows.hashes(judge.known.floor(), self.reader.prefix_length());
-            let verdicts: Vec<Verdict> =
-                rows.rows.iter().zip(&hashes).map(|(row, &hash)| judge.judge(row, hash)).collect();
-            for ((row, verdict), &hash) in rows.rows.iter().zip(&verdicts).zip(&hashes) {
-                if let (Verdict::Deliver, Some(id)) = (verdict, id_of(row.key)) {
-                    // What changed since the cursor is met once more by the sync that follows.
-                    recent.add(id, row, hash);
-                }
-            }
-            let records = rows.retain(|index, _| verdicts[index] == Verdict::Deliver);
-            self.reader.ledger.post(records).await?.send(rows.lines, records);
-            if is_end {
-                return Ok(None);
-            }
-            range.0 = last;
-        }
     }
 
     /// Finishes what an interrupted run left. The state that is given back has no walk; with `true`, the sync is
