@@ -57,9 +57,9 @@ pub(crate) async fn run(
             reader.ends.contradicted();
         }
         let saved = left_out::retry(reader, sync.window(reader.start), saved).await?;
-        match sync.resume(saved).await? {
+        match Box::pin(sync.resume(saved)).await? {
             (base, true) => base,
-            (base, false) => sync.changes(base).await?,
+            (base, false) => Box::pin(sync.changes(base)).await?,
         }
     };
     saved.keyless = saved.keyless.max(reader.keyless());
