@@ -3,9 +3,10 @@
 //! `ends` and `not_found`: where the data ends. `receipt`: what was delivered against what the store counts. `pages`:
 //! answers that cannot be had in one piece; `unreadable`: rows that cannot be had at all. `date_filter` and
 //! `date_bounds`: what a date means; `cursor`: where the cursor stands; `sent_rows` and `sent_rows_ties`: which rows
-//! were sent; `no_date`: dates that are none. `failing`: streams that fail beside others; `answers` and
-//! `right_answers`: which answers are taken. `reading`, `sim` and `answer_trial` are what their tests share. Each rule has tests of
-//! the stores that break it, and one of the documented store, which pays no more requests than is said there.
+//! were sent; `no_date`: dates that are none; `undated`: rows without one. `failing`: streams that fail beside others;
+//! `answers` and `right_answers`: which answers are taken. `reading`, `sim` and `answer_trial` are what their tests
+//! share. Each rule has tests of the stores that break it, and one of the documented store, which pays no more requests
+//! than is said there.
 
 mod answer_quirks;
 mod answer_trial;
