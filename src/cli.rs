@@ -49,7 +49,8 @@ pub(crate) enum Command {
     ///
     /// Prints the rows of the streams as RECORD messages, one a line, with STATE messages in between. The last
     /// STATE of each stream, passed to `--state`, makes the next read return only what has changed since. Exits 0
-    /// if every stream is complete, 1 if one is not.
+    /// if every stream is complete; 75 if every error may pass by itself, such as an outage or SIGTERM; 1 if
+    /// something has to be fixed; 74 if the output could not be written.
     #[command(after_help = help::READ)]
     Read(ReadArguments),
     /// List the streams
@@ -82,9 +83,9 @@ pub(crate) enum Command {
     },
     /// Show or change a state file
     ///
-    /// Shows what a state file says, or changes where the next read begins. The file is replaced as a
-    /// whole, and not while a read uses it.
-    #[command(verbatim_doc_comment, after_help = help::STATE)]
+    /// Shows what a state file says, or changes where the next read begins. The file is replaced in one step, and not
+    /// while a read uses it.
+    #[command(after_help = help::STATE)]
     State {
         /// What to do with it.
         #[command(subcommand)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::airbyte::state::{self, States};
+use crate::airbyte::state::{self, States, StreamState};
 use crate::commands;
 use crate::failure::Failure;
 use crate::nearest::nearest;
@@ -25,6 +25,13 @@ pub(crate) fn read(path: &Path) -> Result<States, Failure> {
 pub(crate) fn are_one(one: &str, other: &str) -> bool {
     let name = |name| streams::find(name).map(|stream| stream.name);
     one == other || (name(one).is_some() && name(one) == name(other))
+}
+
+/// Returns true if the file is something else: it holds other messages, or names, and not one is that of a stream.
+#[must_use]
+pub(crate) fn is_something_else(states: &States) -> bool {
+    let is_unknown = |state: &StreamState| streams::find(&state.name).is_none();
+    states.has_others || (!states.list.is_empty() && states.list.iter().all(is_unknown))
 }
 
 /// Returns what is to be warned of: states that no stream will use.

@@ -8,12 +8,12 @@ First steps:
   source-cart check
   source-cart read --streams orders,order_items > first.jsonl
 
-Each takes its configuration from `--config FILE`, from the file that SOURCE_CART_CONFIG
-names, or from config.json in this folder.
+Each takes its configuration from `--config FILE`, from the file that
+SOURCE_CART_CONFIG names, or from config.json in this folder.
 
 `source-cart COMMAND --help` says more about a command and shows examples.
-spec, check, discover and read print messages of the Airbyte protocol, one JSON object
-a line.";
+spec, check, discover and read print messages of the Airbyte protocol, one
+JSON object per line.";
 
 /// Below the options of `spec`.
 pub(crate) const SPEC: &str = "\
@@ -38,11 +38,6 @@ pub(crate) const READ: &str = "\
 Examples:
   Two streams, for the first time:
     source-cart read --streams orders,order_items > first.jsonl
-
-  What has changed in them since:
-    grep '^{\"type\":\"STATE\"' first.jsonl > state.jsonl
-    source-cart read --streams orders,order_items \\
-      --state state.jsonl > second.jsonl
 
   The same line again and again, as in a crontab; the file keeps the state:
     source-cart read --config config.json --streams orders \\
@@ -96,6 +91,6 @@ Examples:
   source-cart completions zsh > _source-cart
   source-cart completions fish > source-cart.fish
 
-Where it belongs: for bash in ~/.local/share/bash-completion/completions/ under the
-name source-cart, for zsh in a folder of $fpath, for fish in
+Where it belongs: for bash in ~/.local/share/bash-completion/completions/
+under the name source-cart, for zsh in a folder of $fpath, for fish in
 ~/.config/fish/completions/.";

@@ -35,7 +35,7 @@ fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, Failur
         Unclaimed::Unwritable(clause) => Failure::unchanged_state(&name, &clause),
     })?;
     let mut states = if claimed.is_there() { given_states::read(file)? } else { States::default() };
-    if states.has_others {
+    if given_states::is_something_else(&states) {
         return Err(Failure::no_state_file(&name));
     }
     let said = change(&mut states)?;

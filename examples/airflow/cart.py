@@ -16,7 +16,7 @@ with DAG(
     schedule="17 * * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Two runs at once would read the same rows twice.
+    # A second run at once is refused and would count as failed.
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
 ) as dag:

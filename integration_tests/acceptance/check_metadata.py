@@ -71,7 +71,7 @@ def main():
     found = problems(metadata, project)
     # A check that nothing can fail proves nothing.
     spoilt = {"definitionId": "no uuid", "dockerImageTag": "latest", "connectorSubtype": "shop", "supportLevel": "much",
-              "tags": ["rust"], "documentationUrl": "https://docs.airbyte.com/integrations/sources/none", "unknown": 1}
+              "tags": ["rust"], "documentationUrl": "no address", "unknown": 1}
     for key, value in spoilt.items():
         other = copy.deepcopy(metadata)
         other["data"][key] = value

@@ -94,7 +94,7 @@ fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(),
         Some(b'[') if depth == 0 => Err("lists in lists, too deep".to_owned()),
         Some(b'[') => each(document, |item| collect(item, depth - 1, states)),
         Some(b'{') => from_object(document, depth, states),
-        _ => Err(format!("expected states, found `{}`", plain(document.get()))),
+        _ => Err(format!("expected states, found {}", kind_of(document.get()))),
     }
 }
 
@@ -128,7 +128,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     match members.get("data") {
         Some(data) if is_object(data) => return from_map(&Members::of(data)?, states),
         Some(other) if other.get() != "null" => {
-            return Err(format!("expected an object at `data`, found `{}`", plain(other.get())));
+            return Err(format!("expected an object at `data`, found {}", kind_of(other.get())));
         }
         _ => {}
     }
@@ -159,8 +159,8 @@ fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<()
     if let Some(state) = state
         && !state.starts_with('{')
     {
-        let (name, found) = (plain(&name), plain(state));
-        return Err(format!("expected the state of `{name}` to be an object, found `{found}`"));
+        let (name, found) = (plain(&name), kind_of(state));
+        return Err(format!("expected the state of `{name}` to be an object, found {found}"));
     }
     states.list.retain(|known| known.name != name);
     if states.list.len() >= MOST_NAMES {
@@ -184,6 +184,18 @@ fn on_one_line(text: &str) -> Arc<str> {
 
 fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
+}
+
+/// What a JSON text is, with its article. Its value is not shown: the file may be another one, with a secret in it.
+fn kind_of(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
 }
 
 /// A text of the file as it may be shown: short, on one line.

@@ -247,7 +247,7 @@ impl Desk {
                 (Ok(page), ..) => return Some(page.total),
                 // The API documents 404 for pages out of bounds: the resource holds one row.
                 (Err(error), ..) if error.status() == Some(404) && probe.page_number() > 1 => return Some(None),
-                (Err(error), ..) if !retry::may_be_size(&error) || error.status() == Some(400) => return None,
+                (Err(error), ..) if !retry::may_be_row(&error) => return None,
                 _ => {}
             }
         }

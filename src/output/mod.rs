@@ -197,7 +197,7 @@ impl Opening {
                 true => given_states::read(claimed.path()).map_err(|_| Failure::no_state_file(&path))?,
                 false => States::default(),
             };
-            if old.has_others {
+            if given_states::is_something_else(&old) {
                 return Err(Failure::no_state_file(&path));
             }
             let is_kept = |old: &StreamState| {

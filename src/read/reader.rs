@@ -305,10 +305,12 @@ impl Reader {
         if !findings.is_empty() {
             self.ledger.report(findings).await?;
         }
+        // Only an answer that looks like the whole list can hide rows by its count.
         let was_counted_higher = match page.envelope.total {
             Some(total) if !query.is_filtered() && query.trusts_count() => {
                 let most = total.max(probed.unwrap_or(0));
-                total < self.counted.fetch_max(most, Ordering::Relaxed).max(most)
+                let before = self.counted.fetch_max(most, Ordering::Relaxed).max(most);
+                total < before && page.listed() >= total
             }
             _ => false,
         };
