@@ -10,12 +10,15 @@ CREATE TABLE IF NOT EXISTS order_items (
     updated_at TIMESTAMPTZ, data JSON
 );
 
-CREATE TEMP VIEW records AS
-SELECT record.stream, record.data, row_number() OVER () AS line  -- in the order of the lines
+CREATE TEMP VIEW lines AS
+SELECT record.stream AS stream, record.data AS data, row_number() OVER () AS line  -- in the order of the lines
 FROM read_json('cart.jsonl', format = 'newline_delimited', maximum_object_size = 67108864,
                columns = {type: 'VARCHAR', record: 'STRUCT(stream VARCHAR, data JSON)'})
-WHERE type = 'RECORD'
-QUALIFY row_number() OVER (PARTITION BY stream, record.data->>'id' ORDER BY line DESC) = 1;
+WHERE type = 'RECORD';
+
+CREATE TEMP VIEW records AS
+SELECT stream, data FROM lines
+QUALIFY row_number() OVER (PARTITION BY stream, data->>'id' ORDER BY line DESC) = 1;
 
 INSERT OR REPLACE INTO orders
 SELECT data->>'id', data->>'customer_id', data->>'ordered_at', data->>'grand_total', data->>'updated_at', data

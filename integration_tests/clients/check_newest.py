@@ -44,6 +44,8 @@ def main() -> int:
         client.run("duckdb", "store.duckdb", "-f", "newest.sql")
         compare("DuckDB", client.run("duckdb", "store.duckdb", "-csv", "-c", query))
     client.copy("postgres/newest.sql")
+    # Other checks use the same database.
+    client.run("psql", "--no-psqlrc", "--quiet", "-c", "DROP TABLE IF EXISTS orders CASCADE")
     for _ in range(2):
         client.run("psql", "--no-psqlrc", "--quiet", "-f", "newest.sql")
         compare("PostgreSQL", client.run("psql", "--no-psqlrc", "--csv", "-c", query))

@@ -82,6 +82,9 @@ def plain(value: object, declared: dict, form: Form) -> object:
     if kinds & {"number", "integer"}:
         # Text or number: a table keeps one of them.
         return number(value, form) if is_number(value) else value
+    # A number of the store is a string where a string is declared.
+    if "string" in kinds and isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return str(value)
     return value
 
 
