@@ -189,6 +189,8 @@ impl Copier {
     }
 
     /// The same; `SELECTS` if some fields may have to be dropped.
+    // Each copy has the registers for itself.
+    #[inline(never)]
     fn record<const SELECTS: bool>(
         &mut self,
         scanner: &mut Scanner<'_>,
