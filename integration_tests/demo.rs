@@ -32,6 +32,7 @@ const FOLDER: &str = "demo-out";
 const FEWEST_ORDERS: usize = 20;
 
 fn main() -> ExitCode {
+    fake_store::number_all_keys();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {

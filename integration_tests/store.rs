@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use fake_store::{Data, FakeStore, Options, Tls, resource};
 
 fn main() -> ExitCode {
+    fake_store::number_all_keys();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

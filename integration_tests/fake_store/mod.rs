@@ -69,7 +69,7 @@ pub use fault::{ConnectionFault, Fault};
 pub use limit::{Limit, RetryAfter};
 pub use options::{DateReading, Envelope, Fraction, NextPage, Options, Router, Tls, Token};
 pub use quirks::{EmptyList, NoKey, Quirks, Spoil, SpoilHook, Total};
-pub use resources::{Field, Resource, Role, Type, all_scopes, resource, resources};
+pub use resources::{Field, Resource, Role, Type, all_scopes, number_all_keys, resource, resources};
 pub use sample::BULK;
 pub use seen::Seen;
 pub use sign::signature;
