@@ -307,7 +307,7 @@ pub fn page(input: &[u8]) {
         stored
             .iter()
             .rev()
-            .find(|(name, _)| *name == setting.stream.key)
+            .find(|(name, _)| is_name(name, setting.stream.key))
             .is_some_and(|(_, value)| value.get() != "null")
     };
     let records: Vec<&RawValue> = records.into_iter().filter(has_key).collect();
@@ -393,6 +393,11 @@ fn compact(text: &str) -> String {
         true
     };
     text.chars().filter(keep).collect()
+}
+
+/// Returns true if a name, as it is written, is this one behind its escapes.
+fn is_name(written: &str, name: &str) -> bool {
+    serde_json::from_str::<String>(&format!("\"{written}\"")).is_ok_and(|written| written == name)
 }
 
 /// The fields of an object in their order, also those that occur twice: names as they are written, raw values.

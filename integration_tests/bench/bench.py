@@ -60,11 +60,13 @@ class Store:
 class Run:
     """What one process cost."""
 
-    def __init__(self, command, environment, seconds, out=subprocess.DEVNULL, look=0.1):
+    def __init__(self, command, environment, seconds, out=None, look=0.1):
         began = time.monotonic()
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE
-        )
+        # To be written only, as a shell opens it: a null device that can be read stands for a stdout that was closed.
+        with open(os.devnull, "wb") as nowhere:
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=out or nowhere, stderr=subprocess.PIPE
+            )
         noise = []
         reader = threading.Thread(target=lambda: noise.append(process.stderr.read()))
         reader.start()
@@ -172,7 +174,7 @@ class Bench:
             command += ["--state", self.write(f"{case}-{who}-state.json", state)]
         return command
 
-    def run(self, command, seconds=900, out=subprocess.DEVNULL, look=0.1):
+    def run(self, command, seconds=900, out=None, look=0.1):
         self.store.say("stats")
         before = self.store.cpu()
         run = Run(command, self.environment, seconds, out, look)
