@@ -193,6 +193,8 @@ fn no_file_is_written_that_is_read_as_well_or_written_twice() {
         (format!("--state state.json {rows} state.json"), "`--output` and `--state`"),
         ("--state-out out.jsonl > out.jsonl".to_owned(), "`--state-out` and standard output"),
         ("--state-out /dev/stdout | cat".to_owned(), "`--state-out` and standard output"),
+        ("--summary out.jsonl > out.jsonl".to_owned(), "`--summary` and standard output"),
+        ("--summary /dev/stdout > out.jsonl".to_owned(), "`--summary` and standard output"),
     ] {
         let line = format!("source-cart read --config config.json --catalog catalog.json {options}");
         let output = shell(&folder, &line);

@@ -282,7 +282,9 @@ async fn read(
     opening: &Opening,
     (board, summary): (&Arc<Board>, &Arc<Summary>),
 ) -> Result<u8, Closed> {
-    if let Err(failure) = arguments.check_paths().and_then(|()| summary.try_file()) {
+    // Before a file is tried, which replaces it by a copy of itself.
+    let checked = arguments.check_paths().and_then(|()| opening.check_summary(&arguments.to));
+    if let Err(failure) = checked.and_then(|()| summary.try_file()) {
         return tell(&emitter, &failure).await;
     }
     let config = match commands::config(arguments.with.config.as_deref(), &arguments.overrides) {

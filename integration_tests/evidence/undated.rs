@@ -43,23 +43,28 @@ fn a_row_without_a_date_is_found() {
 #[test]
 fn a_row_without_a_date_is_found_although_a_new_row_makes_the_counts_equal() {
     for way in DATED {
-        // After the count of all rows and before that of those with a date.
-        for after in 1..=2 {
+        // After the count of all rows and before that of those with a date; newer than all others, or not.
+        for (after, is_newer) in [(1, true), (2, true), (1, false)] {
             let (data, undated) = with_one_undated(way, ROWS);
             let store = store_of(data, |options| {
                 let mut asked = 0;
                 options.live = Some(Box::new(move |data, _| {
                     asked += 1;
                     if asked == after + 1 {
+                        let newest = data.now_ms - 60_000;
                         data.tick(1_000);
-                        let now = Stamp::At(data.now_ms);
-                        data.insert_lean(way.stream, way.first() + ROWS, now, now);
+                        let at = Stamp::At(if is_newer { data.now_ms } else { newest });
+                        data.insert_lean(way.stream, way.first() + ROWS, at, at);
                     }
                 }));
             });
             let run = way.first_read(&store);
             assert_eq!(run.code, Some(0), "{}", run.transcript());
-            assert!(way.keys(&run).contains(&undated), "{way:?}, after request {after}: {:#?}", asked(&store));
+            assert!(
+                way.keys(&run).contains(&undated),
+                "{way:?}, after request {after}, newer {is_newer}: {:#?}",
+                asked(&store)
+            );
         }
     }
 }

@@ -226,6 +226,25 @@ impl Opening {
         Ok(given)
     }
 
+    /// Checks that the file of `--summary` is not the one that stdout is, nor one of the folder of records.
+    ///
+    /// # Errors
+    /// [`Failure`] that names both.
+    pub(crate) fn check_summary(&self, route: &Route) -> Result<(), Failure> {
+        let Some(path) = route.summary.as_deref() else { return Ok(()) };
+        let shown = path.display().to_string();
+        let found = fs::metadata(path).ok().and_then(|found| files::identity(&found));
+        if found.is_some() && found == self.stdout {
+            return Err(Failure::same_file("`--summary`", "standard output", &shown));
+        }
+        let folder = |path: &Path| fs::metadata(path).ok().and_then(|found| files::identity(&found));
+        let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        match (parent.and_then(folder), route.output.as_deref().and_then(folder)) {
+            (Some(one), Some(other)) if one == other => Err(Failure::same_file("`--summary`", "`--output`", &shown)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the file of `--state-out`.
     fn claim(&self, path: &Path) -> Result<Claimed, Failure> {
         let name = path.display().to_string();

@@ -270,6 +270,8 @@ impl Walk {
             };
             let mut progress = self.progress();
             progress.walk.unread.push(unread);
+            // As many rows as were passed over by their place.
+            progress.walk.read += page - 1;
             match next {
                 Some(next) => drop(progress.ranges.insert(number, (Some(next), range.1))),
                 None => drop(progress.ranges.remove(&number)),

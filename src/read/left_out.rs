@@ -5,6 +5,7 @@ use super::judge::{Judge, Verdict, id_of};
 use super::questions::{self, SAMPLE};
 use super::reader::{Reader, Stop};
 use super::recent::Recent;
+use super::rows::check_keys;
 use super::saved::{Range, Saved};
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
@@ -15,11 +16,9 @@ use crate::cart::query::{PAGE_SIZE, Window};
 /// # Errors
 /// [`Stop`]
 pub(super) async fn retry(reader: &Reader, window: Window, mut saved: Saved) -> Result<Saved, Stop> {
-    let mut still = Vec::new();
-    for range in std::mem::take(&mut saved.unread) {
-        if let Some(rest) = retry_range(reader, window, range, &mut saved.recent).await? {
-            still.push(rest);
-        }
+    if saved.cursor.is_none() && saved.walk.is_none() {
+        // All rows are read in any case.
+        saved.unread.clear();
     }
     let keyless = match saved.keyless {
         0 => 0,
@@ -34,7 +33,13 @@ pub(super) async fn retry(reader: &Reader, window: Window, mut saved: Saved) -> 
     if keyless < saved.keyless {
         // A row was given a key. Which one it is nothing tells, so that all are read once more.
         let (full, kept, columns) = (saved.full, saved.kept, saved.columns);
-        return Ok(Saved { full, kept, columns, unread: still, keyless, ..Saved::default() });
+        return Ok(Saved { full, kept, columns, keyless, ..Saved::default() });
+    }
+    let mut still = Vec::new();
+    for range in std::mem::take(&mut saved.unread) {
+        if let Some(rest) = retry_range(reader, window, range, &mut saved.recent).await? {
+            still.push(rest);
+        }
     }
     Ok(Saved { unread: still, keyless, ..saved })
 }
@@ -50,7 +55,7 @@ async fn retry_range(
     let judge = Judge { window, later_than: None, undated: true, known: recent.clone() };
     loop {
         let query = Query::new(reader.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).once();
-        let answer = match reader.fetch(&query, &mut reader.copier()).await {
+        let answer = match reader.fetch_range(&query, range, &mut reader.copier()).await {
             Ok(answer) => answer,
             Err(Stop::Request(error)) => {
                 reader.note_unreadable(&error);
@@ -59,6 +64,10 @@ async fn retry_range(
             Err(stop) => return Err(stop),
         };
         let mut rows = answer.page;
+        if check_keys(&rows.rows, range).is_err() {
+            // It is no answer to this request, and says nothing of the range.
+            return Ok(Some(range));
+        }
         let last = rows.rows.last().and_then(|row| id_of(row.key));
         let is_end = rows.rows.is_empty() || last == range.1 || reader.ends.of(&rows) == End::Reached;
         let hashes = rows.hashes(judge.known.floor(), reader.prefix_length());

@@ -267,6 +267,18 @@ impl PageWalk<'_> {
                 between.1 = self.key_of(&rows, 0);
             }
             last_key = self.key_of(&rows, rows.rows.len().wrapping_sub(1)).or(last_key);
+            // A store that cuts pages counts them in its own size, so that a cut page begins elsewhere: the same place is
+            // read again in that size.
+            let is_last = rows.envelope.total.is_some_and(|total| offset + rows.listed() >= total);
+            let is_elsewhere = page > 1 && !pass.unread.is_empty() && !is_last;
+            let shorter = usize::try_from(rows.listed()).unwrap_or(limit);
+            if is_elsewhere && (1..rows.asked.min(limit)).contains(&shorter) {
+                limit = shorter;
+                pass.is_cut = true;
+                self.commit(rows).await?;
+                drop(answer.place);
+                continue;
+            }
             came += rows.listed();
             pass.keyless += rows.keyless as u64;
             let before = pass.keys.len();
@@ -286,16 +298,9 @@ impl PageWalk<'_> {
             let is_clear = is_counted_out && !rows.envelope.more && !is_full && !self.reader.ends.is_count_wrong();
             let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
             let ended = rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised);
-            // A store that cuts pages counts them in its own size, which the first shows, or, where rows were passed
-            // over, the first that is large enough.
-            let is_first = pass.pages == 1 || !pass.unread.is_empty();
-            let is_cut = is_first && !ended && rows.listed() < rows.asked as u64;
-            offset += match is_cut {
-                // Cut pages begin elsewhere, but for the first.
-                true if page > 1 => 0,
-                true => rows.listed(),
-                false => rows.asked as u64,
-            };
+            // The first page shows whether pages are cut.
+            let is_cut = page == 1 && !ended && rows.listed() < rows.asked as u64;
+            offset += if is_cut { rows.listed() } else { rows.asked as u64 };
             if is_cut {
                 limit = usize::try_from(rows.listed()).unwrap_or(limit);
             }

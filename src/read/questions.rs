@@ -141,6 +141,28 @@ pub(crate) async fn are_undated(reader: &Reader, ends: Option<(Timestamp, Timest
     Ok(in_order.then_some(false))
 }
 
+/// Returns true if as many rows match the date filter as there were before, so that none is without a date: not
+/// counting those that came meanwhile, which have the greatest keys and the newest dates.
+/// Within one moment only the key tells a row that came meanwhile; `shown` are the keys of the answer before. One
+/// too many costs a question.
+pub(crate) fn counts_agree(
+    reader: &Reader,
+    page: &Rows,
+    shown: &[i64],
+    until: Option<Timestamp>,
+    all: Option<u64>,
+) -> bool {
+    let greatest = shown.iter().copied().max();
+    let is_newer = |row: &&Row| match (row.updated, id_of(row.key)) {
+        (Updated::At(at), _) if Some(at) > until => true,
+        (Updated::At(at), Some(id)) => Some(id) > greatest || (Some(at) == until && !shown.contains(&id)),
+        _ => true,
+    };
+    let newer = page.rows.iter().filter(is_newer).count() as u64;
+    let matching = page.envelope.total.map(|total| total.saturating_sub(newer));
+    matching.is_some() && matching == all && !reader.ends.is_count_wrong()
+}
+
 /// The greatest key, `None` if there is no row, and the answer that told, in descending order. `count`
 /// rows are asked for, or fewer; `seen` are keys of an answer just before.
 ///

@@ -168,9 +168,8 @@ impl Receipt<'_> {
     }
 }
 
-/// Rows that were read, and those that the store could not send: as many as there are keys in their ranges, which
-/// are named and end the stream INCOMPLETE in any case.
+/// Rows that were read, and those that the store could not send, which are named and end the stream INCOMPLETE in any
+/// case.
 fn read(walk: &Interrupted) -> u64 {
-    let keys = |&(after, end): &Range| after.zip(end).map_or(u64::MAX, |(after, end)| after.abs_diff(end));
-    walk.unread.iter().map(keys).fold(walk.read, u64::saturating_add)
+    walk.read
 }

@@ -26,7 +26,6 @@ use super::saved::{Interrupted, Job, Range, Saved, joined};
 use super::whole;
 use crate::cart::Query;
 use crate::cart::query::{PAGE_SIZE, Window};
-use crate::record::Updated;
 use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
@@ -319,14 +318,19 @@ impl Sync<'_> {
         // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
         // that are remembered by ranges comes before it.
         let is_exact = base.recent.sent().is_exact();
-        let top = match sorted {
+        let mut top = match sorted {
             true => questions::top(self.reader, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, seen).await?,
             false => Some((Top::Unknown, Rows::default())),
         };
         let mut is_ruled_out = false;
         if let Some(look) = look {
             let page = top.as_ref().map(|(_, page)| page);
-            is_ruled_out = page.is_some_and(|page| self.counts_agree(page, until, all));
+            is_ruled_out =
+                page.is_some_and(|page| questions::counts_agree(self.reader, page, &look.unfiltered, until, all));
+            if let Some((_, page)) = top.as_mut().filter(|_| !is_ruled_out) {
+                // The question needs room, and there may be no other.
+                page.lines.hold(());
+            }
             if !is_ruled_out && self.are_undated(look.ends).await? {
                 drop(top);
                 let (filter, seen) = (Window::default(), look.unfiltered);
@@ -355,6 +359,8 @@ impl Sync<'_> {
         };
         let receipt =
             Receipt { reader: self.reader, filter, judge: judge.clone(), base: &base, all, is_resumed: false };
+        // Its room is free again before rows are compared.
+        let page = (is_exact && top.is_some()).then_some(TopPage { rows: page, is_all });
         let begun = if is_exact {
             begun
         } else {
@@ -364,7 +370,6 @@ impl Sync<'_> {
                 None => begun,
             }
         };
-        let page = (is_exact && top.is_some()).then_some(TopPage { rows: page, is_all });
         let plan = key_walk::Plan { filter, judge: judge.clone(), base: base.clone(), walk: begun, page, check: None };
         let mut newest = None;
         let walked = match key_walk::run(self.reader, plan).await {
@@ -392,15 +397,6 @@ impl Sync<'_> {
             self.confirm_dated(&base).await?;
         }
         Ok(after(&base, until.or(newest), finished))
-    }
-
-    /// Returns true if as many rows match the date filter as there were before, so that none is without a date: not
-    /// counting those that came meanwhile, which have the greatest keys and the newest dates.
-    fn counts_agree(&self, page: &Rows, until: Option<Timestamp>, all: Option<u64>) -> bool {
-        let is_newer = |row: &&Row| matches!(row.updated, Updated::At(at) if Some(at) > until);
-        let newer = page.rows.iter().filter(is_newer).count() as u64;
-        let matching = page.envelope.total.map(|total| total.saturating_sub(newer));
-        matching.is_some() && matching == all && !self.reader.ends.is_count_wrong()
     }
 
     /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
