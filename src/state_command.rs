@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::airbyte::state::{States, StreamState};
 use crate::cli::StateAction;
+use crate::config;
 use crate::failure::{Failure, no_stream};
 use crate::given_states;
 use crate::output::state_file::{Claimed, Unclaimed};
 use crate::read::{Outline, outline};
 use crate::streams;
-use crate::timestamp::{Timestamp, Unreadable};
+use crate::timestamp::Timestamp;
 
 /// Does what is asked, and returns what is to be said.
 ///
@@ -80,11 +81,7 @@ fn cursor(stream: &str, date: &str) -> Result<Timestamp, Failure> {
         Some(_) => {}
     }
     let text = date.trim();
-    let parsed = match Timestamp::parse(text.as_bytes()) {
-        Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
-        other => other,
-    };
-    parsed.map_err(|_| Failure::no_set_date(text))
+    config::instant(text).map_err(|_| Failure::no_set_date(text))
 }
 
 /// A table of the states.
