@@ -52,7 +52,7 @@ impl Receipt<'_> {
             // has no such excuse.
             return Ok(walk);
         }
-        let is_short = walk.counted.is_some_and(|counted| read(&walk) < counted);
+        let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && !self.is_resumed {
             return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails).await };
         }
@@ -64,7 +64,7 @@ impl Receipt<'_> {
         // that of an earlier request first.
         for _ in 0..2 {
             let total = questions::count(self.reader, sample.clone()).await?;
-            if total.is_none_or(|total| total > read(&walk)) {
+            if total.is_none_or(|total| total > walk.read) {
                 return self.look_again(walk, tails).await;
             }
         }
@@ -74,12 +74,12 @@ impl Receipt<'_> {
     /// Returns true unless a date filter left rows out: those it lists and those it leaves out must be all.
     async fn is_all(&self, walk: &Interrupted) -> Result<bool, Stop> {
         let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(true) };
-        if read(walk) >= all {
+        if walk.read >= all {
             return Ok(true);
         }
         let name = self.reader.stream.name;
         let outside = Window { before: Some(from), ..Window::default() };
-        let mut known = read(walk);
+        let mut known = walk.read;
         match questions::count(self.reader, Query::new(name, 1).window(CURSOR, &outside)).await? {
             Some(earlier) => known += earlier,
             None => return Ok(true),
@@ -103,12 +103,12 @@ impl Receipt<'_> {
         let Some(now) = questions::still_counted(self.reader, &self.filter, until, walk.top).await? else {
             return Ok(walk);
         };
-        if now <= read(&walk) {
+        if now <= walk.read {
             return self.find_keyless(walk, until).await;
         }
         // An answer may have ended too early, and said that it was all.
         let walk = self.walk_again(walk, tails, self.filter).await?;
-        if now <= read(&walk) {
+        if now <= walk.read {
             return Ok(walk);
         }
         let (Some(until), true) = (until, walk.recent.sent().is_exact()) else {
@@ -118,7 +118,7 @@ impl Receipt<'_> {
         // called lost.
         let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
         let late = Window { from, until: Some(until), ..self.filter };
-        let (listed, delivered) = (read(&walk), self.reader.ledger.entries().await.tally.delivered);
+        let (listed, delivered) = (walk.read, self.reader.ledger.entries().await.tally.delivered);
         let top = walk.top;
         let walk = self.walk_again(walk, vec![(None, top)], late).await?;
         let listed = listed + self.reader.ledger.entries().await.tally.delivered - delivered;
@@ -133,7 +133,7 @@ impl Receipt<'_> {
         let Some(all) = questions::still_counted(self.reader, &self.filter, until, None).await? else {
             return Ok(walk);
         };
-        if all <= read(&walk) {
+        if all <= walk.read {
             return Ok(walk);
         }
         let lost = Stop::Lost { counted: all, listed: walk.read };
@@ -153,7 +153,7 @@ impl Receipt<'_> {
             }
             None => beyond.envelope.total.unwrap_or(beyond.listed()),
         };
-        self.reader.note_keyless(all.saturating_sub(newer).saturating_sub(read(&walk)));
+        self.reader.note_keyless(all.saturating_sub(newer).saturating_sub(walk.read));
         Ok(walk)
     }
 
@@ -166,10 +166,4 @@ impl Receipt<'_> {
         let plan = key_walk::Plan { filter, judge, base: self.base.clone(), walk, page: None, check: None };
         Ok(key_walk::run(self.reader, plan).await.map_err(|(stop, _)| stop)?.walk)
     }
-}
-
-/// Rows that were read, and those that the store could not send, which are named and end the stream INCOMPLETE in any
-/// case.
-fn read(walk: &Interrupted) -> u64 {
-    walk.read
 }

@@ -132,7 +132,7 @@ pub(super) struct Interrupted {
     pub recent: Recent,
     /// Rows the store counted when it began.
     pub counted: Option<u64>,
-    /// Rows read so far.
+    /// Rows read so far, and rows that were passed over because the store could not send them.
     pub read: u64,
     /// Whether it reads without a date filter, for the rows that have no date.
     pub undated: bool,
