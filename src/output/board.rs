@@ -73,7 +73,7 @@ impl Calls {
 }
 
 /// Returns the use of the call limit at the moment.
-type Count = Box<dyn Fn() -> Calls + Send + Sync>;
+pub(super) type Count = Box<dyn Fn() -> Calls + Send + Sync>;
 
 /// The lines; or none, which is the default.
 #[derive(Debug, Default)]

@@ -5,14 +5,14 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::board::{self, Count};
 use crate::airbyte::message::now;
 use crate::airbyte::{Closed, ConfiguredCatalog, EmittedError, FailureType, SyncMode, Unwritten};
-use crate::cart::Client;
 use crate::failure::Failure;
 use crate::files::{self, Target};
 use crate::timestamp::Timestamp;
@@ -72,7 +72,7 @@ impl Stream {
 #[derive(Default)]
 struct Facts {
     streams: Vec<Stream>,
-    client: Option<Arc<Client>>,
+    calls: Option<Count>,
 }
 
 /// Notes what a run does, if somebody wants to know.
@@ -121,8 +121,8 @@ impl Summary {
         }
     }
 
-    /// These streams are to be read, with this client.
-    pub fn plan(&self, catalog: &ConfiguredCatalog, client: Arc<Client>) {
+    /// These streams are to be read; `count` returns the use of the call limit.
+    pub fn plan(&self, catalog: &ConfiguredCatalog, count: impl Fn() -> board::Calls + Send + Sync + 'static) {
         if self.path.is_none() {
             return;
         }
@@ -131,7 +131,7 @@ impl Summary {
             sync_mode: Some(configured.sync_mode),
             ..Stream::default()
         });
-        *self.facts() = Facts { streams: streams.collect(), client: Some(client) };
+        *self.facts() = Facts { streams: streams.collect(), calls: Some(Box::new(count)) };
     }
 
     /// A stream begins.
@@ -208,15 +208,9 @@ impl Summary {
             ended_at: moment(now()),
             exit_code,
             error: unwritten.or_else(|| of(None)),
-            calls: facts.client.as_ref().map(|client| {
-                let usage = client.usage();
-                Calls {
-                    made: usage.made,
-                    refused: usage.refused,
-                    foreign: usage.foreign,
-                    allowed: usage.allowed,
-                    in_use: usage.in_use,
-                }
+            calls: facts.calls.as_ref().map(|count| {
+                let board::Calls { made, refused, foreign, allowed, in_use, .. } = count();
+                Calls { made, refused, foreign, allowed, in_use }
             }),
             streams: streams.collect(),
         };

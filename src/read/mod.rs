@@ -91,9 +91,12 @@ pub async fn run(
     let setting = Arc::new(setting);
     let states = Arc::new(states);
     setting.board.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
-    setting.summary.plan(&catalog, Arc::clone(&setting.client));
-    let client = Arc::clone(&setting.client);
-    setting.board.count_calls(move || calls(&client));
+    let count = |client: &Arc<Client>| {
+        let client = Arc::clone(client);
+        move || calls(&client)
+    };
+    setting.summary.plan(&catalog, count(&setting.client));
+    setting.board.count_calls(count(&setting.client));
     let mut streams = JoinSet::new();
     for configured in catalog.streams {
         let (setting, states, emitter) = (Arc::clone(&setting), Arc::clone(&states), emitter.clone());
