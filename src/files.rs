@@ -80,11 +80,16 @@ pub(crate) fn lock(path: &Path) -> Result<File, Unlockable> {
 /// one that would be made in its place.
 #[must_use]
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
-    let number = |path: &Path| fs::metadata(path).ok().and_then(|found| identity(&found));
-    if let (Some(one), Some(other)) = (number(one), number(other)) {
+    if let (Some(one), Some(other)) = (identity_of(one), identity_of(other)) {
         return one == other;
     }
     matches!((resolved(one), resolved(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The identity of the file that a path leads to, through links; nothing if there is none.
+#[must_use]
+pub(crate) fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().and_then(|found| identity(&found))
 }
 
 /// Device and number of a file, which no other file has while it is there.

@@ -26,7 +26,7 @@ pub mod waits;
 mod words;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -232,15 +232,23 @@ impl Opening {
     /// [`Failure`] that names both.
     pub(crate) fn check_summary(&self, route: &Route) -> Result<(), Failure> {
         let Some(path) = route.summary.as_deref() else { return Ok(()) };
-        let shown = path.display().to_string();
-        let found = fs::metadata(path).ok().and_then(|found| files::identity(&found));
-        if found.is_some() && found == self.stdout {
-            return Err(Failure::same_file("`--summary`", "standard output", &shown));
-        }
-        let folder = |path: &Path| fs::metadata(path).ok().and_then(|found| files::identity(&found));
+        self.check_stdout("`--summary`", path)?;
         let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-        match (parent.and_then(folder), route.output.as_deref().and_then(folder)) {
-            (Some(one), Some(other)) if one == other => Err(Failure::same_file("`--summary`", "`--output`", &shown)),
+        let folders = (parent.and_then(files::identity_of), route.output.as_deref().and_then(files::identity_of));
+        match folders {
+            (Some(one), Some(other)) if one == other => {
+                Err(Failure::same_file("`--summary`", "`--output`", &path.display().to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the file of an option is not the one that stdout is.
+    fn check_stdout(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        match files::identity_of(path) {
+            Some(found) if Some(found) == self.stdout => {
+                Err(Failure::same_file(option, "standard output", &path.display().to_string()))
+            }
             _ => Ok(()),
         }
     }
@@ -248,10 +256,7 @@ impl Opening {
     /// Takes the file of `--state-out`.
     fn claim(&self, path: &Path) -> Result<Claimed, Failure> {
         let name = path.display().to_string();
-        let found = fs::metadata(path).ok().and_then(|found| files::identity(&found));
-        if found.is_some() && found == self.stdout {
-            return Err(Failure::same_file("`--state-out`", "standard output", &name));
-        }
+        self.check_stdout("`--state-out`", path)?;
         Claimed::new(path).map_err(|fault| match fault {
             Unclaimed::Busy => Failure::busy_state(&name),
             Unclaimed::Unwritable(clause) => Failure::state_out(&name, &clause),
