@@ -247,12 +247,12 @@ impl Source {
         #[expect(clippy::disallowed_methods, reason = "the one place that passes the messages on")]
         let mut out = io::stdout().lock();
         for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
-            let told = line.map_err(|e| format!("the messages of {what} cannot be read ({e}).")).and_then(|line| {
+            let reported = line.map_err(|e| format!("the messages of {what} cannot be read ({e}).")).and_then(|line| {
                 pass_on(&mut out, &line)?;
                 outcome.take(&line).ok_or_else(|| format!("{what} printed a line that is no message: {line}"))
             });
             // The run is heard to its end, so that the exit code is its own.
-            problem = problem.or(told.err());
+            problem = problem.or(reported.err());
         }
         let ended = child.wait().map_err(|e| format!("the end of {what} cannot be awaited ({e})."))?;
         match problem.or_else(|| outcome.errors.first().map(|error| format!("{what} reported an error: {error}"))) {

@@ -37,14 +37,14 @@ pub struct Scanner<'a> {
     at: usize,
     too_deep: bool,
     /// Whether the last text held half of a surrogate pair.
-    halves: bool,
+    has_lone_surrogate: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte of `text`, which must be UTF-8.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, too_deep: false, halves: false }
+        Self { text, at: 0, too_deep: false, has_lone_surrogate: false }
     }
 
     /// The offset of the next byte.
@@ -92,8 +92,8 @@ impl<'a> Scanner<'a> {
     /// that stands for no character, over which readers stumble. [`write_compact`] mends it.
     #[inline]
     #[must_use]
-    pub fn had_halves(&self) -> bool {
-        self.halves
+    pub fn had_lone_surrogate(&self) -> bool {
+        self.has_lone_surrogate
     }
 
     /// Passes white space; true if there was any.
@@ -137,7 +137,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
         self.require(b'"')?;
-        self.halves = false;
+        self.has_lone_surrogate = false;
         let from = self.at;
         loop {
             self.skip_plain();
@@ -193,7 +193,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 match self.hex()? {
                     0xd800..0xdc00 if self.second_half() => self.at += 6,
-                    0xd800..0xe000 => self.halves = true,
+                    0xd800..0xe000 => self.has_lone_surrogate = true,
                     _ => {}
                 }
             }
@@ -268,7 +268,7 @@ impl<'a> Scanner<'a> {
         match self.peek() {
             Some(b'"') => {
                 self.text()?;
-                Ok((Kind::Text, self.had_halves()))
+                Ok((Kind::Text, self.had_lone_surrogate()))
             }
             Some(b'-' | b'0'..=b'9') => self.number().map(|kind| (kind, false)),
             Some(b'n') => self.word(b"null", Kind::Null).map(|kind| (kind, false)),
@@ -298,7 +298,7 @@ impl<'a> Scanner<'a> {
         loop {
             if is_object {
                 self.text()?;
-                spaced |= self.had_halves();
+                spaced |= self.had_lone_surrogate();
                 spaced |= self.skip_space();
                 self.require(b':')?;
                 spaced |= self.skip_space();
@@ -357,8 +357,8 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
         let from = scanner.position();
         if byte == b'"' {
             let Ok(inside) = scanner.text() else { return };
-            if scanner.had_halves() {
-                write_whole(inside, out);
+            if scanner.had_lone_surrogate() {
+                write_repaired(inside, out);
                 continue;
             }
         } else if scanner.skip_space() {
@@ -371,7 +371,7 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a text, of which the inside is given, with U+FFFD in place of each half of a surrogate pair.
-fn write_whole(inside: &[u8], out: &mut Vec<u8>) {
+fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(inside);
     out.push(b'"');
     loop {
@@ -379,11 +379,11 @@ fn write_whole(inside: &[u8], out: &mut Vec<u8>) {
         scanner.skip_plain();
         out.extend_from_slice(scanner.since(from));
         let from = scanner.position();
-        scanner.halves = false;
+        scanner.has_lone_surrogate = false;
         if scanner.peek().is_none() || scanner.escape().is_err() {
             break;
         }
-        if scanner.had_halves() {
+        if scanner.had_lone_surrogate() {
             out.extend_from_slice(b"\\ufffd");
         } else {
             out.extend_from_slice(scanner.since(from));
@@ -394,7 +394,7 @@ fn write_whole(inside: &[u8], out: &mut Vec<u8>) {
 
 /// True if `text` is exactly one JSON number.
 #[must_use]
-pub fn is_number(text: &[u8]) -> bool {
+pub fn is_json_number(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     scanner.number().is_ok() && scanner.position() == text.len()
 }
@@ -545,7 +545,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_text_is_judged_as_serde_json_judges_it(value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        fn a_damaged_text_is_accepted_or_rejected_as_by_serde_json(value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let mut text = serde_json::to_vec(&value).unwrap();
             let place = at.index(text.len());
             text[place] = byte;

@@ -7,7 +7,7 @@ use source_cart::Terminals;
 use source_cart::output::stdout::Stdout;
 
 fn main() -> ExitCode {
-    source_cart::panics::tell_in_one_sentence();
+    source_cart::panic_hook::install_hook();
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();

@@ -16,20 +16,20 @@ pub struct Stream {
     /// The key field.
     pub key: &'static str,
     /// Whether the rows carry `updated_at`: without it a stream is read in full each time.
-    pub dated: bool,
+    pub has_updated_at: bool,
     /// Whether rows are usual whose `updated_at` is null; they match no date filter, so that a first sync
     /// asks without one at once. In other streams it looks for them first.
-    pub undated_rows: bool,
+    pub may_lack_updated_at: bool,
     /// Whether the stream holds far more rows than others, mostly of no interest.
-    pub large: bool,
+    pub is_large: bool,
     /// What the token needs.
     pub scope: Scope,
     /// Whether `check` tries this stream: the smallest of its scope.
-    pub probe: bool,
+    pub is_scope_probe: bool,
     /// What the API nests in each row when it is asked to.
     pub collections: &'static [Collection],
     /// Whether that is asked for as `includelookups=1`, which fills all of them, each with one object.
-    pub lookups: bool,
+    pub uses_lookups: bool,
     /// Fields that hold secrets, card data, login names or network addresses.
     pub sensitive: &'static [&'static str],
     /// JSON schema of the records.
@@ -94,13 +94,13 @@ const fn usual(name: &'static str, scope: Scope, schema: &'static str) -> Stream
         aliases: &[],
         list: name,
         key: "id",
-        dated: true,
-        undated_rows: false,
-        large: false,
+        has_updated_at: true,
+        may_lack_updated_at: false,
+        is_large: false,
         scope,
-        probe: false,
+        is_scope_probe: false,
         collections: &[],
-        lookups: false,
+        uses_lookups: false,
         sensitive: &[],
         schema,
     }
@@ -124,7 +124,7 @@ pub static STREAMS: &[Stream] = &[
     // People
     stream!("customers", People,
         aliases: &["customers_cart"],
-        undated_rows: true,
+        may_lack_updated_at: true,
         collections: &[
             ("additional_emails", "customer_additional_email_id:integer customer_id:integer email:string"),
             ("addresses", "addresses"),
@@ -136,9 +136,9 @@ pub static STREAMS: &[Stream] = &[
         ],
         sensitive: &["username"]),
     stream!("addresses", People),
-    stream!("customer_association", People, key: "customer_association_id", dated: false),
+    stream!("customer_association", People, key: "customer_association_id", has_updated_at: false),
     // A store begins with types of its own, as it begins with order statuses whose dates are null.
-    stream!("customer_types", People, probe: true, undated_rows: true, collections: &[
+    stream!("customer_types", People, is_scope_probe: true, may_lack_updated_at: true, collections: &[
         ("customer_type_payment_methods_availability",
             "id:integer payment_method_id:integer status:string customer_type_id:integer"),
     ]),
@@ -169,12 +169,12 @@ pub static STREAMS: &[Stream] = &[
         ("items", "id:integer quantity_shipped:number product_id:integer item_name:string item_nr:string"),
     ]),
     stream!("order_addresses", Orders, list: "addresses"),
-    stream!("order_statuses", Orders, probe: true, undated_rows: true),
+    stream!("order_statuses", Orders, is_scope_probe: true, may_lack_updated_at: true),
     stream!("quotes", Orders, collections: &[CUSTOM_FIELDS, ("items", "order_items")], sensitive: &["ip_address"]),
-    stream!("carts", Orders, large: true, collections: &[("items", "cart_items")], sensitive: &["lookup_key"]),
-    stream!("cart_items", Orders, large: true, collections: &[("child_items", "cart_items")]),
+    stream!("carts", Orders, is_large: true, collections: &[("items", "cart_items")], sensitive: &["lookup_key"]),
+    stream!("cart_items", Orders, is_large: true, collections: &[("child_items", "cart_items")]),
     stream!("wishlists", Orders, collections: &[("items", "cart_items")], sensitive: &["lookup_key"]),
-    stream!("subscriptions", Orders, lookups: true, collections: &[
+    stream!("subscriptions", Orders, uses_lookups: true, collections: &[
         ("cart_info", "carts items:array"),
         ("customer", "customers"),
         ("shipping_address", "order_addresses"),
@@ -186,7 +186,7 @@ pub static STREAMS: &[Stream] = &[
     ]),
     // Catalog
     stream!("products", Catalog,
-        undated_rows: true,
+        may_lack_updated_at: true,
         collections: &[
             ("attributes", "attributes product_id:integer value:string"),
             ("categories", "id:integer is_primary:boolean name:string"),
@@ -206,22 +206,22 @@ pub static STREAMS: &[Stream] = &[
             ("variants", "product_variants"),
         ],
         sensitive: &["e_product_password", "e_product_generic_username", "e_product_generic_password"]),
-    stream!("product_variants", Catalog, list: "variants", undated_rows: true),
+    stream!("product_variants", Catalog, list: "variants", may_lack_updated_at: true),
     stream!("variant_groups", Catalog, collections: &[("variants", "product_variants")]),
-    stream!("variant_inventory", Catalog, undated_rows: true, collections: &[
+    stream!("variant_inventory", Catalog, may_lack_updated_at: true, collections: &[
         ("pricing", "product_pricing"),
         ("variants", "product_variants variant_inventory_id:integer"),
     ]),
-    stream!("product_pricing", Catalog, undated_rows: true),
+    stream!("product_pricing", Catalog, may_lack_updated_at: true),
     stream!("product_pictures", Catalog, list: "pictures"),
     stream!("product_reviews", Catalog, collections: &[("ratings", "name:string description:string rating:number")]),
-    stream!("product_lists", Catalog, dated: false, collections: &[
+    stream!("product_lists", Catalog, has_updated_at: false, collections: &[
         ("items", "id:integer product_list_id:integer product_id:integer sort_order:integer \
             variant_inventory_id:integer"),
     ]),
-    stream!("product_statuses", Catalog, probe: true, undated_rows: true),
+    stream!("product_statuses", Catalog, is_scope_probe: true, may_lack_updated_at: true),
     stream!("product_inactive_in_store", Catalog),
-    stream!("categories", Catalog, undated_rows: true, collections: &[CUSTOM_FIELDS, ("products", "products")]),
+    stream!("categories", Catalog, may_lack_updated_at: true, collections: &[CUSTOM_FIELDS, ("products", "products")]),
     stream!("manufacturers", Catalog),
     stream!("attributes", Catalog),
     stream!("attribute_groups", Catalog),
@@ -229,9 +229,9 @@ pub static STREAMS: &[Stream] = &[
     stream!("price_calculator_rules", Catalog, collections: &[("modifiers", "price_calculator_rule_modifiers")]),
     stream!("price_calculator_rule_modifiers", Catalog),
     stream!("shipping_rate_adjustments", Catalog),
-    stream!("notifications", Catalog, key: "notification_id", dated: false),
+    stream!("notifications", Catalog, key: "notification_id", has_updated_at: false),
     // Content
-    stream!("blogs", Content, probe: true, collections: &[("categories", "blog_categories"), ("posts", "blog_posts")]),
+    stream!("blogs", Content, is_scope_probe: true, collections: &[("categories", "blog_categories"), ("posts", "blog_posts")]),
     stream!("blog_categories", Content, collections: &[("posts", "blog_posts")]),
     // Working clients and the vendor's descriptions disagree on this list's name, and on two below.
     stream!("blog_posts", Content, list: "posts", collections: &[("categories", "blog_categories")]),
@@ -239,43 +239,43 @@ pub static STREAMS: &[Stream] = &[
     stream!("links", Content, collections: &[("child_links", "links")]),
     // Marketing
     stream!("adcodes", Marketing),
-    stream!("coupon_codes", Marketing, dated: false),
+    stream!("coupon_codes", Marketing, has_updated_at: false),
     stream!("discount_methods", Marketing, collections: &[("actions", "discount_actions"), ("rules", "discount_rules")]),
-    stream!("discount_actions", Marketing, dated: false, collections: &[("rules", "discount_rules")]),
+    stream!("discount_actions", Marketing, has_updated_at: false, collections: &[("rules", "discount_rules")]),
     stream!("discount_rules", Marketing),
     stream!("gift_certificates", Marketing,
         collections: &[("transactions", "gift_certificate_transactions")],
         sensitive: &["code"]),
     stream!("gift_certificate_transactions", Marketing, list: "transactions"),
-    stream!("mailing_lists", Marketing, probe: true, undated_rows: true, collections: &[
+    stream!("mailing_lists", Marketing, is_scope_probe: true, may_lack_updated_at: true, collections: &[
         ("members", "id:integer mailing_list_id:integer customer_id:integer is_subscribed:boolean \
             updated_at:date-time created_at:date-time"),
     ]),
-    stream!("drips", Marketing, dated: false, collections: &[
+    stream!("drips", Marketing, has_updated_at: false, collections: &[
         ("events", "id:integer drip_id:integer step_name:string action:string when_value:integer \
             when_interval:string when_event:string sort_order:integer"),
         ("members", "id:integer drip_id:integer customer_id:integer started_at:date-time completed_at:date-time \
             last_email_at:date-time email_count:integer subscription_id:integer order_id:integer \
             custom_merge_keys:string custom_merge_values:string"),
     ]),
-    stream!("email_templates", Marketing, dated: false),
+    stream!("email_templates", Marketing, has_updated_at: false),
     // Tools
-    stream!("custom_fields", CustomFields, probe: true, collections: &[
+    stream!("custom_fields", CustomFields, is_scope_probe: true, collections: &[
         ("list_items", "id:integer custom_field_id:integer text:string value:string sort_order:integer"),
         ("stores", "id:integer name:string"),
         ("values", "custom_field_values"),
     ]),
     stream!("custom_field_values", Tools, list: "values"),
     // Settings
-    stream!("payment_methods", Settings, undated_rows: true, collections: &[
+    stream!("payment_methods", Settings, may_lack_updated_at: true, collections: &[
         ("fields", "id:integer payment_method_id:integer name:string length:integer sort_order:integer type:string \
             is_required:boolean is_hidden:boolean is_encrypted:boolean is_masked:boolean updated_at:date-time \
             created_at:date-time"),
         ("stores", "id:integer store_id:integer payment_method_id:integer is_enabled:boolean updated_at:date-time \
             created_at:date-time"),
     ]),
-    stream!("shipping_providers", Settings, undated_rows: true, collections: &[("services", "shipping_provider_services")]),
-    stream!("shipping_provider_services", Settings, list: "services", undated_rows: true),
+    stream!("shipping_providers", Settings, may_lack_updated_at: true, collections: &[("services", "shipping_provider_services")]),
+    stream!("shipping_provider_services", Settings, list: "services", may_lack_updated_at: true),
     stream!("custom_shipping_methods", Settings, collections: &[
         ("rules", "id:integer shipping_method_id:integer lower_bound:number upper_bound:number bound_type:string \
             amount:number amount_type:string modifier_operation:string modifier_amount:number modifier_type:string \
@@ -286,16 +286,16 @@ pub static STREAMS: &[Stream] = &[
     ]),
     stream!("tax_rates", Settings),
     stream!("regions", Settings),
-    stream!("warehouses", Settings, probe: true),
-    stream!("store_locations", Settings, dated: false),
+    stream!("warehouses", Settings, is_scope_probe: true),
+    stream!("store_locations", Settings, has_updated_at: false),
     stream!("url_redirects", Settings),
     stream!("external_image_whitelist", Settings, key: "external_image_whitelist_sites_id"),
-    stream!("blacklisted_ips", Settings, dated: false, sensitive: &["ip_address", "user_agent"]),
+    stream!("blacklisted_ips", Settings, has_updated_at: false, sensitive: &["ip_address", "user_agent"]),
     // System
-    stream!("stores", System, probe: true, dated: false),
-    stream!("microstores", System, dated: false),
-    stream!("sessions", System, dated: false, large: true, sensitive: &["ip_address", "host_name", "user_agent"]),
-    stream!("webhooks", System, dated: false, sensitive: &["url", "fallback_url"]),
+    stream!("stores", System, is_scope_probe: true, has_updated_at: false),
+    stream!("microstores", System, has_updated_at: false),
+    stream!("sessions", System, has_updated_at: false, is_large: true, sensitive: &["ip_address", "host_name", "user_agent"]),
+    stream!("webhooks", System, has_updated_at: false, sensitive: &["url", "fallback_url"]),
 ];
 
 /// The streams that most people read first, as `metadata.yaml` suggests them to a platform.

@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn every_instant_can_be_told() {
+    fn every_instant_can_be_written() {
         use chrono::{DateTime, SecondsFormat};
 
         for ticks in [i64::MIN, -1, 0, 1, 9_999_999, -62_167_219_200 * TICKS_PER_SECOND - 1, i64::MAX]
@@ -411,10 +411,14 @@ mod tests {
         {
             let (seconds, rest) = (ticks.div_euclid(TICKS_PER_SECOND), ticks.rem_euclid(TICKS_PER_SECOND));
             let moment = DateTime::from_timestamp(seconds, u32::try_from(rest).unwrap() * 100).unwrap();
-            let told = Timestamp(ticks).to_string();
-            assert_eq!(DateTime::parse_from_rfc3339(&told).map_or(moment, |read| read.to_utc()), moment, "{told}");
+            let reported = Timestamp(ticks).to_string();
+            assert_eq!(
+                DateTime::parse_from_rfc3339(&reported).map_or(moment, |read| read.to_utc()),
+                moment,
+                "{reported}"
+            );
             let whole = moment.to_rfc3339_opts(SecondsFormat::Secs, true);
-            assert_eq!(told.split(['.', 'Z']).next(), whole.split('Z').next(), "{told}");
+            assert_eq!(reported.split(['.', 'Z']).next(), whole.split('Z').next(), "{reported}");
         }
     }
 }

@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 use source_cart::airbyte::message::{record_prefix, state_line};
 use source_cart::airbyte::{catalog, state};
-use source_cart::cart::PageFault;
-use source_cart::cart::budget::CallLimit;
+use source_cart::cart::PageError;
+use source_cart::cart::rate_limiter::CallLimit;
 use source_cart::cart::retry::retry_after as wait_of;
-use source_cart::read::fuzzing;
-use source_cart::record::{Key, Shape, Updated};
+use source_cart::record::{CursorValue, Key, RecordSchema};
 use source_cart::streams::{CURSOR, STREAMS, Stream};
+use source_cart::sync::fuzzing;
 use source_cart::timestamp::{Timestamp, Unreadable};
 
 /// One clear sentence, or a clause of one: nothing that would break the line or fill the screen.
-fn assert_sayable(text: &str) {
+fn assert_printable(text: &str) {
     assert!(!text.chars().any(char::is_control), "control characters in {text:?}");
     // The longest lists all streams that have nested collections.
     assert!(text.chars().count() <= 1000, "too long: {text:?}");
@@ -53,7 +53,7 @@ pub fn config(input: &[u8]) {
         }
         Err(sentences) => {
             assert!(!sentences.is_empty(), "a config is refused without a word");
-            sentences.iter().for_each(|sentence| assert_sayable(sentence));
+            sentences.iter().for_each(|sentence| assert_printable(sentence));
             let Some(value) = value else { return };
             for name in ["access_token", "user_secret"] {
                 let Some(secret) = value["credentials"][name].as_str() else { continue };
@@ -99,7 +99,7 @@ pub fn catalog(input: &[u8]) {
                 assert!(name.is_none_or(|name| name == stream.stream.name), "{entry}");
             }
         }
-        Err(fault) => assert_sayable(&fault),
+        Err(fault) => assert_printable(&fault),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn catalog(input: &[u8]) {
 pub fn state(input: &[u8]) {
     let states = match state::parse(input.to_vec()) {
         Ok(states) => states.list,
-        Err(fault) => return assert_sayable(&fault),
+        Err(fault) => return assert_printable(&fault),
     };
     let mut names: Vec<&str> = states.iter().map(|state| state.name.as_str()).collect();
     names.sort_unstable();
@@ -119,7 +119,7 @@ pub fn state(input: &[u8]) {
         let out = match fuzzing::state(&value) {
             Ok(out) => out,
             Err(fault) => {
-                assert_sayable(&fault);
+                assert_printable(&fault);
                 continue;
             }
         };
@@ -235,7 +235,7 @@ fn is_writable(ticks: i128) -> bool {
 struct Setting {
     stream: &'static Stream,
     properties: Value,
-    shape: Arc<Shape>,
+    record_schema: Arc<RecordSchema>,
     redacted: bool,
     expanded: bool,
 }
@@ -252,16 +252,22 @@ fn settings() -> &'static [Setting] {
             for name in NAMES {
                 let stream = STREAMS.iter().find(|stream| stream.name == name).expect("a stream of the table");
                 let collections = stream.collections.iter().map(|(collection, _)| collection);
-                let expand: Vec<String> = match (expanded, stream.lookups) {
+                let expand: Vec<String> = match (expanded, stream.uses_lookups) {
                     (false, _) => Vec::new(),
                     (true, true) => vec![format!("{name}.lookups")],
                     (true, false) => collections.map(|collection| format!("{name}.{collection}")).collect(),
                 };
                 let config = json!({"expand": expand, "redact_sensitive_fields": redacted});
-                let view = fuzzing::view(&config);
-                let (schema, shape) = fuzzing::records(&view, stream).expect("a schema");
+                let record_options = fuzzing::record_options(&config);
+                let (schema, record_schema) = fuzzing::records(&record_options, stream).expect("a schema");
                 let properties = schema["properties"].clone();
-                settings.push(Setting { stream, properties, shape: Arc::new(shape), redacted, expanded });
+                settings.push(Setting {
+                    stream,
+                    properties,
+                    record_schema: Arc::new(record_schema),
+                    redacted,
+                    expanded,
+                });
             }
         }
         settings
@@ -276,8 +282,8 @@ pub fn page(input: &[u8]) {
     let size = usize::from(size.wrapping_sub(b'0')) % 75 + 1;
     let names = [setting.stream.list, setting.stream.name];
     let prefix = record_prefix(setting.stream.name);
-    let whole = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.shape);
-    let parts = fuzzing::page(body.chunks(size), &names, &prefix, &setting.shape);
+    let whole = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.record_schema);
+    let parts = fuzzing::page(body.chunks(size), &names, &prefix, &setting.record_schema);
     match (&whole, &parts) {
         (Ok(whole), Ok(parts)) => assert_eq!(whole, parts, "in parts of {size}"),
         // Which of several faults is met first may differ.
@@ -287,16 +293,16 @@ pub fn page(input: &[u8]) {
     let records = match (found(body, &names), &whole) {
         (Found::NotJson, whole) => return assert!(whole.is_err(), "not JSON, and read: {whole:?}"),
         (Found::Deep, _) => return,
-        (Found::NoList, whole) => return assert!(matches!(whole, Err(PageFault::NoList(_))), "{whole:?}"),
+        (Found::NoList, whole) => return assert!(matches!(whole, Err(PageError::NoList(_))), "{whole:?}"),
         (Found::Empty, whole) => {
             let rows = whole.as_ref().map(|page| page.rows.len());
-            return assert!(matches!(rows, Ok(0) | Err(PageFault::NoList(_))), "{whole:?}");
+            return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{whole:?}");
         }
         (Found::Lists, whole) => {
-            return assert!(matches!(whole, Err(PageFault::TwoLists | PageFault::NotAnObject)), "{whole:?}");
+            return assert!(matches!(whole, Err(PageError::TwoLists | PageError::NotAnObject)), "{whole:?}");
         }
         (Found::List(records), whole) if records.iter().any(|record| !record.get().starts_with('{')) => {
-            return assert_eq!(whole, &Err(PageFault::NotAnObject));
+            return assert_eq!(whole, &Err(PageError::NotAnObject));
         }
         (Found::List(records), _) => records,
     };
@@ -321,7 +327,7 @@ pub fn page(input: &[u8]) {
         let data = std::str::from_utf8(data.expect("a line is a RECORD")).expect("UTF-8");
         let stored = pairs(record.get()).expect("an object");
         assert_record(&stored, data, &setting.properties, setting, false);
-        assert_facts(&stored, *key, *updated, setting.stream);
+        assert_record_meta(&stored, *key, *updated, setting.stream);
     }
 }
 
@@ -434,7 +440,7 @@ fn assert_record(stored: &[(&str, &RawValue)], sent: &str, properties: &Value, s
     let sent = pairs(sent).unwrap_or_else(|| panic!("no object: {sent}"));
     assert_eq!(stored.len(), sent.len(), "{stored:?} and {sent:?}");
     for ((name, stored), (sent_name, sent)) in stored.iter().zip(&sent) {
-        assert_eq!(mended(name), *sent_name);
+        assert_eq!(repaired(name), *sent_name);
         let (stored, sent, name) = (stored.get(), sent.get(), plain(name));
         let property = &properties[&name];
         let sensitive = setting.stream.sensitive.contains(&name.as_str());
@@ -463,7 +469,7 @@ fn assert_collection(stored: &str, sent: &str, properties: &Value, setting: &Set
     for (stored, sent) in stored.iter().zip(sent) {
         match pairs(stored.get()) {
             Some(fields) => assert_record(&fields, sent.get(), properties, setting, true),
-            None => assert_eq!(mended(&compact(stored.get())), sent.get()),
+            None => assert_eq!(repaired(&compact(stored.get())), sent.get()),
         }
     }
 }
@@ -478,7 +484,7 @@ fn assert_value(stored: &str, sent: &str, property: &Value) {
     let is_date = property["format"] == "date-time";
     let number = declares("number") || declares("integer");
     if !stored.starts_with('"') || kinds.is_empty() || (declares("string") && !is_date) {
-        return assert_eq!(mended(&compact(stored)), sent);
+        return assert_eq!(repaired(&compact(stored)), sent);
     }
     let text = &stored[1..stored.len() - 1];
     if text.is_empty() && declares("null") && (is_date || number) {
@@ -490,14 +496,14 @@ fn assert_value(stored: &str, sent: &str, property: &Value) {
         }
         // Whether it is read as the right instant is what the target `timestamp` asks.
         let expected = Timestamp::parse(text.as_bytes()).map(|instant| format!("\"{instant}\""));
-        return assert_eq!(expected.unwrap_or_else(|_| mended(stored)), sent);
+        return assert_eq!(expected.unwrap_or_else(|_| repaired(stored)), sent);
     }
     let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text);
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     let is_whole = !text.contains(['e', 'E']) && fraction.bytes().all(|digit| digit == b'0');
     let fitted = number && is_number && (declares("number") || is_whole);
-    assert_eq!(if fitted { text.to_owned() } else { mended(stored) }, sent);
+    assert_eq!(if fitted { text.to_owned() } else { repaired(stored) }, sent);
 }
 
 /// Whether a text in a date field stands for no date, whatever the field.
@@ -531,17 +537,17 @@ fn plain(name: &str) -> String {
 }
 
 /// JSON text with U+FFFD in place of each escape that is half of a surrogate pair.
-fn mended(text: &str) -> String {
+fn repaired(text: &str) -> String {
     let code = |at: usize| {
         let escape = text.get(at..at + 6).filter(|escape| escape.starts_with("\\u"))?;
         u32::from_str_radix(&escape[2..], 16).ok()
     };
-    let (mut mended, mut at) = (String::new(), 0);
+    let (mut repaired, mut at) = (String::new(), 0);
     while let Some(character) = text[at..].chars().next() {
         let length = match (character, code(at), code(at + 6)) {
             ('\\', Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
             ('\\', Some(0xd800..0xe000), _) => {
-                mended.push_str("\\ufffd");
+                repaired.push_str("\\ufffd");
                 at += 6;
                 continue;
             }
@@ -549,14 +555,14 @@ fn mended(text: &str) -> String {
             ('\\', None, _) => 2,
             _ => character.len_utf8(),
         };
-        mended.push_str(&text[at..at + length]);
+        repaired.push_str(&text[at..at + length]);
         at += length;
     }
-    mended
+    repaired
 }
 
 /// The key and the date are those of the record; of a field that occurs twice, the last one.
-fn assert_facts(stored: &[(&str, &RawValue)], key: Key, updated: Updated, stream: &Stream) {
+fn assert_record_meta(stored: &[(&str, &RawValue)], key: Key, updated: CursorValue, stream: &Stream) {
     let last = |name: &str| stored.iter().rev().find(|(field, _)| plain(field) == name).map(|(_, value)| value.get());
     match last(stream.key) {
         // Such a row is told from others by what it holds.
@@ -574,13 +580,13 @@ fn assert_facts(stored: &[(&str, &RawValue)], key: Key, updated: Updated, stream
             Err(_) => assert_ne!(key, Key::Missing),
         },
     }
-    let expected = match last(CURSOR).filter(|_| stream.dated) {
-        None | Some("null" | "\"\"") => Updated::Undated,
-        Some(text) if text.starts_with('"') && is_no_change(&text[1..text.len() - 1]) => Updated::Undated,
+    let expected = match last(CURSOR).filter(|_| stream.has_updated_at) {
+        None | Some("null" | "\"\"") => CursorValue::Missing,
+        Some(text) if text.starts_with('"') && is_no_change(&text[1..text.len() - 1]) => CursorValue::Missing,
         Some(text) if text.starts_with('"') => {
-            Timestamp::parse(&text.as_bytes()[1..text.len() - 1]).map_or(Updated::Unreadable, Updated::At)
+            Timestamp::parse(&text.as_bytes()[1..text.len() - 1]).map_or(CursorValue::Invalid, CursorValue::At)
         }
-        Some(_) => Updated::Unreadable,
+        Some(_) => CursorValue::Invalid,
     };
     assert_eq!(updated, expected);
 }

@@ -10,10 +10,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use source_cart::airbyte::message::{RECORD_SUFFIX, record_prefix, state_line};
 use source_cart::airbyte::state;
-use source_cart::cart::Intake;
-use source_cart::cart::page::Reading;
+use source_cart::cart::ElementSink;
+use source_cart::cart::page::PageParser;
 use source_cart::json::Scanner;
-use source_cart::record::{Copier, NotARecord, Shape};
+use source_cart::record::{NotARecord, RecordSchema, RecordWriter};
 use source_cart::streams;
 use source_cart::timestamp::Timestamp;
 
@@ -28,7 +28,7 @@ pub(crate) const INSTANTS: usize = 1000;
 pub(crate) struct Page {
     /// The body of the answer.
     pub(crate) body: Vec<u8>,
-    shape: Arc<Shape>,
+    record_schema: Arc<RecordSchema>,
     list: &'static str,
     prefix: Vec<u8>,
 }
@@ -41,7 +41,7 @@ impl Page {
         let body = format!("{{\"total_count\":{ROWS},\"{}\":[{}]}}", stream.list, rows(&schema).join(","));
         Page {
             body: body.into_bytes(),
-            shape: Arc::new(Shape::new(&schema, stream.key, Some("updated_at"))),
+            record_schema: Arc::new(RecordSchema::new(&schema, stream.key, Some("updated_at"))),
             list: stream.list,
             prefix: record_prefix(name),
         }
@@ -95,13 +95,13 @@ fn rows(schema: &Value) -> Vec<String> {
     (0..ROWS).map(&mut row).collect()
 }
 
-struct Lines<'p> {
-    copier: Copier,
+struct LineBatch<'p> {
+    writer: RecordWriter,
     prefix: &'p [u8],
     out: Vec<u8>,
 }
 
-impl Intake for Lines<'_> {
+impl ElementSink for LineBatch<'_> {
     fn restart(&mut self) {
         self.out.clear();
     }
@@ -109,7 +109,7 @@ impl Intake for Lines<'_> {
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
         let start = self.out.len();
         self.out.extend_from_slice(self.prefix);
-        if let Err(reason) = self.copier.copy(scanner, &mut self.out) {
+        if let Err(reason) = self.writer.copy(scanner, &mut self.out) {
             self.out.truncate(start);
             return Err(reason);
         }
@@ -122,9 +122,9 @@ impl Intake for Lines<'_> {
 #[inline(never)]
 pub(crate) fn page_to_lines(page: &Page) -> usize {
     let names = [page.list];
-    let mut reading = Reading::new(&names);
+    let mut reading = PageParser::new(&names);
     let out = Vec::with_capacity(2 * page.body.len());
-    let mut lines = Lines { copier: Copier::new(Arc::clone(&page.shape)), prefix: &page.prefix, out };
+    let mut lines = LineBatch { writer: RecordWriter::new(Arc::clone(&page.record_schema)), prefix: &page.prefix, out };
     let (mut from, mut to) = (0, 0);
     while to < page.body.len() {
         to = page.body.len().min(to + WINDOW);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::answer::Answer;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 
 /// Bodies kept at most.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -19,14 +19,14 @@ pub(super) struct Cache {
     bytes: usize,
 }
 
-fn key(seen: &Seen) -> String {
+fn key(seen: &RecordedRequest) -> String {
     let who = seen.header("x-ac-auth-token").or(seen.header("x-ac-pub-site-id")).unwrap_or("");
     format!("{who} {}", seen.target)
 }
 
 impl Cache {
     /// The earlier answer to this URL, if it is young enough and the client did not forbid it.
-    pub(super) fn get(&self, seen: &Seen, seconds: u64) -> Option<Answer> {
+    pub(super) fn get(&self, seen: &RecordedRequest, seconds: u64) -> Option<Answer> {
         if seconds == 0 || seen.header("cache-control").is_some_and(|v| v.contains("no-cache")) {
             return None;
         }
@@ -35,7 +35,7 @@ impl Cache {
     }
 
     /// Adds the headers of a cached answer and keeps it.
-    pub(super) fn put(&mut self, seen: &Seen, answer: Answer, seconds: u64, wall: SystemTime) -> Answer {
+    pub(super) fn put(&mut self, seen: &RecordedRequest, answer: Answer, seconds: u64, wall: SystemTime) -> Answer {
         if seconds == 0 || answer.status != 200 {
             return answer;
         }

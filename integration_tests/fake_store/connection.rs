@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::answer::Answer;
 use super::rows::mix;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 
 /// Which answers are those to the request before, on the same connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Late {
 }
 
 impl Late {
-    fn strikes(&self, seen: &Seen) -> bool {
+    fn strikes(&self, seen: &RecordedRequest) -> bool {
         mix(self.seed ^ mix(seen.n as u64)).is_multiple_of(self.one_in.max(1))
     }
 }
@@ -49,7 +49,12 @@ impl Connection {
 
     /// What is sent for a request whose right answer is known; with the number of an earlier request if it is the
     /// answer to that.
-    pub(super) fn exchange(&self, answer: Answer, seen: &Seen, late: Option<&Late>) -> (Answer, Option<usize>) {
+    pub(super) fn exchange(
+        &self,
+        answer: Answer,
+        seen: &RecordedRequest,
+        late: Option<&Late>,
+    ) -> (Answer, Option<usize>) {
         let Some(late) = late else {
             return (answer, None);
         };

@@ -137,7 +137,7 @@ impl Fault {
 
 /// What the connection does with the bytes of the current answer.
 #[derive(Debug, Default)]
-pub(super) enum Plan {
+pub(super) enum ConnectionPlan {
     /// Passes them on.
     #[default]
     Pass,
@@ -160,7 +160,7 @@ pub(super) enum Plan {
 }
 
 /// The plan of a connection.
-pub(super) type PlanCell = Arc<Mutex<Plan>>;
+pub(super) type ConnectionPlanCell = Arc<Mutex<ConnectionPlan>>;
 
 /// A socket that can be reset.
 pub(super) trait Resettable {
@@ -183,7 +183,7 @@ impl Resettable for TlsStream<TcpStream> {
 /// A connection that follows a plan.
 pub(super) struct FaultIo<S> {
     inner: S,
-    plan: PlanCell,
+    plan: ConnectionPlanCell,
     /// How much of "\r\n\r\n" was seen.
     matched: usize,
     /// Bytes of a raw answer already written.
@@ -193,7 +193,7 @@ pub(super) struct FaultIo<S> {
 
 impl<S: Resettable> FaultIo<S> {
     /// Wraps a connection.
-    pub(super) fn new(inner: S, plan: PlanCell) -> FaultIo<S> {
+    pub(super) fn new(inner: S, plan: ConnectionPlanCell) -> FaultIo<S> {
         FaultIo { inner, plan, matched: 0, written: 0, dead: false }
     }
 
@@ -244,12 +244,12 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
         let cell = Arc::clone(&this.plan);
         let mut plan = cell.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *plan {
-            Plan::Pass => {
+            ConnectionPlan::Pass => {
                 this.matched = 0;
                 Pin::new(&mut this.inner).poll_write(cx, buf)
             }
-            Plan::Reset => Poll::Ready(Err(this.gone(true))),
-            Plan::Raw { bytes, announced } => {
+            ConnectionPlan::Reset => Poll::Ready(Err(this.gone(true))),
+            ConnectionPlan::Raw { bytes, announced } => {
                 while this.written < bytes.len() {
                     this.written += ready!(Pin::new(&mut this.inner).poll_write(cx, &bytes[this.written..]))?;
                 }
@@ -259,7 +259,7 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
                 }
                 Poll::Ready(Err(this.gone(false)))
             }
-            Plan::Cut { after, reset } => {
+            ConnectionPlan::Cut { after, reset } => {
                 let allowed = this.allowed(buf, *after);
                 if allowed == 0 {
                     ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
@@ -287,7 +287,7 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
         // All that was allowed has gone out, and there may be nothing more to write: end it here.
         let cut = match &*self.plan.lock().unwrap_or_else(PoisonError::into_inner) {
-            Plan::Cut { after: 0, reset } if self.matched == 4 => Some(*reset),
+            ConnectionPlan::Cut { after: 0, reset } if self.matched == 4 => Some(*reset),
             _ => None,
         };
         match cut {

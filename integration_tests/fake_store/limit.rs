@@ -69,7 +69,7 @@ pub(super) struct Meter {
 }
 
 /// What the meter says about one call.
-pub(super) enum Verdict {
+pub(super) enum LimitDecision {
     /// Go on.
     Pass,
     /// Answer this instead.
@@ -94,22 +94,22 @@ impl Meter {
     }
 
     /// Counts a call under a limit. `wall` is the time of the `Date` header.
-    pub(super) fn check(&mut self, limit: &Limit, now: Instant, wall: SystemTime) -> Verdict {
+    pub(super) fn check(&mut self, limit: &Limit, now: Instant, wall: SystemTime) -> LimitDecision {
         let left = self.enter(limit.window, limit.count_refused, limit.allowed, now);
         if self.broken_until.is_some_and(|until| now < until) {
-            return Verdict::Refuse(error(500, "Internal Server Error", SERVER_FAULT));
+            return LimitDecision::Refuse(error(500, "Internal Server Error", SERVER_FAULT));
         }
         if self.made < limit.allowed {
             self.made += 1;
-            return Verdict::Pass;
+            return LimitDecision::Pass;
         }
         self.refused += 1;
         if limit.punish_after.is_some_and(|after| self.refused > after) {
             self.broken_until = Some(now + limit.window);
-            return Verdict::Refuse(error(500, "Internal Server Error", SERVER_FAULT));
+            return LimitDecision::Refuse(error(500, "Internal Server Error", SERVER_FAULT));
         }
         let answer = error(429, "Too Many Requests", "The API call limit has been reached.");
-        Verdict::Refuse(match retry_after(&limit.retry_after, left, wall) {
+        LimitDecision::Refuse(match retry_after(&limit.retry_after, left, wall) {
             Some(text) => answer.with("retry-after", text),
             None => answer,
         })

@@ -11,7 +11,7 @@ use super::query::{Filter, Sort, Unreadable};
 use super::quirks::{EmptyList, Spoil, with_raw_bytes};
 use super::resources::Resource;
 use super::rows::mix;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::shuffle;
 
 /// The name of the array under the chosen reading.
@@ -24,13 +24,13 @@ pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
 }
 
 /// What `fields` keeps: `None` is everything.
-pub(super) fn kept<'s>(seen: &'s Seen, options: &Options) -> Option<Vec<&'s str>> {
+pub(super) fn kept<'s>(seen: &'s RecordedRequest, options: &Options) -> Option<Vec<&'s str>> {
     let named = if options.ignore_fields { None } else { seen.param("fields") };
     named.map(|text| text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect())
 }
 
 /// Which nested collections are filled.
-pub(super) fn expanded<'r>(of: &'r Resource, seen: &Seen) -> Vec<&'r nested::Nested> {
+pub(super) fn expanded<'r>(of: &'r Resource, seen: &RecordedRequest) -> Vec<&'r nested::Nested> {
     let wanted = |name: &str| {
         let in_list = |p: &str| seen.param(p).is_some_and(|t| t.split(',').any(|n| n.trim() == name));
         in_list("expand") || in_list("fields")
@@ -41,7 +41,7 @@ pub(super) fn expanded<'r>(of: &'r Resource, seen: &Seen) -> Vec<&'r nested::Nes
 /// Answers `GET /{resource}`, spoilt or not.
 pub(super) fn answer(
     of: &'static Resource,
-    seen: &Seen,
+    seen: &RecordedRequest,
     options: &Options,
     data: &Data,
     (base, spoil): (&str, Option<Spoil>),
@@ -62,7 +62,7 @@ pub(super) fn answer(
 
 fn list(
     of: &'static Resource,
-    seen: &Seen,
+    seen: &RecordedRequest,
     options: &Options,
     data: &Data,
     (base, spoil): (&str, Option<Spoil>),
@@ -172,14 +172,14 @@ fn page_of<K: Ord>(mut found: Vec<(K, &Row)>, page: usize, count: usize) -> (usi
     (total, Some(rest.into_iter().map(|(_, row)| row).collect()))
 }
 
-fn number(seen: &Seen, name: &str, default: usize) -> Result<usize, Unreadable> {
+fn number(seen: &RecordedRequest, name: &str, default: usize) -> Result<usize, Unreadable> {
     match seen.param(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| Unreadable(format!("The value '{text}' is not valid for {name}."))),
     }
 }
 
-fn link(seen: &Seen, options: &Options, base: &str, page: usize) -> String {
+fn link(seen: &RecordedRequest, options: &Options, base: &str, page: usize) -> String {
     let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
     let page = format!("page={page}");
     let mut parts: Vec<String> = Vec::new();

@@ -1,7 +1,7 @@
 //! A fake Cart.com store for tests: a real HTTP/1.1 server over a store that the test can change.
 //!
 //! It is written from public facts about the API alone. What lives here: the truth ([`Data`]), the switches
-//! ([`Options`]), the faults ([`Fault`]), the request log ([`Seen`]) and the server. What may not: anything of the
+//! ([`Options`]), the faults ([`Fault`]), the request log ([`RecordedRequest`]) and the server. What may not: anything of the
 //! connector. No file of this folder names the crate under test, so that an error in its reading of the API cannot
 //! hide here as well; and no test lives here but those of the fake itself.
 //!
@@ -71,7 +71,7 @@ pub use options::{DateReading, Envelope, Fraction, NextPage, Options, Router, Tl
 pub use quirks::{EmptyList, NoKey, Quirks, Spoil, SpoilHook, Total};
 pub use resources::{Field, Resource, Role, Type, all_scopes, number_all_keys, resource, resources};
 pub use sample::BULK;
-pub use seen::Seen;
+pub use seen::RecordedRequest;
 pub use sign::signature;
 pub use tls::Secured;
 pub use zone::{Clock, next_tick, sql_round, utc_ms};
@@ -79,7 +79,7 @@ pub use zone::{Clock, next_tick, sql_round, utc_ms};
 use answer::Answer;
 use cache::Cache;
 use connection::Connection;
-use fault::{FakeBody, FaultIo, Plan, PlanCell, Resettable};
+use fault::{ConnectionPlan, ConnectionPlanCell, FakeBody, FaultIo, Resettable};
 use limit::Meter;
 use route::State;
 use seen::{Log, Place};
@@ -170,7 +170,7 @@ impl FakeStore {
     }
 
     /// The request log, in order of arrival.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.log.all()
     }
 
@@ -266,7 +266,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(
     number: usize,
 ) {
     let connection = Arc::new(Connection::new(number));
-    let plan: PlanCell = Arc::default();
+    let plan: ConnectionPlanCell = Arc::default();
     let io = TokioIo::new(FaultIo::new(stream, Arc::clone(&plan)));
     let served = Arc::clone(&shared);
     let service = service_fn(move |request| {
@@ -286,13 +286,17 @@ async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(
 async fn respond(
     request: &Request<hyper::body::Incoming>,
     shared: &Shared,
-    plan: &PlanCell,
+    plan: &ConnectionPlanCell,
     connection: &Connection,
 ) -> Response<FakeBody> {
     let headers = request.headers().iter();
     let headers = headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
-    let mut seen =
-        Seen::new(request.method().as_str(), &request.uri().to_string(), headers.collect(), connection.number);
+    let mut seen = RecordedRequest::new(
+        request.method().as_str(),
+        &request.uri().to_string(),
+        headers.collect(),
+        connection.number,
+    );
     let place = shared.log.arrived(&mut seen);
     let (fault, latency) = {
         let mut state = shared.state();
@@ -301,7 +305,7 @@ async fn respond(
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let mut next = Plan::Pass;
+    let mut next = ConnectionPlan::Pass;
     let mut pace = None;
     let mut cut_gzip = false;
     let mut endless = None;
@@ -316,7 +320,7 @@ async fn respond(
         None => {}
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Answer { status, headers, body }) => {
-            set_plan(plan, Plan::Pass);
+            set_plan(plan, ConnectionPlan::Pass);
             let mut answer = Answer { status, headers, body, rows: 0 };
             if !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
                 answer = shared.state().dated(answer);
@@ -325,15 +329,15 @@ async fn respond(
         }
         Some(Fault::Raw(bytes)) => {
             shared.log.answered(place, raw_status(&bytes), 0);
-            set_plan(plan, Plan::Raw { bytes, announced: true });
+            set_plan(plan, ConnectionPlan::Raw { bytes, announced: true });
             return Response::new(FakeBody::whole(Vec::new()));
         }
         Some(Fault::ResetBeforeHeaders) => {
-            set_plan(plan, Plan::Reset);
+            set_plan(plan, ConnectionPlan::Reset);
             return Response::new(FakeBody::whole(Vec::new()));
         }
-        Some(Fault::CutBody { after }) => next = Plan::Cut { after, reset: false },
-        Some(Fault::ResetAfterHeaders) => next = Plan::Cut { after: 0, reset: true },
+        Some(Fault::CutBody { after }) => next = ConnectionPlan::Cut { after, reset: false },
+        Some(Fault::ResetAfterHeaders) => next = ConnectionPlan::Cut { after: 0, reset: true },
         Some(Fault::Trickle { bytes_per_second }) => pace = Some(bytes_per_second),
         Some(Fault::CutGzip) => cut_gzip = true,
         Some(Fault::Endless { slowly }) => endless = Some(slowly),
@@ -387,12 +391,12 @@ async fn respond(
         let length = i64::try_from(answer.body.len()).unwrap_or(0) + by;
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         shared.log.answered(place, answer.status, answer.rows);
-        set_plan(plan, Plan::Raw { bytes: [head.into_bytes(), answer.body].concat(), announced: true });
+        set_plan(plan, ConnectionPlan::Raw { bytes: [head.into_bytes(), answer.body].concat(), announced: true });
         return Response::new(FakeBody::whole(Vec::new()));
     }
     if let Some(missing) = unclosed {
         shared.log.answered(place, answer.status, answer.rows);
-        set_plan(plan, Plan::Raw { bytes: answer.without_length(missing), announced: false });
+        set_plan(plan, ConnectionPlan::Raw { bytes: answer.without_length(missing), announced: false });
         return Response::new(FakeBody::whole(Vec::new()));
     }
     if let Some((headers, of_body)) = change {
@@ -408,7 +412,7 @@ async fn respond(
     finish(answer, place, shared, pace)
 }
 
-fn set_plan(plan: &PlanCell, next: Plan) {
+fn set_plan(plan: &ConnectionPlanCell, next: ConnectionPlan) {
     *plan.lock().unwrap_or_else(PoisonError::into_inner) = next;
 }
 

@@ -12,7 +12,7 @@ use super::list::{array_key, expanded, kept};
 use super::options::Options;
 pub(super) use super::resources::Nested;
 use super::resources::{Resource, resource};
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::zone::Clock;
 
 /// The rows of one nested collection, by parent.
@@ -138,7 +138,13 @@ fn made_up(name: &str, parent: i64, out: &mut String) {
 }
 
 /// Answers the paths below `/{resource}/`.
-pub(super) fn below(of: &'static Resource, rest: &[&str], seen: &Seen, options: &Options, data: &Data) -> Answer {
+pub(super) fn below(
+    of: &'static Resource,
+    rest: &[&str],
+    seen: &RecordedRequest,
+    options: &Options,
+    data: &Data,
+) -> Answer {
     let clock = options.clock(data.now_ms);
     let keep = kept(seen, options);
     if rest == ["select_many"] {
@@ -174,7 +180,7 @@ fn one(
     row: &Row,
     nested: Vec<&Nested>,
     keep: Option<&[&str]>,
-    seen: &Seen,
+    seen: &RecordedRequest,
     data: &Data,
     clock: &Clock,
 ) -> Answer {

@@ -15,7 +15,7 @@ use super::fault::{ConnectionFault, Fault};
 use super::limit::Limit;
 use super::quirks::Quirks;
 use super::resources::all_scopes;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 pub use super::tls::Tls;
 use super::zone::Clock;
 pub use super::zone::{DateReading, Fraction};
@@ -83,10 +83,10 @@ pub enum Envelope {
 }
 
 /// A hook that runs before each list answer is computed, under the same lock.
-pub type Live = Box<dyn FnMut(&mut Data, &Seen) + Send>;
+pub type Live = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
 
 /// A hook that decides whether a request is answered wrongly.
-pub type FaultHook = Box<dyn FnMut(&Seen) -> Option<Fault> + Send>;
+pub type FaultHook = Box<dyn FnMut(&RecordedRequest) -> Option<Fault> + Send>;
 
 /// A hook that decides whether a connection, counted from 1, goes wrong.
 pub type ConnectionHook = Box<dyn FnMut(usize) -> Option<ConnectionFault> + Send>;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resources::{Resource, Role, Type};
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 
 /// What `total_count` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum Spoil {
 }
 
 /// A hook that decides whether a list answer is spoilt; the number is that of the rows that it truly lists.
-pub type SpoilHook = Box<dyn FnMut(&Seen, usize) -> Option<Spoil> + Send>;
+pub type SpoilHook = Box<dyn FnMut(&RecordedRequest, usize) -> Option<Spoil> + Send>;
 
 /// The contradictions of one store; the default has none.
 #[derive(Default)]
@@ -91,7 +91,7 @@ pub struct Quirks {
 
 impl Quirks {
     /// Adds a hook behind those there are; the first that spoils an answer counts.
-    pub fn spoil_also(&mut self, mut hook: impl FnMut(&Seen, usize) -> Option<Spoil> + Send + 'static) {
+    pub fn spoil_also(&mut self, mut hook: impl FnMut(&RecordedRequest, usize) -> Option<Spoil> + Send + 'static) {
         let mut before = self.spoil.take();
         self.spoil = Some(Box::new(move |seen, rows| {
             // Both are asked, so that both count the same requests.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::answer::{Answer, SERVER_FAULT, error};
 use super::cache::Cache;
 use super::data::Data;
-use super::limit::{self, Meter, Verdict};
+use super::limit::{self, LimitDecision, Meter};
 use super::options::{Envelope, Options};
 use super::resources::{Resource, resource};
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::{list, nested, sign};
 
 /// All that a server changes while it answers.
@@ -40,7 +40,7 @@ impl State {
     }
 
     /// Answers a request.
-    pub(super) fn answer(&mut self, seen: &Seen, base: &str) -> Answer {
+    pub(super) fn answer(&mut self, seen: &RecordedRequest, base: &str) -> Answer {
         let wall = self.wall();
         let mut answer = if let Some(location) = &self.options.redirect_to {
             Answer { status: 301, ..Answer::default() }.with("location", location.clone())
@@ -63,7 +63,7 @@ impl State {
         &mut self,
         resource: &'static str,
         list: Option<&'static str>,
-        seen: &Seen,
+        seen: &RecordedRequest,
         base: &str,
     ) -> Answer {
         let envelope = self.options.envelope;
@@ -76,25 +76,25 @@ impl State {
         answer.with("date", httpdate::fmt_http_date(self.wall()))
     }
 
-    fn limited(&mut self, seen: &Seen, base: &str, wall: SystemTime) -> Answer {
+    fn limited(&mut self, seen: &RecordedRequest, base: &str, wall: SystemTime) -> Answer {
         if !seen.path().starts_with("/api/") {
             return self.beside(seen);
         }
         let now = Instant::now();
-        let (verdict, header) = match &self.options.limit {
+        let (decision, header) = match &self.options.limit {
             Some(limit) => {
-                let verdict = self.meter.check(limit, now, wall);
-                (verdict, limit.header.then_some(limit.allowed))
+                let decision = self.meter.check(limit, now, wall);
+                (decision, limit.header.then_some(limit.allowed))
             }
             None => {
                 self.meter.count(now);
-                (Verdict::Pass, self.options.call_limit_header.then_some(50))
+                (LimitDecision::Pass, self.options.call_limit_header.then_some(50))
             }
         };
         let calls = header.map(|allowed| self.meter.text(allowed));
-        let answer = match verdict {
-            Verdict::Refuse(answer) => answer,
-            Verdict::Pass => self.route(seen, base, wall),
+        let answer = match decision {
+            LimitDecision::Refuse(answer) => answer,
+            LimitDecision::Pass => self.route(seen, base, wall),
         };
         match calls {
             Some(calls) => answer.with("x-ac-call-limit", calls),
@@ -103,7 +103,7 @@ impl State {
     }
 
     /// Paths outside the API.
-    fn beside(&self, seen: &Seen) -> Answer {
+    fn beside(&self, seen: &RecordedRequest) -> Answer {
         if seen.path() == "/store/sitemonitor.aspx" && self.options.router.is_none() {
             let text = format!("Status=OK&PSID={}&Code Version=2024.11.1&DB=OK", self.options.site_id);
             return Answer::typed(200, "text/html; charset=utf-8", text);
@@ -111,7 +111,7 @@ impl State {
         Answer::typed(404, "text/html; charset=utf-8", "<html><body><h1>404 Not Found</h1></body></html>".to_owned())
     }
 
-    fn route(&mut self, seen: &Seen, base: &str, wall: SystemTime) -> Answer {
+    fn route(&mut self, seen: &RecordedRequest, base: &str, wall: SystemTime) -> Answer {
         let unknown = || error(404, "NotFound", "No resource matches the URL specified.");
         let Some(path) = seen.path().strip_prefix("/api/v1/") else {
             return unknown();
@@ -144,7 +144,7 @@ impl State {
         self.cache.put(seen, answer, seconds, wall)
     }
 
-    fn read(&mut self, of: &'static Resource, rest: &[&str], seen: &Seen, base: &str) -> Answer {
+    fn read(&mut self, of: &'static Resource, rest: &[&str], seen: &RecordedRequest, base: &str) -> Answer {
         if let Some(id) = rest.first().and_then(|key| of.parse_key(key)) {
             let quirks = &self.options.quirks;
             if quirks.is_unreadable(of, id) {
@@ -168,7 +168,7 @@ impl State {
         }
     }
 
-    fn allowed(&self, seen: &Seen, scopes: &[&str]) -> bool {
+    fn allowed(&self, seen: &RecordedRequest, scopes: &[&str]) -> bool {
         if let Some(router) = &self.options.router {
             return sign::accepted(seen, router);
         }
@@ -180,7 +180,7 @@ impl State {
     }
 
     /// One stock record, which has to be named.
-    fn inventory(&self, seen: &Seen) -> Answer {
+    fn inventory(&self, seen: &RecordedRequest) -> Answer {
         let names = ["product_id", "variant_inventory_id", "item_number", "gtin", "item_name"];
         if !names.iter().any(|n| seen.param(n).is_some()) {
             return error(400, "Bad Request", "A product has to be specified.");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// One request, as it arrived, and how it was answered.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// The number of the request, from 1, counted anew after `clear_requests`.
     pub n: usize,
     /// The HTTP method.
@@ -30,12 +30,17 @@ pub struct Seen {
     pub at: Instant,
 }
 
-impl Seen {
+impl RecordedRequest {
     /// Reads a request. The number is given when it is logged.
-    pub(super) fn new(method: &str, target: &str, headers: Vec<(String, String)>, connection: usize) -> Seen {
+    pub(super) fn new(
+        method: &str,
+        target: &str,
+        headers: Vec<(String, String)>,
+        connection: usize,
+    ) -> RecordedRequest {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let first = path.strip_prefix("/api/v1/").and_then(|rest| rest.split('/').next()).unwrap_or("");
-        Seen {
+        RecordedRequest {
             n: 0,
             method: method.to_owned(),
             target: target.to_owned(),
@@ -51,9 +56,9 @@ impl Seen {
     }
 
     /// The same request to another resource.
-    pub(super) fn of_resource(&self, resource: &str) -> Seen {
+    pub(super) fn of_resource(&self, resource: &str) -> RecordedRequest {
         let rest = self.target.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
-        Seen { target: format!("/api/v1/{resource}{rest}"), resource: resource.to_owned(), ..self.clone() }
+        RecordedRequest { target: format!("/api/v1/{resource}{rest}"), resource: resource.to_owned(), ..self.clone() }
     }
 
     /// A query parameter, decoded.
@@ -82,12 +87,12 @@ pub(super) struct Place {
 /// The log.
 #[derive(Default)]
 pub(super) struct Log {
-    inner: Mutex<(usize, Vec<Seen>)>,
+    inner: Mutex<(usize, Vec<RecordedRequest>)>,
 }
 
 impl Log {
     /// Notes a request and gives it its number.
-    pub(super) fn arrived(&self, seen: &mut Seen) -> Place {
+    pub(super) fn arrived(&self, seen: &mut RecordedRequest) -> Place {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         seen.n = inner.1.len() + 1;
         inner.1.push(seen.clone());
@@ -112,7 +117,7 @@ impl Log {
     }
 
     /// A copy of the log.
-    pub(super) fn all(&self) -> Vec<Seen> {
+    pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::options::Router;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 
 /// The signature of a request.
 pub fn signature(method: &str, target: &str, user: &str, secret: &str) -> String {
@@ -22,7 +22,7 @@ pub fn signature(method: &str, target: &str, user: &str, secret: &str) -> String
 }
 
 /// Whether the three headers are right for this request.
-pub(super) fn accepted(seen: &Seen, router: &Router) -> bool {
+pub(super) fn accepted(seen: &RecordedRequest, router: &Router) -> bool {
     let expected = signature(&seen.method.to_uppercase(), &seen.target, &router.user, &router.secret);
     seen.header("x-ac-pub-site-id") == Some(&router.site_id)
         && seen.header("x-ac-pub-user") == Some(&router.user)

@@ -1,9 +1,9 @@
 //! Answers that go wrong in the middle of a read: each is asked for again, and no row is lost for it.
 
-use crate::fake_store::{Fault, Options, Seen};
+use crate::fake_store::{Fault, Options, RecordedRequest};
 use crate::harness::files::configured;
 use crate::harness::order::assert_read_is_well_formed;
-use crate::setup::{SignIn, config, config_with, minutes, no_state, read, start};
+use crate::harness::setup::{SignIn, config, config_with, minutes, no_state, read, start};
 
 #[test]
 fn every_fault_that_can_pass_is_asked_about_again() {
@@ -18,7 +18,7 @@ fn every_fault_that_can_pass_is_asked_about_again() {
     ];
     let count = faults.len();
     // Every second request goes wrong, so that each fault meets a page of its own.
-    let fault = move |seen: &Seen| if seen.n.is_multiple_of(2) { faults.pop() } else { None };
+    let fault = move |seen: &RecordedRequest| if seen.n.is_multiple_of(2) { faults.pop() } else { None };
     let options = Options { max_count: Some(10), fault: Some(Box::new(fault)), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 100));
     let catalog = configured(&[("orders", "incremental")]);
@@ -34,9 +34,9 @@ fn every_fault_that_can_pass_is_asked_about_again() {
 }
 
 #[test]
-fn an_answer_with_a_row_twice_is_not_taken_for_the_whole() {
+fn a_response_with_a_repeated_row_is_not_taken_as_complete() {
     // Two rows counted, two listed, and one of them missing: what a join of the store's own may do.
-    let fault = |seen: &Seen| {
+    let fault = |seen: &RecordedRequest| {
         let row = r#"{"id":1,"updated_at":"2024-11-18T05:00:00-06:00"}"#;
         let body = format!(r#"{{"total_count":2,"orders":[{row},{row}]}}"#).into_bytes();
         (seen.n == 1).then_some(Fault::Answer { status: 200, headers: Vec::new(), body })
@@ -53,7 +53,7 @@ fn an_answer_with_a_row_twice_is_not_taken_for_the_whole() {
 #[test]
 fn a_row_whose_date_cannot_be_read_is_delivered() {
     let body = br#"{"total_count":1,"orders":[{"id":1,"updated_at":"yesterday"}]}"#.to_vec();
-    let fault = move |_: &Seen| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone() });
+    let fault = move |_: &RecordedRequest| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone() });
     let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 1));
     let run = read(&config(SignIn::Token, &store), &configured(&[("orders", "incremental")]), &no_state());

@@ -5,18 +5,18 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use crate::fake_store::{Fault, Options, Seen};
+use crate::fake_store::{Fault, Options, RecordedRequest};
 use crate::harness::command::Command;
 use crate::harness::files::configured;
 use crate::harness::run::Run;
-use crate::setup::{SignIn, config_with, minutes, no_state, start};
+use crate::harness::setup::{SignIn, config_with, minutes, no_state, start};
 
 /// Memory that a read with one request in flight may take: an answer of 64 MiB, as it came and as lines,
 /// each with room to grow.
 const MOST_MEMORY_KIB: u64 = 400 * 1024;
 
 /// Reads a stream of 70 rows, of which some answers are replaced; says also how many requests it took.
-fn read_with(options: Options, fault: impl FnMut(&Seen) -> Option<Fault> + Send + 'static) -> (Run, usize) {
+fn read_with(options: Options, fault: impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'static) -> (Run, usize) {
     let options = Options { max_count: Some(10), fault: Some(Box::new(fault)), ..options };
     let store = start(SignIn::Token, options, minutes("orders", 1, 70));
     let config = config_with(&store, &json!({"max_requests_in_flight": 1, "_retry_seconds": 2}));
@@ -25,7 +25,7 @@ fn read_with(options: Options, fault: impl FnMut(&Seen) -> Option<Fault> + Send 
     (run, store.requests().len())
 }
 
-fn always(body: &[u8]) -> impl FnMut(&Seen) -> Option<Fault> + Send + use<> {
+fn always(body: &[u8]) -> impl FnMut(&RecordedRequest) -> Option<Fault> + Send + use<> {
     let body = body.to_vec();
     move |_| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone() })
 }
@@ -88,7 +88,7 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn countless_names_of_fields_are_neither_slow_nor_told_one_by_one() {
+fn many_undeclared_fields_are_neither_slow_nor_reported_one_by_one() {
     let fields: String = (0..200_000).map(|number| format!(r#","x{number}":1"#)).collect();
     let body = format!(r#"{{"total_count":1,"orders":[{{"id":1{fields}}}]}}"#);
     let (run, _) = read_with(Options::default(), always(body.as_bytes()));
@@ -136,7 +136,7 @@ fn an_answer_without_rows_hides_none() {
                 if times > 1 && earliest > 1 {
                     continue;
                 }
-                let fault = move |seen: &Seen| {
+                let fault = move |seen: &RecordedRequest| {
                     let strikes = seen.n >= begin && seen.n - begin < times;
                     let body = body.as_bytes().to_vec();
                     strikes.then_some(Fault::Answer { status: 200, headers: Vec::new(), body })
@@ -153,7 +153,7 @@ fn a_page_that_is_announced_and_not_found_hides_none() {
     for (total_count, times) in [(true, 1), (true, 100), (false, 1), (false, 100)] {
         for page in ["2", "4"] {
             let mut left = times;
-            let fault = move |seen: &Seen| {
+            let fault = move |seen: &RecordedRequest| {
                 let strikes = left > 0 && seen.param("page") == Some(page);
                 left -= usize::from(strikes);
                 strikes.then(|| Fault::error(404, "Not Found", ""))
@@ -190,7 +190,7 @@ fn whatever_the_keys_are_every_row_arrives_once() {
     let rows: Vec<String> = keys.iter().enumerate().map(row).collect();
     for per_page in [5, 100] {
         let (served, total) = (rows.clone(), rows.len());
-        let fault = move |seen: &Seen| {
+        let fault = move |seen: &RecordedRequest| {
             let page: usize = seen.param("page").map_or(1, |page| page.parse().unwrap());
             let listed: Vec<&str> =
                 served.iter().skip((page - 1) * per_page).take(per_page).map(String::as_str).collect();

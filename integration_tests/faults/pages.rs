@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::fake_store::{Fault, Options, Seen};
+use crate::fake_store::{Fault, Options, RecordedRequest};
 use crate::harness::files::configured;
 use crate::harness::order::assert_read_is_well_formed;
-use crate::setup::{SignIn, config_with, minutes, no_state, read, start};
+use crate::harness::setup::{SignIn, config_with, minutes, no_state, read, start};
 
-fn count(seen: &Seen) -> usize {
+fn count(seen: &RecordedRequest) -> usize {
     seen.param("count").map_or(100, |count| count.parse().unwrap())
 }
 
@@ -20,7 +20,7 @@ fn a_page_that_is_too_much_for_the_store_is_asked_for_in_pieces() {
         || Fault::Answer { status: 200, headers: Vec::new(), body: b"{\"orders\":[\"\xe9".to_vec() },
     ];
     for (number, fault) in faults.into_iter().enumerate() {
-        let hook = move |seen: &Seen| (count(seen) > 250).then(fault);
+        let hook = move |seen: &RecordedRequest| (count(seen) > 250).then(fault);
         let options = Options { fault: Some(Box::new(hook)), ..Options::default() };
         let store = start(SignIn::Token, options, minutes("orders", 1, 1100));
         let catalog = configured(&[("orders", "incremental")]);

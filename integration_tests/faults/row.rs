@@ -1,20 +1,20 @@
 //! A fault of the table: where it strikes, and what must come of it.
 
-use crate::fake_store::{ConnectionFault, Fault, Seen};
+use crate::fake_store::{ConnectionFault, Fault, RecordedRequest};
 
 /// Where a fault strikes.
 #[derive(Clone, Copy)]
-pub(crate) enum Place {
+pub(crate) enum FaultLocation {
     /// The answer to a request of one stream.
-    Answer(fn(&Seen) -> Fault),
+    Answer(fn(&RecordedRequest) -> Fault),
     /// The same, where it takes long until it shows.
-    Flood(fn(&Seen) -> Fault),
+    Flood(fn(&RecordedRequest) -> Fault),
     /// A connection, before anything is asked over it.
     Connection(fn() -> ConnectionFault),
     /// The same, with TLS.
     Secured(fn() -> ConnectionFault),
     /// The answer, with TLS.
-    SecuredAnswer(fn(&Seen) -> Fault),
+    SecuredAnswer(fn(&RecordedRequest) -> Fault),
     /// Nobody listens.
     Absence,
     /// The host has no address: from the start, and for good.
@@ -45,7 +45,7 @@ pub(crate) struct Row {
     /// What happens, for the table.
     pub(crate) what: &'static str,
     /// Where.
-    pub(crate) place: Place,
+    pub(crate) place: FaultLocation,
     /// What must come of it.
     pub(crate) outcome: Outcome,
 }
@@ -85,8 +85,10 @@ impl Row {
     /// The cell of the table.
     pub(crate) fn cell(&self, stay: Stay) -> String {
         match (self.expected(stay), stay) {
-            _ if matches!(self.place, Place::Name) && stay != Stay::ForGood => "–".to_owned(),
-            _ if matches!(self.place, Place::Flood(_)) && !matches!(stay, Stay::Once | Stay::ForGood) => "–".to_owned(),
+            _ if matches!(self.place, FaultLocation::Name) && stay != Stay::ForGood => "–".to_owned(),
+            _ if matches!(self.place, FaultLocation::Flood(_)) && !matches!(stay, Stay::Once | Stay::ForGood) => {
+                "–".to_owned()
+            }
             ((None, _), _) => "whole".to_owned(),
             ((Some(kind), true), _) => format!("whole, or {kind}"),
             ((Some(kind), false), _) => kind.to_owned(),

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::row::{Place, Row, Stay};
-use crate::fake_store::{Data, FakeStore, Options, Seen, Tls};
+use super::row::{FaultLocation, Row, Stay};
+use crate::fake_store::{Data, FakeStore, Options, RecordedRequest, Tls};
 use crate::harness::command::Command;
 use crate::harness::destination::Destination;
 use crate::harness::files::configured;
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
+use crate::harness::setup::{Chance, SignIn, config_with, no_state, start};
 use crate::scenarios::stores::scattered;
-use crate::setup::{Chance, SignIn, config_with, no_state, start};
 
 /// The stream that is struck, read by key, and one that is read page by page because its key is a text.
 const STRUCK: [&str; 2] = ["orders", "microstores"];
@@ -63,10 +63,10 @@ pub(crate) fn count(row: &Row) -> usize {
 fn cells(row: &Row) -> Vec<Cell<'_>> {
     let mut cells = Vec::new();
     let [by_key, by_page] = STRUCK;
-    if matches!(row.place, Place::Name) {
+    if matches!(row.place, FaultLocation::Name) {
         return vec![Cell { row, stay: Stay::ForGood, begin: Begin::First, struck: by_key }];
     }
-    if matches!(row.place, Place::Flood(_)) {
+    if matches!(row.place, FaultLocation::Flood(_)) {
         // Each of them takes as much memory as an answer may.
         let cell = |stay| Cell { row, stay, begin: Begin::Middle, struck: by_key };
         return vec![cell(Stay::Once), cell(Stay::ForGood)];
@@ -76,7 +76,7 @@ fn cells(row: &Row) -> Vec<Cell<'_>> {
             if stay == Stay::AtRandom { &[Begin::First] } else { &[Begin::First, Begin::Middle, Begin::Last] };
         cells.extend(begins.iter().map(|&begin| Cell { row, stay, begin, struck: by_key }));
     }
-    if matches!(row.place, Place::Answer(_)) {
+    if matches!(row.place, FaultLocation::Answer(_)) {
         for stay in [Stay::Once, Stay::AtRandom, Stay::ForGood] {
             cells.push(Cell { row, stay, begin: Begin::Middle, struck: by_page });
         }
@@ -121,11 +121,13 @@ fn requests(struck: &'static str) -> (usize, usize) {
 impl Cell<'_> {
     fn prove(&self) {
         let (of_stream, of_all) = requests(self.struck);
-        let about_connections = matches!(self.row.place, Place::Connection(_) | Place::Secured(_) | Place::Absence);
+        let about_connections =
+            matches!(self.row.place, FaultLocation::Connection(_) | FaultLocation::Secured(_) | FaultLocation::Absence);
         let total = if about_connections { of_all } else { of_stream };
         let store = store(Options {
-            tls: matches!(self.row.place, Place::Secured(_) | Place::SecuredAnswer(_)).then(Tls::default),
-            address: if matches!(self.row.place, Place::Absence) { own_address() } else { Ipv4Addr::LOCALHOST },
+            tls: matches!(self.row.place, FaultLocation::Secured(_) | FaultLocation::SecuredAnswer(_))
+                .then(Tls::default),
+            address: if matches!(self.row.place, FaultLocation::Absence) { own_address() } else { Ipv4Addr::LOCALHOST },
             keep_alive: !about_connections,
             ..options()
         });
@@ -133,7 +135,7 @@ impl Cell<'_> {
         let run = self.read(&store, &no_state());
         let mut destination = Destination::with_catalog(false, &catalog(self.struck));
         destination.take(&run);
-        let whole = self.judge(&run);
+        let whole = self.check_outcome(&run);
         store.options(|options| {
             options.fault = None;
             options.connection_fault = None;
@@ -142,7 +144,7 @@ impl Cell<'_> {
         for stream in whole {
             self.compare(&store, &destination, stream, &run);
         }
-        if run.code != Some(0) && !matches!(self.row.place, Place::Name) {
+        if run.code != Some(0) && !matches!(self.row.place, FaultLocation::Name) {
             let again = self.read(&store, &destination.state_list());
             assert_eq!(again.code, Some(0), "{}", again.transcript());
             destination.take(&again);
@@ -168,17 +170,17 @@ impl Cell<'_> {
         };
         let struck = self.struck;
         store.options(|options| match self.row.place {
-            Place::Answer(fault) | Place::Flood(fault) | Place::SecuredAnswer(fault) => {
+            FaultLocation::Answer(fault) | FaultLocation::Flood(fault) | FaultLocation::SecuredAnswer(fault) => {
                 let mut number = 0;
-                options.fault = Some(Box::new(move |seen: &Seen| {
+                options.fault = Some(Box::new(move |seen: &RecordedRequest| {
                     number += usize::from(seen.resource == struck);
                     (seen.resource == struck && strikes(number)).then(|| fault(seen))
                 }));
             }
-            Place::Connection(fault) | Place::Secured(fault) => {
+            FaultLocation::Connection(fault) | FaultLocation::Secured(fault) => {
                 options.connection_fault = Some(Box::new(move |number| strikes(number).then(fault)));
             }
-            Place::Absence => {
+            FaultLocation::Absence => {
                 // Long enough to be met once, or several times, or until the hook is taken away; the schedule
                 // is shortened with the patience.
                 let absence = Duration::from_millis(if stay == Stay::Thrice { 600 } else { 60 });
@@ -194,7 +196,7 @@ impl Cell<'_> {
                     due.then_some(absence)
                 }));
             }
-            Place::Name => {}
+            FaultLocation::Name => {}
         });
     }
 
@@ -202,10 +204,10 @@ impl Cell<'_> {
         // What stays is to end soon; what passes is to be outlasted on a slow machine too.
         let retry = if self.stay == Stay::ForGood { 3 } else { 15 };
         let in_flight = if self.stay == Stay::AtRandom { 4 } else { 1 };
-        let timeout = if matches!(self.row.place, Place::Flood(_)) { 100 } else { 2 };
+        let timeout = if matches!(self.row.place, FaultLocation::Flood(_)) { 100 } else { 2 };
         let more = json!({"_retry_seconds": retry, "_timeout_seconds": timeout, "max_requests_in_flight": in_flight});
         let mut config = config_with(store, &more);
-        if matches!(self.row.place, Place::Name) {
+        if matches!(self.row.place, FaultLocation::Name) {
             config["credentials"]["store_name"] = json!("no-such-store.invalid");
         }
         let mut command = Command::new("read").config(&config).catalog(&catalog(self.struck)).state(state);
@@ -216,7 +218,7 @@ impl Cell<'_> {
     }
 
     /// Holds a run against what is expected, and gives the streams that say they are complete.
-    fn judge(&self, run: &Run) -> Vec<&'static str> {
+    fn check_outcome(&self, run: &Run) -> Vec<&'static str> {
         ReadCheck::new(run, &catalog(self.struck)).assert();
         let (kind, may_be_complete) = self.row.expected(self.stay);
         // A 404 to a list with conditions may mean that nothing meets them; counts tell whether it does.
@@ -232,15 +234,18 @@ impl Cell<'_> {
             assert_eq!(Some(error.failure_type.as_str()), kind, "{}", run.transcript());
         }
         assert_eq!(run.errors().len(), 2 - whole.len(), "{}", run.transcript());
-        if matches!(self.row.place, Place::Answer(_) | Place::Flood(_) | Place::SecuredAnswer(_)) {
+        if matches!(
+            self.row.place,
+            FaultLocation::Answer(_) | FaultLocation::Flood(_) | FaultLocation::SecuredAnswer(_)
+        ) {
             assert!(whole.contains(&SPARED), "the other stream\n{}", run.transcript());
         }
         whole
     }
 
     fn compare(&self, store: &FakeStore, destination: &Destination, stream: &str, run: &Run) {
-        let verdict = store.data(|data: &mut Data| destination.compare(data, stream, stream, None, None));
-        verdict.assert_clean_with_undated(&format!(
+        let comparison = store.data(|data: &mut Data| destination.compare(data, stream, stream, None, None));
+        comparison.assert_clean_with_missing_dates(&format!(
             "{} {:?} {:?}\n{}",
             self.row.name,
             self.stay,

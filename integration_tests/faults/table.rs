@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
+use super::row::FaultLocation::{Absence, Answer, Connection, Flood, Name, Secured, SecuredAnswer};
 use super::row::Outcome::{AskedAFewTimes, AskedAgain, AskedTwice, Harmless, Told};
-use super::row::Place::{Absence, Answer, Connection, Flood, Name, Secured, SecuredAnswer};
 use super::row::{Outcome, Row, Stay};
 use super::run;
-use crate::fake_store::{ConnectionFault, Fault, Seen, Tls};
+use crate::fake_store::{ConnectionFault, Fault, RecordedRequest, Tls};
 
 const PASSING: Outcome = AskedAgain("transient_error");
 const SHAPE: Outcome = AskedAFewTimes("system_error");
@@ -49,7 +49,7 @@ fn redirect(location: &str) -> Fault {
     Fault::Answer { status: 302, headers: vec![("Location".to_owned(), location.to_owned())], body: Vec::new() }
 }
 
-fn host(seen: &Seen) -> &str {
+fn host(seen: &RecordedRequest) -> &str {
     seen.header("host").unwrap_or_default()
 }
 

@@ -180,8 +180,8 @@ impl<'a> Command<'a> {
     /// Runs the program; panics if a line is not a valid message, a secret appears, or the process hangs.
     pub(crate) fn run(self) -> Run {
         let output = self.output();
-        let told = output.stderr.clone();
-        Run::new(output, &self.secrets).unwrap_or_else(|error| panic!("{error}\nstderr: {told}"))
+        let reported = output.stderr.clone();
+        Run::new(output, &self.secrets).unwrap_or_else(|error| panic!("{error}\nstderr: {reported}"))
     }
 
     /// Runs the program and looks at nothing.
@@ -220,8 +220,8 @@ impl<'a> Command<'a> {
             let (stdout, closed) = stdout.join().unwrap();
             let stderr = stderr.join().unwrap();
             let Some(status) = status else {
-                let told = String::from_utf8_lossy(&stdout);
-                let end: String = told.chars().rev().take(2000).collect();
+                let reported = String::from_utf8_lossy(&stdout);
+                let end: String = reported.chars().rev().take(2000).collect();
                 let end: String = end.chars().rev().collect();
                 panic!("still running after {LIMIT:?}\nstderr: {stderr}\nend of stdout: {end}");
             };

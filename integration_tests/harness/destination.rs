@@ -134,16 +134,16 @@ impl Destination {
         resource: &str,
         from_ms: Option<i64>,
         end_ms: Option<i64>,
-    ) -> Verdict {
+    ) -> Comparison {
         let in_range =
             |instant: i64| from_ms.is_none_or(|from| instant >= from) && end_ms.is_none_or(|end| instant < end);
         let nothing = Table::default();
         let table = self.streams.get(stream).unwrap_or(&nothing);
-        let mut verdict = Verdict {
+        let mut comparison = Comparison {
             stream: stream.to_owned(),
             doubled: table.doubled.clone(),
             backwards: table.backwards.clone(),
-            ..Verdict::default()
+            ..Comparison::default()
         };
         let clock = Clock::new(store.zone, Fraction::Documented);
         let mut known: BTreeSet<String> = BTreeSet::new();
@@ -154,32 +154,32 @@ impl Destination {
             let record = table.records.get(&key);
             known.insert(key);
             match (updated_at(&row), record) {
-                (Some(instant), None) if in_range(instant) => verdict.missing.push(id),
+                (Some(instant), None) if in_range(instant) => comparison.missing.push(id),
                 (Some(_), None) => {}
-                (None, None) => verdict.missing_undated.push(id),
+                (None, None) => comparison.missing_undated.push(id),
                 (Some(instant), Some(record)) if !in_range(instant) => {
                     // It may have been in range, in an earlier form.
                     let then = updated_at(record);
                     if then.is_none_or(|then| then == instant || !in_range(then)) {
-                        verdict.extra.push(id);
+                        comparison.extra.push(id);
                     }
                 }
-                (_, Some(record)) => self.judge(stream, (id, &row), record, &mut verdict),
+                (_, Some(record)) => self.compare_rows(stream, (id, &row), record, &mut comparison),
             }
         }
         let keys = table.records.keys();
-        verdict.gone = keys.filter(|key| !known.contains(*key)).cloned().collect();
-        verdict
+        comparison.gone = keys.filter(|key| !known.contains(*key)).cloned().collect();
+        comparison
     }
 
     /// Compares a record with the row it stands for, as the store lists that row.
-    fn judge(&self, stream: &str, (id, row): (i64, &Fields), record: &Fields, verdict: &mut Verdict) {
+    fn compare_rows(&self, stream: &str, (id, row): (i64, &Fields), record: &Fields, comparison: &mut Comparison) {
         let coarse = |instant: i64| instant.div_euclid(self.resolution_ms);
         let instant = |raw: &str| json::instant(&json::string(raw)?).map(coarse);
         if let Some(now) = updated_at(row) {
             let then = updated_at(record);
             if then.map(coarse) != Some(coarse(now)) {
-                verdict.stale.push(format!("{id}: {then:?}, now {now}"));
+                comparison.stale.push(format!("{id}: {then:?}, now {now}"));
                 return;
             }
         }
@@ -194,12 +194,12 @@ impl Destination {
             });
             if !fits {
                 let text = format!("{id}: {name} is {stored}, arrived as {sent:?}");
-                verdict.changed.push(text);
+                comparison.changed.push(text);
             }
         }
         for name in record.keys().filter(|name| !row.contains_key(*name)) {
             let text = format!("{id}: {name} is not in the store");
-            verdict.changed.push(text);
+            comparison.changed.push(text);
         }
     }
 
@@ -286,7 +286,7 @@ fn updated_at(record: &Fields) -> Option<i64> {
 
 /// What is wrong with one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Comparison {
     /// The stream that was compared.
     pub(crate) stream: String,
     /// Rows in range that have no record.
@@ -307,7 +307,7 @@ pub(crate) struct Verdict {
     pub(crate) backwards: Vec<String>,
 }
 
-impl Verdict {
+impl Comparison {
     /// The lists that must be empty, in words.
     pub(crate) fn problems(&self) -> Vec<String> {
         fn list<T: std::fmt::Debug>(what: &str, items: &[T]) -> Option<String> {
@@ -335,7 +335,7 @@ impl Verdict {
     }
 
     /// Panics unless the table is right, and rows without a time of change are there too.
-    pub(crate) fn assert_clean_with_undated(&self, context: &str) {
+    pub(crate) fn assert_clean_with_missing_dates(&self, context: &str) {
         self.assert_clean(context);
         assert!(
             self.missing_undated.is_empty(),

@@ -114,7 +114,7 @@ impl Message {
 fn validator() -> &'static jsonschema::Validator {
     static VALIDATOR: OnceLock<jsonschema::Validator> = OnceLock::new();
     VALIDATOR.get_or_init(|| {
-        let schema = serde_json::from_str(include_str!("../protocol.schema.json")).unwrap();
+        let schema = serde_json::from_str(include_str!("../fixtures/protocol.schema.json")).unwrap();
         jsonschema::draft7::new(&schema).unwrap()
     })
 }

@@ -6,6 +6,7 @@
 //! - [`files`]: configs, catalogs, and the temporary files that hold them.
 //! - [`order`]: the rules a whole `read` must keep.
 //! - [`json`]: comparison of raw JSON values, digit by digit.
+//! - [`setup`]: what most tests begin with.
 //! - [`destination`]: what a platform would hold after any number of runs, compared with the store.
 
 pub(crate) mod command;
@@ -15,6 +16,7 @@ pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod order;
 pub(crate) mod run;
+pub(crate) mod setup;
 
 #[cfg(test)]
 mod selftest;

@@ -229,9 +229,9 @@ impl<'a> ReadCheck<'a> {
                 self.run.code, self.run.signal
             ));
         }
-        let told = self.run.code_of_errors();
-        if matches!(self.run.code, Some(1 | 75)) && self.run.code != told && told != Some(0) {
-            found.push(format!("exit code {:?}, and its errors say {told:?}", self.run.code));
+        let reported = self.run.code_of_errors();
+        if matches!(self.run.code, Some(1 | 75)) && self.run.code != reported && reported != Some(0) {
+            found.push(format!("exit code {:?}, and its errors say {reported:?}", self.run.code));
         }
         if self.run.code != Some(0) && self.run.errors().is_empty() {
             found.push("a failure without a TRACE error".to_owned());

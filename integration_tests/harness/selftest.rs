@@ -313,9 +313,9 @@ fn violations_of_the_records_are_found() {
     assert_violation(&with(r#"{"id":2,"paid_at":"2021-07-01T08:59:28-05:00"}"#), 0, "is no date-time");
     assert_violation(&with(r#"{"note":"x"}"#), 0, "every key field is null");
     assert_violation(&with(r#"{"id":2,"surprise":1}"#), 0, "undeclared field");
-    let mut told = with(r#"{"id":2,"surprise":1}"#);
-    told.push(log("WARN", "unknown field surprise"));
-    assert_read_is_well_formed(&run(&told, 0), &catalog());
+    let mut reported = with(r#"{"id":2,"surprise":1}"#);
+    reported.push(log("WARN", "unknown field surprise"));
+    assert_read_is_well_formed(&run(&reported, 0), &catalog());
 
     let (odd, catalog) = (run(&with(r#"{"id":2,"total":"x"}"#), 0), catalog());
     ReadCheck::new(&odd, &catalog).misfit("orders", "total").assert();
@@ -439,9 +439,9 @@ fn covered(data: &str) -> [String; 2] {
 fn a_faithful_destination_is_clean() {
     let store = store(vec![row(1, Stamp::At(JULY))]);
     let destination = destination(false, &[&covered(&row_1())]);
-    let verdict = destination.compare(&store, "orders", "orders", None, None);
-    verdict.assert_clean_with_undated("one row");
-    assert!(verdict.gone.is_empty());
+    let comparison = destination.compare(&store, "orders", "orders", None, None);
+    comparison.assert_clean_with_missing_dates("one row");
+    assert!(comparison.gone.is_empty());
     assert_eq!(destination.len("orders"), 1);
     assert_eq!(destination.state("orders"), Some(json!({"updated_at": JULY_TEXT})));
     let list: Value = serde_json::from_str(&destination.state_list()).unwrap();
@@ -476,8 +476,8 @@ fn a_state_covers_its_own_stream_only() {
 fn problems(data: &str, rows: Vec<Row>, from: Option<i64>, end: Option<i64>) -> Vec<String> {
     let store = store(rows);
     let destination = destination(false, &[&covered(data)]);
-    let verdict = destination.compare(&store, "orders", "orders", from, end);
-    verdict.problems()
+    let comparison = destination.compare(&store, "orders", "orders", from, end);
+    comparison.problems()
 }
 
 #[test]
@@ -505,18 +505,18 @@ fn rows_out_of_range_and_deleted_rows_are_told_apart() {
     assert!(problems(&row_1(), changed, None, Some(JULY + 1)).is_empty());
 
     let destination = destination(false, &[&covered(&row_1())]);
-    let verdict = destination.compare(&store(Vec::new()), "orders", "orders", None, None);
-    verdict.assert_clean("deleted");
-    assert_eq!(verdict.gone, ["1"]);
+    let comparison = destination.compare(&store(Vec::new()), "orders", "orders", None, None);
+    comparison.assert_clean("deleted");
+    assert_eq!(comparison.gone, ["1"]);
 }
 
 #[test]
-fn rows_without_a_time_of_change_are_judged_apart() {
+fn rows_without_updated_at_are_compared_separately() {
     for stamp in [Stamp::Null, Stamp::Empty, Stamp::Absent] {
         let store = store(vec![row(1, Stamp::At(JULY)), row(2, stamp)]);
-        let verdict = destination(false, &[&covered(&row_1())]).compare(&store, "orders", "orders", None, None);
-        assert!(verdict.problems().is_empty(), "{verdict:?}");
-        assert_eq!(verdict.missing_undated, [2]);
+        let comparison = destination(false, &[&covered(&row_1())]).compare(&store, "orders", "orders", None, None);
+        assert!(comparison.problems().is_empty(), "{comparison:?}");
+        assert_eq!(comparison.missing_undated, [2]);
     }
     let data = row_1().replacen(&format!("\"{JULY_TEXT}\""), "null", 1);
     assert!(problems(&data, vec![row(1, Stamp::Null)], None, None).is_empty());
@@ -559,9 +559,9 @@ fn doubled_records_count_within_one_run() {
     let store = store(vec![row(1, Stamp::At(JULY))]);
     let once = covered(&row_1());
     let again = [once[0].clone(), once[0].clone(), once[1].clone()];
-    let verdict = |runs: &[&[String]]| destination(false, runs).compare(&store, "orders", "orders", None, None);
-    verdict(&[&once, &once]).assert_clean("two runs");
-    assert_eq!(verdict(&[&again]).doubled.len(), 1);
+    let comparison = |runs: &[&[String]]| destination(false, runs).compare(&store, "orders", "orders", None, None);
+    comparison(&[&once, &once]).assert_clean("two runs");
+    assert_eq!(comparison(&[&again]).doubled.len(), 1);
 }
 
 #[test]
@@ -590,9 +590,9 @@ fn a_key_of_another_name_is_taken_from_the_catalog() {
     stream["source_defined_primary_key"] = json!([[KEY]]);
     let mut destination = Destination::with_catalog(false, &json!({"streams": [stream]}));
     destination.take(&run(&covered(&data), 0));
-    let verdict = destination.compare(&store, "orders", RESOURCE, None, None);
-    verdict.assert_clean_with_undated("other key");
-    assert!(verdict.gone.is_empty());
+    let comparison = destination.compare(&store, "orders", RESOURCE, None, None);
+    comparison.assert_clean_with_missing_dates("other key");
+    assert!(comparison.gone.is_empty());
 }
 
 #[test]
@@ -600,19 +600,19 @@ fn every_resource_of_the_store_can_be_compared() {
     let mut store = Data::empty();
     for resource in ["orders", "microstores", "coupon_codes", "order_statuses"] {
         let id = store.add(resource);
-        let verdict = Destination::new(true).compare(&store, resource, resource, None, None);
-        let missing = [verdict.missing, verdict.missing_undated].concat();
+        let comparison = Destination::new(true).compare(&store, resource, resource, None, None);
+        let missing = [comparison.missing, comparison.missing_undated].concat();
         assert_eq!(missing, [id], "{resource}");
     }
 }
 
 #[test]
-fn a_row_whose_fields_are_made_when_listed_is_compared_whole() {
+fn a_row_whose_fields_are_made_when_listed_is_compared_completely() {
     let mut store = Data::empty();
     store.insert_lean("orders", 7, Stamp::At(JULY), Stamp::Null);
     let data = format!(r#"{{"id":7,"updated_at":"{JULY_TEXT}","created_at":null}}"#);
-    let verdict = destination(false, &[&covered(&data)]).compare(&store, "orders", "orders", None, None);
-    assert!(verdict.changed.len() > 10, "{verdict:?}");
+    let comparison = destination(false, &[&covered(&data)]).compare(&store, "orders", "orders", None, None);
+    assert!(comparison.changed.len() > 10, "{comparison:?}");
 }
 
 #[test]
@@ -645,10 +645,10 @@ fn files_reach_the_process_and_their_secrets_are_watched() {
     assert_eq!(run.code, Some(0), "{}", run.transcript());
     let output = shell(r#"cat "$1" >&2"#).config(&config).output();
     assert!(Run::new(output, &["another-token".to_owned()]).is_err());
-    let told = std::panic::catch_unwind(|| shell("echo another-token >&2").config(&config).run());
-    assert!(told.is_err());
-    let told = std::panic::catch_unwind(|| shell("echo given >&2").secret("given").run());
-    assert!(told.is_err());
+    let reported = std::panic::catch_unwind(|| shell("echo another-token >&2").config(&config).run());
+    assert!(reported.is_err());
+    let reported = std::panic::catch_unwind(|| shell("echo given >&2").secret("given").run());
+    assert!(reported.is_err());
     let (files, catalog) = (Files::new(), catalog());
     let path = files.write("a.json", "{}");
     assert_eq!(std::fs::read_to_string(path).unwrap(), "{}");
@@ -683,7 +683,7 @@ fn a_process_is_killed_when_a_condition_holds() {
 }
 
 #[test]
-fn a_process_is_signalled_and_heard_to_its_end() {
+fn a_process_is_signalled_and_read_to_its_end() {
     for (signal, name) in [(Signal::Term, "TERM"), (Signal::Int, "INT")] {
         let script = format!("trap 'echo >&2 last; exit 7' {name}; {CHATTER}");
         let run = shell(&script).signal_after_bytes(signal, 1000).run();
@@ -715,13 +715,13 @@ fn failed_assertions_panic() {
     use std::panic::catch_unwind;
     assert!(catch_unwind(|| assert_read_is_well_formed(&run(&good_lines(), 1), &catalog())).is_err());
     assert!(catch_unwind(|| run(&good_lines(), 0).connection_status().0.len()).is_err());
-    let verdict = |rows| {
+    let comparison = |rows| {
         let destination = destination(false, &[&covered(&row_1())]);
         destination.compare(&store(rows), "orders", "orders", None, None)
     };
-    let missing = verdict(vec![row(1, Stamp::At(JULY)), row(2, Stamp::At(JULY))]);
+    let missing = comparison(vec![row(1, Stamp::At(JULY)), row(2, Stamp::At(JULY))]);
     assert!(catch_unwind(|| missing.assert_clean("missing")).is_err());
-    let undated = verdict(vec![row(1, Stamp::At(JULY)), row(2, Stamp::Null)]);
+    let undated = comparison(vec![row(1, Stamp::At(JULY)), row(2, Stamp::Null)]);
     undated.assert_clean("undated");
-    assert!(catch_unwind(|| undated.assert_clean_with_undated("undated")).is_err());
+    assert!(catch_unwind(|| undated.assert_clean_with_missing_dates("undated")).is_err());
 }

@@ -3,7 +3,7 @@
 //! A quirk sets switches and hooks of the fake store; what names rows names those of [`VICTIMS`], which every such store
 //! has. Two quirks that take away the same evidence leave nothing that could tell, and are not drawn together.
 
-use crate::fake_store::{EmptyList, Fault, NextPage, NoKey, Options, Seen, Spoil, Total};
+use crate::fake_store::{EmptyList, Fault, NextPage, NoKey, Options, RecordedRequest, Spoil, Total};
 
 /// The stream of these stores.
 pub(crate) const STREAM: &str = "orders";
@@ -103,7 +103,7 @@ fn spoil(options: &mut Options, spoil: Spoil, numbers: fn(usize) -> bool) {
 /// Answers requests for more than `most` rows with a fault, unless another fault comes first.
 fn above(options: &mut Options, most: usize, fault: fn() -> Fault) {
     let mut before = options.fault.take();
-    options.fault = Some(Box::new(move |seen: &Seen| {
+    options.fault = Some(Box::new(move |seen: &RecordedRequest| {
         let count = seen.param("count").and_then(|text| text.parse::<usize>().ok()).unwrap_or(100);
         before.as_mut().and_then(|before| before(seen)).or_else(|| (count > most).then(fault))
     }));

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::fake_store::{Data, Fault, NextPage, Options, Seen, Stamp};
+use crate::fake_store::{Data, Fault, NextPage, Options, RecordedRequest, Stamp};
 use crate::harness::files::configured;
 use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
+use crate::harness::setup::{Chance, SignIn, config, config_with, minutes, no_state, read, start};
 use crate::scenarios::run::{Outcome, Scenario, Setup, at};
 use crate::scenarios::stores::{churn, scattered, some_rows};
 use crate::scenarios::table::scenarios;
-use crate::setup::{Chance, SignIn, config, config_with, minutes, no_state, read, start};
 
 const ORDERS: &[&str] = &["orders"];
 
@@ -143,7 +143,7 @@ fn rows_without_a_date_are_not_ruled_out_by_answers_in_no_order() {
 fn a_store_that_changes_faster_than_it_is_read_ends_incomplete() {
     let setup = Setup::still(minutes("orders", 1, 100)).with(|options| options.ignore_id_filter = true);
     let mut chance = Chance::new(1);
-    let live = move |data: &mut Data, _: &Seen| {
+    let live = move |data: &mut Data, _: &RecordedRequest| {
         for _ in 0..40 {
             let id = chance.pick(&data.ids("orders")).unwrap();
             data.touch("orders", id);
@@ -162,7 +162,7 @@ fn rows_that_come_behind_an_unsorted_store_are_not_counted_as_lost() {
     // the walk is through, so that a count would tell of more than was read.
     for stream in ["orders", "products"] {
         let setup = Setup::still(minutes(stream, 1, 100)).with(|options| options.ignore_sort = true);
-        let live = move |data: &mut Data, seen: &Seen| {
+        let live = move |data: &mut Data, seen: &RecordedRequest| {
             if seen.n == 4 {
                 data.delete(stream, 90);
             } else if seen.n > 4 && seen.param("sort") != Some("id") {

@@ -14,11 +14,11 @@ use crate::harness::command::Command;
 use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
+use crate::harness::setup::{Chance, SignIn, config, read, start};
 use crate::scenarios::contradictions::{QUIRKS, STREAM, VICTIMS, leave_evidence};
 use crate::scenarios::kills::{Kill, get_through};
 use crate::scenarios::run::{Setup, at};
 use crate::scenarios::stores::churn;
-use crate::setup::{Chance, SignIn, config, read, start};
 
 /// A case.
 #[derive(Clone, Debug)]
@@ -105,8 +105,9 @@ fn assert_kept(drawn: &Contradiction) {
     let catalog = configured(&[(STREAM, if case.incremental { "incremental" } else { "full_refresh" })]);
     let mut destination = Destination::with_catalog(false, &catalog);
     let missing = |destination: &Destination| {
-        let verdict = store.data(|data| destination.compare(data, STREAM, STREAM, Some(utc_ms(START)), None));
-        [verdict.problems(), verdict.missing_undated.iter().map(|id| format!("{id} without a date")).collect()].concat()
+        let comparison = store.data(|data| destination.compare(data, STREAM, STREAM, Some(utc_ms(START)), None));
+        [comparison.problems(), comparison.missing_undated.iter().map(|id| format!("{id} without a date")).collect()]
+            .concat()
     };
     if let Some(bytes) = case.kill_bytes {
         let command = Command::new("read").config(&config).catalog(&catalog).state(&destination.state_list());
@@ -166,8 +167,8 @@ proptest! {
         let last = read(&config, &catalog, &destination.state_list());
         prop_assert_eq!(last.code, Some(0));
         destination.take(&last);
-        let verdict = store.data(|data| destination.compare(data, "orders", "orders", Some(utc_ms(START)), None));
-        prop_assert!(verdict.problems().is_empty(), "{:?}", verdict.problems());
+        let comparison = store.data(|data| destination.compare(data, "orders", "orders", Some(utc_ms(START)), None));
+        prop_assert!(comparison.problems().is_empty(), "{:?}", comparison.problems());
         if case.incremental {
             let unchanged = read(&config, &catalog, &destination.state_list());
             prop_assert_eq!(unchanged.records("orders").len(), 0);

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::fake_store::{Data, FakeStore, Fraction, Options, Seen, Stamp, utc_ms};
+use crate::fake_store::{Data, FakeStore, Fraction, Options, RecordedRequest, Stamp, utc_ms};
 use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
-use crate::setup::{Chance, SignIn, assert_no_signature, config, no_state, read, start};
+use crate::harness::setup::{Chance, SignIn, assert_no_signature, config, no_state, read, start};
 
 /// What happens to the store before a request is answered.
-pub(crate) type Change = Box<dyn FnMut(&mut Data, &Seen) + Send>;
+pub(crate) type Change = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
 
 /// A store, as a scenario begins.
 pub(crate) struct Setup {
@@ -31,7 +31,7 @@ impl Setup {
     }
 
     /// With something that happens before each request.
-    pub(crate) fn changing(self, live: impl FnMut(&mut Data, &Seen) + Send + 'static) -> Setup {
+    pub(crate) fn changing(self, live: impl FnMut(&mut Data, &RecordedRequest) + Send + 'static) -> Setup {
         Setup { live: Some(Box::new(live)), ..self }
     }
 
@@ -123,7 +123,7 @@ impl Case<'_> {
         // While things happen: what was there at the start arrives, in that form or a later one.
         let before = self.dates(&store);
         let first = read(&config, &catalog, &no_state());
-        self.judge(&first, &catalog, &store);
+        self.check_run(&first, &catalog, &store);
         destination.take(&first);
         if first.code == Some(0) {
             self.assert_begun_with(&before, &first, &store);
@@ -151,17 +151,17 @@ impl Case<'_> {
             }
         }
         let second = read(&config, &catalog, &state);
-        self.judge(&second, &catalog, &store);
+        self.check_run(&second, &catalog, &store);
         assert_eq!(second.code, Some(0), "{}\n{}", self.context, second.transcript());
         destination.take(&second);
         for stream in self.scenario.streams {
-            let verdict = store.data(|data| destination.compare(data, stream, stream, start, None));
-            verdict.assert_clean_with_undated(&format!("{} {stream}", self.context));
+            let comparison = store.data(|data| destination.compare(data, stream, stream, start, None));
+            comparison.assert_clean_with_missing_dates(&format!("{} {stream}", self.context));
         }
 
         if self.mode == "incremental" {
             let third = read(&config, &catalog, &destination.state_list());
-            self.judge(&third, &catalog, &store);
+            self.check_run(&third, &catalog, &store);
             for stream in self.scenario.streams {
                 assert_eq!(
                     third.records(stream).len(),
@@ -195,7 +195,7 @@ impl Case<'_> {
     }
 
     /// A read keeps the protocol's rules, and its requests are no more than needed.
-    fn judge(&self, run: &Run, catalog: &Value, store: &FakeStore) {
+    fn check_run(&self, run: &Run, catalog: &Value, store: &FakeStore) {
         ReadCheck::new(run, catalog).assert();
         assert_no_signature(run, store);
         let allowed = match self.scenario.outcome {
@@ -220,14 +220,14 @@ impl Case<'_> {
         let requests = store.requests();
         let page = store.options(|options| options.max_count.unwrap_or(1000));
         for stream in self.scenario.streams {
-            let mine: Vec<&Seen> = requests.iter().filter(|seen| seen.resource == *stream).collect();
+            let mine: Vec<&RecordedRequest> = requests.iter().filter(|seen| seen.resource == *stream).collect();
             // The page of the greatest keys is a page of the walk; it is asked for from the top.
-            let is_page = |seen: &&&Seen| match seen.param("sort") {
+            let is_page = |seen: &&&RecordedRequest| match seen.param("sort") {
                 Some("id") => true,
                 Some("-id") => seen.param("count") == Some("1000"),
                 _ => false,
             };
-            let walked: Vec<&&Seen> = mine.iter().filter(is_page).collect();
+            let walked: Vec<&&RecordedRequest> = mine.iter().filter(is_page).collect();
             let rows: usize = walked.iter().map(|seen| seen.rows).sum();
             let ranges: BTreeSet<&str> =
                 walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();
@@ -293,8 +293,8 @@ impl Case<'_> {
         assert_eq!(again.code, Some(0), "{}", again.transcript());
         destination.take(&again);
         for stream in self.scenario.streams {
-            let verdict = store.data(|data| destination.compare(data, stream, stream, None, None));
-            verdict.assert_clean_with_undated(&format!("{} {stream}", self.context));
+            let comparison = store.data(|data| destination.compare(data, stream, stream, None, None));
+            comparison.assert_clean_with_missing_dates(&format!("{} {stream}", self.context));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::fake_store::{Data, Seen, Stamp};
+use crate::fake_store::{Data, RecordedRequest, Stamp};
+use crate::harness::setup::Chance;
 use crate::scenarios::run::at;
-use crate::setup::Chance;
 
 /// Rows of one resource at random dates within the two hours before now, ids with small gaps.
 pub(crate) fn scattered(resource: &str, rows: u64, seed: u64) -> Data {
@@ -25,7 +25,7 @@ pub(crate) fn some_rows(seed: u64) -> u64 {
 }
 
 /// This folder removed before a request, counted from 1: what was to be written there has no place any more.
-pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &Seen) + Send + 'static {
+pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &RecordedRequest) + Send + 'static {
     let mut requests = 0;
     move |_, _| {
         requests += 1;
@@ -36,7 +36,7 @@ pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &
 }
 
 /// Rows updated, inserted and deleted before a request.
-pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &Seen) + Send + 'static {
+pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &RecordedRequest) + Send + 'static {
     let mut chance = Chance::new(seed ^ 0xc0ffee);
     move |data, _| {
         data.tick(i64::try_from(chance.below(2_000)).unwrap());

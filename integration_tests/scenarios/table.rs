@@ -6,9 +6,9 @@ use serde_json::json;
 use crate::fake_store::{Data, Fraction, Stamp, utc_ms};
 use crate::harness::destination::Destination;
 use crate::harness::files::configured;
+use crate::harness::setup::{Chance, SignIn, config_with, minutes, no_state, read, start};
 use crate::scenarios::run::{Outcome, Scenario, Setup, at};
 use crate::scenarios::stores::{churn, import, newest, scattered, some_rows};
-use crate::setup::{Chance, SignIn, config_with, minutes, no_state, read, start};
 
 macro_rules! scenarios {
     ($($name:ident: $outcome:ident, $bounded:literal, $streams:expr, $what:literal, $setup:expr;)*) => {
@@ -265,7 +265,7 @@ fn a_later_sync_tells_rows_that_come_into_its_dates_from_lost_ones() {
 
 /// The files of tests in `evidence/`: name, what the file says of itself, and how many tests it has.
 fn evidence() -> Vec<(String, String, usize)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/evidence");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/cases/inconsistent_store");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let mut rows: Vec<_> = files
         .filter_map(|path| {
@@ -303,7 +303,7 @@ fn the_table_of_the_docs_is_current() {
     text.push_str(
         "\n## Stores that contradict themselves, and clocks that jump\n\nEach is tried in both modes, with one request at a time and with eight, \
          with kills, and once more as an honest store, which may not pay for it (`cargo test evidence`). Nothing may be missing with exit code 0.\n\n\
-         | `integration_tests/evidence/` | what is tried | tests |\n|---|---|---|\n",
+         | `integration_tests/cases/inconsistent_store/` | what is tried | tests |\n|---|---|---|\n",
     );
     for (name, what, tests) in evidence() {
         text.push_str(&format!("| {name} | {what} | {tests} |\n"));

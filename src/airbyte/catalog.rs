@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fault::{kind, not_json};
+use super::input_error::{kind, not_json};
 use super::message;
 
 /// The streams to read.
@@ -60,7 +60,7 @@ impl ConfiguredCatalog {
 
     /// The same streams, each read whole.
     #[must_use]
-    pub fn in_full(mut self) -> Self {
+    pub fn as_full_refresh(mut self) -> Self {
         for stream in &mut self.streams {
             stream.sync_mode = SyncMode::FullRefresh;
             // Who asks for everything on the command line wants it now, whatever was read for the same job.
@@ -87,9 +87,9 @@ fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
         None | Some(Value::Null) => {
             let can = |modes: &Vec<Value>| modes.iter().any(|mode| mode == "incremental");
             let is_incremental = fields.get("supported_sync_modes").and_then(Value::as_array).is_none_or(can);
-            let usual = if is_incremental { SyncMode::Incremental } else { SyncMode::FullRefresh };
+            let default_mode = if is_incremental { SyncMode::Incremental } else { SyncMode::FullRefresh };
             let stream = stream(entry).map_err(|fault| fault.replace("`stream.name`", "`stream` or `name`"))?;
-            Ok(ConfiguredStream { stream, sync_mode: sync_mode.unwrap_or(usual), generation_id, sync_id })
+            Ok(ConfiguredStream { stream, sync_mode: sync_mode.unwrap_or(default_mode), generation_id, sync_id })
         }
         Some(stream_fields) => {
             let stream = stream(stream_fields)?;
@@ -159,7 +159,7 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
 
 /// One stream of a configured catalog that is written.
 #[derive(Debug, Serialize)]
-pub struct Written<'a> {
+pub struct CatalogEntry<'a> {
     /// How it is read.
     pub sync_mode: SyncMode,
     /// What a destination does with it: the usual choice for the way it is read.
@@ -172,7 +172,7 @@ pub struct Written<'a> {
     pub stream: message::Stream<'a>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> CatalogEntry<'a> {
     /// A stream to be read in this way.
     #[must_use]
     pub fn new(stream: message::Stream<'a>, sync_mode: SyncMode) -> Self {
@@ -192,7 +192,7 @@ impl<'a> Written<'a> {
 /// A configured catalog as one JSON document. Each stream has a line of its own, so that one can be
 /// taken out with any editor.
 #[must_use]
-pub fn written(streams: &[Written<'_>]) -> Vec<u8> {
+pub fn to_json(streams: &[CatalogEntry<'_>]) -> Vec<u8> {
     let lines: Vec<String> = streams.iter().map(|stream| serde_json::to_string(stream).unwrap_or_default()).collect();
     format!("{{\"streams\":[\n{}\n]}}\n", lines.join(",\n")).into_bytes()
 }
@@ -229,16 +229,17 @@ mod tests {
         ] {
             let catalog = parse(text.as_bytes()).unwrap();
             let modes: Vec<SyncMode> = catalog.streams.iter().map(|stream| stream.sync_mode).collect();
-            let usual = [SyncMode::Incremental, SyncMode::FullRefresh, SyncMode::Incremental, SyncMode::FullRefresh];
-            assert_eq!(modes, usual, "{text}");
+            let default_mode =
+                [SyncMode::Incremental, SyncMode::FullRefresh, SyncMode::Incremental, SyncMode::FullRefresh];
+            assert_eq!(modes, default_mode, "{text}");
             assert_eq!(catalog.streams[0].stream.name, "orders");
             assert!(catalog.streams[0].stream.json_schema["properties"]["id"].is_object());
-            assert!(catalog.in_full().streams.iter().all(|stream| stream.sync_mode == SyncMode::FullRefresh));
+            assert!(catalog.as_full_refresh().streams.iter().all(|stream| stream.sync_mode == SyncMode::FullRefresh));
         }
     }
 
     #[test]
-    fn faults_name_their_place() {
+    fn errors_name_the_entry() {
         let bad = |text: &str| parse(text.as_bytes()).unwrap_err();
         for (text, fault) in [
             (

@@ -12,13 +12,13 @@ use std::thread::JoinHandle;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::lines::{BLOCK, Lines};
+use super::line_batch::{BLOCK, LineBatch};
 use super::message::{
     Descriptor, Estimate, FailureType, Level, Log, Message, RateLimited, Reason, StreamStatus, StreamStatusBody, Trace,
     TraceError, now,
 };
+use crate::buffer_pool::BufferPool;
 use crate::secret::Secret;
-use crate::spare::Spare;
 
 /// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
 const QUEUE: usize = 1;
@@ -29,63 +29,63 @@ pub trait Sink: Send {
     /// A STATE is always the last line.
     ///
     /// # Errors
-    /// [`Unwritten`]; nothing is handed over after it.
-    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten>;
+    /// [`WriteError`]; nothing is handed over after it.
+    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError>;
 
     /// Passes on what was taken, since nothing more is waiting at the moment.
     ///
     /// # Errors
-    /// [`Unwritten`]
-    fn flush(&mut self) -> Result<(), Unwritten>;
+    /// [`WriteError`]
+    fn flush(&mut self) -> Result<(), WriteError>;
 
     /// Called once, after the last batch, also if that failed.
     ///
     /// # Errors
-    /// [`Unwritten`]
-    fn finish(&mut self) -> Result<(), Unwritten> {
+    /// [`WriteError`]
+    fn finish(&mut self) -> Result<(), WriteError> {
         self.flush()
     }
 }
 
 impl<S: Sink + ?Sized> Sink for Box<S> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
         (**self).take(lines)
     }
 
-    fn flush(&mut self) -> Result<(), Unwritten> {
+    fn flush(&mut self) -> Result<(), WriteError> {
         (**self).flush()
     }
 
-    fn finish(&mut self) -> Result<(), Unwritten> {
+    fn finish(&mut self) -> Result<(), WriteError> {
         (**self).finish()
     }
 }
 
 /// Stdout as it is: every byte that is handed over, and nothing else.
 #[derive(Debug)]
-pub struct Plain<W>(pub W);
+pub struct Passthrough<W>(pub W);
 
-impl<W: Write + Send> Sink for Plain<W> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
-        self.0.write_all(lines).map_err(Unwritten::stdout)
+impl<W: Write + Send> Sink for Passthrough<W> {
+    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
+        self.0.write_all(lines).map_err(WriteError::stdout)
     }
 
-    fn flush(&mut self) -> Result<(), Unwritten> {
-        self.0.flush().map_err(Unwritten::stdout)
+    fn flush(&mut self) -> Result<(), WriteError> {
+        self.0.flush().map_err(WriteError::stdout)
     }
 }
 
 /// Something that was to be written is not, or not whole.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be written: {error}")]
-pub struct Unwritten {
+pub struct WriteError {
     /// What: `stdout`, or a file by its path.
     pub what: String,
     /// Why.
     pub error: std::io::Error,
 }
 
-impl Unwritten {
+impl WriteError {
     /// What cannot be written if it is stdout.
     pub const STDOUT: &str = "stdout";
 
@@ -121,17 +121,17 @@ pub struct EmittedError {
 /// Hands lines to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Emitter {
-    queue: mpsc::Sender<Lines>,
+    queue: mpsc::Sender<LineBatch>,
     level: Level,
     secrets: Arc<[Secret]>,
-    spare: Spare<BLOCK>,
+    pool: BufferPool<BLOCK>,
     /// All clones share it.
     errors: Arc<Mutex<Vec<EmittedError>>>,
 }
 
 /// The writer's thread.
 #[derive(Debug)]
-pub struct Writer(JoinHandle<Result<(), Unwritten>>);
+pub struct Writer(JoinHandle<Result<(), WriteError>>);
 
 /// Starts the writer on `sink`. Logs below `level` are left out. Should the writer panic, the line that
 /// `on_panic` makes is its last.
@@ -140,48 +140,48 @@ pub fn start(
     level: Level,
     on_panic: impl FnOnce() -> Vec<u8> + Send + 'static,
 ) -> (Emitter, Writer) {
-    let (queue, lines) = mpsc::channel::<Lines>(QUEUE);
+    let (queue, lines) = mpsc::channel::<LineBatch>(QUEUE);
     let thread = std::thread::spawn(move || {
-        let mut whole = true;
+        let mut at_line_end = true;
         // Of what panicked, only the sink is used again, and only between two batches.
-        let written = catch_unwind(AssertUnwindSafe(|| write(&mut sink, lines, &mut whole)));
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut sink, lines, &mut at_line_end)));
         let Ok(written) = written else {
-            if whole {
+            if at_line_end {
                 sink.take(&on_panic())?;
                 sink.flush()?;
             }
-            return Err(Unwritten::stdout(std::io::Error::other("the connector failed through a fault of its own")));
+            return Err(WriteError::stdout(std::io::Error::other("the connector failed through a fault of its own")));
         };
         // The first fault says more than what follows from it.
         let finished = sink.finish();
         written.and(finished)
     });
-    let emitter = Emitter { queue, level, secrets: Arc::new([]), spare: Spare::default(), errors: Arc::default() };
+    let emitter = Emitter { queue, level, secrets: Arc::new([]), pool: BufferPool::default(), errors: Arc::default() };
     (emitter, Writer(thread))
 }
 
-/// Hands over until every [`Emitter`] is gone. The queue is closed when this returns. `whole` is false
+/// Hands over until every [`Emitter`] is gone. The queue is closed when this returns. `at_line_end` is false
 /// while the output may end in the middle of a line.
-fn write(sink: &mut impl Sink, mut lines: mpsc::Receiver<Lines>, whole: &mut bool) -> Result<(), Unwritten> {
+fn write(sink: &mut impl Sink, mut lines: mpsc::Receiver<LineBatch>, at_line_end: &mut bool) -> Result<(), WriteError> {
     while let Some(batch) = lines.blocking_recv() {
-        *whole = false;
-        batch.each(|lines| sink.take(lines))?;
-        *whole = true;
+        *at_line_end = false;
+        batch.for_each_block(|lines| sink.take(lines))?;
+        *at_line_end = true;
         if lines.is_empty() {
             sink.flush()?;
         }
-        crate::panics::rehearse("writer");
+        crate::panic_hook::failpoint("writer");
     }
     Ok(())
 }
 
 /// Room for one batch of whole lines.
 #[derive(Debug)]
-pub struct Slot<'e>(mpsc::Permit<'e, Lines>);
+pub struct SendPermit<'e>(mpsc::Permit<'e, LineBatch>);
 
-impl Slot<'_> {
+impl SendPermit<'_> {
     /// Hands over whole lines. No lines leave no trace.
-    pub fn send(self, lines: Lines) {
+    pub fn send(self, lines: LineBatch) {
         if !lines.is_empty() {
             self.0.send(lines);
         }
@@ -193,22 +193,22 @@ impl Writer {
     ///
     /// # Errors
     /// The first write that failed.
-    pub fn finish(self) -> Result<(), Unwritten> {
-        self.0.join().unwrap_or_else(|_| Err(Unwritten::stdout(std::io::Error::other("the writer panicked"))))
+    pub fn finish(self) -> Result<(), WriteError> {
+        self.0.join().unwrap_or_else(|_| Err(WriteError::stdout(std::io::Error::other("the writer panicked"))))
     }
 }
 
 impl Emitter {
     /// The same emitter, which also replaces these secrets in every text for people.
     #[must_use]
-    pub fn hiding(self, secrets: Vec<Secret>) -> Self {
+    pub fn with_secrets(self, secrets: Vec<Secret>) -> Self {
         Self { secrets: secrets.into(), ..self }
     }
 
     /// No lines yet, in memory that is used again.
     #[must_use]
-    pub fn lines(&self) -> Lines {
-        Lines::new(&self.spare)
+    pub fn lines(&self) -> LineBatch {
+        LineBatch::new(&self.pool)
     }
 
     /// Hands over whole lines.
@@ -219,13 +219,13 @@ impl Emitter {
         self.queue.send(lines.into()).await.map_err(|_| Closed)
     }
 
-    /// Waits for room for one batch. What is decided between this and [`Slot::send`] cannot be torn
+    /// Waits for room for one batch. What is decided between this and [`SendPermit::send`] cannot be torn
     /// from its lines by a cancellation.
     ///
     /// # Errors
     /// [`Closed`] if stdout is gone.
-    pub async fn reserve(&self) -> Result<Slot<'_>, Closed> {
-        self.queue.reserve().await.map(Slot).map_err(|_| Closed)
+    pub async fn reserve(&self) -> Result<SendPermit<'_>, Closed> {
+        self.queue.reserve().await.map(SendPermit).map_err(|_| Closed)
     }
 
     /// Writes one message.
@@ -335,8 +335,8 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_replaced_in_texts_for_people() {
         let kept = Kept::default();
-        let (emitter, writer) = start(Plain(kept.clone()), Level::Info, Vec::new);
-        let emitter = emitter.hiding(vec![Secret::new("hunter22".into())]);
+        let (emitter, writer) = start(Passthrough(kept.clone()), Level::Info, Vec::new);
+        let emitter = emitter.with_secrets(vec![Secret::new("hunter22".into())]);
         emitter.log(Level::Warn, "token hunter22 refused").await.unwrap();
         emitter.log(Level::Debug, "left out").await.unwrap();
         emitter.error(Some("orders"), FailureType::ConfigError, "m hunter22", Some("i hunter22")).await.unwrap();
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_stdout_is_told() {
+    async fn a_closed_stdout_is_reported() {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
@@ -359,7 +359,7 @@ mod tests {
                 Ok(())
             }
         }
-        let (emitter, writer) = start(Plain(Broken), Level::Info, Vec::new);
+        let (emitter, writer) = start(Passthrough(Broken), Level::Info, Vec::new);
         let mut closed = false;
         for _ in 0..100 {
             closed |= emitter.log(Level::Info, "x").await == Err(Closed);

@@ -232,7 +232,7 @@ pub struct SourceStats {
 impl<'a> Message<'a> {
     /// A TRACE error of no stream.
     #[must_use]
-    pub fn failure(failure_type: FailureType, message: &'a str, internal_message: Option<&'a str>) -> Self {
+    pub fn user_error(failure_type: FailureType, message: &'a str, internal_message: Option<&'a str>) -> Self {
         let error = TraceError { message, internal_message, failure_type, stream_descriptor: None };
         Self::Trace { trace: Trace::Error { emitted_at: now(), error } }
     }
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_found_behind_records_and_nothing_else_is_taken_for_one() {
+    fn a_state_after_records_is_found_and_nothing_else_is_taken_for_one() {
         let state = state_line("orders", &RawValue::from_string("{}".to_owned()).unwrap(), 1);
         let record = [record_prefix("orders"), b"{}".to_vec(), RECORD_SUFFIX.to_vec()].concat();
         assert_eq!(closing_state(&state), Some(state.as_slice()));

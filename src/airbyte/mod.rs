@@ -5,13 +5,13 @@
 
 pub mod catalog;
 pub mod emit;
-mod fault;
-pub mod heard;
-mod lines;
+mod input_error;
+mod line_batch;
 pub mod message;
+pub mod parsed_message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, EmittedError, Emitter, Plain, Sink, Unwritten};
-pub use lines::Lines;
+pub use emit::{Closed, EmittedError, Emitter, Passthrough, Sink, WriteError};
+pub use line_batch::LineBatch;
 pub use message::{FailureType, Level, Message, StreamStatus};

@@ -9,18 +9,18 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fault::not_json;
+use super::input_error::not_json;
 use crate::json;
 
 /// Lists in lists that are looked into. A state has one, and some launchers add another.
-const DEEPEST: usize = 8;
+const MAX_NESTING: usize = 8;
 
 /// Members of an object, and streams of a file, that are read: a store has 70 streams.
-const MOST_NAMES: usize = 10_000;
+const MAX_MEMBERS: usize = 10_000;
 
 /// A stream's name and the state it left.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StreamState {
+pub struct StoredState {
     /// The stream.
     pub name: String,
     /// What it left, a JSON object on one line.
@@ -31,9 +31,9 @@ pub struct StreamState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct States {
     /// The last state of each stream.
-    pub list: Vec<StreamState>,
+    pub list: Vec<StoredState>,
     /// Whether there are messages that are no STATE, such as records.
-    pub has_others: bool,
+    pub has_other_messages: bool,
 }
 
 /// Reads a state file. The last state of a stream wins. No state at all is an empty list.
@@ -46,18 +46,18 @@ pub struct States {
 /// # Errors
 /// A clause that says what cannot be understood.
 pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
-    drop_commas(&mut text);
+    blank_stray_commas(&mut text);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut states = States::default();
     for document in serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>() {
-        collect(document.map_err(|error| not_json(&error))?, DEEPEST, &mut states)?;
+        collect(document.map_err(|error| not_json(&error))?, MAX_NESTING, &mut states)?;
     }
     Ok(states)
 }
 
 /// Replaces commas that separate nothing by spaces: before a closing bracket, after an opening one or another
 /// comma, and between documents.
-fn drop_commas(text: &mut [u8]) {
+fn blank_stray_commas(text: &mut [u8]) {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     // The last byte that was no white space, and where.
     let mut last = (b' ', 0);
@@ -67,14 +67,14 @@ fn drop_commas(text: &mut [u8]) {
             (in_string, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
             continue;
         }
-        let spare = match byte {
+        let stray = match byte {
             b' ' | b'\t' | b'\r' | b'\n' => continue,
             b',' if depth == 0 || matches!(last.0, b',' | b'[' | b'{') => Some(at),
             b']' | b'}' if last.0 == b',' => Some(last.1),
             _ => None,
         };
-        if let Some(place) = spare.and_then(|spare| text.get_mut(spare)) {
-            *place = b' ';
+        if let Some(slot) = stray.and_then(|stray| text.get_mut(stray)) {
+            *slot = b' ';
         }
         match byte {
             b'"' => in_string = true,
@@ -82,7 +82,7 @@ fn drop_commas(text: &mut [u8]) {
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if spare != Some(at) {
+        if stray != Some(at) {
             last = (byte, at);
         }
     }
@@ -94,7 +94,7 @@ fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(),
         Some(b'[') if depth == 0 => Err("lists in lists, too deep".to_owned()),
         Some(b'[') => each(document, |item| collect(item, depth - 1, states)),
         Some(b'{') => from_object(document, depth, states),
-        _ => Err(format!("expected states, found {}", kind_of(document.get()))),
+        _ => Err(format!("expected states, found {}", json_type_of(document.get()))),
     }
 }
 
@@ -106,7 +106,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
         Some("STATE") if depth == 0 => return Err("lists in lists, too deep".to_owned()),
         Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
         Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
-            states.has_others = true;
+            states.has_other_messages = true;
             return Ok(());
         }
         _ => {}
@@ -128,7 +128,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     match members.get("data") {
         Some(data) if is_object(data) => return from_map(&Members::of(data)?, states),
         Some(other) if other.get() != "null" => {
-            return Err(format!("expected an object at `data`, found {}", kind_of(other.get())));
+            return Err(format!("expected an object at `data`, found {}", json_type_of(other.get())));
         }
         _ => {}
     }
@@ -159,15 +159,15 @@ fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<()
     if let Some(state) = state
         && !state.starts_with('{')
     {
-        let (name, found) = (plain(&name), kind_of(state));
+        let (name, found) = (printable(&name), json_type_of(state));
         return Err(format!("expected the state of `{name}` to be an object, found {found}"));
     }
     states.list.retain(|known| known.name != name);
-    if states.list.len() >= MOST_NAMES {
-        return Err(format!("more than {MOST_NAMES} streams"));
+    if states.list.len() >= MAX_MEMBERS {
+        return Err(format!("more than {MAX_MEMBERS} streams"));
     }
     if let Some(state) = state {
-        states.list.push(StreamState { name, state: on_one_line(state) });
+        states.list.push(StoredState { name, state: on_one_line(state) });
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ fn is_object(value: &RawValue) -> bool {
 }
 
 /// What a JSON text is, with its article. Its value is not shown: the file may be another one, with a secret in it.
-fn kind_of(text: &str) -> &'static str {
+fn json_type_of(text: &str) -> &'static str {
     match text.as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "a list",
@@ -199,7 +199,7 @@ fn kind_of(text: &str) -> &'static str {
 }
 
 /// A text of the file as it may be shown: short, on one line.
-fn plain(text: &str) -> String {
+fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(40).collect()
 }
 
@@ -211,7 +211,7 @@ impl<'a> Members<'a> {
         let mut reader = serde_json::Deserializer::from_str(object.get());
         reader
             .deserialize_map(MembersVisitor)
-            .map_err(|_| format!("an object with a broken name, or more than {MOST_NAMES}"))
+            .map_err(|_| format!("an object with a broken name, or more than {MAX_MEMBERS}"))
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -236,7 +236,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = map.next_entry::<String, &RawValue>()? {
-            if members.len() >= MOST_NAMES {
+            if members.len() >= MAX_MEMBERS {
                 return Err(A::Error::custom("too many"));
             }
             members.push(member);
@@ -405,12 +405,12 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_are_no_states_and_are_told_apart() {
+    fn other_messages_are_not_states_and_are_recognised() {
         let states = parse(br#"{"type":"RECORD","record":{}}{"type":"LOG","log":{}}"#.to_vec()).unwrap();
-        assert_eq!(states, States { list: Vec::new(), has_others: true });
+        assert_eq!(states, States { list: Vec::new(), has_other_messages: true });
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(parse(deep.into_bytes()).is_err());
-        let states: Vec<String> = (0..=MOST_NAMES).map(|name| format!("{{\"{name}\":{{}}}}")).collect();
+        let states: Vec<String> = (0..=MAX_MEMBERS).map(|name| format!("{{\"{name}\":{{}}}}")).collect();
         assert!(parse(states.concat().into_bytes()).is_err());
     }
 

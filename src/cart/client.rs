@@ -1,5 +1,5 @@
 //! The client: sends one list request and gives back the whole page, read. When it is sent, and what is tried
-//! again, is `pursuit`'s; what a page means is for the caller.
+//! again, is `pending_request`'s; what a page means is for the caller.
 
 use std::time::SystemTime;
 
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::Auth;
-use super::budget::{Budget, CallLimit, Usage};
-use super::diagnosis;
-use super::error::{Error, Transport};
-use super::http::{self, Http, Limits};
-use super::page::{Envelope, Intake, ListNames, Reading};
+use super::error::{Error, TransportErrorKind};
+use super::error_mapping;
+use super::http::{self, Http, Timeouts};
+use super::memory::MemoryPermit;
+use super::page::{ElementSink, Envelope, ListNames, PageParser};
+use super::pending_request::{Dispatcher, PageResponse, RequestObserver, ResponseMeta, SendOnce};
 use super::proxy::Proxy;
-use super::pursuit::{Answer, Ask, Desk, Heard, Watch};
 use super::query::Query;
-use super::retry::{self, Patience};
-use super::room::Room;
-use crate::spare::Spare;
+use super::rate_limiter::{CallLimit, RateLimiter, Usage};
+use super::retry::{self, RetryPolicy};
+use crate::buffer_pool::BufferPool;
 
 /// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -28,17 +28,17 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 const LINES_LIMIT: usize = 2 * BODY_LIMIT;
 /// Bytes of a body that are waited for before they are read: some rows at least, and few enough to stay
 /// in the processor's cache.
-const WINDOW: usize = 64 * 1024;
+const PARSE_CHUNK: usize = 64 * 1024;
 /// Room for a window and the piece that makes it full. A value larger than this makes it grow.
-const WINDOW_SIZE: usize = WINDOW + http::READ;
+const BODY_BUFFER_SIZE: usize = PARSE_CHUNK + http::READ_BUFFER;
 /// A client of one store.
 #[derive(Debug)]
 pub struct Client {
     http: Http,
     base: Url,
     auth: Auth,
-    desk: Desk,
-    windows: Spare<WINDOW_SIZE>,
+    dispatcher: Dispatcher,
+    body_buffers: BufferPool<BODY_BUFFER_SIZE>,
 }
 
 impl Client {
@@ -46,14 +46,26 @@ impl Client {
     ///
     /// # Errors
     /// A clause, if the TLS settings or the proxy of the environment cannot be used.
-    pub fn new(base: Url, auth: Auth, budget: Budget, in_flight: usize, patience: Patience) -> Result<Self, String> {
+    pub fn new(
+        base: Url,
+        auth: Auth,
+        rate_limiter: RateLimiter,
+        in_flight: usize,
+        retry_policy: RetryPolicy,
+    ) -> Result<Self, String> {
         let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
             .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
         // Without TLS what is sent must not leave this machine, and a proxy may be anywhere.
         let proxy = if base.scheme() == "https" { Proxy::from_env(&base)? } else { None };
-        let http = Http::new(tls, proxy, in_flight, Limits::within(patience.timeout));
-        Ok(Self { http, base, auth, desk: Desk::new(budget, in_flight, patience), windows: Spare::default() })
+        let http = Http::new(tls, proxy, in_flight, Timeouts::within(retry_policy.timeout));
+        Ok(Self {
+            http,
+            base,
+            auth,
+            dispatcher: Dispatcher::new(rate_limiter, in_flight, retry_policy),
+            body_buffers: BufferPool::default(),
+        })
     }
 
     /// The store's host and, if it is not the usual one, port.
@@ -64,31 +76,31 @@ impl Client {
 
     /// How long a request may be retried.
     #[must_use]
-    pub fn patience(&self) -> Patience {
-        self.desk.patience
+    pub fn retry_policy(&self) -> RetryPolicy {
+        self.dispatcher.retry_policy
     }
 
     /// Returns what was used of the call limit so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.desk.usage()
+        self.dispatcher.usage()
     }
 
     /// Places for further requests like this one side by side.
     #[must_use]
-    pub fn free_places(&self, query: &Query) -> usize {
-        self.desk.free_places(query)
+    pub fn free_slots(&self, query: &Query) -> usize {
+        self.dispatcher.free_slots(query)
     }
 
     /// Returns true while it seems that one row of this resource breaks every answer that would hold it: short
     /// requests then cost least.
     #[must_use]
-    pub fn is_on_trial(&self, query: &Query) -> bool {
-        self.desk.is_on_trial(query)
+    pub fn is_bisecting(&self, query: &Query) -> bool {
+        self.dispatcher.is_bisecting(query)
     }
 
-    /// Asks for one page and gives its rows to `intake`, which is told to start again when an attempt
-    /// fails. Where the page cannot be had as it was asked for, a shorter one is given: [`Answer::count`].
+    /// Asks for one page and gives its rows to `sink`, which is told to start again when an attempt
+    /// fails. Where the page cannot be had as it was asked for, a shorter one is given: [`PageResponse::count`].
     ///
     /// # Errors
     /// [`Error`] when the fault does not pass, or not within the patience.
@@ -96,54 +108,56 @@ impl Client {
         &self,
         query: &Query,
         names: ListNames<'_>,
-        watch: &impl Watch,
-        intake: &mut impl Intake,
-    ) -> Result<Answer<Envelope>, Error> {
-        self.desk.get(self, (query, names), watch, intake).await
+        observer: &impl RequestObserver,
+        sink: &mut impl ElementSink,
+    ) -> Result<PageResponse<Envelope>, Error> {
+        self.dispatcher.get(self, (query, names), observer, sink).await
     }
 }
 
-impl Ask for Client {
-    async fn ask(
+impl SendOnce for Client {
+    async fn send_once(
         &self,
         query: &Query,
         names: ListNames<'_>,
-        room: &mut Room,
-        intake: &mut impl Intake,
-    ) -> (Result<Envelope, Error>, Option<Heard>) {
+        memory: &mut MemoryPermit,
+        sink: &mut impl ElementSink,
+    ) -> (Result<Envelope, Error>, Option<ResponseMeta>) {
         let url = match self.base.join(&query.target()) {
             Ok(url) => url,
-            Err(error) => return (Err(diagnosis::broken(query, Transport::Connect, error.to_string())), None),
+            Err(error) => {
+                return (Err(error_mapping::broken(query, TransportErrorKind::Connect, error.to_string())), None);
+            }
         };
         let path_and_query = url.query().map_or_else(|| url.path().to_owned(), |rest| format!("{}?{rest}", url.path()));
         let signed = self.auth.headers(&path_and_query);
         let mut answer = match self.http.get(&url, signed.clone()).await {
             Ok(answer) => answer,
-            Err(fault) => return (Err(diagnosis::transport(query, &fault)), None),
+            Err(fault) => return (Err(error_mapping::transport(query, &fault)), None),
         };
         let status = answer.status;
-        let mut heard = Heard { status: Some(status.as_u16()), ..Heard::of(&answer.headers) };
+        let mut meta = ResponseMeta { status: Some(status.as_u16()), ..ResponseMeta::of(&answer.headers) };
         if status.is_redirection() {
             let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
             let target = location.and_then(|location| self.base.join(location).ok());
             let host = target.map(|target| host_of(&target)).filter(|host| *host != self.host());
             let resource = query.resource().to_owned();
-            return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(heard));
+            return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(meta));
         }
         // 203 is a 200 whose content a front end may have changed, such as its compression.
         if !matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
             let mut body = Vec::new();
             // The sentence of an error is short; what follows it is of no interest.
-            while body.len() <= WINDOW && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
-            heard.bytes = body.len();
-            return (Err(diagnosis::status(query, status, &body, &signed)), Some(heard));
+            while body.len() <= PARSE_CHUNK && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
+            meta.bytes = body.len();
+            return (Err(error_mapping::status(query, status, &body, &signed)), Some(meta));
         }
-        let page = self.page((query, names), (&mut answer, &mut heard.bytes, room), intake).await;
-        if matches!(page, Err(Error::Body { .. } | Error::NotText { .. })) {
+        let page = self.page((query, names), (&mut answer, &mut meta.bytes, memory), sink).await;
+        if matches!(page, Err(Error::Body { .. } | Error::NotUtf8 { .. })) {
             // It may have been the answer to another request, and the next one over it too.
             answer.poison();
         }
-        (page, Some(heard))
+        (page, Some(meta))
     }
 }
 
@@ -152,15 +166,15 @@ impl Client {
     async fn page(
         &self,
         (query, names): (&Query, ListNames<'_>),
-        (answer, length, room): (&mut http::Answer, &mut usize, &mut Room),
-        intake: &mut impl Intake,
+        (answer, length, memory): (&mut http::Response, &mut usize, &mut MemoryPermit),
+        sink: &mut impl ElementSink,
     ) -> Result<Envelope, Error> {
-        let mut reading = Reading::answering(query, names);
-        let mut window = self.windows.take();
-        let mut due = WINDOW;
-        let fault = |fault| diagnosis::body(query, fault);
+        let mut parser = PageParser::answering(query, names);
+        let mut buffer = self.body_buffers.take();
+        let mut due = PARSE_CHUNK;
+        let fault = |fault| error_mapping::body(query, fault);
         loop {
-            let read = answer.read(&mut window).await.map_err(|fault| diagnosis::transport(query, &fault))?;
+            let read = answer.read(&mut buffer).await.map_err(|fault| error_mapping::transport(query, &fault))?;
             if read == 0 {
                 break;
             }
@@ -168,35 +182,35 @@ impl Client {
             if *length > BODY_LIMIT {
                 return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
             }
-            if window.len() >= due {
-                let done = reading.feed(&window, false, intake).map_err(fault)?;
-                window.drain(..done);
-                if !room.fits(intake.kept()) {
+            if buffer.len() >= due {
+                let done = parser.feed(&buffer, false, sink).map_err(fault)?;
+                buffer.drain(..done);
+                if !memory.fits(sink.memory_used()) {
                     // Known at once, so that other pages like it wait before they are requested.
-                    self.desk.sizes.learn(query, intake.kept());
-                    let (from, closed) = (Instant::now(), |_| diagnosis::closing(query));
-                    room.grow(intake.kept()).await.map_err(closed)?;
+                    self.dispatcher.sizes.learn(query, sink.memory_used());
+                    let (from, closed) = (Instant::now(), |_| error_mapping::closing(query));
+                    memory.grow(sink.memory_used()).await.map_err(closed)?;
                     // The store is not late while it is not read.
                     answer.extend(from.elapsed());
                 }
                 // Millions of tiny rows take far more room as lines than in the body.
-                if intake.kept() > LINES_LIMIT {
+                if sink.memory_used() > LINES_LIMIT {
                     return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });
                 }
                 // A value larger than the window is not looked at again with every piece.
-                due = WINDOW.max(2 * window.len());
+                due = PARSE_CHUNK.max(2 * buffer.len());
             }
         }
-        reading.feed(&window, true, intake).map_err(fault)?;
-        self.windows.give_back(window);
-        let facts = reading.conclude(intake).map_err(fault)?;
-        intake.verify(&facts).map_err(|problem| diagnosis::refused(query, problem))?;
-        self.desk.sizes.learn(query, (*length).max(intake.kept()));
-        Ok(facts.envelope)
+        parser.feed(&buffer, true, sink).map_err(fault)?;
+        self.body_buffers.give_back(buffer);
+        let page_meta = parser.finish_with_meta(sink).map_err(fault)?;
+        sink.verify(&page_meta).map_err(|problem| error_mapping::refused(query, problem))?;
+        self.dispatcher.sizes.learn(query, (*length).max(sink.memory_used()));
+        Ok(page_meta.envelope)
     }
 }
 
-impl Heard {
+impl ResponseMeta {
     fn of(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE.as_str());
@@ -223,30 +237,30 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::page::{AnswerFacts, Discard};
-    use super::super::pursuit::{Notice, Watch};
+    use super::super::page::{Discard, PageMeta};
+    use super::super::pending_request::{RequestEvent, RequestObserver};
     use super::*;
     use crate::json::Scanner;
     use crate::record::NotARecord;
     use crate::secret::Secret;
 
-    struct Deaf;
+    struct IgnoreEvents;
 
-    impl Watch for Deaf {
-        async fn notice(&self, _: Notice<'_>) {}
+    impl RequestObserver for IgnoreEvents {
+        async fn on_event(&self, _: RequestEvent<'_>) {}
     }
 
     /// Believes no list of an unknown name.
     struct Doubting;
 
-    impl Intake for Doubting {
+    impl ElementSink for Doubting {
         fn restart(&mut self) {}
 
         fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
             Discard.element(scanner)
         }
 
-        fn verify(&mut self, answer: &AnswerFacts) -> Result<(), String> {
+        fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
             if answer.list_name_known { Ok(()) } else { Err("not mine".to_owned()) }
         }
     }
@@ -269,10 +283,10 @@ mod tests {
             }
             connections
         });
-        let patience = Patience::READ.at_most(Some(Duration::from_secs(10)), None);
-        let budget = Budget::new(100, patience.waits.window);
+        let retry_policy = RetryPolicy::READ.at_most(Some(Duration::from_secs(10)), None);
+        let rate_limiter = RateLimiter::new(100, retry_policy.backoff.buffer);
         let auth = Auth::Token(Secret::new("token".to_owned()));
-        (Client::new(base, auth, budget, 1, patience).unwrap(), serving)
+        (Client::new(base, auth, rate_limiter, 1, retry_policy).unwrap(), serving)
     }
 
     const NAMES: ListNames<'_> = ListNames { own: &["orders"], foreign: &["orders", "customers"] };
@@ -290,7 +304,7 @@ mod tests {
             let (client, serving) = client(vec![(200, RIGHT), (200, wrong), (200, RIGHT)]).await;
             let query = Query::new("orders", 1000);
             for _ in 0..2 {
-                let answer = client.get(&query, NAMES, &Deaf, &mut Doubting).await;
+                let answer = client.get(&query, NAMES, &IgnoreEvents, &mut Doubting).await;
                 assert!(answer.is_ok(), "{}: {answer:?}", String::from_utf8_lossy(wrong));
             }
             assert_eq!(serving.await.unwrap(), [1, 1, 2], "{}", String::from_utf8_lossy(wrong));
@@ -298,9 +312,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_whole_answer_is_asked_for_again_and_203_is_one() {
+    async fn partial_responses_are_retried_and_203_is_accepted() {
         let (client, serving) = client(vec![(206, b"{"), (203, RIGHT)]).await;
-        let answer = client.get(&Query::new("orders", 1000), NAMES, &Deaf, &mut Discard).await.unwrap();
+        let answer = client.get(&Query::new("orders", 1000), NAMES, &IgnoreEvents, &mut Discard).await.unwrap();
         assert_eq!((answer.count, answer.page.total), (1000, Some(1)));
         assert_eq!(serving.await.unwrap(), [1, 1]);
     }

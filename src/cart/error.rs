@@ -1,4 +1,4 @@
-//! What can go wrong between this process and the store. What to tell the user is decided in `failure`.
+//! What can go wrong between this process and the store. What to tell the user is decided in `user_error`.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ pub enum Error {
         /// The `message` of the vendor's error body, cut to 200 characters.
         message: String,
         /// Whether a 404 says that no resource matches the URL, as opposed to a list that is not there now.
-        knows_no_resource: bool,
+        is_unknown_resource: bool,
         /// Whether the body is a web page, which the API never sends.
         page: bool,
     },
@@ -35,12 +35,12 @@ pub enum Error {
         /// The resource asked for.
         resource: String,
         /// What kind of fault.
-        kind: Transport,
+        kind: TransportErrorKind,
         /// The chain of causes, without URLs.
         detail: String,
     },
     /// The proxy that the environment names opened no connection to the store.
-    #[error("{resource}: {obstacle:?} at the proxy {proxy}: {detail}")]
+    #[error("{resource}: {failure_kind:?} at the proxy {proxy}: {detail}")]
     Proxy {
         /// The resource asked for.
         resource: String,
@@ -49,7 +49,7 @@ pub enum Error {
         /// The environment variable that names it.
         variable: &'static str,
         /// What kind of fault.
-        obstacle: Obstacle,
+        failure_kind: ProxyFailure,
         /// The chain of causes, without URLs.
         detail: String,
     },
@@ -61,13 +61,13 @@ pub enum Error {
         /// What is wrong with it, one clause.
         problem: String,
         /// Whether asking again may help: text that is no JSON, as opposed to JSON of another shape.
-        passing: bool,
+        transient: bool,
         /// Whether it is a web page, or another text that does not even begin as an answer of the API does.
         page: bool,
     },
     /// The body is not UTF-8.
     #[error("{resource}: the answer is not UTF-8 text from byte {at} on")]
-    NotText {
+    NotUtf8 {
         /// The resource asked for.
         resource: String,
         /// Offset of the first byte that cannot be.
@@ -115,7 +115,7 @@ pub enum Error {
 
 /// What can be wrong with a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum ProxyFailure {
     /// It could not be reached.
     Unreachable,
     /// Its certificate was refused.
@@ -128,7 +128,7 @@ pub enum Obstacle {
 
 /// Kinds of transport faults that call for different advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub enum TransportErrorKind {
     /// The host name has no address.
     Name,
     /// No connection could be made.
@@ -155,8 +155,8 @@ impl Error {
 
     /// Whether the store says that it has no such resource at all.
     #[must_use]
-    pub fn knows_no_resource(&self) -> bool {
-        matches!(self.root(), Self::Status { knows_no_resource: true, .. })
+    pub fn is_unknown_resource(&self) -> bool {
+        matches!(self.root(), Self::Status { is_unknown_resource: true, .. })
     }
 
     /// Returns true if the store cannot send one row, while it can send others.
@@ -167,10 +167,10 @@ impl Error {
 
     /// Returns true if an answer is not UTF-8 text.
     #[must_use]
-    pub fn is_not_text(&self) -> bool {
+    pub fn is_not_utf8(&self) -> bool {
         match self.root() {
-            Self::NotText { .. } => true,
-            Self::Unreadable { last, .. } => last.is_not_text(),
+            Self::NotUtf8 { .. } => true,
+            Self::Unreadable { last, .. } => last.is_not_utf8(),
             _ => false,
         }
     }

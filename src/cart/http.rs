@@ -32,7 +32,7 @@ use url::Url;
 use super::proxy::Proxy;
 
 /// Who asks.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("source-cart/", env!("CARGO_PKG_VERSION")));
+const AGENT_NAME: HeaderValue = HeaderValue::from_static(concat!("source-cart/", env!("CARGO_PKG_VERSION")));
 /// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The part of that time in which a proxy has to open its tunnel: less than all of it, so that a proxy that does not
@@ -42,22 +42,22 @@ const TUNNEL_SHARE: f64 = 0.9;
 /// many seconds; a minute is what front ends commonly allow.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections are kept for two windows, so that waiting for the budget costs no handshake.
-const KEEP_ALIVE: Duration = Duration::from_secs(25);
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 /// After this long without a byte the system asks whether the other side is still there, as often, three times.
-const PROBE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// What was sent and is not acknowledged for this long breaks the connection.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What one read of a connection may take: two TLS records. hyper's own bound is 408 KiB, which each of
 /// eight connections fills, twice at times. The headers of an answer have to fit as well; most servers send
 /// no more than 8 KiB of them.
-pub(super) const READ: usize = 32 * 1024;
+pub(super) const READ_BUFFER: usize = 32 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct Timeouts {
     /// Making a connection.
     connect: Duration,
     /// Silence, before the head of an answer and in its body.
@@ -66,7 +66,7 @@ pub(super) struct Limits {
     whole: Duration,
 }
 
-impl Limits {
+impl Timeouts {
     /// The usual limits, none longer than `whole`.
     pub(super) fn within(whole: Duration) -> Self {
         Self { connect: CONNECT_TIMEOUT.min(whole), idle: IDLE_TIMEOUT.min(whole), whole }
@@ -77,68 +77,68 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client<Connector, Empty<Bytes>>,
-    limits: Limits,
+    timeouts: Timeouts,
 }
 
 impl Http {
     /// Keeps at most `connections` open while idle. All of them go through `proxy`, if there is one.
-    pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, limits: Limits) -> Self {
+    pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, timeouts: Timeouts) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new();
         // Whether a target without TLS is allowed was decided where the config was read.
         http.enforce_http(false);
         http.set_nodelay(true);
-        http.set_keepalive(Some(PROBE));
-        http.set_keepalive_interval(Some(PROBE));
+        http.set_keepalive(Some(KEEPALIVE_INTERVAL));
+        http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         http.set_keepalive_retries(Some(3));
         #[cfg(target_os = "linux")]
-        http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        http.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
         let to_proxy = HttpsConnector::from((http.clone(), Arc::clone(&tls)));
-        let tunnel_timeout = limits.connect.mul_f64(TUNNEL_SHARE);
-        let route = Route { http, to_proxy, proxy: proxy.map(Arc::new), tunnel_timeout };
-        let connector = Connector { route: HttpsConnector::from((route, tls)), timeout: limits.connect };
+        let tunnel_timeout = timeouts.connect.mul_f64(TUNNEL_SHARE);
+        let connector = ProxyConnector { http, to_proxy, proxy: proxy.map(Arc::new), tunnel_timeout };
+        let connector = Connector { connector: HttpsConnector::from((connector, tls)), timeout: timeouts.connect };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_ALIVE)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections)
-            .http1_max_buf_size(READ)
+            .http1_max_buf_size(READ_BUFFER)
             .build(connector);
-        Self { client, limits }
+        Self { client, timeouts }
     }
 
     /// Sends a GET and waits for the head of the answer. Redirects are not followed.
     ///
     /// # Errors
-    /// [`Fault`] if none came.
-    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, Fault> {
-        let Limits { idle, whole, .. } = self.limits;
+    /// [`HttpError`] if none came.
+    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Response, HttpError> {
+        let Timeouts { idle, whole, .. } = self.timeouts;
         let deadline = Instant::now() + whole;
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(fault)?;
+        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(http_error)?;
         *request.headers_mut() = headers;
         let headers = request.headers_mut();
         // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(USER_AGENT, AGENT);
+        headers.insert(USER_AGENT, AGENT_NAME);
         let connection = capture_connection(&mut request);
         let response = timeout_at(deadline.min(Instant::now() + idle), self.client.request(request)).await;
-        let (head, body) = response.map_err(late).map_err(fault)?.map_err(fault)?.into_parts();
-        let packed = head.headers.get(CONTENT_ENCODING).is_some_and(|coding| {
+        let (head, body) = response.map_err(timed_out).map_err(http_error)?.map_err(http_error)?.into_parts();
+        let compressed = head.headers.get(CONTENT_ENCODING).is_some_and(|coding| {
             coding.to_str().is_ok_and(|coding| ["gzip", "x-gzip"].iter().any(|name| coding.eq_ignore_ascii_case(name)))
         });
-        let unpacking = packed.then(Unpacking::default);
+        let body_decoder = compressed.then(GzipBody::default);
         let framed = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| head.headers.contains_key(name));
         let (status, headers) = (head.status, head.headers);
-        Ok(Answer { status, headers, connection, framed, body, unpacking, idle, deadline })
+        Ok(Response { status, headers, connection, framed, body, body_decoder, idle, deadline })
     }
 }
 
 /// An answer whose body is still to come.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     /// The HTTP status.
     pub(super) status: StatusCode,
     /// The headers, as they came.
@@ -147,16 +147,16 @@ pub(super) struct Answer {
     /// Whether the headers say how long the body is, or that it says so itself.
     framed: bool,
     body: Incoming,
-    unpacking: Option<Unpacking>,
+    body_decoder: Option<GzipBody>,
     idle: Duration,
     deadline: Instant,
 }
 
 /// gzip being unpacked: one member, or several. What follows a member and is none is passed over.
 #[derive(Debug)]
-struct Unpacking {
+struct GzipBody {
     /// What came and is not unpacked.
-    packed: Bytes,
+    compressed: Bytes,
     decoder: GzDecoder<Vec<u8>>,
     /// Whether a member came before this one, and nothing has come of this one yet.
     follows: bool,
@@ -166,17 +166,17 @@ struct Unpacking {
     over: bool,
 }
 
-impl Default for Unpacking {
+impl Default for GzipBody {
     fn default() -> Self {
-        Self { packed: Bytes::new(), decoder: GzDecoder::new(Vec::new()), follows: false, fresh: true, over: false }
+        Self { compressed: Bytes::new(), decoder: GzDecoder::new(Vec::new()), follows: false, fresh: true, over: false }
     }
 }
 
-impl Unpacking {
+impl GzipBody {
     /// Unpacks some of what came.
-    fn unpack(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn decompress(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         // One write unpacks no more than the decoder's own 32 KiB, however far these bytes expand.
-        match self.decoder.write(&self.packed) {
+        match self.decoder.write(&self.compressed) {
             Ok(0) if self.fresh => return Err(io::Error::from(io::ErrorKind::WriteZero)),
             Ok(0) => match self.decoder.try_finish() {
                 Err(_) if self.follows => self.over = true,
@@ -187,7 +187,7 @@ impl Unpacking {
                 }
             },
             Ok(taken) => {
-                drop(self.packed.split_to(taken));
+                drop(self.compressed.split_to(taken));
                 self.fresh = false;
                 self.follows &= self.decoder.get_ref().is_empty();
                 out.append(self.decoder.get_mut());
@@ -196,7 +196,7 @@ impl Unpacking {
             Err(error) => return Err(error),
         }
         if self.over {
-            self.packed.clear();
+            self.compressed.clear();
         }
         Ok(())
     }
@@ -211,31 +211,31 @@ impl Unpacking {
     }
 }
 
-impl Answer {
-    /// Appends the next piece of the body, unpacked, to `out`; gives how many bytes: at most [`READ`], and
+impl Response {
+    /// Appends the next piece of the body, unpacked, to `out`; gives how many bytes: at most [`READ_BUFFER`], and
     /// none only at the end of the body.
     ///
     /// # Errors
-    /// [`Fault`] if the body is cut, stays out, or is no gzip where it says so.
-    pub(super) async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, Fault> {
+    /// [`HttpError`] if the body is cut, stays out, or is no gzip where it says so.
+    pub(super) async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, HttpError> {
         let length = out.len();
         while out.len() == length {
-            if let Some(unpacking) = &mut self.unpacking
-                && !unpacking.packed.is_empty()
+            if let Some(body_decoder) = &mut self.body_decoder
+                && !body_decoder.compressed.is_empty()
             {
-                unpacking.unpack(out).map_err(fault)?;
+                body_decoder.decompress(out).map_err(http_error)?;
                 continue;
             }
-            let Some(piece) = self.piece().await? else {
-                if let Some(unpacking) = self.unpacking.take() {
-                    unpacking.finish(out).map_err(fault)?;
+            let Some(chunk) = self.chunk().await? else {
+                if let Some(body_decoder) = self.body_decoder.take() {
+                    body_decoder.finish(out).map_err(http_error)?;
                 }
                 break;
             };
-            match &mut self.unpacking {
-                Some(unpacking) if unpacking.over => {}
-                Some(unpacking) => unpacking.packed = piece,
-                None => out.extend_from_slice(&piece),
+            match &mut self.body_decoder {
+                Some(body_decoder) if body_decoder.over => {}
+                Some(body_decoder) => body_decoder.compressed = chunk,
+                None => out.extend_from_slice(&chunk),
             }
         }
         Ok(out.len() - length)
@@ -254,19 +254,19 @@ impl Answer {
     }
 
     /// The next bytes as they came.
-    async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             let frame = timeout_at(self.deadline.min(Instant::now() + self.idle), self.body.frame()).await;
-            match frame.map_err(late).map_err(fault)? {
+            match frame.map_err(timed_out).map_err(http_error)? {
                 None => return Ok(None),
                 Some(Err(error)) => {
-                    let error = fault(error);
+                    let error = http_error(error);
                     // Some servers end TLS without a word. Whether the body is whole is then seen in its text.
                     return if !self.framed && error.is_early_end() { Ok(None) } else { Err(error) };
                 }
                 // Trailers mean nothing here.
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) if !piece.is_empty() => return Ok(Some(piece)),
+                    Ok(chunk) if !chunk.is_empty() => return Ok(Some(chunk)),
                     _ => {}
                 },
             }
@@ -276,16 +276,16 @@ impl Answer {
 
 /// Why no answer came, or not the whole of it.
 #[derive(Debug)]
-pub(super) struct Fault(BoxError);
+pub(super) struct HttpError(BoxError);
 
-impl Fault {
+impl HttpError {
     /// The error and its causes, from the outside in. None of their texts holds the URL.
     pub(super) fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         std::iter::successors(Some(&*self.0 as &(dyn std::error::Error + 'static)), |&error| error.source())
     }
 
     /// The proxy that opened no tunnel, if that is why.
-    pub(super) fn no_tunnel(&self) -> Option<&NoTunnel> {
+    pub(super) fn tunnel_error(&self) -> Option<&TunnelError> {
         self.causes().find_map(|error| error.downcast_ref())
     }
 
@@ -309,18 +309,18 @@ impl Fault {
     }
 }
 
-fn fault(error: impl Into<BoxError>) -> Fault {
-    Fault(error.into())
+fn http_error(error: impl Into<BoxError>) -> HttpError {
+    HttpError(error.into())
 }
 
-fn late(_: Elapsed) -> io::Error {
+fn timed_out(_: Elapsed) -> io::Error {
     io::Error::from(io::ErrorKind::TimedOut)
 }
 
 /// Makes connections, within the time that one may take.
 #[derive(Clone, Debug)]
 struct Connector {
-    route: HttpsConnector<Route>,
+    connector: HttpsConnector<ProxyConnector>,
     timeout: Duration,
 }
 
@@ -330,18 +330,18 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.route.poll_ready(context)
+        self.connector.poll_ready(context)
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = timeout(self.timeout, self.route.call(target));
-        Box::pin(async move { connecting.await.map_err(late)? })
+        let connecting = timeout(self.timeout, self.connector.call(target));
+        Box::pin(async move { connecting.await.map_err(timed_out)? })
     }
 }
 
 /// The way to a host: straight, or through a tunnel of a proxy. TLS with the host is not part of it.
 #[derive(Clone, Debug)]
-struct Route {
+struct ProxyConnector {
     http: HttpConnector,
     /// Reaches the proxy itself, which may speak TLS.
     to_proxy: HttpsConnector<HttpConnector>,
@@ -349,7 +349,7 @@ struct Route {
     tunnel_timeout: Duration,
 }
 
-impl Service<Uri> for Route {
+impl Service<Uri> for ProxyConnector {
     type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
@@ -363,7 +363,7 @@ impl Service<Uri> for Route {
             let connecting = self.http.call(target);
             return Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) });
         };
-        let headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
+        let headers = HeaderMap::from_iter([(USER_AGENT, AGENT_NAME)]);
         let mut tunnel = Tunnel::new(proxy.uri.clone(), self.to_proxy.clone()).with_headers(headers);
         if let Some(auth) = &proxy.auth {
             tunnel = tunnel.with_auth(auth.clone());
@@ -373,16 +373,16 @@ impl Service<Uri> for Route {
             let cause: BoxError = match connecting.await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => error.into(),
-                Err(elapsed) => late(elapsed).into(),
+                Err(elapsed) => timed_out(elapsed).into(),
             };
-            Err(NoTunnel { address: proxy.address.clone(), variable: proxy.variable, cause }.into())
+            Err(TunnelError { address: proxy.address.clone(), variable: proxy.variable, cause }.into())
         })
     }
 }
 
 /// The proxy opened no tunnel to the store.
 #[derive(Debug)]
-pub(super) struct NoTunnel {
+pub(super) struct TunnelError {
     /// Host and port of the proxy.
     pub(super) address: String,
     /// The variable that names it.
@@ -390,13 +390,13 @@ pub(super) struct NoTunnel {
     cause: BoxError,
 }
 
-impl std::fmt::Display for NoTunnel {
+impl std::fmt::Display for TunnelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "no tunnel through the proxy {}", self.address)
     }
 }
 
-impl std::error::Error for NoTunnel {
+impl std::error::Error for TunnelError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.cause)
     }

@@ -5,27 +5,27 @@
 //! published Python connector. Nothing in this folder names Airbyte, the streams or the read.
 
 pub mod auth;
-pub mod budget;
 pub mod client;
-mod diagnosis;
 pub mod error;
+mod error_mapping;
 mod http;
-mod outlook;
+mod memory;
 pub mod page;
+mod pending_request;
 mod proxy;
-mod pursuit;
 pub mod query;
+pub mod rate_limiter;
 pub mod retry;
-mod room;
+mod run_health;
 mod sizes;
 pub mod tls;
 
 pub use auth::Auth;
-pub use budget::Budget;
 pub use client::Client;
 pub use error::Error;
-pub use page::{AnswerFacts, Envelope, Intake, ListNames, PageFault};
-pub use pursuit::{Answer, Exchange, Notice, Watch};
+pub use memory::MemoryPermit;
+pub use page::{ElementSink, Envelope, ListNames, PageError, PageMeta};
+pub use pending_request::{Exchange, PageResponse, RequestEvent, RequestObserver};
 pub use query::Query;
-pub use retry::Patience;
-pub use room::Room;
+pub use rate_limiter::RateLimiter;
+pub use retry::RetryPolicy;

@@ -21,7 +21,7 @@ pub struct Envelope {
 
 /// Why a body is no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PageFault {
+pub enum PageError {
     /// The body is not JSON: cut short, an HTML page, empty.
     NotJson {
         /// Offset of the first byte that cannot be.
@@ -32,7 +32,7 @@ pub enum PageFault {
         page: bool,
     },
     /// It begins like JSON and holds a byte that is not UTF-8.
-    NotText {
+    NotUtf8 {
         /// Offset of that byte.
         at: usize,
     },
@@ -49,9 +49,9 @@ pub enum PageFault {
     /// Its `next_page` leads to another resource; the name of that.
     ForeignNext(String),
     /// It counts so many rows, and lists none on the first page.
-    CountOfNothing(u64),
+    CountWithoutRows(u64),
     /// It names a further page, and lists no row.
-    NextOfNothing,
+    NextPageWithoutRows,
 }
 
 /// The names that lists have in answers.
@@ -65,7 +65,7 @@ pub struct ListNames<'n> {
 
 /// What is known of an answer that was read to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AnswerFacts {
+pub struct PageMeta {
     /// What it says besides the records.
     pub envelope: Envelope,
     /// Whether its list has a name that this list may have. If not, it was the only array there is.
@@ -78,7 +78,7 @@ const NAMES_KEPT: usize = 10;
 const NAME_LENGTH: usize = 100;
 
 /// Takes the elements of a list, one after the other.
-pub trait Intake: Send {
+pub trait ElementSink: Send {
     /// Forgets what was taken: the page is read again from its start.
     fn restart(&mut self);
 
@@ -93,13 +93,13 @@ pub trait Intake: Send {
     ///
     /// # Errors
     /// A clause that says why it is not the answer to the request; it is then asked for again.
-    fn verify(&mut self, answer: &AnswerFacts) -> Result<(), String> {
+    fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
         let _ = answer;
         Ok(())
     }
 
     /// Bytes of memory that what was taken fills.
-    fn kept(&self) -> usize {
+    fn memory_used(&self) -> usize {
         0
     }
 }
@@ -108,7 +108,7 @@ pub trait Intake: Send {
 #[derive(Debug)]
 pub struct Discard;
 
-impl Intake for Discard {
+impl ElementSink for Discard {
     fn restart(&mut self) {}
 
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
@@ -119,16 +119,16 @@ impl Intake for Discard {
 /// A body being read while it arrives. What is complete is handed on at once, so that neither the body
 /// nor its rows are ever in memory twice.
 #[derive(Debug)]
-pub struct Reading<'n> {
+pub struct PageParser<'n> {
     names: ListNames<'n>,
     /// The request, if what it asked for is known.
     query: Option<&'n Query>,
-    place: Place,
+    state: ParserState,
     envelope: Envelope,
     /// Whether `next_page` leads further than this page.
-    further: bool,
+    has_next: bool,
     /// The other resource that it leads to.
-    astray: Option<String>,
+    foreign_next: Option<String>,
     /// The name of another resource's list.
     foreign: Option<String>,
     /// Elements that were handed on.
@@ -136,42 +136,42 @@ pub struct Reading<'n> {
     seen: Vec<String>,
     found: bool,
     /// Whether it is there a second time.
-    twice: bool,
+    has_list_twice: bool,
     /// An array under another name, and how many there were.
     other: Option<Vec<u8>>,
     others: usize,
     /// Bytes that were handed on.
-    passed: usize,
+    consumed: usize,
 }
 
 /// Where in the body the reading stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum ParserState {
     Start,
     Field { first: bool },
     Element { first: bool },
     End,
 }
 
-impl<'n> Reading<'n> {
+impl<'n> PageParser<'n> {
     /// Begins a body of which no more is known than the names that its list may have.
     #[must_use]
     pub fn new(own: &'n [&'n str]) -> Self {
         Self {
             names: ListNames { own, foreign: &[] },
             query: None,
-            place: Place::Start,
+            state: ParserState::Start,
             envelope: Envelope::default(),
-            further: false,
-            astray: None,
+            has_next: false,
+            foreign_next: None,
             foreign: None,
             rows: 0,
             seen: Vec::new(),
             found: false,
-            twice: false,
+            has_list_twice: false,
             other: None,
             others: 0,
-            passed: 0,
+            consumed: 0,
         }
     }
 
@@ -181,104 +181,105 @@ impl<'n> Reading<'n> {
         Self { names, query: Some(query), ..Self::new(&[]) }
     }
 
-    /// Reads on in `window`, which begins where the last call left off; `last` says that nothing
+    /// Reads on in `chunk`, which begins where the last call left off; `last` says that nothing
     /// follows it. Gives how many bytes are done with.
     ///
     /// # Errors
-    /// [`PageFault`]; elements may have been handed on before it was noticed.
-    pub fn feed(&mut self, window: &[u8], last: bool, intake: &mut impl Intake) -> Result<usize, PageFault> {
-        let length = self.passed + window.len();
-        let text = match std::str::from_utf8(window) {
-            Ok(_) => window,
-            Err(cut) if !last && cut.error_len().is_none() => &window[..cut.valid_up_to()],
-            Err(fault) => return Err(self.not_text(&window[..fault.valid_up_to()], length)),
+    /// [`PageError`]; elements may have been handed on before it was noticed.
+    pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut impl ElementSink) -> Result<usize, PageError> {
+        let length = self.consumed + chunk.len();
+        let text = match std::str::from_utf8(chunk) {
+            Ok(_) => chunk,
+            Err(cut) if !last && cut.error_len().is_none() => &chunk[..cut.valid_up_to()],
+            Err(fault) => return Err(self.not_utf8(&chunk[..fault.valid_up_to()], length)),
         };
         let mut scanner = Scanner::new(text);
         let mut done = 0;
         loop {
-            match self.step(&mut scanner, last, intake) {
+            match self.step(&mut scanner, last, sink) {
                 Ok(more) => {
                     done = scanner.position();
                     if !more {
                         break;
                     }
                 }
-                Err(NotARecord::NotAnObject) => return Err(PageFault::NotAnObject),
-                Err(NotARecord::Json(_)) if scanner.is_too_deep() => return Err(PageFault::TooDeep),
+                Err(NotARecord::NotAnObject) => return Err(PageError::NotAnObject),
+                Err(NotARecord::Json(_)) if scanner.is_too_deep() => return Err(PageError::TooDeep),
                 // What looks wrong may only be cut short here: it is looked at again with more behind it.
                 Err(NotARecord::Json(_)) if !last => break,
                 Err(NotARecord::Json(NotJson(at))) => {
-                    let page = self.place == Place::Start && !is_blank(text);
-                    return Err(PageFault::NotJson { at: self.passed + at, length, page });
+                    let page = self.state == ParserState::Start && !is_blank(text);
+                    return Err(PageError::NotJson { at: self.consumed + at, length, page });
                 }
             }
         }
-        self.passed += done;
+        self.consumed += done;
         Ok(done)
     }
 
     /// The fault of a byte that is not UTF-8 behind this text, in a body of which `length` bytes are there.
-    fn not_text(&self, before: &[u8], length: usize) -> PageFault {
+    fn not_utf8(&self, before: &[u8], length: usize) -> PageError {
         let blank = before.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let begun = self.place != Place::Start || before.get(blank).is_none_or(|&byte| matches!(byte, b'{' | 0xef));
+        let begun =
+            self.state != ParserState::Start || before.get(blank).is_none_or(|&byte| matches!(byte, b'{' | 0xef));
         if begun {
-            PageFault::NotText { at: self.passed + before.len() }
+            PageError::NotUtf8 { at: self.consumed + before.len() }
         } else {
-            PageFault::NotJson { at: self.passed + blank, length, page: true }
+            PageError::NotJson { at: self.consumed + blank, length, page: true }
         }
     }
 
     /// What the envelope said, at the end of the body.
     ///
     /// # Errors
-    /// [`PageFault`] if there was no list.
-    pub fn finish(self, intake: &mut impl Intake) -> Result<Envelope, PageFault> {
-        self.conclude(intake).map(|facts| facts.envelope)
+    /// [`PageError`] if there was no list.
+    pub fn finish(self, sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+        self.finish_with_meta(sink).map(|meta| meta.envelope)
     }
 
     /// What is known of the answer, at the end of the body.
     ///
     /// # Errors
-    /// [`PageFault`] if there was no list, or the answer is not one to the request.
-    pub fn conclude(mut self, intake: &mut impl Intake) -> Result<AnswerFacts, PageFault> {
-        if self.twice {
-            return Err(PageFault::TwoLists);
+    /// [`PageError`] if there was no list, or the answer is not one to the request.
+    pub fn finish_with_meta(mut self, sink: &mut impl ElementSink) -> Result<PageMeta, PageError> {
+        if self.has_list_twice {
+            return Err(PageError::TwoLists);
         }
-        if let Some(resource) = self.astray.take() {
-            return Err(PageFault::ForeignNext(resource));
+        if let Some(resource) = self.foreign_next.take() {
+            return Err(PageError::ForeignNext(resource));
         }
         if !self.found {
             match (self.foreign.take(), self.other.take()) {
-                (Some(name), _) => return Err(PageFault::ForeignList(name)),
-                (None, Some(text)) if self.others == 1 => self.unnamed(&text, intake)?,
+                (Some(name), _) => return Err(PageError::ForeignList(name)),
+                (None, Some(text)) if self.others == 1 => self.unnamed(&text, sink)?,
                 (None, None) if self.others == 0 && self.envelope.total == Some(0) => {}
-                _ => return Err(PageFault::NoList(self.seen)),
+                _ => return Err(PageError::NoList(self.seen)),
             }
         }
         match (self.query, self.envelope.total) {
-            (Some(_), _) if self.rows == 0 && self.further => Err(PageFault::NextOfNothing),
-            (Some(query), Some(total @ 1..)) if self.rows == 0 && query.page_number() == 1 && query.trusts_count() => {
-                Err(PageFault::CountOfNothing(total))
+            (Some(_), _) if self.rows == 0 && self.has_next => Err(PageError::NextPageWithoutRows),
+            (Some(query), Some(total @ 1..)) if self.rows == 0 && query.page_number() == 1 && query.uses_count() => {
+                Err(PageError::CountWithoutRows(total))
             }
-            _ => Ok(AnswerFacts { envelope: self.envelope, list_name_known: self.found }),
+            _ => Ok(PageMeta { envelope: self.envelope, list_name_known: self.found }),
         }
     }
 
     /// Takes the only array there is, whose name is not known.
-    fn unnamed(&mut self, text: &[u8], intake: &mut impl Intake) -> Result<(), PageFault> {
+    fn unnamed(&mut self, text: &[u8], sink: &mut impl ElementSink) -> Result<(), PageError> {
         let mut scanner = Scanner::new(text);
         scanner.take(b'[');
         scanner.skip_space();
         if scanner.take(b']') {
             // An empty array of any name says nothing of this list.
             let believed = self.query.is_none() || self.envelope.total == Some(0);
-            return if believed { Ok(()) } else { Err(PageFault::NoList(std::mem::take(&mut self.seen))) };
+            return if believed { Ok(()) } else { Err(PageError::NoList(std::mem::take(&mut self.seen))) };
         }
-        self.place = Place::Element { first: true };
-        while matches!(self.place, Place::Element { .. }) {
-            self.step(&mut scanner, true, intake).map_err(|reason| match reason {
-                NotARecord::Json(NotJson(at)) => PageFault::NotJson { at, length: text.len(), page: false },
-                NotARecord::NotAnObject => PageFault::NotAnObject,
+        self.state = ParserState::Element { first: true };
+        while matches!(self.state, ParserState::Element { .. }) {
+            self.step(&mut scanner, true, sink).map_err(|reason| match reason {
+                NotARecord::Json(NotJson(at)) => PageError::NotJson { at, length: text.len(), page: false },
+                NotARecord::NotAnObject => PageError::NotAnObject,
             })?;
         }
         Ok(())
@@ -289,35 +290,35 @@ impl<'n> Reading<'n> {
         let Ok(next) = serde_json::from_slice::<String>(value) else { return };
         self.envelope.more = !next.is_empty();
         let page = page_of(&next);
-        self.further =
+        self.has_next =
             self.envelope.more && self.query.is_none_or(|query| page.is_none_or(|page| page > query.page_number()));
         let resource = self.query.map(Query::resource);
-        self.astray = resource_of(&next)
+        self.foreign_next = resource_of(&next)
             .filter(|named| resource.is_some_and(|resource| !named.eq_ignore_ascii_case(resource)))
             .map(|named| named.chars().take(NAME_LENGTH).collect());
     }
 
     /// Takes what comes next; false at the end. Changes nothing when it fails.
-    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, intake: &mut impl Intake) -> Result<bool, NotARecord> {
-        match self.place {
-            Place::Start => {
+    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut impl ElementSink) -> Result<bool, NotARecord> {
+        match self.state {
+            ParserState::Start => {
                 scanner.take_all(b"\xef\xbb\xbf");
                 scanner.skip_space();
                 if scanner.peek() == Some(b'{') {
                     scanner.take(b'{');
-                    self.place = Place::Field { first: true };
+                    self.state = ParserState::Field { first: true };
                 } else {
                     scanner.value()?;
                     if !last {
                         return Err(scanner.fault().into());
                     }
-                    self.place = Place::End;
+                    self.state = ParserState::End;
                 }
             }
-            Place::Field { first } => {
+            ParserState::Field { first } => {
                 scanner.skip_space();
                 if scanner.take(b'}') {
-                    self.place = Place::End;
+                    self.state = ParserState::End;
                     return Ok(true);
                 }
                 if !first {
@@ -326,21 +327,21 @@ impl<'n> Reading<'n> {
                 }
                 self.field(scanner)?;
             }
-            Place::Element { first } => {
+            ParserState::Element { first } => {
                 scanner.skip_space();
                 if !first {
                     if scanner.take(b']') {
-                        self.place = Place::Field { first: false };
+                        self.state = ParserState::Field { first: false };
                         return Ok(true);
                     }
                     scanner.require(b',')?;
                     scanner.skip_space();
                 }
-                intake.element(scanner)?;
+                sink.element(scanner)?;
                 self.rows += 1;
-                self.place = Place::Element { first: false };
+                self.state = ParserState::Element { first: false };
             }
-            Place::End => {
+            ParserState::End => {
                 scanner.skip_space();
                 return if scanner.peek().is_some() { Err(scanner.fault().into()) } else { Ok(false) };
             }
@@ -365,7 +366,7 @@ impl<'n> Reading<'n> {
                 return Err(scanner.fault());
             }
             let empty = scanner.take(b']');
-            self.place = if empty { Place::Field { first: false } } else { Place::Element { first: true } };
+            self.state = if empty { ParserState::Field { first: false } } else { ParserState::Element { first: true } };
             self.found = true;
             self.other = None;
         } else {
@@ -386,13 +387,13 @@ impl<'n> Reading<'n> {
                 ("next_page", Kind::Text) => self.follow(value),
                 (name, Kind::Array) if self.is_foreign(name) => self.foreign = Some(name.to_owned()),
                 (_, Kind::Array) => {
-                    self.twice |= self.found && self.names.own.contains(&name.as_str());
+                    self.has_list_twice |= self.found && self.names.own.contains(&name.as_str());
                     self.others += 1;
                     self.other = (!self.found && self.others == 1).then(|| value.to_vec());
                 }
                 _ => {}
             }
-            self.place = Place::Field { first: false };
+            self.state = ParserState::Field { first: false };
         }
         if self.seen.len() < NAMES_KEPT {
             self.seen.push(name.chars().take(NAME_LENGTH).collect());
@@ -424,11 +425,11 @@ fn is_blank(text: &[u8]) -> bool {
 /// Reads a body that is there as a whole.
 ///
 /// # Errors
-/// [`PageFault`]; elements may have been handed on before it was noticed.
-pub fn read(body: &[u8], names: &[&str], intake: &mut impl Intake) -> Result<Envelope, PageFault> {
-    let mut reading = Reading::new(names);
-    reading.feed(body, true, intake)?;
-    reading.finish(intake)
+/// [`PageError`]; elements may have been handed on before it was noticed.
+pub fn read(body: &[u8], names: &[&str], sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+    let mut parser = PageParser::new(names);
+    parser.feed(body, true, sink)?;
+    parser.finish(sink)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const PAGE: &str = "page";
 
 /// The date filter of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub struct DateRange {
     /// First instant in the window.
     pub from: Option<Timestamp>,
     /// Last instant before the window; used in place of `from`.
@@ -33,7 +33,7 @@ pub struct Window {
     pub until: Option<Timestamp>,
 }
 
-impl Window {
+impl DateRange {
     /// Whether an instant lies in the window.
     #[must_use]
     pub fn contains(&self, instant: Timestamp) -> bool {
@@ -76,8 +76,8 @@ pub struct Query {
     count: usize,
     page: u64,
     parameters: Vec<(&'static str, String)>,
-    distrusts_count: bool,
-    once: bool,
+    ignores_count: bool,
+    no_retry: bool,
     range: Option<usize>,
 }
 
@@ -90,8 +90,8 @@ impl Query {
             count,
             page: 1,
             parameters: Vec::new(),
-            distrusts_count: false,
-            once: false,
+            ignores_count: false,
+            no_retry: false,
             range: None,
         }
     }
@@ -127,21 +127,21 @@ impl Query {
     /// The same for a store whose `total_count` was found to be wrong: an answer that counts rows and lists
     /// none is believed.
     #[must_use]
-    pub fn distrust_count(mut self) -> Self {
-        self.distrusts_count = true;
+    pub fn ignore_count(mut self) -> Self {
+        self.ignores_count = true;
         self
     }
 
     /// Whether `total_count` is believed.
     #[must_use]
-    pub fn trusts_count(&self) -> bool {
-        !self.distrusts_count
+    pub fn uses_count(&self) -> bool {
+        !self.ignores_count
     }
 
     /// The same, to be sent one time only, whatever comes of it.
     #[must_use]
-    pub fn once(mut self) -> Self {
-        self.once = true;
+    pub fn no_retry(mut self) -> Self {
+        self.no_retry = true;
         self
     }
 
@@ -163,8 +163,8 @@ impl Query {
 
     /// Whether it is sent one time only.
     #[must_use]
-    pub fn is_once(&self) -> bool {
-        self.once
+    pub fn is_no_retry(&self) -> bool {
+        self.no_retry
     }
 
     /// The same for the first rows of its page: at most `count` of them, and as many as pages of one size
@@ -212,8 +212,8 @@ impl Query {
 
     /// Only rows whose `field` lies in the window.
     #[must_use]
-    pub fn window(mut self, field: &'static str, window: &Window) -> Self {
-        if let Some(filter) = window.filter() {
+    pub fn date_range(mut self, field: &'static str, date_range: &DateRange) -> Self {
+        if let Some(filter) = date_range.filter() {
             self.parameters.push((field, filter));
         }
         self
@@ -280,16 +280,16 @@ mod tests {
     }
 
     #[test]
-    fn the_key_walk_on_the_wire() {
-        let window = Window {
+    fn the_keyset_query_on_the_wire() {
+        let date_range = DateRange {
             from: at("2021-07-01T08:59:28.457-05:00"),
             before: at("2021-08-01T00:00:00Z"),
-            ..Window::default()
+            ..DateRange::default()
         };
         let target = Query::new("orders", PAGE_SIZE)
             .sort("id")
             .keys("id", Some(5), Some(90))
-            .window("updated_at", &window)
+            .date_range("updated_at", &date_range)
             .target();
         assert_eq!(
             target,
@@ -300,9 +300,13 @@ mod tests {
 
     #[test]
     fn an_offset_never_puts_a_plus_sign_on_the_wire() {
-        let window = Window { from: at("2021-07-01T08:59:28+05:00"), ..Window::default() };
-        let target =
-            Query::new("orders", 1).sort("-updated_at,id").page(1).page(2).window("updated_at", &window).target();
+        let date_range = DateRange { from: at("2021-07-01T08:59:28+05:00"), ..DateRange::default() };
+        let target = Query::new("orders", 1)
+            .sort("-updated_at,id")
+            .page(1)
+            .page(2)
+            .date_range("updated_at", &date_range)
+            .target();
         assert_eq!(target, "orders?count=1&sort=-updated_at%2Cid&page=2&updated_at=gte%3A2021-07-01T03%3A59%3A28Z");
     }
 
@@ -327,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_contains_its_start_and_not_its_end() {
-        let window =
-            Window { from: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..Window::default() };
-        assert!(window.contains(at("2021-01-01T00:00:00Z").unwrap()));
-        assert!(!window.contains(at("2021-02-01T00:00:00Z").unwrap()));
-        assert!(!window.is_empty());
-        assert!(Window { before: window.from, ..window }.is_empty());
-        let closed = Window { until: at("2021-01-15T00:00:00Z"), ..window };
+    fn a_date_range_contains_its_start_and_not_its_end() {
+        let date_range =
+            DateRange { from: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..DateRange::default() };
+        assert!(date_range.contains(at("2021-01-01T00:00:00Z").unwrap()));
+        assert!(!date_range.contains(at("2021-02-01T00:00:00Z").unwrap()));
+        assert!(!date_range.is_empty());
+        assert!(DateRange { before: date_range.from, ..date_range }.is_empty());
+        let closed = DateRange { until: at("2021-01-15T00:00:00Z"), ..date_range };
         assert!(closed.contains(at("2021-01-15T00:00:00Z").unwrap()));
         assert!(!closed.contains(at("2021-01-15T00:00:00.001Z").unwrap()));
         assert!(closed.filter().unwrap().ends_with("lte:2021-01-15T00:00:00Z"));

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-use super::error::{Error, Obstacle, Transport};
+use super::error::{Error, ProxyFailure, TransportErrorKind};
 
 /// A `Retry-After` that asks for more is taken for this long: beyond every patience, and a date in a hundred
 /// years can still be calculated with.
@@ -14,28 +14,28 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How long a request may be retried.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Time from the first attempt after which no further one begins.
     pub total: Duration,
     /// The same for a host that is not found, or that is none of the API, while nothing has worked.
-    pub at_first: Duration,
+    pub total_before_success: Duration,
     /// Number of attempts.
     pub attempts: u32,
     /// The most that one attempt may take, and any silence in it.
     pub timeout: Duration,
     /// The waits between attempts.
-    pub waits: Waits,
+    pub backoff: Backoff,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// For `read`: ten minutes outlast a restart of the store. A name server that is just starting, or a
     /// front end that says so with a page, needs seconds; a mistyped host is told within a minute.
     pub const READ: Self = Self {
         total: Duration::from_secs(600),
-        at_first: Duration::from_secs(60),
+        total_before_success: Duration::from_secs(60),
         attempts: u32::MAX,
         timeout: ATTEMPT_TIMEOUT,
-        waits: Waits::USUAL,
+        backoff: Backoff::USUAL,
     };
     /// For `check`: a person is waiting. Three attempts that are never answered end within the total, and
     /// then what is said is what was wrong.
@@ -48,22 +48,28 @@ impl Patience {
         let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
         let Some(total) = total.filter(|&total| total < self.total) else { return Self { timeout, ..self } };
         let factor = total.as_secs_f64() / self.total.as_secs_f64();
-        Self { total, timeout, at_first: scaled(self.at_first, factor), waits: self.waits.scaled(factor), ..self }
+        Self {
+            total,
+            timeout,
+            total_before_success: scaled(self.total_before_success, factor),
+            backoff: self.backoff.scaled(factor),
+            ..self
+        }
     }
 
-    /// How long a request that fails so may be retried; `worked` says whether anything has in this run.
+    /// How long a request that fails so may be retried; `has_succeeded` says whether anything has in this run.
     #[must_use]
-    pub fn with(&self, error: &Error, worked: bool) -> Duration {
+    pub fn limit_for(&self, error: &Error, has_succeeded: bool) -> Duration {
         let hopeless = match error {
-            Error::Transport { kind, .. } => *kind == Transport::Name,
-            Error::Proxy { obstacle, .. } => *obstacle == Obstacle::Unreachable,
+            Error::Transport { kind, .. } => *kind == TransportErrorKind::Name,
+            Error::Proxy { failure_kind, .. } => *failure_kind == ProxyFailure::Unreachable,
             Error::Body { page, .. } => *page,
             // What stands in front of a store that is down sends these, and a page with them.
             Error::Status { status: 429 | 502..=504, .. } => false,
             Error::Status { page, .. } => *page,
             _ => false,
         };
-        if hopeless && !worked { self.at_first.min(self.total) } else { self.total }
+        if hopeless && !has_succeeded { self.total_before_success.min(self.total) } else { self.total }
     }
 }
 
@@ -73,7 +79,7 @@ fn scaled(wait: Duration, factor: f64) -> Duration {
 
 /// The waits between attempts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Waits {
+pub struct Backoff {
     /// First delay of the schedule.
     pub first: Duration,
     /// Last delay of the schedule.
@@ -81,17 +87,17 @@ pub struct Waits {
     /// The wait after a 429 that does not say how long: a window of the call limit.
     pub window: Duration,
     /// The share of a wait that an answer asks for which is kept: less than all of it in tests only.
-    pub kept: f64,
+    pub retry_after_scale: f64,
 }
 
-impl Waits {
+impl Backoff {
     /// The first delay is long enough for a front end to recover from a hiccup, and short enough not to
     /// be felt; the last asks a store that is down twice a minute; the documented window is 10 s.
     pub const USUAL: Self = Self {
         first: Duration::from_millis(500),
         last: Duration::from_secs(30),
         window: Duration::from_secs(10),
-        kept: 1.0,
+        retry_after_scale: 1.0,
     };
 
     /// All of them, longer or shorter by one factor.
@@ -101,7 +107,7 @@ impl Waits {
             first: scaled(self.first, factor),
             last: scaled(self.last, factor),
             window: scaled(self.window, factor),
-            kept: self.kept * factor,
+            retry_after_scale: self.retry_after_scale * factor,
         }
     }
 
@@ -127,19 +133,19 @@ impl Waits {
 
     /// How much of the wait that an answer asks for is kept.
     #[must_use]
-    pub fn asked(&self, asked: Duration) -> Duration {
-        scaled(asked, self.kept)
+    pub fn scale_retry_after(&self, asked: Duration) -> Duration {
+        scaled(asked, self.retry_after_scale)
     }
 }
 
 /// Attempts at an answer that is JSON of another form: a store that sends its error pages with 200
 /// recovers within them, and one that has changed for good is told of within seconds.
-pub const FEW_ATTEMPTS: u32 = 4;
+pub const RECOVERY_ATTEMPTS: u32 = 4;
 
 /// Whether sending the same request a few times more may help.
 #[must_use]
-pub fn is_doubtful(error: &Error) -> bool {
-    matches!(error, Error::Body { passing: false, .. })
+pub fn may_recover(error: &Error) -> bool {
+    matches!(error, Error::Body { transient: false, .. })
 }
 
 /// Whether a smaller page may be had where this one fails so: the store or a front end gives up on it, or one
@@ -148,8 +154,8 @@ pub fn is_doubtful(error: &Error) -> bool {
 pub fn may_be_size(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 400 | 500 | 504),
-        Error::Transport { kind, .. } => *kind == Transport::Timeout,
-        Error::NotText { .. } | Error::TooLarge { .. } => true,
+        Error::Transport { kind, .. } => *kind == TransportErrorKind::Timeout,
+        Error::NotUtf8 { .. } | Error::TooLarge { .. } => true,
         _ => false,
     }
 }
@@ -157,7 +163,7 @@ pub fn may_be_size(error: &Error) -> bool {
 /// Whether one row may break every answer that fails so. Time-outs and refusals are a matter of the size.
 #[must_use]
 pub fn may_be_row(error: &Error) -> bool {
-    may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotText { .. })
+    may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotUtf8 { .. })
 }
 
 /// Whether two requests failed in the same way.
@@ -172,13 +178,13 @@ pub fn is_same(one: &Error, other: &Error) -> bool {
 
 /// Whether sending the same request again can help.
 #[must_use]
-pub fn is_passing(error: &Error) -> bool {
+pub fn is_transient(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 204 | 206 | 408 | 425 | 429 | 500..=599),
-        Error::Transport { kind, .. } => !matches!(kind, Transport::Certificate),
-        Error::Proxy { obstacle, .. } => matches!(obstacle, Obstacle::Unreachable | Obstacle::Refused),
-        Error::Body { passing, .. } => *passing,
-        Error::NotText { .. } => true,
+        Error::Transport { kind, .. } => !matches!(kind, TransportErrorKind::Certificate),
+        Error::Proxy { failure_kind, .. } => matches!(failure_kind, ProxyFailure::Unreachable | ProxyFailure::Refused),
+        Error::Body { transient, .. } => *transient,
+        Error::NotUtf8 { .. } => true,
         Error::Redirect { .. }
         | Error::TooLarge { .. }
         | Error::Unreadable { .. }
@@ -230,22 +236,22 @@ mod tests {
 
     fn status(status: u16) -> Error {
         let (resource, message) = ("orders".to_owned(), String::new());
-        Error::Status { resource, status, message, knows_no_resource: false, page: true }
+        Error::Status { resource, status, message, is_unknown_resource: false, page: true }
     }
 
     #[test]
     fn only_what_can_pass_is_retried() {
         for code in [204, 206, 408, 425, 429, 500, 502, 503, 504, 599] {
-            assert!(is_passing(&status(code)), "{code}");
+            assert!(is_transient(&status(code)), "{code}");
         }
         for code in [400, 401, 403, 404, 409, 418] {
-            assert!(!is_passing(&status(code)), "{code}");
+            assert!(!is_transient(&status(code)), "{code}");
         }
     }
 
     #[test]
     fn a_wait_is_never_shorter_than_what_was_asked() {
-        let usual = Waits::USUAL;
+        let usual = Backoff::USUAL;
         assert!(usual.delay(Some(Duration::from_secs(3)), usual.first) > Duration::from_secs(3));
         assert_eq!(usual.delay(None, usual.first), usual.first);
         assert!(usual.delay(Some(Duration::from_secs(590)), usual.first) > Duration::from_secs(590));
@@ -253,25 +259,29 @@ mod tests {
 
     #[test]
     fn waits_keep_their_proportions() {
-        let short = Waits::USUAL.scaled(0.01);
+        let short = Backoff::USUAL.scaled(0.01);
         assert_eq!((short.first, short.window), (Duration::from_millis(5), Duration::from_millis(100)));
-        assert_eq!(short.asked(Duration::from_secs(60)), Duration::from_millis(600));
-        let short = Patience::READ.at_most(Some(Duration::from_secs(6)), None);
-        assert_eq!((short.total, short.at_first), (Duration::from_secs(6), Duration::from_millis(600)));
+        assert_eq!(short.scale_retry_after(Duration::from_secs(60)), Duration::from_millis(600));
+        let short = RetryPolicy::READ.at_most(Some(Duration::from_secs(6)), None);
+        assert_eq!((short.total, short.total_before_success), (Duration::from_secs(6), Duration::from_millis(600)));
     }
 
     #[test]
     fn what_may_never_pass_gets_little_time_until_something_has_worked() {
-        let (usual, long) = (Patience::READ, Patience::READ.total);
+        let (usual, long) = (RetryPolicy::READ, RetryPolicy::READ.total);
         let resource = || "orders".to_owned();
-        let name = Error::Transport { resource: resource(), kind: Transport::Name, detail: String::new() };
-        let page = Error::Body { resource: resource(), problem: String::new(), passing: true, page: true };
+        let name = Error::Transport { resource: resource(), kind: TransportErrorKind::Name, detail: String::new() };
+        let page = Error::Body { resource: resource(), problem: String::new(), transient: true, page: true };
         for error in [name, page, status(500), status(408)] {
-            assert_eq!((usual.with(&error, false), usual.with(&error, true)), (usual.at_first, long), "{error}");
+            assert_eq!(
+                (usual.limit_for(&error, false), usual.limit_for(&error, true)),
+                (usual.total_before_success, long),
+                "{error}"
+            );
         }
-        let down = Error::Transport { resource: resource(), kind: Transport::Connect, detail: String::new() };
+        let down = Error::Transport { resource: resource(), kind: TransportErrorKind::Connect, detail: String::new() };
         for error in [down, status(429), status(502), status(503), status(504)] {
-            assert_eq!(usual.with(&error, false), long, "{error}");
+            assert_eq!(usual.limit_for(&error, false), long, "{error}");
         }
     }
 

@@ -18,20 +18,20 @@ const GOOD_PAGES: u32 = 5;
 
 /// What is known of the pages of all resources.
 #[derive(Debug, Default)]
-pub(super) struct Sizes(Mutex<HashMap<String, Known>>);
+pub(super) struct PageSizes(Mutex<HashMap<String, Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
     /// The largest size of a row so far, as it came or as it is kept, as the mean of a page.
     row: Option<usize>,
     /// Whether one row could be had while a page could not.
-    proven: bool,
+    is_row_readable: bool,
     /// Rows of the resource, as that answer counted them.
     counted: Option<u64>,
     /// For all requests.
     short: Option<Short>,
     /// For sequences of requests, by [`Query::sequence`].
-    trials: HashMap<String, Trial>,
+    bisections: HashMap<String, Bisection>,
 }
 
 /// Pages that are shorter than what is asked for.
@@ -47,7 +47,7 @@ struct Short {
 
 /// A sequence of requests that failed, and is continued with shorter pages.
 #[derive(Clone, Copy, Debug)]
-struct Trial {
+struct Bisection {
     /// Rows of a page.
     count: usize,
     /// Rows of the page that failed.
@@ -56,7 +56,7 @@ struct Trial {
     passed: usize,
 }
 
-impl Sizes {
+impl PageSizes {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         // Every change to it is complete when the lock is given back.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,17 +82,17 @@ impl Sizes {
     }
 
     /// Whether one row could be had while a page could not.
-    pub(super) fn is_proven(&self, query: &Query) -> bool {
-        self.with(query, |known| known.proven)
+    pub(super) fn is_any_row_readable(&self, query: &Query) -> bool {
+        self.with(query, |known| known.is_row_readable)
     }
 
     /// One row could be had, of as many as the answer counted.
     pub(super) fn prove(&self, query: &Query, counted: Option<u64>) {
-        self.with(query, |known| (known.proven, known.counted) = (true, counted));
+        self.with(query, |known| (known.is_row_readable, known.counted) = (true, counted));
     }
 
     /// The most rows that a page of this size may hold.
-    pub(super) fn rows_of(&self, query: &Query) -> usize {
+    pub(super) fn max_rows(&self, query: &Query) -> usize {
         let counted = self.with(query, |known| known.counted).and_then(|counted| usize::try_from(counted).ok());
         // A count of one would leave nothing to halve.
         counted.filter(|&counted| counted > 1).map_or(query.count(), |counted| query.count().min(counted))
@@ -100,20 +100,20 @@ impl Sizes {
 
     /// Returns true while it is not known whether a page of this sequence was too large or holds a row that cannot
     /// be had.
-    pub(super) fn is_on_trial(&self, query: &Query) -> bool {
-        self.with(query, |known| known.trials.contains_key(&query.sequence()))
+    pub(super) fn is_bisecting(&self, query: &Query) -> bool {
+        self.with(query, |known| known.bisections.contains_key(&query.sequence()))
     }
 
     /// The same for any sequence of the resource.
-    pub(super) fn is_any_on_trial(&self, query: &Query) -> bool {
-        self.with(query, |known| !known.trials.is_empty())
+    pub(super) fn is_any_bisecting(&self, query: &Query) -> bool {
+        self.with(query, |known| !known.bisections.is_empty())
     }
 
     /// The request, for no more rows than can be had.
-    pub(super) fn fitted(&self, query: &Query) -> Query {
+    pub(super) fn fit_count(&self, query: &Query) -> Query {
         let count = self.with(query, |known| {
-            let trial = known.trials.get(&query.sequence()).map(|trial| trial.count);
-            trial.into_iter().chain(known.short.map(|short| short.count)).min()
+            let bisection = known.bisections.get(&query.sequence()).map(|bisection| bisection.count);
+            bisection.into_iter().chain(known.short.map(|short| short.count)).min()
         });
         match count {
             Some(count) if count < query.count() => query.shortened(count),
@@ -127,11 +127,11 @@ impl Sizes {
         let count = query.count();
         self.with(query, |known| {
             if may_be_row {
-                known.trials.insert(query.sequence(), Trial { count, failed, passed: count });
+                known.bisections.insert(query.sequence(), Bisection { count, failed, passed: count });
             } else {
                 let before = known.short.and_then(|short| short.before);
                 known.short = Some(Short { count, good: 1, before });
-                known.trials.remove(&query.sequence());
+                known.bisections.remove(&query.sequence());
             }
         });
     }
@@ -140,11 +140,13 @@ impl Sizes {
     pub(super) fn keep(&self, shortened: &Query, asked: &Query) {
         self.with(asked, |known| {
             let sequence = asked.sequence();
-            if let Some(trial) = known.trials.get_mut(&sequence).filter(|trial| shortened.count() == trial.count) {
-                trial.passed += trial.count;
-                if trial.passed >= trial.failed {
-                    known.short = Some(Short { count: trial.count, good: 2, before: None });
-                    known.trials.remove(&sequence);
+            if let Some(bisection) =
+                known.bisections.get_mut(&sequence).filter(|bisection| shortened.count() == bisection.count)
+            {
+                bisection.passed += bisection.count;
+                if bisection.passed >= bisection.failed {
+                    known.short = Some(Short { count: bisection.count, good: 2, before: None });
+                    known.bisections.remove(&sequence);
                 }
                 return;
             }
@@ -161,7 +163,7 @@ impl Sizes {
     /// One row could not be had: it was at fault, and not the size.
     pub(super) fn restore(&self, query: &Query) {
         self.with(query, |known| {
-            if known.trials.remove(&query.sequence()).is_none() {
+            if known.bisections.remove(&query.sequence()).is_none() {
                 let before = known.short.and_then(|short| short.before);
                 known.short = before.map(|count| Short { count, good: 0, before: Some(count) });
             }
@@ -173,25 +175,25 @@ impl Sizes {
 mod tests {
     use super::*;
 
-    fn count(sizes: &Sizes, query: &Query) -> usize {
-        sizes.fitted(query).count()
+    fn count(sizes: &PageSizes, query: &Query) -> usize {
+        sizes.fit_count(query).count()
     }
 
     #[test]
     fn a_page_that_shrank_grows_after_five_good_ones() {
-        let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
+        let (sizes, query) = (PageSizes::default(), Query::new("orders", 1000));
         sizes.shrink(&query.shortened(250), 500, false);
         assert_eq!((count(&sizes, &query), count(&sizes, &Query::new("orders", 4))), (250, 4));
         assert_eq!(count(&sizes, &Query::new("products", 1000)), 1000);
         for expected in [250, 250, 250, 500, 500, 500, 500, 500, 1000] {
-            sizes.keep(&sizes.fitted(&query), &query);
+            sizes.keep(&sizes.fit_count(&query), &query);
             assert_eq!(count(&sizes, &query), expected);
         }
     }
 
     #[test]
     fn a_row_that_cannot_be_had_leaves_pages_as_they_were() {
-        let (sizes, query) = (Sizes::default(), Query::new("orders", 1000));
+        let (sizes, query) = (PageSizes::default(), Query::new("orders", 1000));
         for size in [125, 62, 1] {
             sizes.shrink(&query.shortened(size), 1000, false);
         }
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(count(&sizes, &query), 1000);
         sizes.shrink(&query.shortened(250), 500, false);
         for _ in 0..4 {
-            sizes.keep(&sizes.fitted(&query), &query);
+            sizes.keep(&sizes.fit_count(&query), &query);
         }
         sizes.shrink(&query.shortened(125), 250, false);
         sizes.shrink(&query.shortened(3), 7, false);
@@ -210,24 +212,24 @@ mod tests {
     #[test]
     fn only_the_sequence_that_failed_is_shortened_until_the_size_is_at_fault() {
         let (sizes, one, other) =
-            (Sizes::default(), Query::new("orders", 1000).in_range(1), Query::new("orders", 1000));
+            (PageSizes::default(), Query::new("orders", 1000).in_range(1), Query::new("orders", 1000));
         sizes.shrink(&one.shortened(125), 250, true);
-        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_on_trial(&one)), (125, 1000, true));
+        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_bisecting(&one)), (125, 1000, true));
         // The row that breaks the answer lies in the second half.
         sizes.shrink(&one.shortened(3), 7, true);
-        sizes.keep(&sizes.fitted(&one), &one);
+        sizes.keep(&sizes.fit_count(&one), &one);
         assert_eq!((count(&sizes, &one), count(&sizes, &other)), (3, 1000), "six rows of the seven passed");
         sizes.restore(&one);
-        assert_eq!((count(&sizes, &one), sizes.is_on_trial(&one)), (1000, false));
+        assert_eq!((count(&sizes, &one), sizes.is_bisecting(&one)), (1000, false));
         // All rows of the page that failed came in two pages.
         sizes.shrink(&one.shortened(125), 250, true);
-        sizes.keep(&sizes.fitted(&one), &one);
-        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_on_trial(&one)), (125, 125, false));
+        sizes.keep(&sizes.fit_count(&one), &one);
+        assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_bisecting(&one)), (125, 125, false));
     }
 
     #[test]
     fn the_largest_row_counts() {
-        let (sizes, query) = (Sizes::default(), Query::new("orders", 10));
+        let (sizes, query) = (PageSizes::default(), Query::new("orders", 10));
         assert_eq!(sizes.row(&query), ROW_AT_FIRST);
         for (bytes, row) in [(500, 50), (2000, 200), (100, 200)] {
             sizes.learn(&query, bytes);

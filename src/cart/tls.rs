@@ -27,7 +27,7 @@ pub fn config(extra: Option<&Path>) -> Result<ClientConfig, BadCertificates> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = extra {
         let bad = |problem: String| BadCertificates { path: path.display().to_string(), problem };
-        let text = crate::given::read(path, LARGEST_FILE).map_err(&bad)?;
+        let text = crate::files::input::read(path, LARGEST_FILE).map_err(&bad)?;
         let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<_, _>>()
             .map_err(|error| bad(format!("is not a PEM file: {error}")))?;

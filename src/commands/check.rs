@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::{client, warn};
 use crate::airbyte::message::{ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Client, Error, ListNames, Notice, Patience, Query, Watch, page};
+use crate::cart::{Client, Error, ListNames, Query, RequestEvent, RequestObserver, RetryPolicy, page};
 use crate::config::Config;
-use crate::failure::{Failure, in_short};
-use crate::output::board;
+use crate::output::progress;
 use crate::output::spinner::Spinner;
 use crate::output::table::{aligned, cut, grouped};
 use crate::streams::{self, LIST_NAMES, STREAMS, SUGGESTED, Scope, Stream};
+use crate::user_error::{UserError, short_reason};
 
 /// Streams are only counted where the call limit lets all requests of a check pass in one window: one for each scope
 /// and each suggested stream. Where the store tells no limit, nothing is known to be in the way.
@@ -28,37 +28,37 @@ const COUNTING: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn check(
-    config: Result<Config, Failure>,
+    config: Result<Config, UserError>,
     in_terminal: bool,
     emitter: &Emitter,
 ) -> Result<bool, Closed> {
-    warn(config.as_ref().map(|config| config.doubts.as_slice()).unwrap_or_default(), emitter).await?;
-    let client = config.and_then(|config| client(&config, Patience::CHECK));
-    let verdict = match client {
+    warn(config.as_ref().map(|config| config.warnings.as_slice()).unwrap_or_default(), emitter).await?;
+    let client = config.and_then(|config| client(&config, RetryPolicy::CHECK));
+    let result = match client {
         Ok(client) => {
             let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.host()));
-            let (verdict, tried) = try_each(&client, emitter).await?;
+            let (result, tried) = try_each(&client, emitter).await?;
             if in_terminal && tried.worked {
                 let rows = tried.rows(&client, &spinner, emitter).await;
                 drop(spinner);
                 // The verdict follows, whether or not anybody can be told of this.
-                let _told = std::io::stderr().write_all(shown(&tried, &rows, &client).as_bytes());
+                let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &client).as_bytes());
             }
-            verdict
+            result
         }
-        Err(failure) => Err(failure.message),
+        Err(user_error) => Err(user_error.message),
     };
-    if let Ok(Some(note)) = &verdict {
+    if let Ok(Some(note)) = &result {
         emitter.log(Level::Warn, note).await?;
     }
-    let (status, message) = match &verdict {
+    let (status, message) = match &result {
         Ok(note) => ("SUCCEEDED", note.as_deref()),
         Err(message) => ("FAILED", Some(message.as_str())),
     };
     let message = message.map(|text| emitter.masked(text));
     let connection_status = ConnectionStatus { status, message: message.as_deref() };
     emitter.message(&Message::ConnectionStatus { connection_status }).await?;
-    Ok(verdict.is_ok())
+    Ok(result.is_ok())
 }
 
 /// The note of a check that found the sign-in good and ran out of time.
@@ -75,8 +75,8 @@ fn unfinished(host: &str, bound: Duration) -> String {
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
-    let (verdict, tried) = try_each(client, emitter).await?;
-    Ok(verdict.map_err(|message| Refusal { message, suspect: tried.suspect() }))
+    let (result, tried) = try_each(client, emitter).await?;
+    Ok(result.map_err(|message| Refusal { message, suspect: tried.suspect() }))
 }
 
 /// Why a configuration does not work.
@@ -99,14 +99,14 @@ pub(crate) enum Suspect {
 
 /// The same, and what came of each scope.
 async fn try_each(client: &Client, emitter: &Emitter) -> Result<(Result<Option<String>, String>, Tried), Closed> {
-    let (bound, mut tried) = (client.patience().total, Tried::default());
-    let verdict = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
-        Ok(verdict) => verdict?,
+    let (bound, mut tried) = (client.retry_policy().total, Tried::default());
+    let result = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
+        Ok(result) => result?,
         Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound))),
         // What was wrong at first says more than that there is no time left.
-        Err(_) => Err(tried.first.clone().unwrap_or_else(|| Failure::slow_check(&client.host(), bound).message)),
+        Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound).message)),
     };
-    Ok((verdict, tried))
+    Ok((result, tried))
 }
 
 /// What came of the scopes that were tried.
@@ -129,7 +129,7 @@ struct Tried {
 
 /// The streams that are tried: the smallest of each scope.
 fn probes() -> impl Iterator<Item = &'static Stream> {
-    STREAMS.iter().filter(|stream| stream.probe)
+    STREAMS.iter().filter(|stream| stream.is_scope_probe)
 }
 
 /// Requests one row of a stream. Returns how many rows the store counts, if it says so.
@@ -149,7 +149,7 @@ async fn try_each_scope(
     for stream in probes() {
         let query = Query::new(stream.name, 1);
         // Where the first that was asked for with patience failed, the others are soon told.
-        let query = if tried.first.is_some() && !tried.worked { query.once() } else { query };
+        let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
         let error = match probe(client, stream, query, emitter).await {
             Ok(rows) => {
                 tried.worked = true;
@@ -158,8 +158,8 @@ async fn try_each_scope(
             }
             Err(error) => error,
         };
-        let failure = Failure::request(&error, Some((stream.name, stream)), &client.host());
-        if let Some(internal) = &failure.internal {
+        let user_error = UserError::request(&error, Some((stream.name, stream)), &client.host());
+        if let Some(internal) = &user_error.internal {
             emitter.log(Level::Debug, internal).await?;
         }
         match error.status() {
@@ -168,21 +168,21 @@ async fn try_each_scope(
             // This would meet every request.
             _ if is_of_the_host(&error) && !tried.worked => {
                 tried.is_host = true;
-                return Ok(Err(failure.message));
+                return Ok(Err(user_error.message));
             }
             _ => {
                 tried.is_host |= matches!(error.root(), Error::Body { .. });
-                tried.failed.push((stream, in_short(&error)));
-                tried.first.get_or_insert(failure.message);
+                tried.failed.push((stream, short_reason(&error)));
+                tried.first.get_or_insert(user_error.message);
             }
         }
     }
-    Ok(tried.verdict(&client.host()))
+    Ok(tried.result(&client.host()))
 }
 
 /// Whether a fault has nothing to do with what was asked for.
 fn is_of_the_host(error: &Error) -> bool {
-    use crate::cart::error::Transport::{Broken, Timeout};
+    use crate::cart::error::TransportErrorKind::{Broken, Timeout};
     match error.root() {
         Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
         Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
@@ -192,7 +192,7 @@ fn is_of_the_host(error: &Error) -> bool {
 
 impl Tried {
     /// A note if not all scopes work, or why none does.
-    fn verdict(&self, host: &str) -> Result<Option<String>, String> {
+    fn result(&self, host: &str) -> Result<Option<String>, String> {
         if !self.worked {
             return Err(match &self.first {
                 Some(first) => first.clone(),
@@ -200,7 +200,7 @@ impl Tried {
                     "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
                 ),
                 None => {
-                    let probes = STREAMS.iter().filter(|stream| stream.probe);
+                    let probes = STREAMS.iter().filter(|stream| stream.is_scope_probe);
                     let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
                     format!(
                         "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
@@ -274,7 +274,7 @@ impl Tried {
             let counted = match known {
                 Some(rows) => rows,
                 None => {
-                    let asked = probe(client, stream, Query::new(stream.name, 1).once(), emitter);
+                    let asked = probe(client, stream, Query::new(stream.name, 1).no_retry(), emitter);
                     tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
                 }
             };
@@ -296,11 +296,11 @@ fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
         text.push('\n');
         text.push_str(&aligned(&counts, &[1]));
     }
-    let window = client.patience().waits.window.as_secs().max(1);
+    let window = client.retry_policy().backoff.window.as_secs().max(1);
     if let Some(allowed) = client.usage().allowed {
         text.push_str(&format!("\ncall limit: {allowed} calls per {window} s, for all applications of the store\n"));
     }
-    let (width, _) = board::terminal();
+    let (width, _) = progress::terminal();
     text.lines().map(|line| cut(line, width) + "\n").collect()
 }
 
@@ -316,11 +316,11 @@ fn lacking(scope: Scope) -> String {
 /// Logs each request. Nobody is told of waits in `check`: it ends within its patience, and says then.
 struct Requests<'e>(&'e Emitter);
 
-impl Watch for Requests<'_> {
-    async fn notice(&self, notice: Notice<'_>) {
-        if let Notice::Done(exchange) = notice {
+impl RequestObserver for Requests<'_> {
+    async fn on_event(&self, event: RequestEvent<'_>) {
+        if let RequestEvent::Done(exchange) = event {
             // A closed stdout is noticed where the verdict is written.
-            let _told = self.0.log(Level::Debug, &format!("{exchange}.")).await;
+            let _ignored = self.0.log(Level::Debug, &format!("{exchange}.")).await;
         }
     }
 }

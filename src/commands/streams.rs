@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::airbyte::{Closed, Emitter};
-use crate::output::board;
+use crate::output::progress;
 use crate::output::table::{aligned, cut};
 use crate::streams::{CURSOR, STREAMS, Stream};
 
@@ -12,14 +12,14 @@ use crate::streams::{CURSOR, STREAMS, Stream};
 /// # Errors
 /// [`Closed`] if stdout is gone.
 pub(crate) async fn list(as_json: bool, in_terminal: bool, emitter: &Emitter) -> Result<(), Closed> {
-    let width = if in_terminal { board::terminal().0 } else { usize::MAX };
+    let width = if in_terminal { progress::terminal().0 } else { usize::MAX };
     let text = if as_json { json_list() } else { table(width) };
     emitter.send(text.into_bytes()).await
 }
 
 /// Returns one JSON object a line, so that `grep` finds a stream too.
 fn json_list() -> String {
-    let modes = |stream: &Stream| match stream.dated {
+    let modes = |stream: &Stream| match stream.has_updated_at {
         true => json!(["full_refresh", "incremental"]),
         false => json!(["full_refresh"]),
     };
@@ -28,7 +28,7 @@ fn json_list() -> String {
             "name": stream.name,
             "sync_modes": modes(stream),
             "primary_key": stream.key,
-            "cursor_field": stream.dated.then_some(CURSOR),
+            "cursor_field": stream.has_updated_at.then_some(CURSOR),
             "scope": stream.scope.name(),
         });
         described.to_string()
@@ -40,7 +40,7 @@ fn json_list() -> String {
 fn table(width: usize) -> String {
     let head = ["stream", "modes", "scope", "key"];
     let row = |stream: &Stream| {
-        let modes = if stream.dated { "full, incremental" } else { "full" };
+        let modes = if stream.has_updated_at { "full, incremental" } else { "full" };
         [stream.name, modes, stream.scope.name(), stream.key].map(str::to_owned).to_vec()
     };
     let rows: Vec<Vec<String>> =

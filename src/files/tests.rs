@@ -68,13 +68,13 @@ fn folders_and_sockets_are_refused() {
     let at = |name: &str| folder.path().join(name);
     let _listener = UnixListener::bind(at("socket")).unwrap();
     symlink("socket", at("link")).unwrap();
-    let told = |path: &Path| check_writable(path).unwrap_err();
-    assert_eq!((told(&at("socket")), told(&at("link"))), ("is a socket".to_owned(), "is a socket".to_owned()));
-    assert_eq!(told(folder.path()), "is a directory");
-    assert_eq!(told(Path::new("/")), "is a directory");
-    assert_eq!(told(&at("new/")), "is the name of a directory");
-    assert_eq!(told(Path::new("")), "is the name of a directory");
-    assert!(told(&at("none/file")).contains("folder does not exist"));
+    let reported = |path: &Path| check_writable(path).unwrap_err();
+    assert_eq!((reported(&at("socket")), reported(&at("link"))), ("is a socket".to_owned(), "is a socket".to_owned()));
+    assert_eq!(reported(folder.path()), "is a directory");
+    assert_eq!(reported(Path::new("/")), "is a directory");
+    assert_eq!(reported(&at("new/")), "is the name of a directory");
+    assert_eq!(reported(Path::new("")), "is the name of a directory");
+    assert!(reported(&at("none/file")).contains("folder does not exist"));
     assert!(fs::metadata(at("socket")).unwrap().file_type().is_socket());
 }
 
@@ -88,10 +88,10 @@ fn a_probe_changes_nothing_and_removes_what_kills_left() {
         fs::write(at(name), "").unwrap();
     }
     let target = check_writable(&at("f")).unwrap();
-    let (_writing, beside) = target.temporary(false).unwrap();
+    let (_writing, temporary_path) = target.temporary(false).unwrap();
     check_writable(&at("f")).unwrap();
-    assert!(beside.exists(), "one that is being written stays");
-    fs::remove_file(beside).unwrap();
+    assert!(temporary_path.exists(), "one that is being written stays");
+    fs::remove_file(temporary_path).unwrap();
     assert_eq!(fs::read_to_string(at("f")).unwrap(), "old");
     assert_eq!(fs::metadata(at("f")).unwrap().modified().unwrap(), before);
     assert_eq!(names(folder.path()), [".f.tmp", ".f.x.tmp", ".g.12.tmp", "f"]);
@@ -118,8 +118,8 @@ fn a_file_that_cannot_be_replaced_names_the_folder_to_mount() {
     let target = check_writable(&path).unwrap();
     let name = fs::canonicalize(folder.path()).unwrap();
     for kind in [io::ErrorKind::ResourceBusy, io::ErrorKind::ReadOnlyFilesystem] {
-        let told = target.clause(&kind.into());
-        assert!(told.contains(&format!("folder `{}`", name.display())) && told.contains("mount"), "{told}");
+        let reported = target.clause(&kind.into());
+        assert!(reported.contains(&format!("folder `{}`", name.display())) && reported.contains("mount"), "{reported}");
     }
 }
 
@@ -129,11 +129,11 @@ fn one_process_holds_a_lock_at_a_time_and_paths_to_one_file_are_the_same() {
     let at = |name: &str| folder.path().join(name);
     let target = check_writable(&at("f")).unwrap();
     let held = target.lock().unwrap();
-    assert!(matches!(target.lock(), Err(Unlockable::Busy)));
+    assert!(matches!(target.lock(), Err(LockError::Busy)));
     drop(held);
     assert!(target.lock().unwrap().is_some());
     fs::create_dir(at("folder")).unwrap();
-    assert!(matches!(lock(&at("folder")), Err(Unlockable::Failed(_))));
+    assert!(matches!(lock(&at("folder")), Err(LockError::Failed(_))));
 
     symlink("f", at("link")).unwrap();
     assert!(are_same(&at("f"), &at("link")) && are_same(&at("link"), &at("folder/../f")));

@@ -2,28 +2,28 @@
 //! the file of states, and the words for people on stderr.
 //!
 //! Without a flag that asks for something else, and without a terminal, none of this is in the way:
-//! stdout gets every byte as it is. What lives here: `bare` and `csv` (records without messages),
-//! `folder` (files of records), `state_file`, `stdout` (what that is), `words` (messages for people), `board` with
-//! `progress`, `rate`, `waits` and `summary` (what is seen of a read in a terminal), `table`, `spinner`, `run_summary`
-//! (the document for programs that watch runs), `forecast` and `report` (what a read would take).
+//! stdout gets every byte as it is. What lives here: `record_encoder` and `csv` (records without messages),
+//! `folder` (files of records), `state_file`, `stdout` (what that is), `console` (messages for people), `progress` with
+//! `progress_lines`, `rate`, `waits` and `summary` (what is seen of a read in a terminal), `table`, `spinner`, `run_summary`
+//! (the document for programs that watch runs), `forecast` and `dry_run_sink` (what a read would take).
 //! Nothing here asks the store or decides what is read.
 
-mod bare;
-pub mod board;
+mod console;
 mod csv;
-mod folder;
+mod dry_run_sink;
 pub(crate) mod forecast;
-mod progress;
+mod output_dir;
+pub mod progress;
+mod progress_lines;
 mod rate;
-mod report;
+mod record_encoder;
 pub mod run_summary;
 pub(crate) mod spinner;
 pub(crate) mod state_file;
 pub mod stdout;
 mod summary;
 pub(crate) mod table;
-pub mod waits;
-mod words;
+pub mod wait_time;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -33,22 +33,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 
-use crate::airbyte::heard::Heard;
 use crate::airbyte::message::{Message, closing_state};
-use crate::airbyte::state::{States, StreamState};
-use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, Plain, Sink, StreamStatus, Unwritten};
-use crate::failure::Failure;
+use crate::airbyte::parsed_message::ParsedMessage;
+use crate::airbyte::state::{States, StoredState};
+use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, Passthrough, Sink, StreamStatus, WriteError};
 use crate::json::NotJson;
-use crate::view::View;
-use crate::{Terminals, files, given_states, streams};
-use bare::Rows;
-use board::Board;
+use crate::record_options::RecordOptions;
+use crate::user_error::UserError;
+use crate::{Terminals, files, state_input, streams};
+use console::{Console, StateLocation, Verbosity};
 pub(crate) use csv::Columns;
-use folder::{Folder, Unusable};
-use report::Report;
-use state_file::{Claimed, StateFile, Unclaimed};
+use dry_run_sink::DryRunSink;
+use output_dir::{OutputDir, OutputDirError};
+use progress::Progress;
+use record_encoder::RecordEncoder;
+use state_file::{ClaimError, LockedStateFile, StateFile};
 use stdout::Stdout;
-use words::{Kept, Telling, Words};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -75,7 +75,7 @@ impl Format {
 
 /// Where the output of `read` goes.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Route {
+pub(crate) struct OutputArgs {
     /// Keep the state here, for `--state` of the next read; it may be the same file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub state_out: Option<PathBuf>,
@@ -99,13 +99,13 @@ pub(crate) struct Route {
     pub json: bool,
 }
 
-impl Route {
+impl OutputArgs {
     /// Checks that no file is written that is read as well, or written twice. `given` are the options that name
     /// files to read. A state is read and written in one place on purpose.
     ///
     /// # Errors
-    /// [`Failure`] that names both options.
-    pub(crate) fn check_paths(&self, given: &[(&'static str, Option<&Path>)]) -> Result<(), Failure> {
+    /// [`UserError`] that names both options.
+    pub(crate) fn check_paths(&self, given: &[(&'static str, Option<&Path>)]) -> Result<(), UserError> {
         // `-` is standard input.
         let given =
             given.iter().filter_map(|&(option, path)| Some((option, path.filter(|path| *path != Path::new("-"))?)));
@@ -119,7 +119,7 @@ impl Route {
             let is_own = |other: &str| (option, other) == ("`--state-out`", "`--state`");
             let clash = others.iter().find(|(other, at)| !is_own(other) && files::are_same(at, path));
             if let Some((other, _)) = clash {
-                return Err(Failure::same_file(option, other, &path.display().to_string()));
+                return Err(UserError::same_file(option, other, &path.display().to_string()));
             }
             others.push((option, path));
         }
@@ -129,14 +129,16 @@ impl Route {
     /// Checks that the form of the output and its place go together.
     ///
     /// # Errors
-    /// [`Failure`] that says what does not.
-    fn check(&self, catalog: &ConfiguredCatalog) -> Result<(), Failure> {
+    /// [`UserError`] that says what does not.
+    fn check(&self, catalog: &ConfiguredCatalog) -> Result<(), UserError> {
         match (self.format, &self.output) {
-            (Format::Airbyte, Some(_)) => Err(Failure::no_bare_format()),
-            (Format::Csv, None) if catalog.streams.len() > 1 => Err(Failure::one_csv(catalog.streams.len())),
-            (format, Some(path)) if folder::is_named_as_file(path) && !path.exists() => {
+            (Format::Airbyte, Some(_)) => Err(UserError::output_needs_record_format()),
+            (Format::Csv, None) if catalog.streams.len() > 1 => {
+                Err(UserError::csv_needs_one_stream(catalog.streams.len()))
+            }
+            (format, Some(path)) if output_dir::is_named_as_file(path) && !path.exists() => {
                 let stream = catalog.streams.first().map_or("STREAM", |configured| configured.stream.name.as_str());
-                Err(Failure::output_is_folder(&path.display().to_string(), stream, format.extension()))
+                Err(UserError::output_must_be_directory(&path.display().to_string(), stream, format.extension()))
             }
             _ => Ok(()),
         }
@@ -147,78 +149,79 @@ impl Route {
 #[derive(Debug, Default)]
 struct Destination {
     columns: HashMap<String, Columns>,
-    folder: Option<Folder>,
+    folder: Option<OutputDir>,
     states: Option<StateFile>,
 }
 
 /// Hands the destination over to the sink, which was there first: whatever is wrong with the files that
 /// a read is given goes through it too.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Opening {
+pub(crate) struct PendingDestination {
     destination: Arc<Mutex<Option<Destination>>>,
     /// What stdout is, if it is a file or a pipe.
     stdout: Option<(u64, u64)>,
 }
 
-impl Opening {
+impl PendingDestination {
     /// Opens what the command line names, before the store is asked for anything. Gives back the states that are
     /// handed in.
     ///
     /// # Errors
-    /// [`Failure`] that says what cannot be used.
+    /// [`UserError`] that says what cannot be used.
     pub(crate) fn open(
         &self,
-        route: &Route,
+        output_args: &OutputArgs,
         catalog: &ConfiguredCatalog,
-        view: &View,
+        record_options: &RecordOptions,
         state: Option<&Path>,
-    ) -> Result<States, Failure> {
-        route.check(catalog)?;
+    ) -> Result<States, UserError> {
+        output_args.check(catalog)?;
         let mut destination = Destination::default();
         // The file is taken before it is read: nobody may change it in between.
-        let claimed = route.state_out.as_deref().map(|path| self.claim(path)).transpose()?;
-        let is_one = |claimed: &Claimed| state.is_some_and(|state| files::are_same(state, claimed.path()));
+        let locked = output_args.state_out.as_deref().map(|path| self.lock_state_file(path)).transpose()?;
+        let is_one = |locked: &LockedStateFile| state.is_some_and(|state| files::are_same(state, locked.path()));
         let given = match state {
             // It need not be there yet if it is the one that is kept.
-            Some(path) if matches!(path.try_exists(), Ok(false)) && claimed.as_ref().is_some_and(is_one) => {
+            Some(path) if matches!(path.try_exists(), Ok(false)) && locked.as_ref().is_some_and(is_one) => {
                 States::default()
             }
-            Some(path) => given_states::read(path)?,
+            Some(path) => state_input::read(path)?,
             None => States::default(),
         };
-        if let Some(claimed) = claimed {
+        if let Some(locked) = locked {
             let is_read = |name: &str| {
-                let read = |configured: &ConfiguredStream| given_states::are_one(&configured.stream.name, name);
+                let read = |configured: &ConfiguredStream| state_input::are_one(&configured.stream.name, name);
                 catalog.streams.iter().any(read)
             };
-            let path = claimed.path().display().to_string();
-            let old = match claimed.is_there() {
-                true if is_one(&claimed) => States { has_others: given.has_others, ..States::default() },
-                true => given_states::read(claimed.path()).map_err(|_| Failure::no_state_file(&path))?,
+            let path = locked.path().display().to_string();
+            let old = match locked.is_there() {
+                true if is_one(&locked) => States { has_other_messages: given.has_other_messages, ..States::default() },
+                true => state_input::read(locked.path()).map_err(|_| UserError::no_state_file(&path))?,
                 false => States::default(),
             };
-            if given_states::is_something_else(&old) {
-                return Err(Failure::no_state_file(&path));
+            if state_input::is_something_else(&old) {
+                return Err(UserError::no_state_file(&path));
             }
-            let is_kept = |old: &StreamState| {
-                !is_read(&old.name) && !given.list.iter().any(|state| given_states::are_one(&state.name, &old.name))
+            let is_kept = |old: &StoredState| {
+                !is_read(&old.name) && !given.list.iter().any(|state| state_input::are_one(&state.name, &old.name))
             };
             let kept = old.list.into_iter().filter(is_kept);
-            let states = StateFile::start(claimed, given.list.iter().cloned().chain(kept));
-            destination.states = Some(states.map_err(|error| Failure::state_out(&path, &error.to_string()))?);
+            let states = StateFile::start(locked, given.list.iter().cloned().chain(kept));
+            destination.states = Some(states.map_err(|error| UserError::state_out(&path, &error.to_string()))?);
         }
-        if let Some(path) = &route.output {
-            let folder = Folder::open(path, route.format).map_err(|fault| match fault {
-                Unusable::Busy => Failure::busy_folder(&path.display().to_string()),
-                Unusable::Failed(at, error) => Failure::unusable_folder(&at.display().to_string(), &error),
+        if let Some(path) = &output_args.output {
+            let folder = OutputDir::open(path, output_args.format).map_err(|fault| match fault {
+                OutputDirError::Busy => UserError::busy_folder(&path.display().to_string()),
+                OutputDirError::Failed(at, error) => UserError::unusable_folder(&at.display().to_string(), &error),
             });
             destination.folder = Some(folder?);
         }
-        if route.format == Format::Csv {
+        if output_args.format == Format::Csv {
             for configured in &catalog.streams {
                 let name = &configured.stream.name;
                 let selection = &configured.stream.json_schema;
-                let columns = streams::find(name).and_then(|stream| view.columns(stream, selection)).map(Columns::new);
+                let columns =
+                    streams::find(name).and_then(|stream| record_options.columns(stream, selection)).map(Columns::new);
                 destination.columns.extend(columns.map(|columns| (name.clone(), columns)));
             }
         }
@@ -229,37 +232,37 @@ impl Opening {
     /// Checks that the file of `--summary` is not the one that stdout is, nor one of the folder of records.
     ///
     /// # Errors
-    /// [`Failure`] that names both.
-    pub(crate) fn check_summary(&self, route: &Route) -> Result<(), Failure> {
-        let Some(path) = route.summary.as_deref() else { return Ok(()) };
+    /// [`UserError`] that names both.
+    pub(crate) fn check_summary(&self, output_args: &OutputArgs) -> Result<(), UserError> {
+        let Some(path) = output_args.summary.as_deref() else { return Ok(()) };
         self.check_stdout("`--summary`", path)?;
         let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-        let folders = (parent.and_then(files::identity_of), route.output.as_deref().and_then(files::identity_of));
+        let folders = (parent.and_then(files::identity_of), output_args.output.as_deref().and_then(files::identity_of));
         match folders {
             (Some(one), Some(other)) if one == other => {
-                Err(Failure::same_file("`--summary`", "`--output`", &path.display().to_string()))
+                Err(UserError::same_file("`--summary`", "`--output`", &path.display().to_string()))
             }
             _ => Ok(()),
         }
     }
 
     /// Checks that the file of an option is not the one that stdout is.
-    fn check_stdout(&self, option: &str, path: &Path) -> Result<(), Failure> {
+    fn check_stdout(&self, option: &str, path: &Path) -> Result<(), UserError> {
         match files::identity_of(path) {
             Some(found) if Some(found) == self.stdout => {
-                Err(Failure::same_file(option, "standard output", &path.display().to_string()))
+                Err(UserError::same_file(option, "standard output", &path.display().to_string()))
             }
             _ => Ok(()),
         }
     }
 
     /// Takes the file of `--state-out`.
-    fn claim(&self, path: &Path) -> Result<Claimed, Failure> {
+    fn lock_state_file(&self, path: &Path) -> Result<LockedStateFile, UserError> {
         let name = path.display().to_string();
         self.check_stdout("`--state-out`", path)?;
-        Claimed::new(path).map_err(|fault| match fault {
-            Unclaimed::Busy => Failure::busy_state(&name),
-            Unclaimed::Unwritable(clause) => Failure::state_out(&name, &clause),
+        LockedStateFile::new(path).map_err(|fault| match fault {
+            ClaimError::Busy => UserError::busy_state(&name),
+            ClaimError::Unwritable(clause) => UserError::state_out(&name, &clause),
         })
     }
 
@@ -272,94 +275,96 @@ impl Opening {
 /// route it is no read.
 ///
 /// `stdout` is what `out` is: rows in a file are brought to the disk before a state that covers them.
-pub(crate) fn outlet(
+pub(crate) fn build_sink(
     out: impl Write + Send + 'static,
     stdout: Stdout,
-    route: Option<&Route>,
+    output_args: Option<&OutputArgs>,
     terminals: Terminals,
-) -> (Box<dyn Sink>, Opening, Arc<Board>) {
-    let opening = Opening { stdout: stdout.identity, ..Opening::default() };
-    let no_read = Route { quiet: true, ..Route::default() };
-    let route = route.unwrap_or(&no_read);
-    let quiet = route.quiet;
-    let board = Arc::new(if terminals.stderr && !quiet { Board::on_stderr() } else { Board::default() });
-    if route.dry_run {
-        let board = Arc::new(Board::default());
-        let words = Words::new(Telling::Warnings, terminals.stderr, Arc::clone(&board), Kept::Nowhere);
-        return (Box::new(Report { out, words }), opening, board);
+) -> (Box<dyn Sink>, PendingDestination, Arc<Progress>) {
+    let pending = PendingDestination { stdout: stdout.identity, ..PendingDestination::default() };
+    let no_read = OutputArgs { quiet: true, ..OutputArgs::default() };
+    let output_args = output_args.unwrap_or(&no_read);
+    let quiet = output_args.quiet;
+    let progress = Arc::new(if terminals.stderr && !quiet { Progress::on_stderr() } else { Progress::default() });
+    if output_args.dry_run {
+        let progress = Arc::new(Progress::default());
+        let console =
+            Console::new(Verbosity::Warnings, terminals.stderr, Arc::clone(&progress), StateLocation::Nowhere);
+        return (Box::new(DryRunSink { out, console }), pending, progress);
     }
     let is_watched = terminals.stdout || terminals.stderr;
     // Whoever looks at stderr does not see what the file says. Where both are one file, it would not hold messages
     // alone.
     let is_file = stdout.file.is_some() && !terminals.one_file;
-    if route.format == Format::Airbyte && route.state_out.is_none() && !is_watched && !is_file {
-        return (Box::new(Plain(out)), opening, board);
+    if output_args.format == Format::Airbyte && output_args.state_out.is_none() && !is_watched && !is_file {
+        return (Box::new(Passthrough(out)), pending, progress);
     }
-    let telling = match (route.format, terminals) {
-        (Format::Airbyte, _) if !is_watched => is_file.then_some(Telling::Failures),
+    let verbosity = match (output_args.format, terminals) {
+        (Format::Airbyte, _) if !is_watched => is_file.then_some(Verbosity::OneLineErrors),
         // Warnings stand on the terminal already, as messages.
-        (Format::Airbyte, Terminals { stdout: true, .. }) => Some(Telling::Errors),
-        (Format::Airbyte, _) if quiet => Some(Telling::Errors),
-        (Format::Airbyte, _) => Some(Telling::Warnings),
-        (Format::Jsonl | Format::Csv, _) if quiet || board.is_shown() => Some(Telling::Warnings),
-        (Format::Jsonl | Format::Csv, _) => Some(Telling::Everything),
+        (Format::Airbyte, Terminals { stdout: true, .. }) => Some(Verbosity::Errors),
+        (Format::Airbyte, _) if quiet => Some(Verbosity::Errors),
+        (Format::Airbyte, _) => Some(Verbosity::Warnings),
+        (Format::Jsonl | Format::Csv, _) if quiet || progress.is_shown() => Some(Verbosity::Warnings),
+        (Format::Jsonl | Format::Csv, _) => Some(Verbosity::Everything),
     };
-    let kept = match (&route.state_out, route.format) {
-        (Some(path), _) => Kept::File(path.clone()),
-        (None, Format::Airbyte) if !terminals.stdout => Kept::Output,
-        (None, _) => Kept::Nowhere,
+    let state_location = match (&output_args.state_out, output_args.format) {
+        (Some(path), _) => StateLocation::File(path.clone()),
+        (None, Format::Airbyte) if !terminals.stdout => StateLocation::Output,
+        (None, _) => StateLocation::Nowhere,
     };
-    let words = telling.map(|telling| Words::new(telling, terminals.stderr, Arc::clone(&board), kept));
-    let rows = match route.format {
+    let console =
+        verbosity.map(|verbosity| Console::new(verbosity, terminals.stderr, Arc::clone(&progress), state_location));
+    let encoder = match output_args.format {
         Format::Airbyte => None,
-        format => Some(Rows::new(format)),
+        format => Some(RecordEncoder::new(format)),
     };
-    let shared = (terminals.stdout && board.is_shown()).then(|| Arc::clone(&board));
-    let outlet = Outlet {
+    let shared = (terminals.stdout && progress.is_shown()).then(|| Arc::clone(&progress));
+    let sink = OutputSink {
         out,
         stdout_file: stdout.file.map(Arc::new),
-        opening: opening.clone(),
-        rows,
+        pending: pending.clone(),
+        encoder,
         destination: Destination::default(),
-        words,
+        console,
         shared,
     };
-    (Box::new(outlet), opening, board)
+    (Box::new(sink), pending, progress)
 }
 
 /// The sink where something was asked for.
-struct Outlet<W> {
+struct OutputSink<W> {
     out: W,
     stdout_file: Option<Arc<File>>,
-    opening: Opening,
+    pending: PendingDestination,
     /// Makes bare records, where these are wanted.
-    rows: Option<Rows>,
+    encoder: Option<RecordEncoder>,
     destination: Destination,
-    words: Option<Words>,
+    console: Option<Console>,
     /// The board, if it shares a terminal with stdout.
-    shared: Option<Arc<Board>>,
+    shared: Option<Arc<Progress>>,
 }
 
-impl<W: Write + Send> Outlet<W> {
+impl<W: Write + Send> OutputSink<W> {
     /// Writes to stdout, beside the lines of the board.
-    fn print(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+    fn print(&mut self, lines: &[u8]) -> Result<(), WriteError> {
         let out = &mut self.out;
         match &self.shared {
-            Some(board) => board.beside(|| out.write_all(lines).and_then(|()| out.flush())),
+            Some(progress) => progress.suspend(|| out.write_all(lines).and_then(|()| out.flush())),
             None => out.write_all(lines),
         }
-        .map_err(Unwritten::stdout)
+        .map_err(WriteError::stdout)
     }
 
-    fn records(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
-        if let Some(destination) = self.opening.take() {
+    fn records(&mut self, lines: &[u8]) -> Result<(), WriteError> {
+        if let Some(destination) = self.pending.take() {
             self.destination = destination;
         }
-        match &mut self.rows {
+        match &mut self.encoder {
             None => self.print(lines)?,
-            Some(rows) => {
-                let batch = rows.of(lines, &mut self.destination.columns);
-                let broken = |fault: NotJson| Unwritten {
+            Some(encoder) => {
+                let batch = encoder.encode(lines, &mut self.destination.columns);
+                let broken = |fault: NotJson| WriteError {
                     what: "a record".to_owned(),
                     error: std::io::Error::other(format!("it is no JSON at byte {}", fault.0)),
                 };
@@ -376,7 +381,7 @@ impl<W: Write + Send> Outlet<W> {
         let (Some(states), Some(line)) = (&self.destination.states, closing_state(lines)) else { return Ok(()) };
         let folder = self.destination.folder.as_ref();
         if folder.is_none() {
-            self.out.flush().map_err(Unwritten::stdout)?;
+            self.out.flush().map_err(WriteError::stdout)?;
         }
         states.note(line, |stream| match folder {
             Some(folder) => folder.file(stream),
@@ -384,66 +389,69 @@ impl<W: Write + Send> Outlet<W> {
         })
     }
 
-    fn message(&mut self, line: &[u8]) -> Result<(), Unwritten> {
-        if self.rows.is_none() {
+    fn message(&mut self, line: &[u8]) -> Result<(), WriteError> {
+        if self.encoder.is_none() {
             self.print(line)?;
         }
-        let needed = self.words.is_some() || self.rows.is_some();
-        let Some(heard) = needed.then(|| Heard::parse(line)).flatten() else { return Ok(()) };
-        if let Heard::Status { stream, status: StreamStatus::Complete | StreamStatus::Incomplete, .. } = &heard {
+        let needed = self.console.is_some() || self.encoder.is_some();
+        let Some(parsed_message) = needed.then(|| ParsedMessage::parse(line)).flatten() else { return Ok(()) };
+        if let ParsedMessage::Status { stream, status: StreamStatus::Complete | StreamStatus::Incomplete, .. } =
+            &parsed_message
+        {
             self.end(stream)?;
         }
-        if let Some(words) = &mut self.words {
-            words.tell(&heard);
+        if let Some(console) = &mut self.console {
+            console.print(&parsed_message);
         }
         Ok(())
     }
 
     /// Brings what was written of a stream to its end.
-    fn end(&mut self, stream: &str) -> Result<(), Unwritten> {
+    fn end(&mut self, stream: &str) -> Result<(), WriteError> {
         match &mut self.destination.folder {
             Some(folder) => folder.finish(stream),
             None => {
                 // A table without rows has a header all the same.
-                let header = self.rows.as_mut().and_then(|rows| rows.header(stream, &mut self.destination.columns));
+                let header =
+                    self.encoder.as_mut().and_then(|encoder| encoder.header(stream, &mut self.destination.columns));
                 header.map_or(Ok(()), |header| self.print(&header))
             }
         }
     }
 
     /// Says on stdout too that the sync cannot go on, where a program reads messages there.
-    fn told(&mut self, written: Result<(), Unwritten>) -> Result<(), Unwritten> {
-        if let (Err(fault), None) = (&written, &self.rows)
+    fn report_write_error(&mut self, written: Result<(), WriteError>) -> Result<(), WriteError> {
+        if let (Err(fault), None) = (&written, &self.encoder)
             && fault.what != "stdout"
         {
-            let failure = Failure::unwritten(fault);
-            let line = Message::failure(failure.kind, &failure.message, failure.internal.as_deref()).line();
+            let user_error = UserError::unwritten(fault);
+            let line = Message::user_error(user_error.kind, &user_error.message, user_error.internal.as_deref()).line();
             // Stdout may be gone as well; stderr is told in any case.
-            let _told = self.out.write_all(&line);
+            let _ignored = self.out.write_all(&line);
         }
         written
     }
 }
 
-impl<W: Write + Send> Sink for Outlet<W> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
-        let written = if Heard::is_message(lines) { self.message(lines) } else { self.records(lines) };
-        self.told(written)
+impl<W: Write + Send> Sink for OutputSink<W> {
+    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
+        let written = if ParsedMessage::is_message(lines) { self.message(lines) } else { self.records(lines) };
+        self.report_write_error(written)
     }
 
-    fn flush(&mut self) -> Result<(), Unwritten> {
-        self.out.flush().map_err(Unwritten::stdout)
+    fn flush(&mut self) -> Result<(), WriteError> {
+        self.out.flush().map_err(WriteError::stdout)
     }
 
-    fn finish(&mut self) -> Result<(), Unwritten> {
-        if let Some(destination) = self.opening.take() {
+    fn finish(&mut self) -> Result<(), WriteError> {
+        if let Some(destination) = self.pending.take() {
             self.destination = destination;
         }
         let Destination { folder, states, .. } = &mut self.destination;
-        let files = folder.as_mut().map_or(Ok(()), Folder::finish_all);
+        let files = folder.as_mut().map_or(Ok(()), OutputDir::finish_all);
         // Written to the end also where a file failed: the states it has cover rows that are on the disk.
         let states = states.as_mut().map_or(Ok(()), StateFile::finish);
-        let written = self.told(files.and(states));
+        let written = self.report_write_error(files.and(states));
         self.flush().and(written)
     }
 }

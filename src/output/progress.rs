@@ -1,187 +1,281 @@
-//! The lines that are shown while streams are read: where each stands, how long it takes, what it waits for.
-//! Pure: what is shown follows from what was noted, the time, and the size of the terminal.
+//! What a person in a terminal sees of a read: lines while it runs, and a table at the end. All of it on stderr,
+//! and nothing where stderr is not a terminal. Nothing here knows where facts come from; `progress_lines` has the lines,
+//! `summary` the table.
 
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::board::Calls;
-use super::rate::Rate;
-use super::table::{cut, grouped};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// The longest name that is shown in full: the longest of the table has 31 letters.
-const LONGEST_NAME: usize = 31;
-/// From this width on a bar has room beside the longest name and its numbers.
-const WIDE: usize = 110;
-/// The length of a bar.
-const BAR: usize = 20;
-/// Lines of the terminal that are left to other text than that of streams: two for the totals, one for the streams
-/// that are not shown, one for the cursor.
-const OTHER_LINES: usize = 4;
-/// Rows of a page before any has come: as many as are requested.
-const USUAL_PAGE: u64 = 1000;
+use super::progress_lines::{ProgressLines, Stage, StreamLine, Wait};
+use super::summary::{self, EndedStream, Total};
+use super::table::{USUAL_WIDTH, grouped};
+use super::wait_time::WaitTime;
 
-/// Where a stream stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It has not begun.
-    #[default]
-    Planned,
-    /// It is read.
-    UnderWay,
-    /// It has ended.
-    Ended,
-}
+/// How often the lines are drawn again while nothing happens, so that time is seen to pass.
+const TICK: Duration = Duration::from_millis(250);
 
-/// Why a stream waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// For the call limit, until then.
-    CallLimit(Instant),
-    /// For another attempt, until then, after this fault.
-    Attempt(Instant, String),
-}
+/// The height of a terminal that does not tell it: that of most when they open.
+const USUAL_HEIGHT: usize = 24;
 
-/// One stream.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Line {
-    pub(super) stream: String,
-    pub(super) stage: Stage,
-    pub(super) rows: u64,
-    /// Rows that the store counted.
-    pub(super) expected: Option<u64>,
-    /// Requests that were sent.
-    pub(super) requests: u64,
-    pub(super) wait: Option<Wait>,
-    pub(super) rate: Rate,
-    pub(super) began: Option<Instant>,
-}
-
-impl Line {
-    fn has_news(&self) -> bool {
-        self.stage == Stage::UnderWay && (self.requests > 0 || self.wait.is_some())
-    }
-
-    /// Rows that are still to come, if the store has counted them.
-    fn left(&self) -> Option<u64> {
-        match self.stage {
-            Stage::Ended => Some(0),
-            // More came than were counted: the count says nothing.
-            _ => self.expected.and_then(|expected| expected.checked_sub(self.rows)),
-        }
-    }
-
-    /// Calls that are still to be made for `rows` rows.
-    fn calls(&self, rows: u64) -> u64 {
-        let page = if self.rows == 0 { USUAL_PAGE } else { (self.rows / self.requests.max(1)).max(1) };
-        rows.div_ceil(page)
-    }
-
-    fn numbers(&self) -> String {
-        match self.expected.filter(|&expected| expected >= self.rows) {
-            Some(expected) => format!("{}/{}", grouped(self.rows), grouped(expected)),
-            None => grouped(self.rows),
-        }
-    }
-
-    fn bar(&self) -> Option<String> {
-        let expected = self.expected.filter(|&expected| expected > 0)?;
-        let done = usize::try_from(self.rows.min(expected) * BAR as u64 / expected).unwrap_or(BAR);
-        Some(format!("[{}{}]", "=".repeat(done), " ".repeat(BAR - done)))
-    }
-
-    /// What follows the numbers: what it waits for, or its rate.
-    fn state(&self, now: Instant) -> String {
-        let seconds = |until: Instant| until.saturating_duration_since(now).as_secs_f64().ceil();
-        match &self.wait {
-            Some(Wait::CallLimit(until)) => format!("call limit: waits {:.0} s", seconds(*until)),
-            Some(Wait::Attempt(until, why)) if *until > now => format!("retries in {:.0} s: {why}", seconds(*until)),
-            Some(Wait::Attempt(_, why)) => format!("retries: {why}"),
-            None => per_second(self.rate.per_second(self.began.unwrap_or(now), now)),
-        }
+/// Returns the columns and lines of the terminal that stderr is.
+pub(crate) fn terminal() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    match size.map(|(width, height)| (usize::from(width.0), usize::from(height.0))) {
+        // Some terminals say that they have no size.
+        Some((width, height)) if width > 0 && height > 0 => (width, height),
+        _ => (USUAL_WIDTH, USUAL_HEIGHT),
     }
 }
 
-fn per_second(rate: f64) -> String {
-    format!("{} rows/s", grouped(rate.round() as u64))
+/// The use of the call limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls that this process made.
+    pub made: u64,
+    /// Those of them that the store refused (429).
+    pub refused: u64,
+    /// Calls of other applications that were seen.
+    pub foreign: u64,
+    /// Calls that the store allows in a window, if it says so.
+    pub allowed: Option<u32>,
+    /// Those of them that this process may make at present.
+    pub in_use: Option<u32>,
+    /// Calls of others in a window at present.
+    pub others: u32,
+    /// The length of a window.
+    pub window: Duration,
 }
 
-/// Hours, minutes and seconds.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds / 3600 {
-        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+impl Calls {
+    /// Returns the limit in use: `18 of 20 per 10 s, others 3`. Nothing where the store does not tell its limit.
+    #[must_use]
+    pub(super) fn in_use(&self) -> Option<String> {
+        let (in_use, allowed) = (self.in_use?, self.allowed?);
+        Some(format!("{in_use} of {allowed} per {} s, others {}", self.window.as_secs().max(1), self.others))
+    }
+
+    /// Returns what was used in a run: `calls: 61 made, 1 refused; others made 14; 20 allowed per 10 s`.
+    #[must_use]
+    pub(super) fn in_all(&self) -> String {
+        let Self { made, refused, foreign, allowed, window, .. } = self;
+        let limit = allowed.map_or_else(String::new, |allowed| {
+            format!("; {} allowed per {} s", grouped(allowed.into()), window.as_secs().max(1))
+        });
+        format!(
+            "calls: {} made, {} refused; others made {}{limit}",
+            grouped(*made),
+            grouped(*refused),
+            grouped(*foreign)
+        )
     }
 }
 
-/// All streams of a read, in the order in which they were selected.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    pub(super) lines: Vec<Line>,
-    pub(super) rate: Rate,
-    pub(super) began: Option<Instant>,
+/// Returns the use of the call limit at the moment.
+pub(super) type Count = Box<dyn Fn() -> Calls + Send + Sync>;
+
+/// The lines; or none, which is the default.
+#[derive(Debug, Default)]
+pub struct Progress(Option<Shown>);
+
+#[derive(Debug)]
+struct Shown {
+    bar: ProgressBar,
+    display_state: Arc<Mutex<DisplayState>>,
+}
+
+/// What was noted.
+#[derive(Default)]
+struct DisplayState {
+    progress_lines: ProgressLines,
+    waits: WaitTime,
+    calls: Option<Count>,
+    ended: Vec<EndedStream>,
+    /// What is to be said of streams at their end.
+    summaries: Vec<StreamSummary>,
+}
+
+impl fmt::Debug for DisplayState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").field("progress", &self.progress_lines).finish_non_exhaustive()
+    }
+}
+
+/// What is to be said of a stream at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamSummary {
+    /// The stream.
+    pub stream: String,
+    /// Rows delivered.
+    pub rows: u64,
+    /// Answers that came whole.
+    pub pages: u64,
+    /// Requests sent, each attempt of them.
+    pub requests: u64,
+    /// The time it waited for the call limit or for another attempt.
+    pub waited: Duration,
+    /// Where the cursor was, and where it is now.
+    pub cursor: (Option<String>, Option<String>),
 }
 
 impl Progress {
-    /// Returns the lines, at most `columns` characters wide and as many as `height` lines hold.
-    pub(super) fn shown(&self, now: Instant, calls: Option<&Calls>, (columns, height): (usize, usize)) -> Vec<String> {
-        let news: Vec<&Line> = self.lines.iter().filter(|line| line.has_news()).collect();
-        let listed = news.len().min(height.saturating_sub(OTHER_LINES).max(1));
-        let (news, hidden) = news.split_at(listed);
-        // All names that may come, so that the columns stay where they are.
-        let name = self.lines.iter().map(|line| line.stream.chars().count()).max().unwrap_or(0).min(LONGEST_NAME);
-        let numbers: Vec<String> = news.iter().map(|line| line.numbers()).collect();
-        let width = numbers.iter().map(String::len).max().unwrap_or(0);
-        let has_bars = columns >= WIDE && news.iter().any(|line| line.bar().is_some());
-        let mut shown = Vec::new();
-        for (line, numbers) in news.iter().zip(numbers) {
-            let bar = match line.bar() {
-                _ if !has_bars => String::new(),
-                Some(bar) => bar + " ",
-                None => " ".repeat(BAR + "[] ".len()),
-            };
-            let stream = cut(&line.stream, LONGEST_NAME);
-            shown.push(format!("{stream:name$}  {bar}{numbers:width$}  {}", line.state(now)));
-        }
-        if !hidden.is_empty() {
-            shown.push(format!("and {} more streams", hidden.len()));
-        }
-        shown.push(self.in_all(now, calls));
-        shown.extend(calls.and_then(Calls::in_use).map(|calls| format!("call limit: {calls}")));
-        shown.iter().map(|line| cut(line, columns)).collect()
-    }
-
-    fn in_all(&self, now: Instant, calls: Option<&Calls>) -> String {
-        let ended = self.lines.iter().filter(|line| line.stage == Stage::Ended).count();
-        let rows: u64 = self.lines.iter().map(|line| line.rows).sum();
-        let left = self.lines.iter().map(Line::left).try_fold(0, |sum: u64, left| Some(sum + left?));
-        let began = self.began.unwrap_or(now);
-        let rate = self.rate.per_second(began, now);
-        let rows = match left {
-            Some(left) if left > 0 => format!("{}/{} rows", grouped(rows), grouped(rows + left)),
-            _ => format!("{} rows", grouped(rows)),
+    /// Lines on stderr.
+    #[must_use]
+    pub fn on_stderr() -> Self {
+        let display_state: Arc<Mutex<DisplayState>> = Arc::default();
+        let seen = Arc::clone(&display_state);
+        let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+            // What cannot be drawn is drawn the next time.
+            let _drawn = out.write_str(&locked(&seen).lines(Instant::now(), terminal()).join("\n"));
         };
-        let time = self.time_left(rate, left, calls).map_or_else(String::new, |left| format!(", {} left", clock(left)));
-        format!(
-            "{ended} of {} streams, {rows}, {}, {}{time}",
-            self.lines.len(),
-            per_second(rate),
-            clock(now.saturating_duration_since(began))
-        )
+        // The form is a constant that a test draws.
+        let style = ProgressStyle::with_template("{lines}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style.with_key("lines", lines));
+        Self(Some(Shown { bar, display_state }))
     }
 
-    /// Returns the time that the rest takes, if the store has counted the rows of each stream: at the rate of the
-    /// last seconds, and no less than the call limit in use lets pass.
-    fn time_left(&self, rate: f64, left: Option<u64>, calls: Option<&Calls>) -> Option<Duration> {
-        let left = left.filter(|&left| left > 0)?;
-        let by_rate = (rate > 0.0).then(|| left as f64 / rate);
-        let needed: u64 = self.lines.iter().filter_map(|line| Some(line.calls(line.left()?))).sum();
-        let by_limit = calls.and_then(|calls| {
-            let windows = needed as f64 / f64::from(calls.in_use.filter(|&in_use| in_use > 0)?);
-            Some(windows * calls.window.as_secs_f64())
-        });
-        let seconds = by_rate.into_iter().chain(by_limit).reduce(f64::max)?;
-        Duration::try_from_secs_f64(seconds).ok()
+    /// Returns true if there is anything to see.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.0.is_some()
     }
+
+    /// Runs what writes to the terminal itself, so that it does not write into the lines.
+    pub fn suspend<T>(&self, writes: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(shown) if locked(&shown.display_state).progress_lines.began.is_some() => shown.bar.suspend(writes),
+            // Suspending draws the lines again, and there are none yet.
+            _ => writes(),
+        }
+    }
+
+    /// Streams of these names are to be read.
+    pub fn plan<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        let Some(shown) = &self.0 else { return };
+        let line = |name: &str| StreamLine { stream: name.to_owned(), ..StreamLine::default() };
+        {
+            let mut display_state = locked(&shown.display_state);
+            display_state.progress_lines.lines = names.map(line).collect();
+            display_state.progress_lines.began = Some(Instant::now());
+        }
+        shown.bar.enable_steady_tick(TICK);
+    }
+
+    /// The use of the call limit is what `count` returns.
+    pub fn count_calls(&self, count: impl Fn() -> Calls + Send + Sync + 'static) {
+        self.note(|display_state, _| display_state.calls = Some(Box::new(count)));
+    }
+
+    /// A stream begins.
+    pub fn begin(&self, stream: &str) {
+        self.change(stream, |line, now| (line.stage, line.began) = (Stage::UnderWay, Some(now)));
+    }
+
+    /// The store has counted its rows.
+    pub fn expect(&self, stream: &str, rows: u64) {
+        self.change(stream, |line, _| line.expected = Some(rows));
+    }
+
+    /// An answer came, and rows of it were emitted.
+    pub fn deliver(&self, stream: &str, rows: u64) {
+        self.change(stream, |line, now| {
+            line.rows += rows;
+            line.rate.add(now, rows);
+        });
+        self.note(|display_state, now| display_state.progress_lines.rate.add(now, rows));
+    }
+
+    /// It waits for the call limit until this moment.
+    pub fn wait(&self, stream: &str, until: SystemTime) {
+        self.change(stream, |line, now| line.wait = Some(Wait::CallLimit(after(now, until))));
+        self.note(|display_state, now| display_state.waits.begin(now, after(now, until)));
+    }
+
+    /// An attempt failed, and another one follows.
+    pub fn retry(&self, stream: &str, why: &str, delay: Duration) {
+        self.change(stream, |line, now| line.wait = Some(Wait::Attempt(now + delay, why.to_owned())));
+        self.note(|display_state, now| display_state.waits.begin(now, now + delay));
+    }
+
+    /// It sends a request.
+    pub fn send(&self, stream: &str) {
+        self.change(stream, |line, _| {
+            line.requests += 1;
+            line.wait = None;
+        });
+        self.note(|display_state, now| display_state.waits.sent(now));
+    }
+
+    /// What is to be said of a stream in the table.
+    pub fn add_summary(&self, summary: StreamSummary) {
+        self.note(|display_state, _| display_state.summaries.push(summary));
+    }
+
+    /// A stream is at its end.
+    pub fn end(&self, stream: &str, complete: bool) {
+        self.change(stream, |line, _| line.stage = Stage::Ended);
+        self.note(|display_state, now| {
+            let found = display_state.summaries.iter().position(|summary| summary.stream == stream);
+            let summary = found.map(|at| display_state.summaries.swap_remove(at));
+            let summary =
+                summary.unwrap_or_else(|| StreamSummary { stream: stream.to_owned(), ..StreamSummary::default() });
+            let line = display_state.progress_lines.lines.iter().find(|line| line.stream == stream);
+            let began = line.and_then(|line| line.began).unwrap_or(now);
+            display_state.ended.push(EndedStream { summary, lasted: now.saturating_duration_since(began), complete });
+        });
+    }
+
+    /// Takes the lines off the terminal, and returns the table, if a stream was read.
+    #[must_use]
+    pub fn close(&self) -> Option<String> {
+        let shown = self.0.as_ref()?;
+        shown.bar.disable_steady_tick();
+        shown.bar.finish_and_clear();
+        let mut display_state = locked(&shown.display_state);
+        let now = Instant::now();
+        let began = display_state.progress_lines.began?;
+        let order: Vec<String> = display_state.progress_lines.lines.iter().map(|line| line.stream.clone()).collect();
+        display_state.ended.sort_by_key(|ended| order.iter().position(|stream| *stream == ended.summary.stream));
+        let total = Total {
+            lasted: now.saturating_duration_since(began),
+            waited: display_state.waits.total(now),
+            calls: display_state.calls.as_ref().map(|count| count()),
+        };
+        (!display_state.ended.is_empty()).then(|| summary::written(&display_state.ended, &total, terminal().0))
+    }
+
+    fn note(&self, note: impl FnOnce(&mut DisplayState, Instant)) {
+        if let Some(shown) = &self.0 {
+            note(&mut locked(&shown.display_state), Instant::now());
+        }
+    }
+
+    fn change(&self, stream: &str, change: impl FnOnce(&mut StreamLine, Instant)) {
+        self.note(|display_state, now| {
+            if let Some(line) = display_state.progress_lines.lines.iter_mut().find(|line| line.stream == stream) {
+                change(line, now);
+            }
+        });
+    }
+}
+
+impl DisplayState {
+    fn lines(&self, now: Instant, size: (usize, usize)) -> Vec<String> {
+        let calls = self.calls.as_ref().map(|count| count());
+        self.progress_lines.shown(now, calls.as_ref(), size)
+    }
+}
+
+/// Returns the moment, which may have passed.
+fn after(now: Instant, until: SystemTime) -> Instant {
+    now + until.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+/// Only what is drawn depends on the facts, so a panic elsewhere does not spoil them.
+fn locked(display_state: &Mutex<DisplayState>) -> MutexGuard<'_, DisplayState> {
+    display_state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -189,102 +283,47 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn calls(in_use: u32, others: u32) -> Calls {
-        Calls { in_use: Some(in_use), allowed: Some(20), others, window: Duration::from_secs(10), ..Calls::default() }
-    }
-
-    fn line(stream: &str, rows: u64, expected: Option<u64>, began: Instant) -> Line {
-        let mut line = Line {
-            stream: stream.to_owned(),
-            stage: Stage::UnderWay,
-            rows,
-            expected,
-            requests: rows / 1000 + 1,
-            began: Some(began),
-            ..Line::default()
-        };
-        line.rate.add(began, rows);
-        line
-    }
-
-    /// Four streams, one of which has the longest name of the table and the largest numbers.
-    fn four(began: Instant) -> Progress {
-        let mut waits = line("a_stream_whose_name_has_31_char", 9_234_567, Some(12_345_678), began);
-        waits.wait = Some(Wait::CallLimit(began + Duration::from_secs(48)));
-        let mut fails = line("orders", 2_000, Some(30_000), began);
-        fails.wait = Some(Wait::Attempt(began + Duration::from_secs(43), "HTTP 503 from a store".to_owned()));
-        let done = Line { stage: Stage::Ended, expected: None, ..line("links", 7, None, began) };
-        let mut progress = Progress { began: Some(began), ..Progress::default() };
-        progress.lines = vec![waits, fails, done, line("pages", 1_500, Some(3_000), began)];
-        progress.rate.add(began, 9_238_074);
-        progress
+    #[test]
+    fn the_template_of_the_lines_is_valid() {
+        ProgressStyle::with_template("{lines}").unwrap();
     }
 
     #[test]
-    fn the_lines_fit_the_terminal_and_stand_in_the_order_of_the_selection() {
-        let began = Instant::now();
-        let now = began + Duration::from_secs(40);
-        let texts = [(120, 40), (80, 24)].map(|size| {
-            let shown = four(began).shown(now, Some(&calls(18, 3)), size);
-            assert!(shown.iter().all(|line| line.chars().count() <= size.0), "{shown:#?}");
-            shown.join("\n")
-        });
-        insta::assert_snapshot!(texts.join("\n\n"));
+    fn hidden_progress_does_nothing() {
+        let progress = Progress::default();
+        progress.plan(["orders"].into_iter());
+        progress.begin("orders");
+        progress.deliver("orders", 5);
+        progress.add_summary(StreamSummary::default());
+        progress.end("orders", true);
+        assert_eq!((progress.is_shown(), progress.close()), (false, None));
+        assert_eq!(progress.suspend(|| 7), 7);
     }
 
     #[test]
-    fn a_low_terminal_shows_some_streams_and_says_how_many_more() {
-        let began = Instant::now();
-        let mut progress = Progress { began: Some(began), ..Progress::default() };
-        progress.lines = (0..30).map(|number| line(&format!("stream_{number}"), 10, None, began)).collect();
-        let shown = progress.shown(began, None, (80, 10));
-        assert_eq!(shown.len(), 8, "{shown:#?}");
-        assert!(shown[0].starts_with("stream_0 ") && shown[5].starts_with("stream_5 "), "{shown:#?}");
-        assert_eq!(shown[6], "and 24 more streams");
-        // At the width of a bar too the numbers stand below each other, whether or not the rows are counted.
-        progress.lines[0].expected = Some(20);
-        let shown = progress.shown(began, None, (120, 10));
-        let column = |line: &str| line.find("10").unwrap();
-        assert_eq!(column(&shown[0]), column(&shown[1]), "{shown:#?}");
+    fn the_table_follows_the_order_of_the_selection() {
+        let progress = Progress(Some(Shown { bar: ProgressBar::hidden(), display_state: Arc::default() }));
+        progress.plan(["orders", "pages", "links"].into_iter());
+        for stream in ["links", "orders", "pages"] {
+            progress.begin(stream);
+            progress.send(stream);
+            progress.deliver(stream, 5);
+            progress.add_summary(StreamSummary { stream: stream.to_owned(), rows: 5, ..StreamSummary::default() });
+            progress.end(stream, true);
+        }
+        let table = progress.close().unwrap();
+        let first: Vec<&str> = table.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert_eq!(first, ["stream", "orders", "pages", "links", "total"], "{table}");
     }
 
     #[test]
-    fn a_stream_without_a_request_is_not_shown() {
-        let mut progress = Progress::default();
-        progress.lines.push(Line { stream: "orders".into(), stage: Stage::UnderWay, ..Line::default() });
-        assert_eq!(progress.shown(Instant::now(), None, (80, 24)), ["0 of 1 streams, 0 rows, 0 rows/s, 0:00"]);
-    }
-
-    /// The time remaining of one stream of 100,000 rows, of which 10,000 were read in 10 calls.
-    fn left(rate: f64, calls: Option<&Calls>) -> Option<u64> {
-        let mut progress = Progress::default();
-        let mut line = line("orders", 10_000, Some(100_000), Instant::now());
-        line.requests = 10;
-        progress.lines.push(line);
-        progress.time_left(rate, Some(90_000), calls).map(|left| left.as_secs())
-    }
-
-    #[test]
-    fn the_time_remaining_follows_from_the_call_limit_in_use() {
-        // 90 calls in windows of 10 s.
-        assert_eq!(left(0.0, Some(&calls(18, 3))), Some(50));
-        assert_eq!(left(0.0, Some(&calls(9, 12))), Some(100));
-        // The first calls of a window are fast, and it is not the store that is slow then.
-        assert_eq!(left(10_000.0, Some(&calls(18, 3))), Some(50));
-        // A slow store does not use the limit up.
-        assert_eq!(left(900.0, Some(&calls(18, 3))), Some(100));
-        assert_eq!(left(900.0, None), Some(100));
-        assert_eq!(left(0.0, None), None);
-    }
-
-    #[test]
-    fn without_a_count_nothing_is_said_of_the_rest() {
-        let began = Instant::now();
-        let mut progress = four(began);
-        progress.lines.push(line("uncounted", 5, None, began));
-        let shown = progress.shown(began, Some(&calls(18, 3)), (80, 24));
-        let total = shown.iter().find(|line| line.starts_with("1 of 5")).unwrap();
-        assert!(!total.contains("left") && !total.contains('/'.to_string().repeat(2).as_str()), "{total}");
-        assert!(!total.contains("/12"), "{total}");
+    fn the_use_of_the_call_limit_is_shown_where_it_is_known() {
+        let mut calls = Calls { made: 1_061, refused: 1, foreign: 14, ..Calls::default() };
+        assert_eq!(calls.in_use(), None);
+        assert_eq!(calls.in_all(), "calls: 1,061 made, 1 refused; others made 14");
+        (calls.in_use, calls.allowed, calls.others) = (Some(18), Some(20), 3);
+        calls.window = Duration::from_secs(10);
+        assert_eq!(calls.in_use().unwrap(), "18 of 20 per 10 s, others 3");
+        assert_eq!(calls.in_all(), "calls: 1,061 made, 1 refused; others made 14; 20 allowed per 10 s");
     }
 }

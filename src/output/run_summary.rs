@@ -10,19 +10,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::board::{self, Count};
+use super::progress::{self, Count};
 use crate::airbyte::message::now;
-use crate::airbyte::{Closed, ConfiguredCatalog, EmittedError, FailureType, SyncMode, Unwritten};
-use crate::failure::Failure;
-use crate::files::{self, Target};
+use crate::airbyte::{Closed, ConfiguredCatalog, EmittedError, FailureType, SyncMode, WriteError};
+use crate::files::{self, WritableFile};
 use crate::timestamp::Timestamp;
+use crate::user_error::UserError;
 
 /// The form of the document. It grows by new fields; a field that changes its meaning makes it 2.
 const FORMAT: u32 = 1;
 
 /// What was read of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct StreamFigures {
     /// Rows delivered.
     pub rows: u64,
     /// Requests sent, those that were repeated and those that failed included.
@@ -55,14 +55,14 @@ struct Stream {
     sync_mode: Option<SyncMode>,
     status: Status,
     cursor_before: Option<String>,
-    figures: Option<Figures>,
+    figures: Option<StreamFigures>,
     /// Gives the figures while the stream is read.
-    follow: Option<Box<dyn Fn() -> Option<Figures> + Send>>,
+    follow: Option<Box<dyn Fn() -> Option<StreamFigures> + Send>>,
 }
 
 impl Stream {
     /// Takes the last figures.
-    fn settle(&mut self) {
+    fn freeze(&mut self) {
         if let Some(follow) = self.follow.take() {
             self.figures = follow();
         }
@@ -70,59 +70,59 @@ impl Stream {
 }
 
 #[derive(Default)]
-struct Facts {
+struct RunState {
     streams: Vec<Stream>,
     calls: Option<Count>,
 }
 
 /// Notes what a run does, if somebody wants to know.
-pub struct Summary {
+pub struct RunSummary {
     path: Option<PathBuf>,
     began: u64,
     /// The file, once it was found to be one that can be written.
-    target: OnceLock<Target>,
-    facts: Mutex<Facts>,
+    target: OnceLock<WritableFile>,
+    run_state: Mutex<RunState>,
 }
 
-impl fmt::Debug for Summary {
+impl fmt::Debug for RunSummary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Summary").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl Summary {
+impl RunSummary {
     /// Begins the summary of a run; without a path it notes nothing.
     #[must_use]
     pub fn new(path: Option<&Path>) -> Self {
-        Self { path: path.map(Path::to_owned), began: now(), target: OnceLock::new(), facts: Mutex::default() }
+        Self { path: path.map(Path::to_owned), began: now(), target: OnceLock::new(), run_state: Mutex::default() }
     }
 
     /// Tries whether the file can be written, before anything is read.
     ///
     /// # Errors
-    /// [`Failure`] that names the file and what is wrong with it.
-    pub(crate) fn try_file(&self) -> Result<(), Failure> {
+    /// [`UserError`] that names the file and what is wrong with it.
+    pub(crate) fn try_file(&self) -> Result<(), UserError> {
         let Some(path) = &self.path else { return Ok(()) };
         let target = files::check_writable(path);
-        let target = target.map_err(|problem| Failure::summary_file(&path.display().to_string(), &problem))?;
+        let target = target.map_err(|problem| UserError::summary_file(&path.display().to_string(), &problem))?;
         // It is tried once a run.
         let _first = self.target.set(target);
         Ok(())
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
+    fn run_state(&self) -> MutexGuard<'_, RunState> {
         // Every change to it is complete when the lock is given back.
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, stream: &str, change: impl FnOnce(&mut Stream)) {
-        if let Some(stream) = self.facts().streams.iter_mut().find(|known| known.name == stream) {
+        if let Some(stream) = self.run_state().streams.iter_mut().find(|known| known.name == stream) {
             change(stream);
         }
     }
 
     /// These streams are to be read; `count` returns the use of the call limit.
-    pub fn plan(&self, catalog: &ConfiguredCatalog, count: impl Fn() -> board::Calls + Send + Sync + 'static) {
+    pub fn plan(&self, catalog: &ConfiguredCatalog, count: impl Fn() -> progress::Calls + Send + Sync + 'static) {
         if self.path.is_none() {
             return;
         }
@@ -131,7 +131,7 @@ impl Summary {
             sync_mode: Some(configured.sync_mode),
             ..Stream::default()
         });
-        *self.facts() = Facts { streams: streams.collect(), calls: Some(Box::new(count)) };
+        *self.run_state() = RunState { streams: streams.collect(), calls: Some(Box::new(count)) };
     }
 
     /// A stream begins.
@@ -140,7 +140,12 @@ impl Summary {
     }
 
     /// A stream is read from this cursor on; `figures` says how far it is.
-    pub fn follow(&self, stream: &str, cursor: Option<String>, figures: impl Fn() -> Option<Figures> + Send + 'static) {
+    pub fn follow(
+        &self,
+        stream: &str,
+        cursor: Option<String>,
+        figures: impl Fn() -> Option<StreamFigures> + Send + 'static,
+    ) {
         self.change(stream, |stream| {
             stream.cursor_before = cursor;
             stream.follow = Some(Box::new(figures));
@@ -150,7 +155,7 @@ impl Summary {
     /// A stream is at its end.
     pub fn end(&self, stream: &str, complete: Result<bool, Closed>) {
         self.change(stream, |stream| {
-            stream.settle();
+            stream.freeze();
             if complete == Ok(true) {
                 stream.status = Status::Complete;
             }
@@ -158,38 +163,38 @@ impl Summary {
     }
 
     /// Takes the last figures of the streams that were broken off. What they come from is not used after this.
-    pub fn settle(&self) {
-        self.facts().streams.iter_mut().for_each(Stream::settle);
+    pub fn freeze(&self) {
+        self.run_state().streams.iter_mut().for_each(Stream::freeze);
     }
 
     /// Writes the document: the exit code, the errors that were emitted, and why the output could not be written.
     ///
     /// # Errors
-    /// [`Unwritten`] if it cannot be written.
+    /// [`WriteError`] if it cannot be written.
     pub fn write(
         &self,
         exit_code: u8,
         errors: &[EmittedError],
-        unwritten: Option<&Unwritten>,
-    ) -> Result<(), Unwritten> {
+        unwritten: Option<&WriteError>,
+    ) -> Result<(), WriteError> {
         let Some(target) = self.target.get() else { return Ok(()) };
-        self.settle();
+        self.freeze();
         let text = self.text(exit_code, errors, unwritten);
-        let fault = |error| Unwritten { what: format!("the summary `{}`", target.path().display()), error };
+        let fault = |error| WriteError { what: format!("the summary `{}`", target.path().display()), error };
         target.write_atomically(text.as_bytes()).map_err(fault)
     }
 
-    fn text(&self, exit_code: u8, errors: &[EmittedError], unwritten: Option<&Unwritten>) -> String {
+    fn text(&self, exit_code: u8, errors: &[EmittedError], unwritten: Option<&WriteError>) -> String {
         let of = |name: Option<&str>| {
             let error = errors.iter().find(|error| error.stream.as_deref() == name)?;
             Some(ErrorBody { failure_type: error.failure_type, message: error.message.clone() })
         };
         let unwritten = unwritten.map(|fault| {
-            let Failure { kind, message, .. } = Failure::unwritten(fault);
+            let UserError { kind, message, .. } = UserError::unwritten(fault);
             ErrorBody { failure_type: kind, message }
         });
-        let facts = self.facts();
-        let streams = facts.streams.iter().map(|stream| StreamBody {
+        let run_state = self.run_state();
+        let streams = run_state.streams.iter().map(|stream| StreamBody {
             stream: &stream.name,
             sync_mode: stream.sync_mode,
             status: stream.status,
@@ -208,8 +213,8 @@ impl Summary {
             ended_at: moment(now()),
             exit_code,
             error: unwritten.or_else(|| of(None)),
-            calls: facts.calls.as_ref().map(|count| {
-                let board::Calls { made, refused, foreign, allowed, in_use, .. } = count();
+            calls: run_state.calls.as_ref().map(|count| {
+                let progress::Calls { made, refused, foreign, allowed, in_use, .. } = count();
                 Calls { made, refused, foreign, allowed, in_use }
             }),
             streams: streams.collect(),

@@ -15,9 +15,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::airbyte::Unwritten;
-use crate::airbyte::state::StreamState;
-use crate::files::{Target, Unlockable};
+use crate::airbyte::WriteError;
+use crate::airbyte::state::StoredState;
+use crate::files::{LockError, WritableFile};
 
 /// The shortest time between two files. A sync that reads a hundred pages a second makes as many states;
 /// four files a second cost next to nothing, and a kill costs a quarter of a second of reading again.
@@ -25,15 +25,15 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// A state file that this process has to itself.
 #[derive(Debug)]
-pub(crate) struct Claimed {
-    target: Target,
+pub(crate) struct LockedStateFile {
+    target: WritableFile,
     /// Given back when the process ends, however it ends.
     lock: Option<File>,
 }
 
 /// Why a state file cannot be had.
 #[derive(Debug)]
-pub(crate) enum Unclaimed {
+pub(crate) enum ClaimError {
     /// Another process has it.
     Busy,
     /// A clause that says why it cannot be written.
@@ -51,12 +51,12 @@ pub(crate) struct StateFile {
 
 #[derive(Debug, Default)]
 struct Shared {
-    states: Mutex<States>,
+    states: Mutex<PendingStates>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct States {
+struct PendingStates {
     /// Names and states, in the order in which the names first came.
     list: Vec<(String, Arc<str>)>,
     /// Files that hold rows which the states cover, not known to be on the disk.
@@ -64,12 +64,12 @@ struct States {
     /// Whether the file is older than `list`.
     is_newer: bool,
     ended: bool,
-    fault: Option<Unwritten>,
+    fault: Option<WriteError>,
 }
 
 /// What a STATE line holds.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct StateLine<'a> {
     #[serde(borrow)]
     state: Body<'a>,
 }
@@ -92,18 +92,18 @@ struct Name {
     name: String,
 }
 
-impl Claimed {
+impl LockedStateFile {
     /// Takes a file for this process, and tries whether it can be written.
     ///
     /// # Errors
-    /// [`Unclaimed`]
-    pub(crate) fn new(path: &Path) -> Result<Self, Unclaimed> {
-        let target = Target::find(path).map_err(Unclaimed::Unwritable)?;
+    /// [`ClaimError`]
+    pub(crate) fn new(path: &Path) -> Result<Self, ClaimError> {
+        let target = WritableFile::find(path).map_err(ClaimError::Unwritable)?;
         let lock = target.lock().map_err(|fault| match fault {
-            Unlockable::Busy => Unclaimed::Busy,
-            Unlockable::Failed(error) => Unclaimed::Unwritable(error.to_string()),
+            LockError::Busy => ClaimError::Busy,
+            LockError::Failed(error) => ClaimError::Unwritable(error.to_string()),
         })?;
-        target.probe().map_err(Unclaimed::Unwritable)?;
+        target.probe().map_err(ClaimError::Unwritable)?;
         Ok(Self { target, lock })
     }
 
@@ -123,7 +123,7 @@ impl Claimed {
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub(crate) fn write(&self, states: &[StreamState]) -> io::Result<()> {
+    pub(crate) fn write(&self, states: &[StoredState]) -> io::Result<()> {
         self.target.write_atomically(&text(states.iter().map(|state| (state.name.as_str(), &*state.state))))
     }
 }
@@ -133,13 +133,13 @@ impl StateFile {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn start(claimed: Claimed, states: impl IntoIterator<Item = StreamState>) -> io::Result<Self> {
-        let Claimed { target, lock } = claimed;
+    pub(crate) fn start(locked: LockedStateFile, states: impl IntoIterator<Item = StoredState>) -> io::Result<Self> {
+        let LockedStateFile { target, lock } = locked;
         let path = target.path().to_owned();
         let list = states.into_iter().map(|state| (state.name, state.state)).collect();
         let is_newer = target.is_regular() && !path.exists();
         let shared = Arc::new(Shared {
-            states: Mutex::new(States { list, is_newer, ..States::default() }),
+            states: Mutex::new(PendingStates { list, is_newer, ..PendingStates::default() }),
             changed: Condvar::new(),
         });
         let thread = std::thread::Builder::new().name("state-file".to_owned()).spawn({
@@ -152,14 +152,15 @@ impl StateFile {
     /// Takes note of a STATE line whose rows were written; `rows` gives the file that holds a stream's.
     ///
     /// # Errors
-    /// [`Unwritten`] if an earlier state could not be written.
+    /// [`WriteError`] if an earlier state could not be written.
     pub(crate) fn note<'f>(
         &self,
         line: &[u8],
         rows: impl FnOnce(&str) -> Option<&'f Arc<File>>,
-    ) -> Result<(), Unwritten> {
-        let parsed = serde_json::from_slice::<Line<'_>>(line);
-        let Ok(Line { state: Body { stream: Stream { stream_descriptor: Name { name }, stream_state } } }) = parsed
+    ) -> Result<(), WriteError> {
+        let parsed = serde_json::from_slice::<StateLine<'_>>(line);
+        let Ok(StateLine { state: Body { stream: Stream { stream_descriptor: Name { name }, stream_state } } }) =
+            parsed
         else {
             return Err(self.unwritten(io::Error::other("a state that cannot be read")));
         };
@@ -186,8 +187,8 @@ impl StateFile {
     /// Waits until the last states are on the disk.
     ///
     /// # Errors
-    /// [`Unwritten`]
-    pub(crate) fn finish(&mut self) -> Result<(), Unwritten> {
+    /// [`WriteError`]
+    pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
         self.shared.lock().ended = true;
         self.shared.changed.notify_one();
         let ended = self.thread.take().is_none_or(|thread| thread.join().is_ok());
@@ -198,23 +199,23 @@ impl StateFile {
         }
     }
 
-    fn unwritten(&self, error: io::Error) -> Unwritten {
+    fn unwritten(&self, error: io::Error) -> WriteError {
         unwritten(&self.path, error)
     }
 }
 
-fn unwritten(path: &Path, error: io::Error) -> Unwritten {
-    Unwritten { what: format!("the state file `{}`", path.display()), error }
+fn unwritten(path: &Path, error: io::Error) -> WriteError {
+    WriteError { what: format!("the state file `{}`", path.display()), error }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, States> {
+    fn lock(&self) -> MutexGuard<'_, PendingStates> {
         // Every change to it is complete when the lock is given back.
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes until the end, or until it cannot.
-    fn keep(&self, target: &Target) {
+    fn keep(&self, target: &WritableFile) {
         loop {
             let mut states = self.lock();
             while !states.ended && (!states.is_newer || !target.is_regular()) {
@@ -274,8 +275,8 @@ mod tests {
     }
 
     fn open(path: &Path, given: &[(&str, &str)]) -> StateFile {
-        let state = |&(name, state): &(&str, &str)| StreamState { name: name.to_owned(), state: state.into() };
-        StateFile::start(Claimed::new(path).unwrap(), given.iter().map(state)).unwrap()
+        let state = |&(name, state): &(&str, &str)| StoredState { name: name.to_owned(), state: state.into() };
+        StateFile::start(LockedStateFile::new(path).unwrap(), given.iter().map(state)).unwrap()
     }
 
     #[test]
@@ -317,17 +318,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut file = open(&path, &[]);
-        assert!(matches!(Claimed::new(&path), Err(Unclaimed::Busy)));
+        assert!(matches!(LockedStateFile::new(&path), Err(ClaimError::Busy)));
         file.finish().unwrap();
         drop(file);
-        assert!(Claimed::new(&path).unwrap().is_there());
+        assert!(LockedStateFile::new(&path).unwrap().is_there());
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_told_at_once_or_with_the_next_state() {
+    fn a_file_that_cannot_be_written_is_reported_at_once_or_with_the_next_state() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Claimed::new(&folder.path().join("none/state.json")).is_err());
-        assert!(Claimed::new(folder.path()).is_err());
+        assert!(LockedStateFile::new(&folder.path().join("none/state.json")).is_err());
+        assert!(LockedStateFile::new(folder.path()).is_err());
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
         let mut file = open(&inside.join("state.json"), &[]);
@@ -337,7 +338,10 @@ mod tests {
         }
         fs::remove_dir_all(&inside).unwrap();
         file.note(&line("orders", "{}"), |_| None).unwrap();
-        let told = file.finish().unwrap_err().to_string();
-        assert!(told.starts_with("the state file `") && told.contains("state.json` cannot be written"), "{told}");
+        let reported = file.finish().unwrap_err().to_string();
+        assert!(
+            reported.starts_with("the state file `") && reported.contains("state.json` cannot be written"),
+            "{reported}"
+        );
     }
 }

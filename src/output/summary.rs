@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::board::{Calls, Receipt};
+use super::progress::{Calls, StreamSummary};
 use super::table::{aligned, cut, grouped, width};
 
 /// More streams than this are not all listed: a table that is longer than a usual terminal of 24 lines has
@@ -14,9 +14,9 @@ const LONGEST_NAME: usize = 31;
 
 /// A stream that was read.
 #[derive(Clone, Debug)]
-pub(super) struct Ended {
+pub(super) struct EndedStream {
     /// What was done.
-    pub receipt: Receipt,
+    pub summary: StreamSummary,
     /// The time from its first request to its end.
     pub lasted: Duration,
     /// False if it ended INCOMPLETE.
@@ -72,21 +72,21 @@ impl Column {
         HEADS.split(' ').nth(self as usize).unwrap_or_default().to_owned()
     }
 
-    fn cell(self, Ended { receipt, lasted, complete }: &Ended) -> String {
+    fn cell(self, EndedStream { summary, lasted, complete }: &EndedStream) -> String {
         match self {
-            Stream => cut(&receipt.stream, LONGEST_NAME),
-            Rows => grouped(receipt.rows),
-            Pages => grouped(receipt.pages),
-            Requests => grouped(receipt.requests),
-            Waited => seconds(receipt.waited.min(*lasted)),
+            Stream => cut(&summary.stream, LONGEST_NAME),
+            Rows => grouped(summary.rows),
+            Pages => grouped(summary.pages),
+            Requests => grouped(summary.requests),
+            Waited => seconds(summary.waited.min(*lasted)),
             Took => seconds(*lasted),
-            Cursors => match &receipt.cursor {
+            Cursors => match &summary.cursor {
                 (Some(from), Some(to)) if from == to => format!("{to} (unchanged)"),
                 (Some(from), Some(to)) => format!("{from} -> {to}"),
                 (None, Some(to)) => format!("-> {to}"),
                 _ => "-".to_owned(),
             },
-            Cursor => receipt.cursor.1.clone().unwrap_or_else(|| "-".to_owned()),
+            Cursor => summary.cursor.1.clone().unwrap_or_else(|| "-".to_owned()),
             Outcome => outcome(*complete),
         }
     }
@@ -106,9 +106,9 @@ fn outcome(complete: bool) -> String {
 
 /// Returns the table, at most `columns` characters wide. Of many streams it lists those that did something, and
 /// one line sums up the others.
-pub(super) fn written(ended: &[Ended], total: &Total, columns: usize) -> String {
-    let is_listed = |ended: &&Ended| !ended.complete || ended.receipt.rows > 0;
-    let (listed, others): (Vec<&Ended>, Vec<&Ended>) =
+pub(super) fn written(ended: &[EndedStream], total: &Total, columns: usize) -> String {
+    let is_listed = |ended: &&EndedStream| !ended.complete || ended.summary.rows > 0;
+    let (listed, others): (Vec<&EndedStream>, Vec<&EndedStream>) =
         if ended.len() > MANY { ended.iter().partition(is_listed) } else { (ended.iter().collect(), Vec::new()) };
     let mut text = String::new();
     for form in FORMS {
@@ -135,13 +135,13 @@ pub(super) fn written(ended: &[Ended], total: &Total, columns: usize) -> String 
 }
 
 /// One row for several streams. Their waits overlap, so only the total of a run has any.
-fn summed(form: &[Column], name: &str, ended: &[&Ended], total: Option<&Total>) -> Vec<String> {
-    let sum = |of: fn(&Receipt) -> u64| grouped(ended.iter().map(|ended| of(&ended.receipt)).sum());
+fn summed(form: &[Column], name: &str, ended: &[&EndedStream], total: Option<&Total>) -> Vec<String> {
+    let sum = |of: fn(&StreamSummary) -> u64| grouped(ended.iter().map(|ended| of(&ended.summary)).sum());
     let cell = |column: &Column| match column {
         Stream => name.to_owned(),
-        Rows => sum(|receipt| receipt.rows),
-        Pages => sum(|receipt| receipt.pages),
-        Requests => sum(|receipt| receipt.requests),
+        Rows => sum(|summary| summary.rows),
+        Pages => sum(|summary| summary.pages),
+        Requests => sum(|summary| summary.requests),
         Waited => total.map_or_else(String::new, |total| seconds(total.waited.min(total.lasted))),
         Took => total.map_or_else(String::new, |total| seconds(total.lasted)),
         Cursors | Cursor => String::new(),
@@ -157,11 +157,11 @@ mod tests {
     const BEFORE: &str = "2021-07-01T13:59:28Z";
     const AFTER: &str = "2021-07-02T00:00:00.120Z";
 
-    fn ended(stream: &str, rows: u64, cursor: (Option<&str>, Option<&str>), complete: bool) -> Ended {
+    fn ended(stream: &str, rows: u64, cursor: (Option<&str>, Option<&str>), complete: bool) -> EndedStream {
         let cursor = (cursor.0.map(str::to_owned), cursor.1.map(str::to_owned));
         let waited = Duration::from_millis(8_300);
-        let receipt = Receipt { stream: stream.to_owned(), rows, pages: 13, requests: 15, waited, cursor };
-        Ended { receipt, lasted: Duration::from_millis(12_040), complete }
+        let summary = StreamSummary { stream: stream.to_owned(), rows, pages: 13, requests: 15, waited, cursor };
+        EndedStream { summary, lasted: Duration::from_millis(12_040), complete }
     }
 
     fn total() -> Total {
@@ -177,7 +177,7 @@ mod tests {
         Total { lasted: Duration::from_millis(12_900), waited: Duration::from_millis(9_100), calls: Some(calls) }
     }
 
-    fn four() -> [Ended; 4] {
+    fn four() -> [EndedStream; 4] {
         [
             ended("orders", 12_345_678, (Some(BEFORE), Some(AFTER)), true),
             ended("a_stream_whose_name_has_31_char", 0, (None, None), false),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_holds_what_was_done_and_fits_the_terminal() {
+    fn the_table_shows_the_run_and_fits_the_terminal() {
         let texts = [200, 120, 80].map(|columns| {
             let text = written(&four(), &total(), columns);
             assert!(width(&text) <= columns, "{text}");
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn of_many_streams_those_that_did_something_are_listed() {
         let quiet = (0..30).map(|number| ended(&format!("quiet_{number}"), 0, (None, Some(AFTER)), true));
-        let all: Vec<Ended> = four().into_iter().take(3).chain(quiet).collect();
+        let all: Vec<EndedStream> = four().into_iter().take(3).chain(quiet).collect();
         let text = written(&all, &total(), 80);
         insta::assert_snapshot!(text);
     }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_by_its_bytes() {
+    fn invalid_json_is_hashed_by_its_bytes() {
         let deep = [vec![b'['; MAX_DEPTH + 1], vec![b']'; MAX_DEPTH + 1]].concat();
         let texts: [&[u8]; 7] = [b"", b" ", b"{\"a\":01}", b"1 2", b"{\"a\" 1}", b"[1,]", &deep];
         for text in texts {

@@ -1,9 +1,9 @@
 //! Records inside a field of a record: the nested collections that the config asks for.
 
-use super::{Copier, Finding, NotARecord};
+use super::{FieldIssue, NotARecord, RecordWriter};
 use crate::json::{self, NotJson, Scanner};
 
-impl Copier {
+impl RecordWriter {
     /// Takes a record or a list of them from inside a field.
     pub(super) fn inside(&mut self, scanner: &mut Scanner<'_>, index: usize, out: &mut Vec<u8>) -> Result<(), NotJson> {
         let Some(nested) = self.nested.get_mut(&index) else { return scanner.value().map(drop) };
@@ -25,36 +25,38 @@ impl Copier {
             }
             out.push(b']');
         }
-        let findings = std::mem::take(&mut nested.findings);
-        if findings.is_empty() {
+        let issues = std::mem::take(&mut nested.issues);
+        if issues.is_empty() {
             return Ok(());
         }
         let outer = self.get(index).name.clone();
         // Only at top level does a platform drop what is not declared.
-        self.findings.extend(findings.into_iter().filter_map(|finding| match finding {
-            Finding::Misfit(field, declared, came) => Some(Finding::Misfit(format!("{outer}.{field}"), declared, came)),
-            Finding::NoDate(field) => Some(Finding::NoDate(format!("{outer}.{field}"))),
-            Finding::Undeclared(_)
-            | Finding::Dropped(_)
-            | Finding::Further(_)
-            | Finding::Filled(_)
-            | Finding::Unfilled(_) => None,
+        self.issues.extend(issues.into_iter().filter_map(|issue| match issue {
+            FieldIssue::TypeMismatch(field, declared, came) => {
+                Some(FieldIssue::TypeMismatch(format!("{outer}.{field}"), declared, came))
+            }
+            FieldIssue::PlaceholderDate(field) => Some(FieldIssue::PlaceholderDate(format!("{outer}.{field}"))),
+            FieldIssue::Undeclared(_)
+            | FieldIssue::Dropped(_)
+            | FieldIssue::Further(_)
+            | FieldIssue::Filled(_)
+            | FieldIssue::Unfilled(_) => None,
         }));
         Ok(())
     }
 
     /// Notes which of the requested collections the record that ends here has: the API ignores what it does not
     /// know, and leaves out what a row has not.
-    pub(super) fn look_for_collections(&mut self) {
+    pub(super) fn note_collections(&mut self) {
         for &index in self.nested.keys() {
-            let Some(entry) = self.shape.entries.get(&index) else { continue };
+            let Some(entry) = self.record_schema.entries.get(&index) else { continue };
             let Some((filled, unfilled)) = self.reported_filled.get_mut(index) else { continue };
             if self.filled.contains(&index) {
                 if !std::mem::replace(filled, true) {
-                    self.findings.push(Finding::Filled(entry.clone()));
+                    self.issues.push(FieldIssue::Filled(entry.clone()));
                 }
             } else if !std::mem::replace(unfilled, true) {
-                self.findings.push(Finding::Unfilled(entry.clone()));
+                self.issues.push(FieldIssue::Unfilled(entry.clone()));
             }
         }
         self.filled.clear();

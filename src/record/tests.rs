@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn shape() -> Arc<Shape> {
+fn record_schema() -> Arc<RecordSchema> {
     let schema = json!({"type": "object", "properties": {
         "id": {"type": "integer"},
         "name": {"type": ["null", "string"]},
@@ -17,41 +17,41 @@ fn shape() -> Arc<Shape> {
         "loose": {"type": ["null", "integer", "string"]},
         "never_null": {"type": "string", "format": "date-time"},
     }});
-    Arc::new(Shape::new(&schema, "id", Some("updated_at")))
+    Arc::new(RecordSchema::new(&schema, "id", Some("updated_at")))
 }
 
-fn copy(text: &str) -> (String, Facts, Vec<Finding>) {
-    let mut copier = Copier::new(shape());
+fn copy(text: &str) -> (String, RecordMeta, Vec<FieldIssue>) {
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
     let mut scanner = Scanner::new(text.as_bytes());
-    let facts = copier.copy(&mut scanner, &mut out).unwrap();
+    let meta = writer.copy(&mut scanner, &mut out).unwrap();
     assert_eq!(scanner.position(), text.len());
-    (String::from_utf8(out).unwrap(), facts, copier.take_findings())
+    (String::from_utf8(out).unwrap(), meta, writer.take_issues())
 }
 
 #[test]
 fn what_fits_leaves_as_it_came() {
     let text = r#"{"id":7,"name":"\"a\" \n é","total":1886.0000,"count":25,"open":true,"due":null,"items":[{"x":1e400}],"loose":"00"}"#;
-    let (out, facts, findings) = copy(text);
+    let (out, meta, issues) = copy(text);
     assert_eq!(out, text);
-    assert_eq!(facts, Facts { key: Key::Number(7), updated: Updated::Undated, offset: None });
-    assert_eq!(findings, []);
+    assert_eq!(meta, RecordMeta { key: Key::Number(7), updated: CursorValue::Missing, offset: None });
+    assert_eq!(issues, []);
 }
 
 #[test]
 fn dates_become_utc_and_empty_texts_null() {
-    let (out, facts, findings) =
+    let (out, meta, issues) =
         copy(r#"{"id":1,"due":"","updated_at":"2014-03-19T13:31:47.923-05:00","total":"","count":"","name":""}"#);
     assert_eq!(
         out,
         r#"{"id":1,"due":null,"updated_at":"2014-03-19T18:31:47.923Z","total":null,"count":null,"name":""}"#
     );
-    assert_eq!(facts.updated, Updated::At(Timestamp::parse(b"2014-03-19T18:31:47.923Z").unwrap()));
-    assert_eq!(findings, []);
+    assert_eq!(meta.updated, CursorValue::At(Timestamp::parse(b"2014-03-19T18:31:47.923Z").unwrap()));
+    assert_eq!(issues, []);
 }
 
 #[test]
-fn a_moment_of_change_that_is_none_leaves_the_record_undated() {
+fn a_placeholder_updated_at_counts_as_missing() {
     for (came, goes) in [
         ("null", "null"),
         (r#""""#, "null"),
@@ -67,9 +67,9 @@ fn a_moment_of_change_that_is_none_leaves_the_record_undated() {
         (r#""1900-01-01T00:00:00""#, r#""1900-01-01T00:00:00""#),
     ] {
         // Of a field that occurs twice, the last counts.
-        let (out, facts, _) = copy(&format!(r#"{{"updated_at":"2020-01-01T00:00:00-06:00","updated_at":{came}}}"#));
+        let (out, meta, _) = copy(&format!(r#"{{"updated_at":"2020-01-01T00:00:00-06:00","updated_at":{came}}}"#));
         assert_eq!(out, format!(r#"{{"updated_at":"2020-01-01T06:00:00Z","updated_at":{goes}}}"#));
-        assert_eq!((facts.updated, facts.offset), (Updated::Undated, None), "{came}");
+        assert_eq!((meta.updated, meta.offset), (CursorValue::Missing, None), "{came}");
     }
     for (came, offset) in [
         ("2014-03-19T13:31:47.923-05:00", Some(-300)),
@@ -78,62 +78,63 @@ fn a_moment_of_change_that_is_none_leaves_the_record_undated() {
         ("soon", None),
         ("2014-03-19T13:31:47", None),
     ] {
-        let (_, facts, _) = copy(&format!(r#"{{"updated_at":"{came}"}}"#));
-        let updated = Timestamp::parse(came.as_bytes()).map_or(Updated::Unreadable, Updated::At);
-        assert_eq!((facts.updated, facts.offset), (updated, offset), "{came}");
+        let (_, meta, _) = copy(&format!(r#"{{"updated_at":"{came}"}}"#));
+        let updated = Timestamp::parse(came.as_bytes()).map_or(CursorValue::Invalid, CursorValue::At);
+        assert_eq!((meta.updated, meta.offset), (updated, offset), "{came}");
     }
 }
 
 #[test]
-fn dates_that_are_none_are_told_once_a_field() {
-    let mut outer = Arc::into_inner(shape()).unwrap();
-    outer.nest("items", Arc::into_inner(shape()).unwrap(), "orders.items".to_owned());
-    let mut copier = Copier::new(Arc::new(outer));
+fn placeholder_dates_are_reported_once_a_field() {
+    let mut outer = Arc::into_inner(record_schema()).unwrap();
+    outer.nest("items", Arc::into_inner(record_schema()).unwrap(), "orders.items".to_owned());
+    let mut writer = RecordWriter::new(Arc::new(outer));
     let mut out = Vec::new();
     for _ in 0..2 {
         out.clear();
         let text =
             r#"{"due":"-","updated_at":"0001-01-01T00:00:00Z","due":"soon","items":[{"due":"N/A"},{"due":"-"}]}"#;
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         let expected = r#"{"due":null,"updated_at":null,"due":"soon","items":[{"due":null},{"due":null}]}"#;
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
-    let told: Vec<Finding> = copier.take_findings();
-    let dates: Vec<&Finding> = told.iter().filter(|finding| matches!(finding, Finding::NoDate(_))).collect();
-    let field = |name: &str| Finding::NoDate(name.to_owned());
+    let reported: Vec<FieldIssue> = writer.take_issues();
+    let dates: Vec<&FieldIssue> =
+        reported.iter().filter(|issue| matches!(issue, FieldIssue::PlaceholderDate(_))).collect();
+    let field = |name: &str| FieldIssue::PlaceholderDate(name.to_owned());
     assert_eq!(dates, [&field("due"), &field("updated_at"), &field("items.due")]);
-    assert_eq!(told.len(), 5, "the text that is no date is told, and that there are items: {told:?}");
+    assert_eq!(reported.len(), 5, "the text that is no date is told, and that there are items: {reported:?}");
 }
 
 #[test]
 fn numbers_in_quotes_become_numbers_with_their_digits() {
-    let (out, _, findings) = copy(r#"{"id":"12","total":"10.00","count":"5","loose":"5"}"#);
+    let (out, _, issues) = copy(r#"{"id":"12","total":"10.00","count":"5","loose":"5"}"#);
     assert_eq!(out, r#"{"id":12,"total":10.00,"count":5,"loose":"5"}"#);
-    assert_eq!(findings, []);
+    assert_eq!(issues, []);
 }
 
 #[test]
 fn numbers_become_strings_with_their_digits_where_a_string_is_declared() {
-    let (out, facts, findings) = copy(r#"{"id":1,"name":5,"name" : -1.50 ,"name":1e400}"#);
+    let (out, meta, issues) = copy(r#"{"id":1,"name":5,"name" : -1.50 ,"name":1e400}"#);
     assert_eq!(out, r#"{"id":1,"name":"5","name":"-1.50","name":"1e400"}"#);
-    assert_eq!((facts.key, findings), (Key::Number(1), vec![]));
+    assert_eq!((meta.key, issues), (Key::Number(1), vec![]));
 }
 
 #[test]
-fn a_misfit_goes_out_as_it_is_and_is_told_once() {
-    let mut copier = Copier::new(shape());
+fn a_type_mismatch_is_emitted_as_it_is_and_reported_once() {
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
     for _ in 0..2 {
         let text = r#"{"id":1,"total":"ten","count":2.5,"name":true,"due":"2014-01-01","open":0,"count":1.0}"#;
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert!(String::from_utf8_lossy(&out).ends_with(text));
     }
-    let fields: Vec<String> = copier
-        .take_findings()
+    let fields: Vec<String> = writer
+        .take_issues()
         .into_iter()
-        .map(|finding| match finding {
-            Finding::Misfit(field, declared, came) => format!("{field}: {declared} / {came}"),
-            Finding::Undeclared(field) | Finding::NoDate(field) => field,
+        .map(|issue| match issue {
+            FieldIssue::TypeMismatch(field, declared, came) => format!("{field}: {declared} / {came}"),
+            FieldIssue::Undeclared(field) | FieldIssue::PlaceholderDate(field) => field,
             other => unreachable!("{other:?}"),
         })
         .collect();
@@ -151,30 +152,30 @@ fn a_misfit_goes_out_as_it_is_and_is_told_once() {
 
 #[test]
 fn an_undeclared_field_goes_out_and_is_named_once() {
-    let mut copier = Copier::new(shape());
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
     for id in 0..3 {
         let text = format!(r#"{{"sub":"x","id":{id},"n\u0065w":1}}"#);
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
     }
-    assert_eq!(copier.take_findings(), [Finding::Undeclared("sub".into()), Finding::Undeclared("new".into())]);
+    assert_eq!(writer.take_issues(), [FieldIssue::Undeclared("sub".into()), FieldIssue::Undeclared("new".into())]);
 }
 
 #[test]
 fn a_record_stays_on_one_line() {
-    let (out, facts, _) =
+    let (out, meta, _) =
         copy("{\n  \"id\" : 3 ,\n  \"updated_at\" : \"2014-03-19T13:31:47Z\",\n  \"items\": [\n 1 ]\n}");
     assert_eq!(out, r#"{"id":3,"updated_at":"2014-03-19T13:31:47Z","items":[1]}"#);
-    assert_eq!(facts.key, Key::Number(3));
+    assert_eq!(meta.key, Key::Number(3));
 }
 
 #[test]
-fn keys_that_are_no_whole_numbers_are_told_apart() {
+fn keys_that_are_not_whole_numbers_are_distinguished() {
     assert_eq!(copy(r#"{"id":9223372036854775807}"#).1.key, Key::Number(i64::MAX));
     assert!(matches!(copy(r#"{"id":9223372036854775808}"#).1.key, Key::Other(_)));
     for same in ["1", "1.0", "1.000", r#""1""#, r#""1.00""#] {
-        let (out, facts, _) = copy(&format!(r#"{{"id":{same}}}"#));
-        assert_eq!((facts.key, out), (Key::Number(1), format!(r#"{{"id":{}}}"#, same.trim_matches('"'))));
+        let (out, meta, _) = copy(&format!(r#"{{"id":{same}}}"#));
+        assert_eq!((meta.key, out), (Key::Number(1), format!(r#"{{"id":{}}}"#, same.trim_matches('"'))));
     }
     for other in ["1.50", "1e0", r#""1.""#, r#""1.x""#, r#"".0""#, "1.0e1", "true", "[1]"] {
         assert!(matches!(copy(&format!(r#"{{"id":{other}}}"#)).1.key, Key::Other(_)), "{other}");
@@ -187,17 +188,17 @@ fn keys_that_are_no_whole_numbers_are_told_apart() {
 
 #[test]
 fn what_is_no_object_is_refused() {
-    let mut copier = Copier::new(shape());
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
-    assert_eq!(copier.copy(&mut Scanner::new(b"5"), &mut out), Err(NotARecord::NotAnObject));
-    assert_eq!(copier.copy(&mut Scanner::new(b"{\"id\":1"), &mut out), Err(NotARecord::Json(NotJson(7))));
-    assert!(copier.copy(&mut Scanner::new(b"{\"id\":01}"), &mut out).is_err());
+    assert_eq!(writer.copy(&mut Scanner::new(b"5"), &mut out), Err(NotARecord::NotAnObject));
+    assert_eq!(writer.copy(&mut Scanner::new(b"{\"id\":1"), &mut out), Err(NotARecord::Json(NotJson(7))));
+    assert!(writer.copy(&mut Scanner::new(b"{\"id\":01}"), &mut out).is_err());
 }
 
 #[test]
 fn each_rule_of_fitting_and_what_it_leaves_alone() {
     // Field, what comes, what goes out, whether it is told.
-    for (field, came, goes, told) in [
+    for (field, came, goes, reported) in [
         // Dates: any offset and 0 to 7 digits become UTC; `""` becomes null.
         ("due", r#""2021-10-05T20:42:06.1923052-05:00""#, r#""2021-10-06T01:42:06.1923052Z""#, false),
         ("due", r#""2021-03-14T01:59:59.997-06:00""#, r#""2021-03-14T07:59:59.997Z""#, false),
@@ -255,35 +256,35 @@ fn each_rule_of_fitting_and_what_it_leaves_alone() {
         ("id", "null", "null", true),
         ("id", r#""""#, r#""""#, true),
     ] {
-        let (out, _, findings) = copy(&format!(r#"{{"{field}":{came}}}"#));
+        let (out, _, issues) = copy(&format!(r#"{{"{field}":{came}}}"#));
         assert_eq!(out, format!(r#"{{"{field}":{goes}}}"#), "{field}: {came}");
-        assert_eq!(!findings.is_empty(), told, "{field}: {came} {findings:?}");
+        assert_eq!(!issues.is_empty(), reported, "{field}: {came} {issues:?}");
     }
 }
 
 #[test]
 fn sensitive_fields_are_emptied_whatever_they_hold() {
-    let mut shape = Arc::into_inner(shape()).unwrap();
-    shape.empty(&["name", "items", "absent"]);
-    let mut copier = Copier::new(Arc::new(shape));
+    let mut record_schema = Arc::into_inner(record_schema()).unwrap();
+    record_schema.redact(&["name", "items", "absent"]);
+    let mut writer = RecordWriter::new(Arc::new(record_schema));
     let mut out = Vec::new();
     for value in [r#""secret""#, "[ {\"x\": 1} ]", "5", "null", "{\n}"] {
         let text = format!(r#"{{"id":1, "name": {value} ,"items":{value},"count":2}}"#);
         out.clear();
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), r#"{"id":1,"name":null,"items":null,"count":2}"#, "{value}");
     }
-    assert_eq!(copier.take_findings(), []);
-    assert!(copier.copy(&mut Scanner::new(b"{\"name\":tru}"), &mut out).is_err());
+    assert_eq!(writer.take_issues(), []);
+    assert!(writer.copy(&mut Scanner::new(b"{\"name\":tru}"), &mut out).is_err());
 }
 
 #[test]
 fn records_inside_a_field_are_fitted_like_others() {
-    let mut outer = Arc::into_inner(shape()).unwrap();
-    let mut inner = Arc::into_inner(shape()).unwrap();
+    let mut outer = Arc::into_inner(record_schema()).unwrap();
+    let mut inner = Arc::into_inner(record_schema()).unwrap();
     inner.empty(&["name"]);
     outer.nest("items", inner, "orders.items".to_owned());
-    let mut copier = Copier::new(Arc::new(outer));
+    let mut writer = RecordWriter::new(Arc::new(outer));
     for (came, goes) in [
         ("[]", "[]"),
         ("[ ]", "[]"),
@@ -294,19 +295,19 @@ fn records_inside_a_field_are_fitted_like_others() {
     ] {
         let mut out = Vec::new();
         let text = format!(r#"{{"id":1,"items":{came},"total":"2"}}"#);
-        let facts = copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        let meta = writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), format!(r#"{{"id":1,"items":{goes},"total":2}}"#));
-        assert_eq!(facts.key, Key::Number(1), "a nested key is not the record's");
+        assert_eq!(meta.key, Key::Number(1), "a nested key is not the record's");
     }
-    let filled = [Finding::Filled("orders.items".into())];
-    assert_eq!(copier.take_findings(), filled, "nested fields that are not declared are not dropped by a platform");
+    let filled = [FieldIssue::Filled("orders.items".into())];
+    assert_eq!(writer.take_issues(), filled, "nested fields that are not declared are not dropped by a platform");
     let mut out = Vec::new();
-    copier.copy(&mut Scanner::new(br#"{"items":[{"open":1}]}"#), &mut out).unwrap();
-    assert_eq!(copier.take_findings(), [Finding::Misfit("items.open".into(), "boolean".into(), "an integer")]);
+    writer.copy(&mut Scanner::new(br#"{"items":[{"open":1}]}"#), &mut out).unwrap();
+    assert_eq!(writer.take_issues(), [FieldIssue::TypeMismatch("items.open".into(), "boolean".into(), "an integer")]);
     for broken in
         [r#"{"items":[{},]}"#, r#"{"items":[{}"#, r#"{"items":[,]}"#, r#"{"items":{"a"}}"#, r#"{"items":[{}{}]}"#]
     {
-        assert!(copier.copy(&mut Scanner::new(broken.as_bytes()), &mut Vec::new()).is_err(), "{broken}");
+        assert!(writer.copy(&mut Scanner::new(broken.as_bytes()), &mut Vec::new()).is_err(), "{broken}");
     }
 }
 
@@ -341,10 +342,10 @@ fn alike() -> impl proptest::strategy::Strategy<Value = String> {
 fn a_record_may_be_spaced_in_another_way_than_those_before() {
     let (dense, spaced) = (r#"{"id":1,"name":"","total":1}"#, "{\"id\":1,\"name\":\"\",\n \"total\":1}");
     for texts in [[dense, spaced, dense], [spaced, dense, spaced]] {
-        let mut copier = Copier::new(shape());
+        let mut writer = RecordWriter::new(record_schema());
         for text in texts {
             let mut out = Vec::new();
-            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), dense);
         }
     }
@@ -358,101 +359,101 @@ proptest::proptest! {
         pool in proptest::collection::vec(alike(), 1..5),
         picks in proptest::collection::vec(proptest::prelude::any::<(proptest::sample::Index, bool)>(), 1..120),
     ) {
-        let mut copier = Copier::new(shape());
-        let mut findings = std::collections::BTreeSet::new();
+        let mut writer = RecordWriter::new(record_schema());
+        let mut issues = std::collections::BTreeSet::new();
         let mut expected_findings = std::collections::BTreeSet::new();
         for (pick, is_cut) in picks {
             let text = pick.get(&pool);
             // A record that is cut short is offered again; what was seen of it must not count.
             if is_cut {
                 let cut = &text.as_bytes()[..text.len() - 1];
-                copier.copy(&mut Scanner::new(cut), &mut Vec::new()).unwrap_err();
+                writer.copy(&mut Scanner::new(cut), &mut Vec::new()).unwrap_err();
             }
-            let (expected, facts, told) = copy(text);
+            let (expected, meta, reported) = copy(text);
             let mut out = Vec::new();
             let mut scanner = Scanner::new(text.as_bytes());
-            proptest::prop_assert_eq!(copier.copy(&mut scanner, &mut out), Ok(facts));
+            proptest::prop_assert_eq!(writer.copy(&mut scanner, &mut out), Ok(meta));
             proptest::prop_assert_eq!(scanner.position(), text.len());
             proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
-            findings.extend(copier.take_findings());
+            issues.extend(writer.take_issues());
             // Each field is told once, however many kinds of misfit it has.
-            let named = |finding: Finding| match finding {
-                Finding::Misfit(name, ..) | Finding::Undeclared(name) | Finding::NoDate(name) => name,
+            let named = |issue: FieldIssue| match issue {
+                FieldIssue::TypeMismatch(name, ..) | FieldIssue::Undeclared(name) | FieldIssue::PlaceholderDate(name) => name,
                 other => unreachable!("{other:?}"),
             };
-            expected_findings.extend(told.into_iter().map(named));
-            let names: std::collections::BTreeSet<String> = findings.iter().cloned().map(named).collect();
+            expected_findings.extend(reported.into_iter().map(named));
+            let names: std::collections::BTreeSet<String> = issues.iter().cloned().map(named).collect();
             proptest::prop_assert_eq!(&names, &expected_findings);
         }
     }
 }
 
 #[test]
-fn a_name_counts_behind_its_escapes_and_the_last_of_two_counts() {
+fn escaped_names_are_decoded_and_the_last_duplicate_counts() {
     for (text, key) in [
         (r#"{"id":1,"id":2}"#, Key::Number(2)),
         (r#"{"id":1,"\u0069d":3}"#, Key::Number(3)),
         (r#"{"\u0069d":4}"#, Key::Number(4)),
     ] {
-        let mut copier = Copier::new(shape());
+        let mut writer = RecordWriter::new(record_schema());
         let mut out = Vec::new();
         // Twice, since a copier remembers the order of the fields.
         for _ in 0..2 {
             out.clear();
-            let facts = copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
-            assert_eq!((facts.key, String::from_utf8_lossy(&out).as_ref()), (key, text));
+            let meta = writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            assert_eq!((meta.key, String::from_utf8_lossy(&out).as_ref()), (key, text));
             let seen: serde_json::Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(Some(key), seen["id"].as_i64().map(Key::Number), "as a reader of the record sees it");
         }
-        assert_eq!(copier.take_findings(), []);
+        assert_eq!(writer.take_issues(), []);
     }
-    let mut shape = Arc::into_inner(shape()).unwrap();
-    shape.empty(&["name"]);
+    let mut record_schema = Arc::into_inner(record_schema()).unwrap();
+    record_schema.redact(&["name"]);
     let mut out = Vec::new();
     let text = br#"{"n\u0061me":"secret","name":"secret"}"#;
-    Copier::new(Arc::new(shape)).copy(&mut Scanner::new(text), &mut out).unwrap();
+    RecordWriter::new(Arc::new(record_schema)).copy(&mut Scanner::new(text), &mut out).unwrap();
     assert!(!String::from_utf8_lossy(&out).contains("secret"));
 }
 
 #[test]
 fn halves_of_surrogate_pairs_go_out_as_replacement_characters() {
     let text = r#"{"id":1,"name":"a\ud800","due":"\udc00","x\udfff":{"y":["\ud800"]},"count":2}"#;
-    let mut copier = Copier::new(shape());
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
     for _ in 0..2 {
         out.clear();
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         let mended = r#"{"id":1,"name":"a\ufffd","due":"\ufffd","x\ufffd":{"y":["\ufffd"]},"count":2}"#;
         assert_eq!(String::from_utf8_lossy(&out), mended);
     }
     let nul = r#"{"id":1,"name":"a\u0000b"}"#;
     out.clear();
-    copier.copy(&mut Scanner::new(nul.as_bytes()), &mut out).unwrap();
+    writer.copy(&mut Scanner::new(nul.as_bytes()), &mut out).unwrap();
     assert_eq!(String::from_utf8_lossy(&out), nul);
 }
 
 #[test]
-fn of_countless_undeclared_names_some_are_told() {
+fn of_many_undeclared_names_some_are_reported() {
     let fields: Vec<String> = (0..5_000).map(|number| format!("\"x{number}\":{number}")).collect();
     let text = format!("{{{}}}", fields.join(","));
-    let mut copier = Copier::new(shape());
+    let mut writer = RecordWriter::new(record_schema());
     let mut out = Vec::new();
     for _ in 0..2 {
         out.clear();
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), text);
     }
     // The others are counted, each once.
-    let (told, further): (Vec<Finding>, Vec<Finding>) =
-        copier.take_findings().into_iter().partition(|finding| matches!(finding, Finding::Undeclared(_)));
-    assert_eq!((told.len(), further.len()), (UNDECLARED_KEPT, 5_000 - UNDECLARED_KEPT));
+    let (reported, further): (Vec<FieldIssue>, Vec<FieldIssue>) =
+        writer.take_issues().into_iter().partition(|issue| matches!(issue, FieldIssue::Undeclared(_)));
+    assert_eq!((reported.len(), further.len()), (MAX_UNDECLARED, 5_000 - MAX_UNDECLARED));
 }
 
 /// The shape of the other tests, of which only these fields are selected.
-fn selecting(names: &[&str]) -> Arc<Shape> {
-    let mut shape = Arc::into_inner(shape()).unwrap();
-    shape.select(names.iter().copied());
-    Arc::new(shape)
+fn selecting(names: &[&str]) -> Arc<RecordSchema> {
+    let mut record_schema = Arc::into_inner(record_schema()).unwrap();
+    record_schema.select(names.iter().copied());
+    Arc::new(record_schema)
 }
 
 /// A record without the fields that are not among these.
@@ -475,7 +476,7 @@ fn filtered(record: &str, names: &[&str]) -> String {
 
 #[test]
 fn fields_that_are_not_selected_are_dropped_wherever_they_are() {
-    let mut copier = Copier::new(selecting(&["id", "updated_at", "extra"]));
+    let mut writer = RecordWriter::new(selecting(&["id", "updated_at", "extra"]));
     for (text, expected) in [
         (r#"{"id":1,"name":"x","total":2}"#, r#"{"id":1}"#),
         (r#"{"name":"x","id":2,"total":{"a":[1,"}"]}}"#, r#"{"id":2}"#),
@@ -491,50 +492,53 @@ fn fields_that_are_not_selected_are_dropped_wherever_they_are() {
         // Twice, since a copier remembers the order of the fields.
         for _ in 0..2 {
             let mut out = b"prefix,".to_vec();
-            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
             assert_eq!(String::from_utf8_lossy(&out), format!("prefix,{expected}"), "{text}");
         }
     }
-    let findings = copier.take_findings();
-    let names = ["secret", "other", "\\ud83d"].map(|name| Finding::Dropped(name.to_owned()));
-    assert!(names.iter().all(|name| findings.contains(name)), "{findings:?}");
-    assert!(findings.contains(&Finding::Undeclared("extra".to_owned())), "selected, and not declared");
-    assert!(!findings.iter().any(|finding| matches!(finding, Finding::Misfit(..))), "of a dropped field: {findings:?}");
+    let issues = writer.take_issues();
+    let names = ["secret", "other", "\\ud83d"].map(|name| FieldIssue::Dropped(name.to_owned()));
+    assert!(names.iter().all(|name| issues.contains(name)), "{issues:?}");
+    assert!(issues.contains(&FieldIssue::Undeclared("extra".to_owned())), "selected, and not declared");
+    assert!(
+        !issues.iter().any(|issue| matches!(issue, FieldIssue::TypeMismatch(..))),
+        "of a dropped field: {issues:?}"
+    );
 }
 
 #[test]
 fn a_selection_holds_however_many_undeclared_fields_there_are() {
-    let mut copier = Copier::new(selecting(&["id", "last", "sure"]));
-    let mut dropped: Vec<String> = (0..UNDECLARED_KEPT + 5).map(|number| format!("\"x{number}\":1")).collect();
+    let mut writer = RecordWriter::new(selecting(&["id", "last", "sure"]));
+    let mut dropped: Vec<String> = (0..MAX_UNDECLARED + 5).map(|number| format!("\"x{number}\":1")).collect();
     dropped.insert(0, "\"sure\":0".to_owned());
     dropped.push("\"last\":2".to_owned());
     let text = format!("{{{},\"id\":1}}", dropped.join(","));
     for _ in 0..3 {
         let mut out = Vec::new();
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), r#"{"sure":0,"last":2,"id":1}"#);
     }
 }
 
 #[test]
 fn sensitive_fields_inside_undeclared_collections_are_emptied() {
-    let mut inside = Shape::new(&json!({"properties": {"value": {}}}), "", None);
-    inside.empty(&["value"]);
-    let mut outer = Shape::new(&json!({"properties": {"id": {"type": "integer"}}}), "id", None);
-    outer.hide("fields", inside);
-    let mut copier = Copier::new(Arc::new(outer));
+    let mut inside = RecordSchema::new(&json!({"properties": {"value": {}}}), "", None);
+    inside.redact(&["value"]);
+    let mut outer = RecordSchema::new(&json!({"properties": {"id": {"type": "integer"}}}), "id", None);
+    outer.redact_inside("fields", inside);
+    let mut writer = RecordWriter::new(Arc::new(outer));
     for _ in 0..2 {
         let mut out = Vec::new();
         let text = r#"{"id":1,"fields":[{"value":"x","date":"2020-01-01"},{"value":[1]}],"f\u0069elds":{"value":2}}"#;
-        copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+        writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
         let expected =
             r#"{"id":1,"fields":[{"value":null,"date":"2020-01-01"},{"value":null}],"f\u0069elds":{"value":null}}"#;
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
-    assert_eq!(copier.take_findings(), [Finding::Undeclared("fields".to_owned())]);
-    copier.forget(0);
+    assert_eq!(writer.take_issues(), [FieldIssue::Undeclared("fields".to_owned())]);
+    writer.forget(0);
     let mut out = Vec::new();
-    copier.copy(&mut Scanner::new(br#"{"a":{"value":1},"fields":{"value":1}}"#), &mut out).unwrap();
+    writer.copy(&mut Scanner::new(br#"{"a":{"value":1},"fields":{"value":1}}"#), &mut out).unwrap();
     assert_eq!(String::from_utf8_lossy(&out), r#"{"a":{"value":1},"fields":{"value":null}}"#);
 }
 
@@ -547,11 +551,11 @@ proptest::proptest! {
         picks in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 1..120),
         selected in proptest::sample::subsequence(vec!["id", "name", "total", "count", "updated_at", "due", "items", "other"], 0..9),
     ) {
-        let mut copier = Copier::new(selecting(&selected));
+        let mut writer = RecordWriter::new(selecting(&selected));
         for pick in picks {
             let text = pick.get(&pool);
             let mut out = Vec::new();
-            copier.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
+            writer.copy(&mut Scanner::new(text.as_bytes()), &mut out).unwrap();
             proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), filtered(&copy(text).0, &selected));
         }
     }

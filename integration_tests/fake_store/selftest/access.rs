@@ -94,7 +94,7 @@ fn the_limit_refuses_and_says_when_to_come_back() {
 }
 
 #[test]
-fn a_window_ends_and_impatience_is_punished() {
+fn a_window_ends_and_requests_during_a_pause_are_refused() {
     let mut limit = Limit { window: Duration::from_millis(400), ..Limit::new(2) };
     let store = store_of(1, Options { limit: Some(limit.clone()), ..Options::default() });
     let status = || get(&store, "/api/v1/addresses").status;

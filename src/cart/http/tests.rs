@@ -13,7 +13,7 @@ const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Asks a server that says only this and then keeps the connection; gives what went wrong.
-async fn asked(says: &'static [u8], encrypted: bool, limits: Limits) -> Fault {
+async fn asked(says: &'static [u8], encrypted: bool, timeouts: Timeouts) -> HttpError {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if encrypted { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}/", listener.local_addr().unwrap())).unwrap();
@@ -25,65 +25,65 @@ async fn asked(says: &'static [u8], encrypted: bool, limits: Limits) -> Fault {
         // Until the other side gives up.
         let _ = tcp.read_to_end(&mut Vec::new());
     });
-    let http = Http::new(super::super::tls::config(None).unwrap(), None, 1, limits);
+    let http = Http::new(super::super::tls::config(None).unwrap(), None, 1, timeouts);
     let asking = async {
         match http.get(&url, HeaderMap::new()).await {
-            Err(fault) => fault,
+            Err(http_error) => http_error,
             Ok(mut answer) => {
                 let mut body = Vec::new();
                 loop {
-                    if let Err(fault) = answer.read(&mut body).await {
-                        break fault;
+                    if let Err(http_error) = answer.read(&mut body).await {
+                        break http_error;
                     }
                 }
             }
         }
     };
-    let fault = timeout(Duration::from_secs(60), asking).await.unwrap();
+    let http_error = timeout(Duration::from_secs(60), asking).await.unwrap();
     drop(http);
     server.join().unwrap();
-    fault
+    http_error
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_limit_ends_what_it_is_for() {
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{";
-    let usual = Limits { connect: LONG, idle: LONG, whole: LONG };
-    for (what, says, encrypted, limits) in [
-        ("connect", &b""[..], true, Limits { connect: SHORT, ..usual }),
-        ("idle, before the head", &b""[..], false, Limits { idle: SHORT, ..usual }),
-        ("idle, in the body", HEAD, false, Limits { idle: SHORT, ..usual }),
-        ("whole, before the head", &b""[..], false, Limits { whole: SHORT, ..usual }),
-        ("whole, in the body", HEAD, false, Limits { whole: SHORT, ..usual }),
+    let usual = Timeouts { connect: LONG, idle: LONG, whole: LONG };
+    for (what, says, encrypted, timeouts) in [
+        ("connect", &b""[..], true, Timeouts { connect: SHORT, ..usual }),
+        ("idle, before the head", &b""[..], false, Timeouts { idle: SHORT, ..usual }),
+        ("idle, in the body", HEAD, false, Timeouts { idle: SHORT, ..usual }),
+        ("whole, before the head", &b""[..], false, Timeouts { whole: SHORT, ..usual }),
+        ("whole, in the body", HEAD, false, Timeouts { whole: SHORT, ..usual }),
     ] {
-        assert!(asked(says, encrypted, limits).await.is_timeout(), "{what}");
+        assert!(asked(says, encrypted, timeouts).await.is_timeout(), "{what}");
     }
 }
 
 /// What is read of a body that comes in pieces of this size; none if it fails.
 fn unpacked(body: &[u8], size: usize) -> Option<Vec<u8>> {
-    let (mut unpacking, mut out) = (Unpacking::default(), Vec::new());
-    for piece in body.chunks(size) {
-        if unpacking.over {
+    let (mut body_decoder, mut out) = (GzipBody::default(), Vec::new());
+    for chunk in body.chunks(size) {
+        if body_decoder.over {
             break;
         }
-        unpacking.packed = Bytes::copy_from_slice(piece);
-        while !unpacking.packed.is_empty() {
-            unpacking.unpack(&mut out).ok()?;
+        body_decoder.compressed = Bytes::copy_from_slice(chunk);
+        while !body_decoder.compressed.is_empty() {
+            body_decoder.decompress(&mut out).ok()?;
         }
     }
-    unpacking.finish(&mut out).ok()?;
+    body_decoder.finish(&mut out).ok()?;
     Some(out)
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(text).unwrap();
-    packed.finish().unwrap()
+    let mut compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    compressed.write_all(text).unwrap();
+    compressed.finish().unwrap()
 }
 
 #[test]
-fn what_follows_gzip_and_is_none_is_passed_over() {
+fn trailing_bytes_after_gzip_are_ignored() {
     let (one, two, empty) = (gzip(b"one"), gzip(b"two"), gzip(b""));
     let whole = one.len();
     let mut wrong_sum = one.clone();
@@ -107,13 +107,13 @@ fn what_follows_gzip_and_is_none_is_passed_over() {
     }
 }
 
-async fn body(answer: &mut Answer) -> Result<String, Fault> {
+async fn body(answer: &mut Response) -> Result<String, HttpError> {
     let mut body = Vec::new();
     while answer.read(&mut body).await? > 0 {}
     Ok(String::from_utf8(body).unwrap())
 }
 
-const USUAL: Limits = Limits { connect: LONG, idle: LONG, whole: LONG };
+const USUAL: Timeouts = Timeouts { connect: LONG, idle: LONG, whole: LONG };
 
 /// Answers each request with the number of the connection it came over.
 async fn count_connections(listener: tokio::net::TcpListener) {
@@ -146,7 +146,7 @@ async fn a_poisoned_connection_carries_no_further_request() {
 }
 
 #[tokio::test]
-async fn tls_that_ends_without_a_word_ends_a_body_without_a_length() {
+async fn tls_that_ends_without_close_notify_ends_a_body_without_a_length() {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(issued.cert.der().clone()).unwrap();
@@ -165,8 +165,8 @@ async fn tls_that_ends_without_a_word_ends_a_body_without_a_length() {
             let (tcp, _) = listener.accept().await.unwrap();
             let mut tls = acceptor.accept(tcp).await.unwrap();
             let _ = tls.read(&mut [0; 1024]).await.unwrap();
-            let piece = if head.contains("chunked") { "5\r\nwhole\r\n" } else { "whole" };
-            tls.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n{piece}").as_bytes()).await.unwrap();
+            let chunk = if head.contains("chunked") { "5\r\nwhole\r\n" } else { "whole" };
+            tls.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n{chunk}").as_bytes()).await.unwrap();
             tls.flush().await.unwrap();
             // The TCP connection ends, and TLS says nothing of it.
             tls.get_mut().0.shutdown().await.unwrap();

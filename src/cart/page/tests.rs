@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
+fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageError> {
     let mut whole = Elements::default();
     let expected = read(body.as_bytes(), names, &mut whole).map(|envelope| (envelope, whole.0));
     // Cut anywhere, it is read the same.
@@ -17,7 +17,7 @@ fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageF
 #[derive(Default)]
 struct Elements(Vec<String>);
 
-impl Intake for Elements {
+impl ElementSink for Elements {
     fn restart(&mut self) {
         self.0.clear();
     }
@@ -33,18 +33,18 @@ impl Intake for Elements {
     }
 }
 
-fn in_parts(body: &[u8], size: usize, names: &[&str], intake: &mut impl Intake) -> Result<Envelope, PageFault> {
-    let (mut reading, mut window) = (Reading::new(names), Vec::new());
+fn in_parts(body: &[u8], size: usize, names: &[&str], sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+    let (mut parser, mut window) = (PageParser::new(names), Vec::new());
     for part in body.chunks(size) {
         window.extend_from_slice(part);
-        let done = reading.feed(&window, false, intake)?;
+        let done = parser.feed(&window, false, sink)?;
         window.drain(..done);
     }
-    reading.feed(&window, true, intake)?;
-    reading.finish(intake)
+    parser.feed(&window, true, sink)?;
+    parser.finish(sink)
 }
 
-fn ok(total: Option<u64>, more: bool, elements: &[&str]) -> Result<(Envelope, Vec<String>), PageFault> {
+fn ok(total: Option<u64>, more: bool, elements: &[&str]) -> Result<(Envelope, Vec<String>), PageError> {
     Ok((Envelope { total, more }, elements.iter().map(|&text| text.to_owned()).collect()))
 }
 
@@ -79,56 +79,56 @@ fn the_count_has_an_older_name() {
 fn a_missing_list_names_the_fields_seen() {
     let body = r#"{"total_count":3,"data":{},"a":[],"b":[]}"#;
     let seen = ["total_count", "data", "a", "b"].map(str::to_owned).to_vec();
-    assert_eq!(read_all(body, &["orders"]), Err(PageFault::NoList(seen)));
-    assert_eq!(read_all(r#"{"total_count":3}"#, &["orders"]), Err(PageFault::NoList(vec!["total_count".into()])));
-    assert_eq!(read_all("[]", &["orders"]), Err(PageFault::NoList(vec![])));
+    assert_eq!(read_all(body, &["orders"]), Err(PageError::NoList(seen)));
+    assert_eq!(read_all(r#"{"total_count":3}"#, &["orders"]), Err(PageError::NoList(vec!["total_count".into()])));
+    assert_eq!(read_all("[]", &["orders"]), Err(PageError::NoList(vec![])));
 }
 
 #[test]
-fn a_list_that_is_there_twice_is_neither() {
+fn a_list_that_is_there_twice_is_an_error() {
     for body in [r#"{"orders":[{"id":1}],"orders":[{"id":2}]}"#, r#"{"orders":[],"total_count":0,"orders":[{"id":2}]}"#]
     {
-        assert_eq!(read_all(body, &["orders"]), Err(PageFault::TwoLists), "{body}");
+        assert_eq!(read_all(body, &["orders"]), Err(PageError::TwoLists), "{body}");
     }
     let body = r#"{"items":[],"order_items":[{"id":2}]}"#;
-    assert_eq!(read_all(body, &["items", "order_items"]), Err(PageFault::TwoLists));
+    assert_eq!(read_all(body, &["items", "order_items"]), Err(PageError::TwoLists));
     assert_eq!(read_all(r#"{"orders":[{"id":1}],"errors":[]}"#, &["orders"]), ok(None, false, &["{\"id\":1}"]));
 }
 
 #[test]
-fn what_nests_too_deep_is_told_apart() {
+fn nesting_too_deep_is_its_own_error() {
     let deep = |levels: usize| format!("{{\"orders\":[{{\"x\":{}{}}}]}}", "[".repeat(levels), "]".repeat(levels));
     assert!(read_all(&deep(100), &["orders"]).is_ok());
-    assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageFault::TooDeep));
+    assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageError::TooDeep));
 }
 
 #[test]
 fn of_countless_names_a_few_are_kept() {
     let many: Vec<String> = (0..1000).map(|number| format!("\"{number}\":1")).collect();
-    let Err(PageFault::NoList(seen)) = read_all(&format!("{{{}}}", many.join(",")), &["orders"]) else {
+    let Err(PageError::NoList(seen)) = read_all(&format!("{{{}}}", many.join(",")), &["orders"]) else {
         unreachable!("there is no list")
     };
     assert_eq!(seen.len(), NAMES_KEPT);
     let long = format!("{{\"{}\":1}}", "é".repeat(1000));
-    let Err(PageFault::NoList(seen)) = read(long.as_bytes(), &["orders"], &mut Discard) else {
+    let Err(PageError::NoList(seen)) = read(long.as_bytes(), &["orders"], &mut Discard) else {
         unreachable!("there is no list")
     };
     assert_eq!(seen[0].chars().count(), NAME_LENGTH);
 }
 
 #[test]
-fn what_is_no_json_is_told_apart() {
+fn invalid_json_is_its_own_error() {
     for body in ["", "<html>", r#"{"orders":[{"id":1}"#, r#"{"orders":[{"id":1},]}"#, r#"{"orders":[]} x"#, "[] x"] {
-        assert!(matches!(read_all(body, &["orders"]), Err(PageFault::NotJson { .. })), "{body}");
+        assert!(matches!(read_all(body, &["orders"]), Err(PageError::NotJson { .. })), "{body}");
     }
-    assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageFault::NotAnObject));
+    assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageError::NotAnObject));
 }
 
-fn answer(query: &Query, body: &str) -> Result<AnswerFacts, PageFault> {
+fn answer(query: &Query, body: &str) -> Result<PageMeta, PageError> {
     let names = ListNames { own: &["items", "order_items"], foreign: &["orders", "items", "customers"] };
-    let mut reading = Reading::answering(query, names);
-    reading.feed(body.as_bytes(), true, &mut Discard)?;
-    reading.conclude(&mut Discard)
+    let mut parser = PageParser::answering(query, names);
+    parser.feed(body.as_bytes(), true, &mut Discard)?;
+    parser.finish_with_meta(&mut Discard)
 }
 
 fn query() -> Query {
@@ -136,14 +136,14 @@ fn query() -> Query {
 }
 
 #[test]
-fn an_answer_that_contradicts_itself_is_none() {
+fn a_response_that_contradicts_itself_is_rejected() {
     let nothing = r#"{"total_count":3,"items":[]}"#;
-    assert_eq!(answer(&query(), nothing), Err(PageFault::CountOfNothing(3)));
+    assert_eq!(answer(&query(), nothing), Err(PageError::CountWithoutRows(3)));
     assert!(answer(&query().page(2), nothing).is_ok(), "a page behind the last one");
-    assert!(answer(&query().distrust_count(), nothing).is_ok());
+    assert!(answer(&query().ignore_count(), nothing).is_ok());
     let unfinished = r#"{"next_page":"https://x/api/v1/order_items?page=3","items":[]}"#;
-    for query in [query(), query().page(2), query().distrust_count()] {
-        assert_eq!(answer(&query, unfinished), Err(PageFault::NextOfNothing));
+    for query in [query(), query().page(2), query().ignore_count()] {
+        assert_eq!(answer(&query, unfinished), Err(PageError::NextPageWithoutRows));
     }
     assert!(answer(&query().page(3), unfinished).is_ok(), "it leads to itself, and no further");
     for body in [r#"{"total_count":0,"items":[]}"#, r#"{"items":[]}"#, r#"{"next_page":"","items":[]}"#] {
@@ -154,18 +154,18 @@ fn an_answer_that_contradicts_itself_is_none() {
 #[test]
 fn an_empty_array_of_another_name_proves_nothing() {
     for body in [r#"{"something_else":[]}"#, r#"{"something_else":[],"total_count":5}"#] {
-        assert!(matches!(answer(&query(), body), Err(PageFault::NoList(_))), "{body}");
+        assert!(matches!(answer(&query(), body), Err(PageError::NoList(_))), "{body}");
     }
-    let facts = answer(&query(), r#"{"something_else":[],"total_count":0}"#);
-    assert!(facts.is_ok_and(|facts| !facts.list_name_known));
-    assert!(answer(&query(), r#"{"rows":[{"id":1}]}"#).is_ok_and(|facts| !facts.list_name_known));
-    assert!(answer(&query(), r#"{"order_items":[{"id":1}]}"#).is_ok_and(|facts| facts.list_name_known));
+    let meta = answer(&query(), r#"{"something_else":[],"total_count":0}"#);
+    assert!(meta.is_ok_and(|meta| !meta.list_name_known));
+    assert!(answer(&query(), r#"{"rows":[{"id":1}]}"#).is_ok_and(|meta| !meta.list_name_known));
+    assert!(answer(&query(), r#"{"order_items":[{"id":1}]}"#).is_ok_and(|meta| meta.list_name_known));
 }
 
 #[test]
 fn the_list_of_another_resource_is_never_this_one() {
     for body in [r#"{"orders":[{"id":1}]}"#, r#"{"orders":[],"total_count":0}"#, r#"{"orders":[],"rows":[{"id":1}]}"#] {
-        assert_eq!(answer(&query(), body), Err(PageFault::ForeignList("orders".to_owned())), "{body}");
+        assert_eq!(answer(&query(), body), Err(PageError::ForeignList("orders".to_owned())), "{body}");
     }
     assert!(answer(&query(), r#"{"items":[{"id":1}]}"#).is_ok(), "a name that this list may have, too");
     assert!(answer(&query(), r#"{"items":[{"id":1}],"orders":[]}"#).is_ok());
@@ -187,23 +187,23 @@ fn a_next_page_leads_to_the_same_resource() {
         assert!(of(link).is_ok(), "{link}");
     }
     for link in ["https://x/api/v1/orders?page=2", "/api/v1/orders", "api/v1/order_items/5/orders.json#order_items"] {
-        assert_eq!(of(link), Err(PageFault::ForeignNext("orders".to_owned())), "{link}");
+        assert_eq!(of(link), Err(PageError::ForeignNext("orders".to_owned())), "{link}");
     }
 }
 
 #[test]
-fn what_is_not_utf_8_is_told_apart() {
+fn invalid_utf_8_is_its_own_error() {
     let read = |body: &[u8]| read(body, &["orders"], &mut Discard);
-    assert_eq!(read(b"{\"orders\":[\"\xff\"]}"), Err(PageFault::NotText { at: 12 }));
-    assert_eq!(read(b"\xff\xfe{\0"), Err(PageFault::NotText { at: 0 }));
-    assert_eq!(read(b" <p>\xe9</p>"), Err(PageFault::NotJson { at: 1, length: 9, page: true }));
-    assert_eq!(read(b"\x1f\x8b\x08"), Err(PageFault::NotJson { at: 0, length: 3, page: true }));
+    assert_eq!(read(b"{\"orders\":[\"\xff\"]}"), Err(PageError::NotUtf8 { at: 12 }));
+    assert_eq!(read(b"\xff\xfe{\0"), Err(PageError::NotUtf8 { at: 0 }));
+    assert_eq!(read(b" <p>\xe9</p>"), Err(PageError::NotJson { at: 1, length: 9, page: true }));
+    assert_eq!(read(b"\x1f\x8b\x08"), Err(PageError::NotJson { at: 0, length: 3, page: true }));
 }
 
 #[test]
-fn a_web_page_is_told_apart_from_an_answer_that_was_cut() {
+fn a_web_page_is_distinguished_from_a_truncated_response() {
     let is_page = |body: &str| match read(body.as_bytes(), &["orders"], &mut Discard) {
-        Err(PageFault::NotJson { page, .. }) => page,
+        Err(PageError::NotJson { page, .. }) => page,
         other => unreachable!("{other:?}"),
     };
     assert!(is_page("<html>") && is_page("\n<!DOCTYPE html>") && is_page("Not here"));

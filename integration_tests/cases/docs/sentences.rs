@@ -1,0 +1,193 @@
+//! `docs/troubleshooting.md` and the code say the same sentences.
+//!
+//! Every text of the code that has the words of a sentence must stand on the page, and every sentence that
+//! the page quotes must be in the code. What differs from one time to the next is `…` on the page.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGE: &str = "docs/troubleshooting.md";
+
+/// Words from which a text counts as something that is said.
+const LEAST_WORDS: usize = 3;
+
+/// Files whose texts are not about anything that went wrong: descriptions of fields, help, queries, and what
+/// only the fuzz targets ask for; the simulation of the call limit, which is a test; scripts for shells, and what a
+/// terminal shows while nothing goes wrong, which docs/output.md explains.
+const OTHER_FILES: [&str; 9] = [
+    "streams.rs",
+    "help.rs",
+    "query.rs",
+    "simulation.rs",
+    "table.rs",
+    "completions.rs",
+    "progress.rs",
+    "progress_lines.rs",
+    "summary.rs",
+];
+
+/// Texts that no user meets by themselves, each with where it goes.
+const OTHER_TEXTS: [&str; 7] = [
+    // `Debug` of a buffer.
+    "… bytes of lines",
+    // Stand in the specification until they are filled in.
+    "\"filled in from the table of streams\"",
+    "\"documentationUrl\": \"filled in from Cargo.toml\",",
+    // Parts of lists and of sentences that are on the page.
+    "and … more",
+    "that it needs",
+    // What the store says, compared with what it may say.
+    "no resource matches",
+    // A description in a schema.
+    "Asked for with `expand`: what belongs to the row, as it is when the row is read.",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn source_files() -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root().join("src")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") && name != "tests.rs" && !OTHER_FILES.contains(&name) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The texts in a source, as the compiler reads them; comments, tests and the reasons of lints left out.
+fn texts(source: &str) -> Vec<String> {
+    let source = source.split("\nmod tests").next().unwrap();
+    let (mut texts, mut rest) = (Vec::new(), source);
+    while let Some(at) = rest.find(['"', '\'', '/']) {
+        let (before, from) = rest.split_at(at);
+        if from.starts_with("//") {
+            rest = from.find('\n').map_or("", |end| &from[end..]);
+        } else if let Some(quote) = from.strip_prefix('\'') {
+            // A character such as `'"'`, or the mark of a lifetime.
+            let escaped = usize::from(quote.starts_with('\\'));
+            let end = quote.char_indices().nth(1 + escaped).map_or(quote.len(), |(end, _)| end);
+            rest = quote[end..].strip_prefix('\'').unwrap_or(quote);
+        } else if let Some(inside) = from.strip_prefix('"') {
+            let hashes = before.len() - before.trim_end_matches('#').len();
+            let raw = before.trim_end_matches('#').ends_with('r') && before.len() - hashes > 0;
+            let (text, end) = if raw { raw_text(inside, hashes) } else { escaped_text(inside) };
+            let line = before.rsplit('\n').next().unwrap();
+            if !line.contains("reason = ") {
+                texts.push(text);
+            }
+            rest = &inside[end..];
+        } else {
+            rest = &from[1..];
+        }
+    }
+    texts
+}
+
+/// A text up to its closing quote with so many `#`, and where what follows begins.
+fn raw_text(inside: &str, hashes: usize) -> (String, usize) {
+    let close = format!("\"{}", "#".repeat(hashes));
+    let end = inside.find(&close).unwrap();
+    (inside[..end].to_owned(), end + close.len())
+}
+
+fn escaped_text(inside: &str) -> (String, usize) {
+    let mut text = String::new();
+    let mut characters = inside.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (text, at + 1),
+            // `\` at the end of a line joins it to the next; white space counts as one space anyway.
+            '\\' => match characters.next().unwrap().1 {
+                'n' | 't' | '\n' => text.push(' '),
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+    panic!("a text without an end: {inside}");
+}
+
+/// The text with `…` for each placeholder, `{` for `{{`, and single spaces.
+fn said(text: &str) -> String {
+    let text = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    let (mut said, mut rest) = (String::new(), text.as_str());
+    while let Some(at) = rest.find('{') {
+        let inside = &rest[at + 1..];
+        let end = inside.find('}').filter(|&end| !inside[..end].contains([' ', '"', '{']));
+        // `${NAME}` is what a user writes.
+        if let (Some(end), false) = (end, rest[..at].ends_with('$')) {
+            said.push_str(&rest[..at]);
+            said.push('…');
+            rest = &inside[end + 1..];
+        } else {
+            said.push_str(&rest[..=at]);
+            rest = inside;
+        }
+    }
+    let said = said + rest;
+    said.replace('\u{1}', "{").replace('\u{2}', "}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn words(text: &str) -> usize {
+    text.split(|character: char| !character.is_ascii_alphabetic()).filter(|word| !word.is_empty()).count()
+}
+
+/// Every text of the code of at least so many words, with its file.
+fn sentences(least: usize) -> Vec<(String, String)> {
+    let mut sentences = Vec::new();
+    for path in source_files() {
+        let file = path.strip_prefix(root()).unwrap().display().to_string();
+        let source = fs::read_to_string(&path).unwrap();
+        sentences.extend(texts(&source).iter().map(|text| (file.clone(), said(text))));
+    }
+    sentences.retain(|(_, text)| words(text) >= least && !OTHER_TEXTS.contains(&text.as_str()));
+    assert!(sentences.len() > 100, "only {} sentences were found", sentences.len());
+    sentences
+}
+
+fn page() -> String {
+    fs::read_to_string(root().join(PAGE)).unwrap()
+}
+
+#[test]
+fn every_sentence_of_the_code_is_on_the_page() {
+    let page = page().lines().map(|line| line.trim_start_matches("> ")).collect::<Vec<_>>().join(" ");
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let missing: Vec<String> = sentences(LEAST_WORDS)
+        .into_iter()
+        .filter(|(_, sentence)| sentence.contains(' ') && !page.contains(sentence))
+        .map(|(file, sentence)| format!("{file}: {sentence}"))
+        .collect();
+    assert!(missing.is_empty(), "{PAGE} lacks, say what each means and what to do:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_quote_of_the_page_is_in_the_code() {
+    let sentences = sentences(2);
+    for quote in page().lines().filter_map(|line| line.strip_prefix("> ")) {
+        let known = sentences.iter().any(|(_, sentence)| quote.contains(sentence.trim_matches(['…', ' '])));
+        assert!(known, "{PAGE} quotes what nobody says: {quote}");
+    }
+}
+
+#[test]
+fn texts_are_found_as_the_compiler_reads_them() {
+    let source = r##"
+        // "a comment is no text"
+        const A: &'static str = "one \"two\" {three:?} {{four}} \
+            five"; let c = '"'; let d = '\''; let raw = r#"six "seven" {}"#;
+        #[expect(x, reason = "not this one")]
+    "##;
+    let found: Vec<String> = texts(source).iter().map(|text| said(text)).collect();
+    assert_eq!(found, ["one \"two\" … {four} five", "six \"seven\" …"]);
+    assert_eq!(said("`${NAME}` and {\"a\": {…}, b}"), "`${NAME}` and {\"a\": …, b}");
+}

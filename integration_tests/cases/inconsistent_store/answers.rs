@@ -1,0 +1,290 @@
+//! An answer is taken only if it is the answer to this request: rows of other streams, links to other resources,
+//! arrays under unknown names, and answers that a connection gives late.
+
+use std::thread;
+
+use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows_of, slack, small_pages, strike};
+use crate::fake_store::{Data, Envelope, Fault, Late, NextPage, Options, resource, resources};
+use crate::scenarios::run::seeds;
+
+/// Streams whose rows have like fields, and those of the first report.
+const PAIRS: [(&str, &str); 8] = [
+    ("customers", "orders"),
+    ("orders", "customers"),
+    ("order_items", "order_payments"),
+    ("order_payments", "order_items"),
+    ("products", "categories"),
+    ("categories", "products"),
+    ("stores", "users"),
+    ("users", "stores"),
+];
+
+/// What a store may send that is not the answer.
+fn wrong_answers(other: &'static str) -> [(&'static str, Fault); 3] {
+    [
+        ("the list of another stream", Fault::AnswerOf { resource: other, list: None }),
+        ("rows of another stream under an unknown name", Fault::AnswerOf { resource: other, list: Some("data") }),
+        ("a link to another resource", Fault::NextPageOf(other)),
+    ]
+}
+
+fn trial(pair: (&'static str, &'static str), mode: &'static str, in_flight: u32, what: &str) -> Trial {
+    let data = rows_of(&[(pair.0, 130), (pair.1, 90)]);
+    Trial::new(small_pages(), data, &[pair.0, pair.1], mode, in_flight).called(&format!("{pair:?}, {what}"))
+}
+
+/// Changes 39 rows of the first stream and, later, three of the other.
+fn change(trial: &Trial) {
+    trial.store.data(|data| {
+        data.tick(600_000);
+        for (stream, rows) in [(trial.streams[0], 39), (trial.streams[1], 3)] {
+            let ids = data.ids(stream);
+            ids.iter().step_by(3).take(rows).for_each(|&id| data.touch(stream, id));
+        }
+    });
+}
+
+fn set(trial: &Trial, numbers: impl Fn(usize) -> bool + Send + 'static, fault: &Fault) {
+    let fault = strike(trial.streams[0], numbers, fault.clone());
+    trial.store.options(|options| options.fault = Some(Box::new(fault)));
+}
+
+/// One wrong answer, to this request of a first sync and to the same of a sync after changes: everything arrives.
+fn once(trial: &Trial, request: usize, fault: &Fault) {
+    let mut destination = trial.destination();
+    set(trial, move |number| number == request, fault);
+    trial.read(&mut destination, End::Complete);
+    if trial.mode == "full_refresh" {
+        return;
+    }
+    change(trial);
+    set(trial, move |number| number == request, fault);
+    trial.read(&mut destination, End::Complete);
+    trial.end_faults();
+    let last = trial.read(&mut destination, End::Complete);
+    // What has no date is sent by every sync.
+    let dated = trial.streams.iter().filter(|stream| resource(stream).unwrap().has_updated_at);
+    assert_eq!(dated.map(|stream| last.records(stream).len()).sum::<usize>(), 0, "{}", trial.what);
+}
+
+/// Wrong answers from this request on: nothing foreign is sent, the stream is incomplete, and a sync of the healed store
+/// brings the rest.
+fn for_ever(trial: &Trial, request: usize, fault: &Fault) {
+    let mut destination = trial.destination();
+    set(trial, move |number| number >= request, fault);
+    trial.read(&mut destination, End::Incomplete(trial.streams[0]));
+    trial.end_faults();
+    trial.read(&mut destination, End::Complete);
+    if trial.mode == "incremental" {
+        change(trial);
+        set(trial, |_| true, fault);
+        trial.read(&mut destination, End::Incomplete(trial.streams[0]));
+        trial.end_faults();
+        trial.read(&mut destination, End::Complete);
+    }
+}
+
+#[test]
+fn customers_are_never_answered_by_orders() {
+    each_way(|mode, in_flight| {
+        for (what, fault) in &wrong_answers("orders")[..2] {
+            for request in [1, 2, 4, 7] {
+                let what = format!("{what}, request {request}");
+                once(&trial(PAIRS[0], mode, in_flight, &what), request, fault);
+            }
+            for request in [1, 4] {
+                let what = format!("{what}, from request {request}");
+                for_ever(&trial(PAIRS[0], mode, in_flight, &what).retrying(6), request, fault);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_first_response_of_a_first_sync_is_checked_against_its_request() {
+    // In the sizes of the report, with pages of 1000.
+    each_way(|mode, in_flight| {
+        for (what, fault) in &wrong_answers("orders")[..2] {
+            for times in [1, 2] {
+                let data = rows_of(&[("customers", 3_000), ("orders", 900)]);
+                let trial =
+                    Trial::new(Options::default(), data, &["customers", "orders"], mode, in_flight).called(what);
+                set(&trial, move |number| number <= times, fault);
+                trial.read(&mut trial.destination(), End::Complete);
+            }
+        }
+    });
+}
+
+#[test]
+fn streams_with_like_fields_are_told_apart() {
+    thread::scope(|scope| {
+        for pair in &PAIRS[1..] {
+            scope.spawn(move || {
+                for (what, fault) in &wrong_answers(pair.1)[..2] {
+                    for (request, mode, in_flight) in [(1, "incremental", 8), (3, "full_refresh", 1)] {
+                        once(&trial(*pair, mode, in_flight, &format!("{what}, once")), request, fault);
+                    }
+                    for_ever(&trial(*pair, "incremental", 1, &format!("{what}, for ever")).retrying(6), 1, fault);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_wrong_answer_before_and_after_a_kill_loses_no_row() {
+    for (seed, pair) in PAIRS.into_iter().enumerate() {
+        let in_flight = if seed % 2 == 0 { 1 } else { 8 };
+        for (what, fault) in wrong_answers(pair.1) {
+            let trial = trial(pair, "incremental", in_flight, &format!("{what}, with kills"));
+            let mut destination = trial.destination();
+            for requests in [3, 5, 7] {
+                set(&trial, move |number| number % 3 == 2, &fault);
+                trial.read_killed(&mut destination, requests + seed % 3);
+            }
+            set(&trial, |number| number == 2, &fault);
+            trial.read(&mut destination, End::Complete);
+            change(&trial);
+            set(&trial, |number| number == 1, &fault);
+            trial.read_killed(&mut destination, 2);
+            trial.end_faults();
+            trial.read(&mut destination, End::Complete);
+        }
+    }
+}
+
+#[test]
+fn a_link_names_this_resource() {
+    each_way(|mode, in_flight| {
+        for pair in [PAIRS[0], PAIRS[2]] {
+            let (what, fault) = &wrong_answers(pair.1)[2];
+            for request in [1, 2, 3] {
+                once(&trial(pair, mode, in_flight, &format!("{what}, once")), request, fault);
+            }
+            for_ever(&trial(pair, mode, in_flight, &format!("{what}, for ever")).retrying(6), 1, fault);
+        }
+    });
+}
+
+#[test]
+fn a_link_in_any_honest_form_is_believed_and_costs_nothing() {
+    each_way(|mode, in_flight| {
+        let requests = |next_page: NextPage| {
+            let trial = trial(PAIRS[0], mode, in_flight, &format!("{next_page:?}"));
+            trial.store.options(|options| options.next_page = next_page);
+            trial.read(&mut trial.destination(), End::Complete);
+            trial.store.requests().len()
+        };
+        let documented = requests(NextPage::Documented);
+        for next_page in [
+            NextPage::Null,
+            NextPage::Relative,
+            NextPage::RawValues,
+            NextPage::OtherHost("other.example".to_owned()),
+            NextPage::OtherHost("https://other.example/store".to_owned()),
+        ] {
+            let more = requests(next_page.clone()).abs_diff(documented);
+            assert!(more <= slack(2, in_flight), "{next_page:?}, {mode}, {in_flight} in flight: {more} more");
+        }
+    });
+}
+
+#[test]
+fn an_unknown_name_with_the_rows_of_this_stream_is_believed_and_costs_nothing() {
+    each_way(|mode, in_flight| {
+        for pair in PAIRS.into_iter().step_by(2) {
+            let requests = |envelope| {
+                let trial = trial(pair, mode, in_flight, &format!("{envelope:?}"));
+                trial.store.options(|options| options.envelope = envelope);
+                trial.read(&mut trial.destination(), End::Complete);
+                trial.store.requests().len()
+            };
+            let more = requests(Envelope::Named("data")).abs_diff(requests(Envelope::Short));
+            assert!(more <= slack(2, in_flight), "{pair:?}, {mode}, {in_flight} in flight: {more} more");
+        }
+    });
+}
+
+#[test]
+fn a_request_is_repeated_over_another_connection() {
+    each_way(|mode, in_flight| {
+        for (what, fault) in wrong_answers("orders") {
+            let trial = trial(PAIRS[0], mode, in_flight, what);
+            set(&trial, |number| number == 3, &fault);
+            trial.read(&mut trial.destination(), End::Complete);
+            let all = trial.store.requests();
+            let struck = &trial.requests("customers")[2];
+            let again: Vec<_> = all.iter().filter(|seen| seen.n > struck.n && seen.target == struck.target).collect();
+            assert!(!again.is_empty(), "{}: the same request again", trial.what);
+            let used_again = all.iter().any(|seen| seen.n > struck.n && seen.connection == struck.connection);
+            assert!(!used_again, "{}: connection {} was used again", trial.what, struck.connection);
+        }
+    });
+}
+
+#[test]
+fn right_answers_keep_their_connection() {
+    for mode in ["incremental", "full_refresh"] {
+        let trial = trial(PAIRS[0], mode, 1, "nothing goes wrong");
+        trial.read(&mut trial.destination(), End::Complete);
+        let connections = trial.store.requests().iter().map(|seen| seen.connection).max();
+        assert_eq!(connections, Some(1), "{}", trial.what);
+    }
+}
+
+/// Whether the answer to one request can be told from that to another: lists of one name may look alike.
+fn look_different(one: &str, other: &str) -> bool {
+    one != other && resource(one).unwrap().key != resource(other).unwrap().key
+}
+
+#[test]
+fn an_answer_that_comes_late_is_not_taken_and_its_connection_is_not_used_again() {
+    for seed in seeds() {
+        for out_of_step in [false, true] {
+            for mode in ["incremental", "full_refresh"] {
+                late(seed, out_of_step, mode, if seed % 2 == 0 { 1 } else { 8 });
+            }
+        }
+    }
+}
+
+/// Reads all streams of a store, where one answer in ten is the one before it.
+fn late(seed: u64, out_of_step: bool, mode: &'static str, in_flight: u32) {
+    let options =
+        Options { max_count: Some(10), late: Some(Late { seed, one_in: 10, out_of_step }), ..Options::default() };
+    let streams: Vec<&'static str> = resources().iter().map(|of| of.path).collect();
+    let trial = Trial::new(options, Data::sample(seed, 30), &streams, mode, in_flight);
+    let trial =
+        trial.with_repeats().retrying(60).called(&format!("seed {seed}, late answers, out of step: {out_of_step}"));
+    let mut destination = trial.destination();
+    if seed.is_multiple_of(3) {
+        trial.read_killed(&mut destination, 40);
+    }
+    trial.store.clear_requests();
+    trial.read(&mut destination, End::Either);
+    let all = trial.store.requests();
+    let mut met = 0;
+    for seen in &all {
+        let Some(earlier) = seen.answered_as.and_then(|earlier| all.iter().find(|other| other.n == earlier)) else {
+            continue;
+        };
+        if look_different(&seen.resource, &earlier.resource) {
+            met += 1;
+            let used_again = all.iter().find(|other| other.n > seen.n && other.connection == seen.connection);
+            // With several requests at once another may have taken the connection before this answer was read to its
+            // end; its own answer is checked by itself.
+            assert!(
+                used_again.is_none() || trial.in_flight > 1,
+                "{}: {} was answered as {}, and then over the same connection {:?}",
+                trial.what,
+                seen.target,
+                earlier.target,
+                used_again.map(|other| &other.target)
+            );
+        }
+    }
+    assert!(met > 0, "{}: nothing was late", trial.what);
+    trial.end_faults();
+    trial.read(&mut destination, End::Complete);
+}

@@ -1,0 +1,350 @@
+//! The end of the data: a count, a link to a next page and a full page must agree, or it is asked beyond the last key.
+
+use std::collections::BTreeSet;
+
+use super::reading::{
+    DATED, PAGE, ROWS, WAYS, Way, asked, at_answers, by_key, for_good_from_every_answer, killed, once_at_every_answer,
+    resumable,
+};
+use crate::fake_store::{Envelope, FakeStore, NextPage, Options, Spoil, Total};
+use crate::scenarios::kills::{Kill, get_through};
+
+/// More bytes than a page of orders and its state, less than the stream.
+const SOME_BYTES: usize = 90_000;
+
+/// Counts that are wrong, for pages of so many rows.
+fn wrong_counts(page: usize) -> [Total; 4] {
+    [Total::OfPage, Total::AtMost(page), Total::AtMost(page / 10), Total::Always(page * 9 / 10)]
+}
+
+fn uncounted(options: &mut Options) {
+    options.total_count = false;
+}
+
+fn without_any_sign(options: &mut Options) {
+    options.total_count = false;
+    options.next_page = NextPage::Absent;
+}
+
+/// Reads with kills until one gets through, then once more, which brings nothing.
+fn assert_whole_with_kills(way: Way, rows: i64, quirk: impl Fn(&mut Options), context: &str) {
+    let store = way.store(rows, quirk);
+    let (config, catalog) = (way.config(&store), way.catalog());
+    let mut destination = way.destination();
+    get_through(&store, &config, &catalog, &mut destination, || Kill::Bytes(SOME_BYTES));
+    way.assert_arrived(&destination, &store, &format!("{context}, with kills"));
+    if way.mode == "incremental" {
+        let again = way.read(&store, &destination.state_list());
+        assert_eq!((again.code, again.records(way.stream).len()), (Some(0), 0), "{way:?} {context}, unchanged");
+    }
+}
+
+#[test]
+fn a_count_that_is_too_low_ends_nothing() {
+    for way in DATED {
+        for total in wrong_counts(1000) {
+            let store = way.store(3_500, |options| {
+                options.max_count = None;
+                options.quirks.total = total;
+            });
+            let context = format!("{total:?}");
+            way.assert_whole(&way.first_read(&store), &store, &context);
+            // The last page may have to be asked beyond.
+            way.assert_few_requests(&store, 4, &context);
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_too_low_ends_nothing_in_any_stream() {
+    for way in WAYS {
+        for total in wrong_counts(PAGE) {
+            for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
+                let store = way.store(rows, |options| options.quirks.total = total);
+                let run = way.first_read(&store);
+                way.assert_whole(&run, &store, &format!("{total:?}, {rows} rows"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_too_low_ends_nothing_with_kills() {
+    for way in resumable() {
+        for total in wrong_counts(PAGE) {
+            assert_whole_with_kills(way, 2 * ROWS, |options| options.quirks.total = total, &format!("{total:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_too_high_for_ever_is_never_complete_with_loss() {
+    // Nothing shows whether the store counts rows that it does not list.
+    for way in WAYS {
+        let store = way.store(ROWS, |options| options.quirks.total = Total::Always(900));
+        let run = way.first_read(&store);
+        way.assert_contract(&mut way.destination(), &run, &store, "900 for ever");
+    }
+}
+
+#[test]
+fn full_pages_without_any_other_sign_are_followed_by_another_request() {
+    for way in DATED {
+        for page in [None, Some(100)] {
+            let store = way.store(2_500, |options| {
+                without_any_sign(options);
+                options.max_count = page;
+            });
+            let context = format!("pages of {page:?}");
+            way.assert_whole(&way.first_read(&store), &store, &context);
+            // One beyond the last key, at most.
+            way.assert_few_requests(&store, 4, &context);
+        }
+    }
+}
+
+#[test]
+fn full_pages_without_any_other_sign_are_followed_by_another_request_in_any_stream() {
+    for way in WAYS {
+        for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
+            let store = way.store(rows, without_any_sign);
+            way.assert_whole(&way.first_read(&store), &store, &format!("{rows} rows"));
+        }
+    }
+}
+
+#[test]
+fn full_pages_without_any_other_sign_are_followed_by_another_request_with_kills() {
+    for way in resumable() {
+        assert_whole_with_kills(way, 2 * ROWS, without_any_sign, "no sign");
+    }
+}
+
+#[test]
+fn an_answer_that_names_a_next_page_and_lists_nothing_is_asked_for_again() {
+    for way in WAYS {
+        once_at_every_answer(way, ROWS, Spoil::Emptied, 1, uncounted);
+    }
+}
+
+#[test]
+fn one_empty_answer_of_a_large_store_without_counts_is_asked_for_again() {
+    let [way, ..] = DATED;
+    once_at_every_answer(way, 2_500, Spoil::Emptied, 1, |options| {
+        uncounted(options);
+        options.max_count = None;
+    });
+}
+
+#[test]
+fn an_answer_that_counts_rows_and_lists_none_is_asked_for_again() {
+    for way in WAYS {
+        once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |_| {});
+    }
+}
+
+#[test]
+fn one_answer_of_a_large_store_that_counts_rows_and_lists_none_is_asked_for_again() {
+    for way in [DATED[0], DATED[2]] {
+        once_at_every_answer(way, 3_500, Spoil::Emptied, 1, |options| options.max_count = None);
+    }
+}
+
+#[test]
+fn answers_that_count_rows_and_list_none_for_good_are_a_failure() {
+    for way in WAYS.into_iter().filter(|way| way.in_flight == 1) {
+        for_good_from_every_answer(way, ROWS, Spoil::Emptied, |_| {});
+    }
+}
+
+#[test]
+fn the_run_after_a_kill_believes_no_empty_answer_either() {
+    for way in resumable() {
+        for counted in [true, false] {
+            let quirk = |options: &mut Options| options.total_count = counted;
+            let sound = way.store(2 * ROWS, quirk);
+            let state = killed(way, &sound, SOME_BYTES).state_list();
+            assert_eq!(way.read(&sound, &state).code, Some(0));
+            let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
+            for number in 1..=answers {
+                let store = way.store(2 * ROWS, quirk);
+                let mut destination = killed(way, &store, SOME_BYTES);
+                let hook = at_answers(Spoil::Emptied, move |n| n == number);
+                store.options(|options| options.quirks.spoil = Some(hook));
+                let run = way.read(&store, &destination.state_list());
+                let context = format!("counted: {counted}, answer {number} after the kill\n{}", run.transcript());
+                assert_eq!(run.code, Some(0), "{way:?} {context}");
+                destination.take(&run);
+                way.assert_arrived(&destination, &store, &format!("{context}\n{:#?}", asked(&store)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_response_cut_in_half_with_its_count_is_checked_against_the_first() {
+    // The first answer itself is all that is known until then, so it is not among them.
+    for way in WAYS {
+        once_at_every_answer(way, ROWS, Spoil::Halved, 2, |_| {});
+    }
+}
+
+#[test]
+fn the_response_with_the_greatest_keys_is_checked_against_the_first() {
+    for way in DATED {
+        let store = way.store(6_000, |options| {
+            options.max_count = None;
+            let mut halved = false;
+            options.quirks.spoil = Some(Box::new(move |seen, _| {
+                let is_it = seen.param("sort") == Some("-id") && !std::mem::replace(&mut halved, true);
+                is_it.then_some(Spoil::Halved)
+            }));
+        });
+        way.assert_whole(&way.first_read(&store), &store, "the greatest keys");
+    }
+}
+
+#[test]
+fn a_walk_by_date_or_by_number_that_meets_an_empty_page_asks_again() {
+    for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
+        for counted in [true, false] {
+            once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |options| {
+                options.ignore_id_filter = true;
+                options.total_count = counted;
+            });
+        }
+        once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |options| {
+            options.ignore_id_filter = true;
+            options.ignore_sort = true;
+        });
+        for_good_from_every_answer(way, ROWS, Spoil::Emptied, |options| options.ignore_id_filter = true);
+    }
+}
+
+#[test]
+fn a_walk_by_date_of_a_large_store_that_meets_an_empty_page_asks_again() {
+    let [way, ..] = DATED;
+    once_at_every_answer(way, 2_500, Spoil::Emptied, 1, |options| {
+        options.ignore_id_filter = true;
+        options.max_count = None;
+    });
+}
+
+#[test]
+fn an_empty_array_under_another_name_proves_nothing() {
+    for way in WAYS {
+        once_at_every_answer(way, ROWS, Spoil::OtherName, 1, |_| {});
+        once_at_every_answer(way, 15, Spoil::OtherName, 1, |_| {});
+        if way.in_flight == 1 {
+            for_good_from_every_answer(way, ROWS, Spoil::OtherName, |_| {});
+        }
+    }
+}
+
+#[test]
+fn the_first_of_300_rows_under_another_name_is_asked_for_again() {
+    for way in DATED {
+        once_at_every_answer(way, 300, Spoil::OtherName, 1, |options| options.max_count = None);
+    }
+}
+
+#[test]
+fn an_empty_list_under_either_of_its_names_is_empty() {
+    // Working clients and the vendor's newest description disagree on these names.
+    let streams = ["order_items", "order_payments", "product_variants", "blog_posts", "custom_field_values"];
+    for stream in streams.into_iter().chain(["gift_certificate_transactions", "price_calculators"]) {
+        for envelope in [Envelope::Short, Envelope::Path] {
+            for counted in [true, false] {
+                let way = Way { stream, mode: "incremental", in_flight: 1 };
+                let store = way.store(0, |options| {
+                    options.envelope = envelope;
+                    options.total_count = counted;
+                });
+                way.assert_whole(&way.first_read(&store), &store, &format!("{envelope:?}, counted: {counted}"));
+            }
+        }
+    }
+}
+
+/// A store that was read once and has changed since, 50 rows of it; the state, and the rows that changed.
+fn changed_since(way: Way, quirk: impl FnOnce(&mut Options)) -> (FakeStore, String, BTreeSet<i64>) {
+    let store = way.store(2 * ROWS, |_| {});
+    let first = way.first_read(&store);
+    way.assert_whole(&first, &store, "at first");
+    let changed = (0..50).map(|nth| way.first() + nth * 3).collect();
+    store.data(|data| {
+        data.tick(3_600_000);
+        for &id in &changed {
+            data.tick(10_000);
+            data.touch(way.stream, id);
+        }
+    });
+    store.options(quirk);
+    (store, first.last_state_list(), changed)
+}
+
+#[test]
+fn a_later_sync_believes_no_wrong_count_either() {
+    for way in WAYS.into_iter().filter(|way| way.mode == "incremental") {
+        for total in wrong_counts(PAGE) {
+            let (store, state, changed) = changed_since(way, |options| options.quirks.total = total);
+            let run = way.read(&store, &state);
+            way.assert_complete(&run, &changed, &format!("{total:?}\n{:#?}", asked(&store)));
+        }
+        let (store, state, changed) = changed_since(way, without_any_sign);
+        let run = way.read(&store, &state);
+        way.assert_complete(&run, &changed, &format!("no sign\n{:#?}", asked(&store)));
+    }
+}
+
+#[test]
+fn a_later_sync_believes_no_spoilt_answer_either() {
+    for way in WAYS.into_iter().filter(|way| way.mode == "incremental") {
+        for (spoil, from) in [(Spoil::Emptied, 1), (Spoil::Halved, 2), (Spoil::OtherName, 1)] {
+            for ignores_keys in [false, true] {
+                let quirk = |options: &mut Options| options.ignore_id_filter = ignores_keys;
+                let (sound, state, changed) = changed_since(way, quirk);
+                way.assert_complete(&way.read(&sound, &state), &changed, "nothing spoilt");
+                let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
+                for number in from..=answers {
+                    let (store, state, changed) = changed_since(way, |options| {
+                        quirk(options);
+                        options.quirks.spoil = Some(at_answers(spoil, move |n| n == number));
+                    });
+                    let run = way.read(&store, &state);
+                    let context = format!("{spoil:?} answer {number}, keys ignored: {ignores_keys}");
+                    way.assert_complete(&run, &changed, &format!("{context}\n{:#?}", asked(&store)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_documented_store_needs_no_more_requests_than_stated() {
+    for way in by_key() {
+        for (rows, page) in [(0, PAGE), (1, PAGE), (20, PAGE), (21, PAGE), (80, PAGE), (ROWS, PAGE), (300, PAGE)] {
+            let store = way.store(rows, |options| options.max_count = Some(page));
+            let first = way.first_read(&store);
+            let context = format!("{rows} rows");
+            way.assert_whole(&first, &store, &context);
+            way.assert_few_requests(&store, 3, &context);
+            if way.mode == "incremental" {
+                let again = way.read(&store, &first.last_state_list());
+                assert_eq!((again.code, again.records(way.stream).len()), (Some(0), 0), "{way:?} {context}");
+                assert!(store.requests().len() == 1, "{way:?} {context}, unchanged: {:#?}", asked(&store));
+            }
+        }
+    }
+    for way in DATED {
+        let store = way.store(3_500, |options| options.max_count = None);
+        let first = way.first_read(&store);
+        way.assert_whole(&first, &store, "3500 rows");
+        way.assert_few_requests(&store, 3, "3500 rows");
+        assert_eq!(first.warnings(), Vec::<&str>::new());
+        if way.mode == "incremental" {
+            let again = way.read(&store, &first.last_state_list());
+            assert_eq!((again.records(way.stream).len(), store.requests().len()), (0, 1), "{:#?}", asked(&store));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The receipt: what was delivered is held against counts that do not share the walk's filters, and that survive an
+//! interruption.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, end_faults, killed, resumable};
+use crate::fake_store::{FakeStore, NoKey, Options};
+use crate::harness::command::Signal;
+use crate::harness::order::ReadCheck;
+use crate::harness::setup::no_state;
+
+/// More bytes than two pages of orders and their states, less than the stream.
+const SOME_BYTES: usize = 120_000;
+
+/// Takes a row's key away.
+fn without_key(options: &mut Options, way: Way, id: i64, form: NoKey) {
+    options.quirks.keyless.extend([((way.stream.to_owned(), id), form)]);
+}
+
+/// All keys but one.
+fn all_but(way: Way, store: &FakeStore, id: i64) -> BTreeSet<i64> {
+    let mut all = way.all(store);
+    assert!(all.remove(&id));
+    all
+}
+
+/// Reads a store in which one row has no key; all others must come, and the error must say so.
+fn assert_keyless(way: Way, rows: i64, id: i64, quirk: impl FnOnce(&mut Options), context: &str) {
+    let store = way.store(rows, quirk);
+    let first = way.first_read(&store);
+    let reported = |store: &FakeStore| format!("{context}\n{:#?}\n{}", asked(store), first.transcript());
+    let error = way.assert_incomplete(&first, &reported(&store));
+    assert!(error.message.contains("key"), "{way:?} {context}: {}", error.message);
+    assert_eq!(way.keys(&first), all_but(way, &store, id), "{way:?} {}", reported(&store));
+
+    // It is told at every sync, and takes no change from any of them.
+    let mut destination = way.destination();
+    destination.take(&first);
+    let changed = way.first() + rows / 2 + 1;
+    store.data(|data| {
+        data.tick(3_600_000);
+        data.touch(way.stream, changed);
+    });
+    let second = way.read(&store, &destination.state_list());
+    let error = way.assert_incomplete(&second, context);
+    assert!(error.message.contains("key"), "{way:?} {context}: {}", error.message);
+    assert!(way.keys(&second).contains(&changed), "{way:?} {context}: the change\n{}", second.transcript());
+    destination.take(&second);
+    way.assert_contract(&mut destination, &second, &store, context);
+}
+
+#[test]
+fn a_row_without_a_key_is_reported_and_all_others_are_emitted() {
+    for way in DATED {
+        for form in [NoKey::Null, NoKey::Absent] {
+            let id = way.first() + 700;
+            let quirk = |options: &mut Options| {
+                options.max_count = None;
+                without_key(options, way, id, form);
+            };
+            assert_keyless(way, 1_501, id, quirk, &format!("{form:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_row_without_a_key_is_reported_wherever_it_is_listed() {
+    for way in WAYS.into_iter().filter(|way| way.in_flight == 1) {
+        // In a stream of one answer and of several; the first row, one between, the newest.
+        for (rows, nth) in [(10, 0), (10, 5), (10, 9), (ROWS, 0), (ROWS, 37), (ROWS, ROWS - 1)] {
+            for nulls_last in [false, true] {
+                let id = way.first() + nth;
+                let quirk = |options: &mut Options| {
+                    options.nulls_last = nulls_last;
+                    without_key(options, way, id, NoKey::Null);
+                };
+                assert_keyless(way, rows, id, quirk, &format!("row {nth} of {rows}, nulls last: {nulls_last}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_without_a_key_is_reported_after_a_kill_too() {
+    for way in resumable() {
+        for nth in [3, 70, 148] {
+            let id = way.first() + nth;
+            let store = way.store(2 * ROWS, |options| without_key(options, way, id, NoKey::Null));
+            let mut destination = killed(way, &store, SOME_BYTES);
+            let run = way.read(&store, &destination.state_list());
+            let context = format!("row {nth}, after the kill");
+            let error = way.assert_incomplete(&run, &context);
+            assert!(error.message.contains("key"), "{way:?} {context}: {}", error.message);
+            way.assert_contract(&mut destination, &run, &store, &context);
+        }
+    }
+}
+
+/// Reads a store that counts a row it never lists: once until the signal, then to the end.
+fn assert_hidden_is_missed(way: Way, store: &FakeStore, signal: Signal, requests: usize, context: &str) {
+    let command = way.command(store, &no_state());
+    let first = command.signal_when(signal, || store.requests().len() >= requests).run();
+    ReadCheck::new(&first, &way.catalog()).cut().assert();
+    assert!(first.code != Some(0), "{way:?} {context}: interrupted, or rows are missing\n{}", first.transcript());
+    let mut destination = way.destination();
+    destination.take(&first);
+    if signal == Signal::Term {
+        assert_eq!(first.code, first.code_of_errors(), "{way:?} {context}\n{}", first.transcript());
+    }
+    let second = way.read(store, &destination.state_list());
+    let error = way.assert_incomplete(&second, &format!("{context}, run again"));
+    assert!(error.message.contains("missing"), "{way:?} {context}: {}", error.message);
+    destination.take(&second);
+    // Healed, it comes with the next sync.
+    end_faults(store);
+    store.options(|options| options.latency = Duration::ZERO);
+    let third = way.read(store, &destination.state_list());
+    assert_eq!(third.code, Some(0), "{way:?} {context}\n{}", third.transcript());
+    destination.take(&third);
+    way.assert_arrived(&destination, store, context);
+}
+
+#[test]
+fn a_row_that_is_counted_and_never_listed_is_missed_after_a_signal_as_without_one() {
+    let way = Way { stream: "products", mode: "incremental", in_flight: 1 };
+    let store = way.store(9_000, |options| {
+        options.max_count = None;
+        options.latency = Duration::from_millis(100);
+        options.hidden.extend([("products".to_owned(), way.first() + 4_500)]);
+    });
+    assert_hidden_is_missed(way, &store, Signal::Term, 6, "9000 products");
+}
+
+#[test]
+fn a_row_that_is_counted_and_never_listed_is_missed_wherever_the_read_was_interrupted() {
+    for way in resumable().filter(|way| way.in_flight == 1 || way.stream == "products") {
+        for signal in [Signal::Term, Signal::Kill] {
+            for (nth, requests) in [(5, 8), (5, 12), (145, 5), (100, 10)] {
+                let store = way.store(2 * ROWS, |options| {
+                    options.latency = Duration::from_millis(20);
+                    options.hidden.extend([(way.stream.to_owned(), way.first() + nth)]);
+                });
+                let context = format!("row {nth}, {signal:?} at request {requests}");
+                assert_hidden_is_missed(way, &store, signal, requests, &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_counted_and_never_listed_is_missed_without_a_signal() {
+    for way in WAYS {
+        for (rows, nth) in [(10, 4), (ROWS, 4), (ROWS, 40), (ROWS, ROWS - 1)] {
+            let store = way.store(rows, |options| {
+                options.hidden.extend([(way.stream.to_owned(), way.first() + nth)]);
+            });
+            let run = way.first_read(&store);
+            let context = format!("row {nth} of {rows}");
+            let error = way.assert_incomplete(&run, &context);
+            assert!(error.message.contains("missing"), "{way:?} {context}: {}", error.message);
+            way.assert_contract(&mut way.destination(), &run, &store, &context);
+        }
+    }
+}
+
+/// A resumed walk of a store that compares `lte:` with the start of the day. It may end INCOMPLETE once, since then
+/// the next sync asks without that filter; nothing is missing when one ends with 0.
+fn assert_nothing_is_filtered_out(way: Way, rows: i64, page: Option<usize>, bytes: usize) {
+    let store = way.store(rows, |options| {
+        options.max_count = page;
+        options.quirks.lte_cuts_to_day = true;
+    });
+    let mut destination = killed(way, &store, bytes);
+    let context = format!("{rows} rows, killed after {bytes} bytes");
+    for attempt in 1.. {
+        let run = way.read(&store, &destination.state_list());
+        destination.take(&run);
+        if run.code == Some(0) {
+            let context = format!("{context}, attempt {attempt}\n{:#?}\n{}", asked(&store), run.transcript());
+            return way.assert_arrived(&destination, &store, &context);
+        }
+        way.assert_incomplete(&run, &context);
+        assert!(attempt < 2, "{way:?} {context}: INCOMPLETE twice\n{}", run.transcript());
+    }
+}
+
+#[test]
+fn what_a_filter_of_a_resumed_walk_leaves_out_is_counted_without_it() {
+    for way in DATED {
+        assert_nothing_is_filtered_out(way, 3_500, None, 3_000_000);
+        for bytes in [SOME_BYTES, 2 * SOME_BYTES] {
+            assert_nothing_is_filtered_out(way, 4 * ROWS, Some(PAGE), bytes);
+        }
+    }
+    for way in resumable() {
+        assert_nothing_is_filtered_out(way, 2 * ROWS, Some(PAGE), SOME_BYTES);
+    }
+}
+
+#[test]
+fn a_documented_store_needs_no_more_requests_for_the_count_check() {
+    for way in resumable() {
+        let store = way.store(2 * ROWS, |_| {});
+        let mut destination = killed(way, &store, SOME_BYTES);
+        assert!(destination.len(way.stream) > 0, "{way:?}: no state before the kill");
+        let held = destination.len(way.stream);
+        let run = way.read(&store, &destination.state_list());
+        assert_eq!(run.code, Some(0), "{way:?}\n{}", run.transcript());
+        destination.take(&run);
+        way.assert_arrived(&destination, &store, "after the kill");
+        // What is left, the changes since, and three.
+        let left = usize::try_from(2 * ROWS).unwrap() - held;
+        let ranges: BTreeSet<String> =
+            store.requests().iter().filter_map(|s| Some(s.param("id")?.to_owned())).collect();
+        let bound = left.div_ceil(PAGE) + ranges.len() + 1 + 3;
+        assert!(store.requests().len() <= bound, "{way:?}: more than {bound}: {:#?}", asked(&store));
+    }
+}

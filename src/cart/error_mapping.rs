@@ -1,0 +1,158 @@
+//! What went wrong with one attempt: from statuses, bodies and faults on the way to an [`Error`]. Pure.
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+
+use super::error::{Error, ProxyFailure, TransportErrorKind};
+use super::http;
+use super::page::PageError;
+use super::query::Query;
+use crate::secret::Secret;
+
+/// A fault on the way.
+pub(super) fn broken(query: &Query, kind: TransportErrorKind, detail: String) -> Error {
+    Error::Transport { resource: query.resource().to_owned(), kind, detail }
+}
+
+/// The process ends while a request is under way.
+pub(super) fn closing(query: &Query) -> Error {
+    broken(query, TransportErrorKind::Broken, "shutting down".to_owned())
+}
+
+/// What the body of a 200 is, where it is no page.
+pub(super) fn body(query: &Query, fault: PageError) -> Error {
+    let resource = query.resource().to_owned();
+    let problem = match fault {
+        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
+        PageError::NotJson { at, length, page } => {
+            let problem = format!("the answer of {length} bytes is not JSON from byte {at} on");
+            return Error::Body { resource, problem, transient: true, page };
+        }
+        PageError::NoList(seen) => format!("the answer holds no list; its fields are: {}", names(&seen)),
+        PageError::TwoLists => "the answer holds its list twice".to_owned(),
+        PageError::TooDeep => "the answer nests arrays and objects too deep".to_owned(),
+        PageError::NotAnObject => "the list holds something that is no record".to_owned(),
+        PageError::ForeignList(name) => {
+            format!("the answer holds the list of another resource, `{}`", plain(&name, 40))
+        }
+        PageError::ForeignNext(name) => {
+            format!("the next page that the answer names is one of another resource, `{}`", plain(&name, 40))
+        }
+        PageError::CountWithoutRows(total) => format!("the answer counts {total} rows and lists none"),
+        PageError::NextPageWithoutRows => "the answer names a next page and lists no row".to_owned(),
+    };
+    refused(query, problem)
+}
+
+/// An answer in another form than the API's, or to another request.
+pub(super) fn refused(query: &Query, problem: String) -> Error {
+    Error::Body { resource: query.resource().to_owned(), problem, transient: false, page: false }
+}
+
+/// A status that is no success, with what its body says; `signed` are the headers that were sent to sign in.
+pub(super) fn status(query: &Query, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error {
+    let vendor = serde_json::from_slice::<Vendor>(body).unwrap_or_default();
+    let details = vendor.details.as_str().unwrap_or_default().to_ascii_lowercase();
+    let begins = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    Error::Status {
+        resource: query.resource().to_owned(),
+        status: status.as_u16(),
+        message: without(signed, plain(&vendor.message, 200)),
+        is_unknown_resource: status == StatusCode::NOT_FOUND && details.contains("no resource matches"),
+        page: begins.is_some_and(|&byte| byte != b'{'),
+    }
+}
+
+/// The body of an error (API documentation, errors). The details may hold names of procedures and classes and
+/// are never shown.
+#[derive(Default, serde::Deserialize)]
+struct Vendor {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    details: serde_json::Value,
+}
+
+/// At most ten names, each cut and without control characters: they come from outside.
+fn names(seen: &[String]) -> String {
+    if seen.is_empty() {
+        return "none".to_owned();
+    }
+    seen.iter().take(10).map(|name| plain(name, 40)).collect::<Vec<_>>().join(", ")
+}
+
+/// The text without control characters, cut to `length` characters.
+fn plain(text: &str, length: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(length).collect()
+}
+
+/// The text without what was sent to sign in, should the answer repeat it.
+fn without(signed: &HeaderMap, text: String) -> String {
+    let sent = signed.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
+    sent.fold(text, |text, value| Secret::new(value.to_owned()).masked(&text))
+}
+
+/// Why no answer came, or not the whole of it.
+pub(super) fn transport(query: &Query, fault: &http::HttpError) -> Error {
+    let detail = chain(fault);
+    let lower = detail.to_ascii_lowercase();
+    if let Some(proxy) = fault.tunnel_error() {
+        let failure_kind = if lower.contains("authorization required") {
+            ProxyFailure::SignIn
+        } else if lower.contains("unsuccessful") {
+            ProxyFailure::Refused
+        } else if lower.contains("certificate") {
+            ProxyFailure::Certificate
+        } else {
+            ProxyFailure::Unreachable
+        };
+        let (resource, variable) = (query.resource().to_owned(), proxy.variable);
+        return Error::Proxy { resource, proxy: proxy.address.clone(), variable, failure_kind, detail };
+    }
+    let kind = if fault.is_timeout() {
+        TransportErrorKind::Timeout
+    } else if lower.contains("certificate") {
+        TransportErrorKind::Certificate
+    } else if lower.contains("dns error") || lower.contains("lookup address") {
+        TransportErrorKind::Name
+    } else if lower.contains("tls") || lower.contains("handshake") {
+        TransportErrorKind::Tls
+    } else if fault.is_connect() {
+        TransportErrorKind::Connect
+    } else {
+        TransportErrorKind::Broken
+    };
+    broken(query, kind, detail)
+}
+
+/// The fault and its causes in one line.
+fn chain(fault: &http::HttpError) -> String {
+    let mut parts: Vec<String> = fault.causes().map(ToString::to_string).collect();
+    parts.dedup();
+    plain(&parts.join(": "), 400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(code: u16, body: &str) -> (String, bool, bool) {
+        let code = StatusCode::from_u16(code).unwrap_or_default();
+        match status(&Query::new("orders", 1), code, body.as_bytes(), &HeaderMap::new()) {
+            Error::Status { message, is_unknown_resource, page, .. } => (message, is_unknown_resource, page),
+            other => unreachable!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_a_status_means_is_in_its_body() {
+        let unknown = r#"{"status_code":404,"message":"NotFound","details":"NO Resource matches the URL specified."}"#;
+        assert_eq!(reported(404, unknown), ("NotFound".to_owned(), true, false));
+        assert_eq!(reported(500, unknown), ("NotFound".to_owned(), false, false));
+        let gone = r#"{"message":"Not\u0007 Found","details":"No resource found"}"#;
+        assert_eq!(reported(404, gone), ("Not Found".to_owned(), false, false));
+        assert_eq!(reported(404, r#"{"message":"x","details":null}"#), ("x".to_owned(), false, false));
+        assert_eq!(reported(404, "<html>"), (String::new(), false, true));
+        assert_eq!(reported(500, ""), (String::new(), false, false));
+    }
+}

@@ -1,0 +1,359 @@
+//! A store and its applications in virtual time: what the limiter gets of the call limit, and what it costs others.
+
+mod table;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use super::CallLimit;
+use super::policy::{Blocked, CallRecord, LimitPolicy, Usage};
+
+/// Length of a window of the store, in microseconds.
+const WINDOW: u64 = 10_000_000;
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3600 * SECOND;
+
+/// The way in which a store counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// In windows that follow each other.
+    Windows,
+    /// In windows that begin with their first call.
+    FromFirstCall,
+    /// The calls of the last ten seconds.
+    Sliding,
+}
+
+/// What other applications do. They never wait because of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    None,
+    /// One call after the other, so many percent of the limit, each a fifth earlier or later than on time.
+    Steady(u32),
+    /// As many, at random moments.
+    Random(u32),
+    /// So many percent of the limit at once, at random moments, once in 30 seconds on average.
+    Bursts(u32),
+    /// Fills each window as soon as it can.
+    Fills,
+}
+
+/// One case.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) counts: Counts,
+    pub(super) limit: u32,
+    /// Mean time of an answer, in milliseconds.
+    pub(super) latency: u64,
+    pub(super) traffic: Traffic,
+    /// Copies of this connector, each with its own limiter.
+    pub(super) copies: usize,
+    pub(super) percent: u32,
+    pub(super) hours: u64,
+    pub(super) seed: u64,
+}
+
+impl Case {
+    pub(super) fn new(counts: Counts, limit: u32, latency: u64, traffic: Traffic) -> Self {
+        Self { counts, limit, latency, traffic, copies: 1, percent: 100, hours: 1, seed: 1 }
+    }
+}
+
+/// What a case gave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    /// Calls of each copy that were accepted, and refused.
+    pub(super) accepted: Vec<u64>,
+    pub(super) refused: Vec<u64>,
+    /// Calls of others that were accepted, refused, and refused because of us.
+    pub(super) others: u64,
+    pub(super) others_refused: u64,
+    pub(super) because_of_us: u64,
+    /// Hours in which any was refused because of us.
+    pub(super) bad_hours: u64,
+    /// The calls that one could have made which knew everything.
+    pub(super) optimum: f64,
+    /// Calls of the limit over the time.
+    pub(super) limit: f64,
+    pub(super) usage: Usage,
+    /// When our n-th call was answered, in microseconds.
+    pub(super) answers: Vec<u64>,
+}
+
+impl Outcome {
+    /// Adds what another run of the same case gave.
+    fn add(&mut self, other: &Self) {
+        let pairs = [(&mut self.accepted, &other.accepted), (&mut self.refused, &other.refused)];
+        for (mine, theirs) in pairs {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        }
+        self.others += other.others;
+        self.others_refused += other.others_refused;
+        self.because_of_us += other.because_of_us;
+        self.bad_hours += other.bad_hours;
+        self.optimum += other.optimum;
+        self.limit += other.limit;
+        self.usage = other.usage;
+    }
+}
+
+/// The same random numbers everywhere (xorshift64*).
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        let mut chance = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        for _ in 0..8 {
+            chance.unit();
+        }
+        chance
+    }
+
+    /// From 0 to 1.
+    fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / (1u64 << 24) as f64
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+}
+
+/// The store's count.
+struct Meter {
+    counts: Counts,
+    limit: u32,
+    phase: u64,
+    began: u64,
+    made: u32,
+    log: VecDeque<u64>,
+}
+
+impl Meter {
+    fn new(counts: Counts, limit: u32, phase: u64) -> Self {
+        Self { counts, limit, phase, began: 0, made: 0, log: VecDeque::new() }
+    }
+
+    /// Counts a call: whether it is accepted, the count it reports, and when the count is lower.
+    fn call(&mut self, at: u64) -> (bool, u32, u64) {
+        match self.counts {
+            Counts::Windows => {
+                let began = at - (at + self.phase) % WINDOW;
+                if began != self.began {
+                    (self.began, self.made) = (began, 0);
+                }
+            }
+            Counts::FromFirstCall => {
+                if self.began == 0 || at >= self.began + WINDOW {
+                    (self.began, self.made) = (at, 0);
+                }
+            }
+            Counts::Sliding => {
+                while self.log.front().is_some_and(|&call| call + WINDOW <= at) {
+                    self.log.pop_front();
+                }
+                self.made = u32::try_from(self.log.len()).unwrap();
+                self.began = self.log.front().copied().unwrap_or(at);
+            }
+        }
+        let accepted = self.made < self.limit;
+        if accepted {
+            self.made += 1;
+            if self.counts == Counts::Sliding {
+                self.log.push_back(at);
+            }
+        }
+        (accepted, self.made, self.began + WINDOW)
+    }
+}
+
+enum Event {
+    /// A call of a copy arrives; when its answer will be there.
+    Arrives { copy: usize, permit: CallRecord, answer: u64 },
+    /// The answer arrives.
+    Answered { copy: usize, permit: CallRecord, made: u32, refused: Option<u64> },
+    /// A copy asks again.
+    Wake { copy: usize },
+    /// Another application calls.
+    Foreign,
+}
+
+/// Requests that a copy makes at the same time, as by default.
+const IN_FLIGHT: usize = 8;
+
+struct Copy {
+    policy: LimitPolicy,
+    idle: usize,
+    wake: u64,
+    starts: u64,
+}
+
+fn moment(at: u64) -> Duration {
+    Duration::from_micros(at)
+}
+
+/// Runs a case.
+pub(super) fn run(case: Case) -> Outcome {
+    let mut chance = Chance::new(case.seed);
+    let phase = (chance.unit() * WINDOW as f64) as u64;
+    // Long before the first call, so that a window can have begun earlier.
+    let start = 10 * WINDOW;
+    let end = start + case.hours * HOUR;
+    let mut store = Meter::new(case.counts, case.limit, phase);
+    // The same without us: what is refused there is not refused because of us.
+    let mut alone = Meter::new(case.counts, case.limit, phase);
+    let mut queue: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
+    let mut events: Vec<Option<Event>> = Vec::new();
+    let mut free: Vec<usize> = Vec::new();
+    let mut order = 0u64;
+    let mut push = |queue: &mut BinaryHeap<Reverse<(u64, u64)>>,
+                    events: &mut Vec<Option<Event>>,
+                    free: &mut Vec<usize>,
+                    at: u64,
+                    event: Event| {
+        let slot = free.pop().unwrap_or_else(|| {
+            events.push(None);
+            events.len() - 1
+        });
+        events[slot] = Some(event);
+        order += 1;
+        queue.push(Reverse((at, order << 16 | slot as u64)));
+    };
+    let mut copies: Vec<Copy> = (0..case.copies)
+        .map(|copy| Copy {
+            policy: LimitPolicy::new(case.percent, Duration::from_micros(WINDOW)),
+            idle: IN_FLIGHT,
+            wake: u64::MAX,
+            // The second copy starts a while after the first.
+            starts: start + copy as u64 * 47 * SECOND,
+        })
+        .collect();
+    let mut outcome = Outcome { accepted: vec![0; case.copies], refused: vec![0; case.copies], ..Outcome::default() };
+    for (copy, state) in copies.iter().enumerate() {
+        push(&mut queue, &mut events, &mut free, state.starts, Event::Wake { copy });
+    }
+    if case.traffic != Traffic::None {
+        push(&mut queue, &mut events, &mut free, start - 7 * WINDOW + phase, Event::Foreign);
+    }
+    let mut bad_hour = u64::MAX;
+    let mut foreign_wanted = 0u64;
+    while let Some(Reverse((now, key))) = queue.pop() {
+        if now >= end {
+            break;
+        }
+        let slot = (key & 0xffff) as usize;
+        let Some(event) = events[slot].take() else { continue };
+        free.push(slot);
+        let asks = match event {
+            Event::Foreign => {
+                let percent = |percent: u32| f64::from(case.limit * percent) / 100.0;
+                let (calls, gap) = match case.traffic {
+                    Traffic::None => (0, HOUR as f64),
+                    Traffic::Steady(share) => (1, WINDOW as f64 / percent(share) * chance.between(0.8, 1.2)),
+                    Traffic::Random(share) => (1, -(WINDOW as f64) / percent(share) * (1.0 - chance.unit()).ln()),
+                    Traffic::Bursts(share) => {
+                        (percent(share).round() as u32, 3.0 * WINDOW as f64 * chance.between(0.33, 1.67))
+                    }
+                    Traffic::Fills => (1, 100_000.0 * chance.between(0.8, 1.2)),
+                };
+                for call in 0..calls {
+                    let at = now + u64::from(call);
+                    let (taken, ..) = store.call(at);
+                    let (would, ..) = alone.call(at);
+                    if now < start {
+                        continue;
+                    }
+                    foreign_wanted += u64::from(would);
+                    if taken {
+                        outcome.others += 1;
+                    } else {
+                        outcome.others_refused += 1;
+                    }
+                    if would && !taken {
+                        outcome.because_of_us += 1;
+                        let hour = (now - start) / HOUR;
+                        if hour != bad_hour {
+                            bad_hour = hour;
+                            outcome.bad_hours += 1;
+                        }
+                    }
+                }
+                push(&mut queue, &mut events, &mut free, now + gap as u64, Event::Foreign);
+                None
+            }
+            Event::Arrives { copy, permit, answer } => {
+                let (taken, made, reset) = store.call(now);
+                if taken {
+                    outcome.accepted[copy] += 1;
+                } else {
+                    outcome.refused[copy] += 1;
+                }
+                // Retry-After is in whole seconds, and the client adds a random delay.
+                let wait = (reset - now).div_ceil(SECOND) * SECOND + (SECOND as f64 * chance.between(0.5, 1.0)) as u64;
+                let refused = (!taken).then_some(wait);
+                push(&mut queue, &mut events, &mut free, answer, Event::Answered { copy, permit, made, refused });
+                None
+            }
+            Event::Answered { copy, permit, made, refused } => {
+                let state = &mut copies[copy];
+                state.idle += 1;
+                state.policy.answered(moment(now), permit, Some(CallLimit { used: made, allowed: case.limit }));
+                match refused {
+                    Some(wait) => state.policy.refused(moment(now), moment(wait)),
+                    None if copy == 0 => outcome.answers.push(now - start),
+                    None => {}
+                }
+                Some(copy)
+            }
+            Event::Wake { copy } => {
+                if copies[copy].wake <= now {
+                    copies[copy].wake = u64::MAX;
+                }
+                Some(copy)
+            }
+        };
+        let Some(copy) = asks else { continue };
+        while copies[copy].idle > 0 {
+            match copies[copy].policy.try_acquire(moment(now)) {
+                Ok(permit) => {
+                    copies[copy].idle -= 1;
+                    let takes = case.latency as f64 * 1000.0 * chance.between(0.7, 1.3);
+                    let arrives = takes * chance.between(0.1, 0.5);
+                    let answer = now + takes as u64;
+                    push(
+                        &mut queue,
+                        &mut events,
+                        &mut free,
+                        now + arrives as u64,
+                        Event::Arrives { copy, permit, answer },
+                    );
+                }
+                Err(Blocked::UntilResponse) => {
+                    assert!(copies[copy].idle < IN_FLIGHT, "waits for an answer that nobody asked for: {case:?}");
+                    break;
+                }
+                Err(Blocked::Until { again, .. }) => {
+                    let again = u64::try_from(again.as_nanos().div_ceil(1000)).unwrap();
+                    assert!(again > now, "asks again without a wait: {case:?}");
+                    // Timers are exact to a millisecond.
+                    let again = again.div_ceil(1000) * 1000;
+                    if again < copies[copy].wake {
+                        copies[copy].wake = again;
+                        push(&mut queue, &mut events, &mut free, again, Event::Wake { copy });
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    let seconds = (end - start) as f64 / SECOND as f64;
+    outcome.limit = f64::from(case.limit) * seconds / 10.0;
+    let fastest = IN_FLIGHT as f64 * seconds * 1000.0 / case.latency as f64;
+    outcome.optimum = (outcome.limit - foreign_wanted as f64).max(0.0).min(fastest);
+    outcome.usage = copies[0].policy.usage();
+    outcome
+}

@@ -1,0 +1,166 @@
+//! The streams that `--streams` names: `orders,order_items`, `order*`, or `all`. Pure.
+
+use std::str::FromStr;
+
+use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, SyncMode};
+use crate::streams::{self, STREAMS, Stream};
+use crate::user_error::{UserError, unknown_stream_text};
+
+/// Stands for every stream.
+const ALL: &str = "all";
+
+/// One stream that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SelectedStream {
+    /// The name to read it under; an alias that was typed stays.
+    pub name: &'static str,
+    /// The stream.
+    pub stream: &'static Stream,
+}
+
+/// The streams of one `--streams`, in the order given.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamsArg(Vec<SelectedStream>);
+
+impl FromStr for StreamsArg {
+    type Err = String;
+
+    /// Every unknown name is told, with the nearest right ones.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut selected, mut faults) = (Vec::new(), Vec::new());
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match streams::find(name) {
+                _ if name.eq_ignore_ascii_case(ALL) => {
+                    selected.extend(STREAMS.iter().map(|stream| SelectedStream { name: stream.name, stream }));
+                }
+                None if name.contains(['*', '?']) => {
+                    let matching = STREAMS.iter().filter(|stream| matches(name, stream.name));
+                    let before = selected.len();
+                    selected.extend(matching.map(|stream| SelectedStream { name: stream.name, stream }));
+                    if selected.len() == before {
+                        faults.push(format!("No stream matches `{name}`."));
+                    }
+                }
+                Some(stream) => {
+                    let alias = stream.aliases.iter().find(|alias| **alias == name);
+                    selected.push(SelectedStream { name: alias.copied().unwrap_or(stream.name), stream });
+                }
+                None => faults.push(unknown_stream_text(name)),
+            }
+        }
+        if selected.is_empty() && faults.is_empty() {
+            faults.push("It names no stream.".to_owned());
+        }
+        if faults.is_empty() {
+            Ok(Self(selected))
+        } else {
+            Err(format!("{} `source-cart streams` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
+        }
+    }
+}
+
+/// Returns true if a name has the form of a pattern: `*` stands for any letters, also none, `?` for one.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return name.is_empty() };
+    let rest = &pattern[first.len_utf8()..];
+    match first {
+        // Two stars in a row mean no more than one, and would only take time.
+        '*' if rest.starts_with('*') => matches(rest, name),
+        '*' => name.char_indices().map(|(at, _)| &name[at..]).chain([""]).any(|tail| matches(rest, tail)),
+        _ => name
+            .chars()
+            .next()
+            .is_some_and(|letter| (first == '?' || first == letter) && matches(rest, &name[letter.len_utf8()..])),
+    }
+}
+
+/// The streams of several selections, each once.
+#[must_use]
+pub(crate) fn merged(selections: &[StreamsArg]) -> Vec<SelectedStream> {
+    let mut merged: Vec<SelectedStream> = Vec::new();
+    for selected in selections.iter().flat_map(|selection| &selection.0) {
+        if !merged.iter().any(|known| known.stream.name == selected.stream.name) {
+            merged.push(*selected);
+        }
+    }
+    merged
+}
+
+impl SelectedStream {
+    /// How it is read when nothing else is said.
+    #[must_use]
+    pub(crate) fn mode(&self, full_refresh: bool) -> SyncMode {
+        if self.stream.has_updated_at && !full_refresh { SyncMode::Incremental } else { SyncMode::FullRefresh }
+    }
+}
+
+/// The configured catalog that `--streams` stands in for, with all fields of each stream.
+#[must_use]
+pub(crate) fn catalog(selections: &[StreamsArg]) -> ConfiguredCatalog {
+    ConfiguredCatalog::of(merged(selections).iter().map(|selected| (selected.name, selected.mode(false))))
+}
+
+/// The catalog with each stream once.
+///
+/// # Errors
+/// [`UserError`] that names a stream which the catalog holds in two ways. Two names of one stream are two ways: a
+/// destination waits for both.
+pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, UserError> {
+    let own = |name: &str| streams::find(name).map_or_else(|| name.to_owned(), |stream| stream.name.to_owned());
+    let mut streams: Vec<ConfiguredStream> = Vec::new();
+    for configured in catalog.streams {
+        let name = &configured.stream.name;
+        match streams.iter().find(|known| own(&known.stream.name) == own(name)) {
+            None => streams.push(configured),
+            Some(known) if *known == configured => {}
+            Some(known) => return Err(UserError::duplicate_stream(&known.stream.name, name)),
+        }
+    }
+    Ok(ConfiguredCatalog { streams })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> Vec<&'static str> {
+        let selections: Vec<StreamsArg> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        merged(&selections).iter().map(|selected| selected.name).collect()
+    }
+
+    #[test]
+    fn each_stream_is_chosen_once_and_in_the_order_given() {
+        assert_eq!(names(&["orders,order_items"]), ["orders", "order_items"]);
+        assert_eq!(names(&[" products , orders,", "orders,stores"]), ["products", "orders", "stores"]);
+        assert_eq!(names(&["customers_cart,customers"]), ["customers_cart"]);
+        assert_eq!(names(&["All"]).len(), STREAMS.len());
+        assert_eq!(names(&["stores,all"]).len(), STREAMS.len());
+    }
+
+    #[test]
+    fn a_pattern_stands_for_the_streams_whose_names_have_its_form() {
+        let orders: Vec<&str> =
+            STREAMS.iter().map(|stream| stream.name).filter(|name| name.starts_with("order")).collect();
+        assert_eq!(names(&["order*"]), orders);
+        assert_eq!(names(&["*_lists,products"]), ["product_lists", "mailing_lists", "products"]);
+        assert_eq!(names(&["stor?s"]), ["stores"]);
+        assert_eq!(names(&["orders,order_*"]).len(), orders.len());
+        assert_eq!(names(&["*"]).len(), STREAMS.len());
+        assert_eq!("ordr*,order?".parse::<StreamsArg>().unwrap_err().matches("No stream matches").count(), 1);
+        assert!(matches("**a*?*b", "xaxb") && !matches("a*b", "ab_") && !matches("?", ""));
+    }
+
+    #[test]
+    fn every_unknown_name_is_reported_with_suggestions() {
+        let fault = |text: &str| text.parse::<StreamsArg>().unwrap_err();
+        insta::assert_snapshot!([fault("ordres,stores,prodcuts"), fault("alll"), fault("zzz"), fault(" ,")].join("\n"));
+    }
+
+    #[test]
+    fn a_stream_is_incremental_where_it_can() {
+        let catalog = catalog(&["orders,stores".parse().unwrap()]);
+        let modes: Vec<SyncMode> = catalog.streams.iter().map(|stream| stream.sync_mode).collect();
+        assert_eq!(modes, [SyncMode::Incremental, SyncMode::FullRefresh]);
+    }
+}

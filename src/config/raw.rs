@@ -1,0 +1,273 @@
+//! The fields of a config as they were given: JSON in whose texts `${NAME}` is filled in from the
+//! environment, so that no secret has to lie in a file. What a field means is for `config` and `record_options`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::secret::Secret;
+
+/// The fields of `credentials` whose texts are never shown.
+const SECRETS: [&str; 2] = ["access_token", "user_secret"];
+
+/// A shorter one is no secret, and taking it out of every word would leave no word whole.
+const SHORTEST_SECRET: usize = 4;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    /// Path of the field, such as `credentials.store_name`; empty if it is the config as a whole.
+    pub field: String,
+    /// What is wrong with it and what would be right: the rest of a sentence that begins with the field.
+    problem: String,
+}
+
+impl FieldError {
+    /// A fault of this field.
+    #[must_use]
+    pub(crate) fn new(field: &str, problem: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field.as_str() {
+            "" => f.write_str(&self.problem),
+            // The name may be any text where a field is not one of ours.
+            field => write!(f, "`{}` {}", shown(field.strip_prefix("credentials.").unwrap_or(field)), self.problem),
+        }
+    }
+}
+
+/// The fields of a config.
+#[derive(Debug, Default)]
+pub(crate) struct RawConfig {
+    filled: Map<String, Value>,
+    /// The texts that were filled in, by the path of their field, as they were written: what stood in the
+    /// environment may be a secret that was meant for another field, and is never shown.
+    written: BTreeMap<String, String>,
+    unfilled: Vec<FieldError>,
+}
+
+impl RawConfig {
+    /// Reads a config's text and fills it in from the environment.
+    ///
+    /// # Errors
+    /// That it is no JSON object.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
+        Self::parse_with(text, &|name| std::env::var_os(name))
+    }
+
+    fn parse_with(text: &[u8], environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, FieldError> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let place = format!("(line {line}, column {column})");
+            FieldError::new("", format!("The config is not valid JSON {place}; give it as one JSON object."))
+        })?;
+        let Value::Object(mut filled) = value else {
+            return Err(FieldError::new(
+                "",
+                "The config must be one JSON object, such as {\"credentials\": {…}, \"start_date\": \"2021-01-01T00:00:00Z\"}.",
+            ));
+        };
+        let mut fields = Self::default();
+        for (name, value) in &mut filled {
+            fields.fill(name, value, environment);
+        }
+        Ok(Self { filled, ..fields })
+    }
+
+    fn fill(&mut self, path: &str, value: &mut Value, environment: &dyn Fn(&str) -> Option<OsString>) {
+        match value {
+            Value::String(text) if text.contains("${") => match filled(text, environment) {
+                Ok(filled) => {
+                    self.written.insert(path.to_owned(), std::mem::replace(text, filled));
+                }
+                Err(problem) => self.unfilled.push(FieldError::new(path, problem)),
+            },
+            Value::Array(items) => {
+                for (place, item) in items.iter_mut().enumerate() {
+                    self.fill(&format!("{path}[{place}]"), item, environment);
+                }
+            }
+            Value::Object(object) => {
+                for (name, item) in object {
+                    self.fill(&format!("{path}.{name}"), item, environment);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A field of the config itself.
+    #[must_use]
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.filled.get(name)
+    }
+
+    /// The names of the fields of the config itself.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.filled.keys().map(String::as_str)
+    }
+
+    /// Whether a field is left out.
+    #[must_use]
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        matches!(self.get(name), None | Some(Value::Null))
+    }
+
+    /// How a text of the field at `path` may be shown: short, on one line, as it was written, and without
+    /// the secrets of the config, which may have been pasted twice.
+    #[must_use]
+    pub(crate) fn shown(&self, path: &str, text: &str) -> String {
+        let text = self.written.get(path).map_or(text, String::as_str);
+        let credentials = self.get("credentials");
+        let secrets = SECRETS.iter().filter_map(|name| credentials?.get(name)?.as_str()).map(str::trim);
+        let masked = secrets
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(text.to_owned(), |text, secret| Secret::new(secret.to_owned()).masked(&text));
+        shown(&masked)
+    }
+
+    /// All faults of the fields that `of` picks: what could not be filled in, then what was `found`.
+    #[must_use]
+    pub(crate) fn all_faults(&self, found: Vec<FieldError>, of: impl Fn(&str) -> bool) -> Vec<FieldError> {
+        let unfilled = || self.unfilled.iter().filter(|fault| of(field_of(&fault.field)));
+        // What else is wrong with a text that still waits to be filled in is of no interest.
+        let is_new = |fault: &FieldError| !unfilled().any(|known| field_of(&known.field) == field_of(&fault.field));
+        unfilled().cloned().chain(found.into_iter().filter(is_new)).collect()
+    }
+}
+
+/// The path of a field without the place in a list.
+fn field_of(path: &str) -> &str {
+    path.split('[').next().unwrap_or_default()
+}
+
+/// The text with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`.
+fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<String, String> {
+    let (mut filled, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            filled.push_str(before);
+            filled.push_str("${");
+            rest = behind;
+            continue;
+        }
+        let Some((name, behind)) = behind.split_once('}').filter(|(name, _)| is_name(name)) else {
+            return Err(
+                "holds `${` without the name of an environment variable and `}` behind it; write it like `${CART_TOKEN}`, or `$${` where the two characters are meant.".to_owned(),
+            );
+        };
+        let reported = |what: &str| {
+            format!(
+                "names the environment variable `{name}`, which {what}; set it, or write `$${{` where `${{` is meant."
+            )
+        };
+        let value = environment(name).ok_or_else(|| reported("is not set"))?;
+        filled.push_str(before);
+        filled.push_str(value.to_str().ok_or_else(|| reported("is not UTF-8 text"))?);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Whether a shell would take it for the name of a variable.
+fn is_name(name: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    name.chars().all(is_part) && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// What a value of the config is, in words.
+#[must_use]
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A text as it may be shown: short, on one line.
+fn shown(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(60).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn environment(name: &str) -> Option<OsString> {
+        match name {
+            "TOKEN" => Some("to$ken".into()),
+            "EMPTY" => Some("".into()),
+            "NESTED" => Some("${TOKEN}".into()),
+            _ => None,
+        }
+    }
+
+    fn fields(config: &Value) -> RawConfig {
+        RawConfig::parse_with(config.to_string().as_bytes(), &environment).unwrap()
+    }
+
+    #[test]
+    fn variables_are_filled_in_wherever_a_text_stands() {
+        let given = fields(&json!({
+            "a": "${TOKEN}", "b": {"c": ["x", "<${TOKEN}|${EMPTY}>"]}, "${TOKEN}": 1, "n": 5, "once": "${NESTED}",
+        }));
+        let filled = json!({
+            "a": "to$ken", "b": {"c": ["x", "<to$ken|>"]}, "${TOKEN}": 1, "n": 5, "once": "${TOKEN}",
+        });
+        assert_eq!(Value::Object(given.filled.clone()), filled);
+        assert_eq!(given.shown("b.c[1]", "<to$ken|>"), "<${TOKEN}|${EMPTY}>");
+        assert_eq!(given.shown("b.c[0]", "x\n"), "x");
+        let text = br#"{"credentials": {"access_token": " 0123456789 "}}"#;
+        let given = RawConfig::parse(text).unwrap();
+        assert_eq!(given.shown("start_date", "on 0123456789"), "on ****", "a secret that was pasted twice");
+    }
+
+    #[test]
+    fn a_dollar_without_a_brace_is_nothing_special_and_two_are_the_way_out() {
+        for (text, meaning) in [
+            ("pa$$word", "pa$$word"),
+            ("$TOKEN", "$TOKEN"),
+            ("$", "$"),
+            ("${TOKEN}$", "to$ken$"),
+            ("$${TOKEN}", "${TOKEN}"),
+            ("$$${TOKEN}", "$${TOKEN}"),
+            ("a$${b", "a${b"),
+            ("{TOKEN}", "{TOKEN}"),
+        ] {
+            assert_eq!(fields(&json!({ "a": text })).get("a").unwrap(), meaning, "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_variables_are_reported_with_the_field() {
+        let given = fields(&json!({"a": {"b": "${MISSING}"}, "c": ["x", "${1}"], "d": "${", "e": "${TOKEN"}));
+        let found =
+            vec![FieldError::new("a.b", "is no host."), FieldError::new("c", "x"), FieldError::new("f", "is missing.")];
+        let faults: Vec<String> = given.all_faults(found, |_| true).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(faults.join("\n"));
+        assert_eq!(given.all_faults(Vec::new(), |field| field == "c").len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_not_utf8_is_reported() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let fault = filled("${X}", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
+        assert!(fault.starts_with("names the environment variable `X`, which is not UTF-8 text;"), "{fault}");
+    }
+}

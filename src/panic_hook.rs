@@ -1,0 +1,56 @@
+//! What a panic, which is a fault of this program, leaves behind: one sentence on stderr, and the place
+//! for the TRACE error. Its message is told to nobody, since it may quote a record or a secret.
+
+use std::io::Write as _;
+use std::panic::Location;
+use std::sync::{Mutex, PoisonError};
+
+/// Where the last panic was.
+static LAST_LOCATION: Mutex<Option<String>> = Mutex::new(None);
+
+/// Takes the place of the standard library's hook, which prints the message of the panic and a backtrace.
+pub fn install_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location_text = panic.location().map_or_else(|| "at an unknown place".to_owned(), named);
+        // A stderr that is closed changes nothing.
+        let _ignored = writeln!(
+            std::io::stderr(),
+            "source-cart: the connector failed through a fault of its own, {location_text}; report it with this line."
+        );
+        *LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(location_text);
+    }));
+}
+
+/// Where the last panic was, for the maintainer.
+#[must_use]
+pub(crate) fn last_location() -> String {
+    let location_text = LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner);
+    location_text.clone().unwrap_or_else(|| "at an unknown place".to_owned())
+}
+
+/// The place without the folders of the machine that built the executable: crate, folder and file are enough.
+fn named(location: &Location<'_>) -> String {
+    let parts: Vec<&str> = location.file().split(['/', '\\']).collect();
+    let last = parts.get(parts.len().saturating_sub(3)..).unwrap_or_default();
+    format!("at {}:{}", last.join("/"), location.line())
+}
+
+/// The variable that makes a debug build panic: the name of a place, then what the panic says.
+#[cfg(debug_assertions)]
+const FAILPOINT_VARIABLE: &str = "SOURCE_CART_TEST_PANIC";
+
+/// A panic at `location_text`, if a test asks for it. No release build holds it.
+#[cfg(debug_assertions)]
+pub(crate) fn failpoint(location_text: &str) {
+    let asked = std::env::var(FAILPOINT_VARIABLE).unwrap_or_default();
+    if let Some(message) = asked.strip_prefix(location_text).and_then(|rest| rest.strip_prefix(": ")) {
+        #[expect(clippy::panic, reason = "this is what is rehearsed")]
+        {
+            panic!("{message}");
+        }
+    }
+}
+
+/// Nothing: there is no rehearsal outside debug builds.
+#[cfg(not(debug_assertions))]
+pub(crate) fn failpoint(_: &str) {}

@@ -1,0 +1,547 @@
+//! One record: copied from the store's JSON to the output in a single pass, fitted to its schema at
+//! top level, with its key and its `updated_at` read on the way.
+//!
+//! What is rewritten: dates to UTC, dates that stand for none to null, `""` to null where a date or number
+//! is declared, numbers in quotes to numbers where a number is declared, numbers to strings where a string is, white
+//! space; and, where the config asks for it, sensitive fields to null, and the records inside nested collections by
+//! the same rules. Fields that are not selected are dropped.
+//! All else leaves as the bytes that came.
+//! Nothing here decides whether a record is sent.
+
+mod content;
+mod date;
+mod nested;
+mod schema;
+mod template;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::json::{self, Kind, NotJson, Scanner};
+use crate::timestamp::Timestamp;
+pub use content::content_hash;
+use date::Date;
+pub use schema::RecordSchema;
+use schema::{ARRAY, BOOLEAN, Field, INTEGER, NULL, NUMBER, OBJECT, TEXT, declared, label};
+use template::Template;
+
+/// The key of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A whole number within 64 bits.
+    Number(i64),
+    /// Any other value; a hash of its text.
+    Other(u64),
+    /// Absent or null.
+    Missing,
+}
+
+/// The `updated_at` of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorValue {
+    /// An instant.
+    At(Timestamp),
+    /// Null, empty, absent, or a date that stands for none: the row matches no date filter of the store (API
+    /// documentation, query syntax), or none that is asked.
+    Missing,
+    /// A text that is no instant.
+    Invalid,
+}
+
+/// What was read of a record while it was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordMeta {
+    /// Its key.
+    pub key: Key,
+    /// Its `updated_at`; [`CursorValue::Missing`] in streams that have none.
+    pub updated: CursorValue,
+    /// The offset that its `updated_at` was shown with, in minutes east of Greenwich, if it is an instant.
+    pub offset: Option<i16>,
+}
+
+/// Something about a field that the user should hear of once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldIssue {
+    /// The store sends a field that no schema declares.
+    Undeclared(String),
+    /// The store sends a field that no schema declares; it is dropped, since not all fields are selected.
+    Dropped(String),
+    /// The store sends a further field that no schema declares, beyond the number that is told apart; a hash of its
+    /// name.
+    Further(u64),
+    /// A record has a nested collection that was requested; the entry of `expand` that requests it.
+    Filled(String),
+    /// A record lacks a nested collection that was requested; the entry of `expand` that requests it.
+    Unfilled(String),
+    /// A value does not fit the declared type: field, what was declared, what came.
+    TypeMismatch(String, String, &'static str),
+    /// A date that stands for none, such as `0001-01-01T00:00:00`, goes out as null.
+    PlaceholderDate(String),
+}
+
+/// Why an element of the list could not be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotARecord {
+    /// The text is not JSON.
+    Json(NotJson),
+    /// The element is JSON, but no object.
+    NotAnObject,
+}
+
+impl From<NotJson> for NotARecord {
+    fn from(fault: NotJson) -> Self {
+        Self::Json(fault)
+    }
+}
+
+/// Copies the records of one reader of a stream. It remembers the order of the fields of the record
+/// before, so that a field's name is compared once and never looked up, and the text of a record not long
+/// before, so that fields which are the same are not read again.
+#[derive(Debug)]
+pub struct RecordWriter {
+    record_schema: Arc<RecordSchema>,
+    undeclared: Vec<Field>,
+    order: Vec<usize>,
+    reported: Vec<bool>,
+    /// Which declared fields were told to hold dates that are none.
+    reported_dates: Vec<bool>,
+    issues: Vec<FieldIssue>,
+    /// Copiers of the records inside fields.
+    nested: BTreeMap<usize, Self>,
+    /// Which of these fields the present record has.
+    filled: Vec<usize>,
+    /// Which declared fields were reported to be filled, and to be unfilled.
+    reported_filled: Vec<(bool, bool)>,
+    /// Hashes of the names that were too many to be told apart.
+    further: HashSet<u64>,
+    template: Template,
+}
+
+impl RecordWriter {
+    /// A copier for records of this shape.
+    #[must_use]
+    pub fn new(record_schema: Arc<RecordSchema>) -> Self {
+        let reported = vec![false; record_schema.fields.len()];
+        let inside = |(index, field): (usize, &Field)| Some((index, Self::new(Arc::clone(field.inside.as_ref()?))));
+        let nested = record_schema.fields.iter().enumerate().filter_map(inside).collect();
+        Self {
+            record_schema,
+            undeclared: Vec::new(),
+            order: Vec::new(),
+            reported_dates: reported.clone(),
+            reported_filled: vec![(false, false); reported.len()],
+            reported,
+            issues: Vec::new(),
+            nested,
+            filled: Vec::new(),
+            further: HashSet::new(),
+            template: Template::default(),
+        }
+    }
+
+    /// What was noticed since the last call, each field at most once per copier and kind.
+    pub fn take_issues(&mut self) -> Vec<FieldIssue> {
+        std::mem::take(&mut self.issues)
+    }
+
+    /// How many undeclared fields are known.
+    #[must_use]
+    pub fn undeclared(&self) -> usize {
+        self.undeclared.len()
+    }
+
+    /// Returns true if the last record holds so many fields that are not declared that it must be one of another
+    /// resource: more than one to three that are.
+    #[must_use]
+    pub fn looks_foreign(&self) -> bool {
+        let declared = self.order.iter().filter(|&&index| index < self.record_schema.fields.len()).count();
+        self.undeclared.len() * 3 > declared
+    }
+
+    /// Forgets the undeclared fields but for the first ones: an answer that brought others was not taken.
+    pub fn forget(&mut self, first: usize) {
+        if self.undeclared.len() > first {
+            let names: Vec<String> = self.undeclared.drain(first..).map(|field| field.name).collect();
+            let kept = self.record_schema.fields.len() + first;
+            self.reported.truncate(kept);
+            self.nested.retain(|&index, _| index < kept);
+            self.order.clear();
+            self.template = Template::default();
+            let is_forgotten = |issue: &FieldIssue| match issue {
+                FieldIssue::Undeclared(name) | FieldIssue::Dropped(name) => names.contains(name),
+                _ => false,
+            };
+            self.issues.retain(|issue| !is_forgotten(issue));
+        }
+    }
+
+    /// Copies the object that comes next to `out`, on one line.
+    ///
+    /// # Errors
+    /// [`NotARecord`] if no object comes next; `out` may then hold part of it.
+    pub fn copy(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<RecordMeta, NotARecord> {
+        // Compiled twice, so that dropping fields costs nothing where none is dropped.
+        if self.record_schema.selected.is_some() {
+            self.record::<true>(scanner, out)
+        } else {
+            self.record::<false>(scanner, out)
+        }
+    }
+
+    /// The same; `SELECTS` if some fields may have to be dropped.
+    // Each copy has the registers for itself.
+    #[inline(never)]
+    fn record<const SELECTS: bool>(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<RecordMeta, NotARecord> {
+        if scanner.peek() != Some(b'{') {
+            scanner.value()?;
+            return Err(NotARecord::NotAnObject);
+        }
+        let mut meta = RecordMeta { key: Key::Missing, updated: CursorValue::Missing, offset: None };
+        // Bytes from `pending` on are copied as they are, at the latest possible moment.
+        let began = scanner.position();
+        let mut pending = began;
+        let noting = self.template.begin();
+        scanner.take(b'{');
+        drop_space(scanner, &mut pending, out);
+        if scanner.take(b'}') {
+            out.extend_from_slice(scanner.since(pending));
+            return Ok(meta);
+        }
+        let mut position = 0;
+        loop {
+            let (start, left) = (scanner.position(), pending);
+            if !noting {
+                position = self.template.follow(scanner, position);
+                // What follows the comma need not be as it is in the model.
+                drop_space(scanner, &mut pending, out);
+            }
+            let (begin, written, uncopied) = (scanner.position(), out.len(), pending);
+            let field = self.field(scanner, position, &mut pending, out)?;
+            let is_dropped = SELECTS && self.get(field).is_dropped;
+            if noting {
+                self.template.note(start, left, !is_dropped && self.is_verbatim(field));
+            }
+            if is_dropped {
+                // What is before the name is copied; its comma then separates the fields around this one.
+                out.truncate(written);
+                out.extend_from_slice(&scanner.since(uncopied)[..begin - uncopied]);
+                scanner.value()?;
+                pending = scanner.position();
+            } else {
+                self.value(scanner, field, &mut pending, out, &mut meta)?;
+            }
+            position += 1;
+            drop_space(scanner, &mut pending, out);
+            if scanner.take(b'}') {
+                if is_dropped && out.last() == Some(&b',') {
+                    out.pop();
+                }
+                out.extend_from_slice(scanner.since(pending));
+                self.note_collections();
+                self.template.end(noting.then(|| (scanner.since(began), began)));
+                return Ok(meta);
+            }
+            scanner.require(b',')?;
+            if is_dropped {
+                pending = scanner.position();
+            }
+            drop_space(scanner, &mut pending, out);
+        }
+    }
+
+    /// Takes a name and its colon; gives the index of the field.
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
+    fn field(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        position: usize,
+        pending: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, NotJson> {
+        if let Some(&expected) = self.order.get(position)
+            && scanner.take_all(&self.get(expected).label)
+        {
+            drop_space(scanner, pending, out);
+            return Ok(expected);
+        }
+        let from = scanner.position();
+        let name = scanner.text()?;
+        let mut repaired_label = None;
+        if scanner.had_lone_surrogate() {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            let start = out.len();
+            json::write_compact(scanner.since(from), out);
+            // Under this label it is never met again, and so mended each time.
+            repaired_label = Some([&out[start..], b":"].concat());
+            *pending = scanner.position();
+        }
+        // Readers of the record see the name behind its escapes.
+        let plain = if name.contains(&b'\\') { unescaped(name) } else { None };
+        let raw = name;
+        let name = plain.as_ref().map_or(raw, |plain| plain.as_bytes());
+        drop_space(scanner, pending, out);
+        scanner.require(b':')?;
+        drop_space(scanner, pending, out);
+        let declared = self.record_schema.fields.len();
+        let known = match self.record_schema.by_name.get(name) {
+            Some(&index) => Some(index),
+            None => self.undeclared.iter().position(|field| field.name.as_bytes() == name).map(|at| declared + at),
+        };
+        let index = known.or_else(|| self.beyond(name)).unwrap_or_else(|| self.declare(name, repaired_label, raw));
+        if let Some(slot) = self.order.get_mut(position) {
+            *slot = index;
+        } else if self.order.len() == position && position < MAX_FIELD_ORDER {
+            self.order.push(index);
+        }
+        Ok(index)
+    }
+
+    /// The field that an undeclared name counts as which is one too many: beyond a number of names that no resource
+    /// has, they all count as the last one that goes the same way.
+    #[cold]
+    fn beyond(&mut self, name: &[u8]) -> Option<usize> {
+        if self.undeclared.len() < MAX_UNDECLARED || self.record_schema.redacted_inside.contains_key(name) {
+            return None;
+        }
+        let is_dropped = self.record_schema.drops(name);
+        let is_alike = |field: &Field| field.is_dropped == is_dropped && field.inside.is_none();
+        let at = self.undeclared.iter().rposition(is_alike)?;
+        let hash = hash(name);
+        if !is_dropped && self.further.len() < MAX_FURTHER_FIELDS && self.further.insert(hash) {
+            self.issues.push(FieldIssue::Further(hash));
+        }
+        Some(self.record_schema.fields.len() + at)
+    }
+
+    /// Notes an undeclared field; returns its index. `repaired_label` is its label if `raw`, the name in the text of the
+    /// record, does not give it.
+    #[cold]
+    fn declare(&mut self, name: &[u8], repaired_label: Option<Vec<u8>>, raw: &[u8]) -> usize {
+        let text = String::from_utf8_lossy(name).into_owned();
+        let is_dropped = self.record_schema.drops(name);
+        let shown = text.chars().filter(|c| !c.is_control()).take(60).collect();
+        self.issues.push(if is_dropped { FieldIssue::Dropped(shown) } else { FieldIssue::Undeclared(shown) });
+        let index = self.record_schema.fields.len() + self.undeclared.len();
+        let inside = self.record_schema.redacted_inside.get(name).cloned();
+        if let Some(inside) = &inside {
+            self.nested.insert(index, Self::new(Arc::clone(inside)));
+        }
+        let label = repaired_label.unwrap_or_else(|| label(raw));
+        self.undeclared.push(Field { is_dropped, inside, ..Field::new(text, label) });
+        self.reported.push(true);
+        index
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> &Field {
+        let declared = self.record_schema.fields.len();
+        if index < declared { &self.record_schema.fields[index] } else { &self.undeclared[index - declared] }
+    }
+
+    /// Returns true if the field's value is copied without inspection.
+    fn is_verbatim(&self, index: usize) -> bool {
+        self.record_schema.key != index && self.record_schema.cursor != Some(index) && self.get(index).inside.is_none()
+    }
+
+    /// Takes the value of a field and fits it.
+    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    #[inline(always)]
+    fn value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        index: usize,
+        pending: &mut usize,
+        out: &mut Vec<u8>,
+        meta: &mut RecordMeta,
+    ) -> Result<(), NotJson> {
+        let from = scanner.position();
+        let field = self.get(index);
+        let (accepts, is_date, is_redacted) = (field.accepts, field.is_date, field.is_redacted);
+        let has_inside = field.inside.is_some();
+        if has_inside {
+            self.filled.push(index);
+        }
+        if has_inside && !is_redacted && matches!(scanner.peek(), Some(b'[' | b'{')) {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            self.inside(scanner, index, out)?;
+            *pending = scanner.position();
+            return Ok(());
+        }
+        let (kind, spaced) = scanner.value()?;
+        let raw = scanner.since(from);
+        if is_redacted {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            out.extend_from_slice(b"null");
+            *pending = scanner.position();
+            return Ok(());
+        }
+        let fits = match kind {
+            Kind::Null => accepts & NULL != 0,
+            Kind::Boolean => accepts & BOOLEAN != 0,
+            Kind::Integer => accepts & INTEGER != 0,
+            Kind::Decimal => accepts & NUMBER != 0 || (accepts & INTEGER != 0 && is_whole(raw)),
+            Kind::Array => accepts & ARRAY != 0,
+            Kind::Object => accepts & OBJECT != 0,
+            Kind::Text => accepts & TEXT != 0 && !is_date,
+        };
+        let mut is_mismatch = !fits;
+        if kind == Kind::Text && !fits {
+            let inside = &raw[1..raw.len() - 1];
+            let rewritten = fit_text(inside, accepts, is_date);
+            is_mismatch = rewritten.is_none();
+            if let Some(value) = &rewritten {
+                if matches!(value, Fitted::Never) && !std::mem::replace(&mut self.reported_dates[index], true) {
+                    self.issues.push(FieldIssue::PlaceholderDate(self.record_schema.fields[index].name.clone()));
+                }
+                out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+                match value {
+                    Fitted::Null | Fitted::Never => out.extend_from_slice(b"null"),
+                    Fitted::Number => out.extend_from_slice(inside),
+                    Fitted::Instant(instant, _) => {
+                        out.push(b'"');
+                        instant.write_to(out);
+                        out.push(b'"');
+                    }
+                }
+                *pending = scanner.position();
+            }
+            if self.record_schema.cursor == Some(index) {
+                (meta.updated, meta.offset) = match rewritten {
+                    _ if date::is_placeholder(inside) => (CursorValue::Missing, None),
+                    Some(Fitted::Instant(instant, offset)) => (CursorValue::At(instant), Some(offset)),
+                    Some(_) => (CursorValue::Missing, None),
+                    None => (CursorValue::Invalid, None),
+                };
+            }
+        } else if self.record_schema.cursor == Some(index) {
+            meta.updated = if kind == Kind::Null { CursorValue::Missing } else { CursorValue::Invalid };
+            meta.offset = None;
+        }
+        if self.record_schema.key == index {
+            meta.key = key_of(kind, raw);
+        }
+        if spaced {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            json::write_compact(raw, out);
+            *pending = scanner.position();
+        }
+        if !is_mismatch {
+            return Ok(());
+        }
+        if accepts & TEXT != 0 && !is_date && matches!(kind, Kind::Integer | Kind::Decimal) {
+            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            out.push(b'"');
+            out.extend_from_slice(raw);
+            out.push(b'"');
+            *pending = scanner.position();
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.reported[index], true) {
+            let came = match kind {
+                Kind::Null => "null",
+                Kind::Boolean => "a boolean",
+                Kind::Integer => "an integer",
+                Kind::Decimal => "a decimal number",
+                Kind::Array => "an array",
+                Kind::Object => "an object",
+                Kind::Text if is_date => "a text that is no date and time with an offset",
+                Kind::Text => "a text",
+            };
+            let field = self.get(index);
+            self.issues.push(FieldIssue::TypeMismatch(field.name.clone(), declared(accepts, is_date), came));
+        }
+        Ok(())
+    }
+}
+
+/// Places of fields that are remembered: several times those of the widest resource.
+const MAX_FIELD_ORDER: usize = 1000;
+
+/// Undeclared names that a copier tells apart: far more than any resource has, and few enough to look
+/// through for each field of a record that is made to be slow.
+const MAX_UNDECLARED: usize = 200;
+
+/// Names beyond those that a copier counts: a MiB of hashes in the worst case.
+pub const MAX_FURTHER_FIELDS: usize = 50_000;
+
+/// The name behind its escapes; nothing if it has none that a text can hold.
+fn unescaped(name: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok()
+}
+
+/// What a text becomes where its own type is not declared.
+enum Fitted {
+    Null,
+    Number,
+    /// With the offset it was shown with.
+    Instant(Timestamp, i16),
+    /// A date that stands for none.
+    Never,
+}
+
+fn fit_text(inside: &[u8], accepts: u8, is_date: bool) -> Option<Fitted> {
+    let number_declared = accepts & (INTEGER | NUMBER) != 0;
+    if inside.is_empty() {
+        return (accepts & NULL != 0 && (is_date || number_declared)).then_some(Fitted::Null);
+    }
+    if is_date {
+        return match Date::read(inside) {
+            Date::At(instant, offset) => Some(Fitted::Instant(instant, offset)),
+            Date::Never => (accepts & NULL != 0).then_some(Fitted::Never),
+            Date::Unreadable => None,
+        };
+    }
+    let fits = number_declared && json::is_json_number(inside) && (accepts & NUMBER != 0 || is_whole(inside));
+    fits.then_some(Fitted::Number)
+}
+
+/// True for a number without exponent whose fraction, if any, is zero: `25.0000` is a whole number
+/// that keeps the scale of the store's column.
+fn is_whole(raw: &[u8]) -> bool {
+    let mut parts = raw.splitn(2, |&byte| byte == b'.');
+    let whole = parts.next().unwrap_or_default();
+    let fraction = parts.next().unwrap_or_default();
+    whole.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') && fraction.iter().all(|&byte| byte == b'0')
+}
+
+fn key_of(kind: Kind, raw: &[u8]) -> Key {
+    if kind == Kind::Null {
+        return Key::Missing;
+    }
+    let digits = match kind {
+        Kind::Text => &raw[1..raw.len() - 1],
+        Kind::Integer | Kind::Decimal => raw,
+        _ => return Key::Other(hash(raw)),
+    };
+    // `1` and `1.00` are one key, written in two ways.
+    let whole = match digits.iter().position(|&byte| byte == b'.') {
+        Some(point) if json::is_json_number(digits) && is_whole(digits) => &digits[..point],
+        _ => digits,
+    };
+    let number = std::str::from_utf8(whole).ok().and_then(|text| text.parse::<i64>().ok());
+    number.map_or_else(|| Key::Other(hash(raw)), Key::Number)
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version, since hashes enter the state.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[inline]
+fn drop_space(scanner: &mut Scanner<'_>, pending: &mut usize, out: &mut Vec<u8>) {
+    if let Some(b' ' | b'\n' | b'\r' | b'\t') = scanner.peek() {
+        out.extend_from_slice(scanner.since(*pending));
+        scanner.skip_space();
+        *pending = scanner.position();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests;

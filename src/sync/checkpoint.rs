@@ -1,0 +1,427 @@
+//! The state of one stream: what it says, and its JSON.
+//!
+//! ```text
+//! {}                                                              nothing read yet, or a full refresh
+//! {"updated_at": T, "previous": T, "at_cursor": […], "sent": …}   finished
+//! {"updated_at": T, …, "whole": true}                             finished, a small table with undated rows
+//! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be had
+//! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
+//! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
+//! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns
+//! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
+//! ```
+//!
+//! `docs/state.md` says what each part means. A part that cannot be understood counts as absent, which
+//! can only bring rows again; a cursor that cannot be understood is an error.
+
+use serde_json::{Map, Value, json};
+
+use super::checkpoint_fields::{CheckpointFields, Ranges};
+use super::sent_rows::{Retention, SentRows};
+use crate::timestamp::Timestamp;
+
+pub(super) use super::checkpoint_fields::Range;
+
+/// Joins ranges that overlap: a row that could not be had may be met again by a later sync.
+pub(super) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.sort_unstable();
+    let mut joined: Vec<Range> = Vec::new();
+    for (after, end) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.1.is_none_or(|last| after.is_none_or(|after| after < last)) => {
+                last.1 = last.1.zip(end).map(|(one, other)| one.max(other));
+            }
+            _ => joined.push((after, end)),
+        }
+    }
+    joined
+}
+
+/// The state of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Checkpoint {
+    /// Every change up to this instant was delivered, but for commits that became visible late.
+    pub cursor: Option<Timestamp>,
+    /// The cursor before this one: where to go back to when the store's clock was ahead.
+    pub previous: Option<Timestamp>,
+    /// Rows at and shortly before the cursor, as they were delivered.
+    pub sent_rows: SentRows,
+    /// Whether the stream is read completely at every sync, without a date filter: it fits into one answer and
+    /// has rows without a date.
+    pub reads_all_rows: bool,
+    /// Hours before the cursor from which rows are requested, because the store's date filter hides some that
+    /// it should list.
+    pub look_back_hours: i64,
+    /// Ranges of keys whose rows the store could not send.
+    pub unread: Vec<Range>,
+    /// Rows without a key, which cannot be delivered.
+    pub rows_without_key: u64,
+    /// Whether the store's `total_count` was found to be wrong.
+    pub has_wrong_count: bool,
+    /// A walk that did not finish.
+    pub walk: Option<WalkCheckpoint>,
+    /// Whether it is the checkpoint of a full refresh, which goes on from no other state.
+    pub full: bool,
+    /// The state that an interrupted full refresh began with, for an incremental sync.
+    pub kept: Option<Box<Checkpoint>>,
+    /// Which columns the walk reads; `None` for all of them.
+    pub columns: Option<String>,
+    /// The job whose full refresh finished with this state.
+    pub job: Option<Job>,
+}
+
+/// A generation of a stream's rows, and the job that reads it, as a platform numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    /// `generation_id`
+    pub generation: i64,
+    /// `sync_id`
+    pub sync: i64,
+}
+
+/// Something about a state that is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateNote {
+    /// Nothing in it is understood.
+    Unusable,
+    /// Ranges of keys overlapped.
+    Overlapping,
+    /// Ranges of keys were too many, and were joined.
+    Joined,
+    /// The walk read other columns.
+    OtherColumns,
+}
+
+impl StateNote {
+    /// Returns the sentence for the user.
+    #[must_use]
+    pub(super) fn about(self, stream: &str) -> String {
+        match self {
+            Self::Unusable => format!(
+                "The state of `{stream}` holds nothing that this connector understands, so the stream is read from the start date. Check that the state was written by this connector."
+            ),
+            Self::Overlapping => format!(
+                "The state of `{stream}` holds ranges of ids that overlap; each id is read once. Was the state changed by hand?"
+            ),
+            Self::Joined => format!(
+                "The state of `{stream}` holds too many ranges of ids; they were joined, so that some rows are read again. Was the state changed by hand?"
+            ),
+            Self::OtherColumns => format!(
+                "The columns of `{stream}` have changed since its last sync was interrupted, so that sync is not continued: it starts over, and all its rows have the new columns."
+            ),
+        }
+    }
+}
+
+/// A walk that did not finish.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WalkCheckpoint {
+    /// The first instant it reads.
+    pub from: Timestamp,
+    /// The first instant that its requests ask for, where that is not `from`.
+    pub requested_from: Option<Timestamp>,
+    /// The first instant it no longer reads: the `end_date` of the config.
+    pub before: Option<Timestamp>,
+    /// What the cursor becomes when it is finished; `None` where no row shows a date.
+    pub until: Option<Timestamp>,
+    /// What is still to be read.
+    pub left: Vec<Range>,
+    /// The greatest key when it began, where the store tells it.
+    pub max_key: Option<i64>,
+    /// What will be remembered when it is finished.
+    pub sent_rows: SentRows,
+    /// Rows the store counted when it began.
+    pub counted: Option<u64>,
+    /// Rows read so far, and rows that were passed over because the store could not send them.
+    pub read: u64,
+    /// Whether it reads without a date filter, for the rows that have no date.
+    pub include_missing_dates: bool,
+    /// Ranges of keys whose rows the store could not send.
+    pub unread: Vec<Range>,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self {
+            cursor: None,
+            previous: None,
+            sent_rows: SentRows::before(None),
+            reads_all_rows: false,
+            look_back_hours: 0,
+            unread: Vec::new(),
+            rows_without_key: 0,
+            has_wrong_count: false,
+            walk: None,
+            full: false,
+            kept: None,
+            columns: None,
+            job: None,
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Reads a state, a JSON object. Gives also what is to be said of it.
+    ///
+    /// # Errors
+    /// A clause, if its `updated_at` is there and is no date.
+    pub(super) fn parse(state: &str) -> Result<(Self, Vec<StateNote>), String> {
+        let mut notes = Vec::new();
+        let checkpoint = Self::read(state, true, &mut notes)?;
+        // What other sources and platforms write to say that there is no cursor.
+        const EMPTY: [&str; 3] = ["updated_at", "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
+        let says_nothing = CheckpointFields::of(state, &EMPTY).is_any() || CheckpointFields::is_empty_object(state);
+        if checkpoint.to_json().as_object().is_some_and(Map::is_empty) && !says_nothing {
+            notes.push(StateNote::Unusable);
+        }
+        Ok((checkpoint, notes))
+    }
+
+    fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, String> {
+        const NAMES: [&str; 17] = [
+            "updated_at",
+            "previous",
+            "at_cursor",
+            "sent",
+            "recent",
+            "whole",
+            "undated",
+            "look_back",
+            "unread",
+            "keyless",
+            "miscounts",
+            "walk",
+            "full",
+            "kept",
+            "columns",
+            "generation_id",
+            "sync_id",
+        ];
+        let parts = CheckpointFields::of(state, &NAMES);
+        let cursor = match parts.value("updated_at") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.is_empty() => None,
+            Some(Value::String(text)) => Some(Timestamp::parse_earliest(text.trim().as_bytes()).map_err(|_| {
+                let shown: String = text.chars().filter(|character| !character.is_control()).take(40).collect();
+                format!("`updated_at` (`{shown}`) is not a date and time")
+            })?),
+            Some(_) => return Err("`updated_at` is not a text".to_owned()),
+        };
+        // Earlier builds named the rows without a date under `include_missing_dates`.
+        let reads_all_rows = parts.is_true("whole") || parts.text("undated").is_some_and(|text| text.starts_with('{'));
+        let retention = match cursor {
+            _ if reads_all_rows => Retention::Everything(cursor),
+            Some(cursor) => Retention::Overlap(cursor),
+            None if parts.text("sent").is_some() => Retention::Everything(None),
+            None => Retention::Nothing,
+        };
+        let kept = parts.text("kept").filter(|text| is_outer && text.starts_with('{'));
+        let generation = parts.value("generation_id").and_then(|id| id.as_i64());
+        Ok(Self {
+            cursor,
+            previous: parts.date("previous"),
+            sent_rows: SentRows::parse(&parts.memory(), retention),
+            reads_all_rows,
+            look_back_hours: parts
+                .value("look_back")
+                .and_then(|hours| hours.as_i64())
+                .filter(|hours| (0..=26).contains(hours))
+                .unwrap_or(0),
+            unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
+            rows_without_key: parts.number("keyless").unwrap_or(0),
+            has_wrong_count: parts.is_true("miscounts"),
+            walk: parts.text("walk").and_then(|walk| WalkCheckpoint::parse(walk, notes)),
+            full: parts.is_true("full"),
+            // One that cannot be understood is as if there was none: the incremental sync starts over.
+            kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
+            columns: parts.value("columns").and_then(|columns| columns.as_str().map(str::to_owned)),
+            job: generation
+                .zip(parts.value("sync_id").and_then(|id| id.as_i64()))
+                .map(|(generation, sync)| Job { generation, sync }),
+        })
+    }
+
+    /// Returns the state that a sync begins with, which reads these columns. A full refresh goes on from its own
+    /// checkpoints only, an incremental sync from all but these.
+    #[must_use]
+    pub(super) fn begin(self, full_refresh: bool, columns: Option<&str>, notes: &mut Vec<StateNote>) -> Self {
+        let mut checkpoint = match (full_refresh, self.full) {
+            (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
+            (false, true) => self.kept.map_or_else(Self::default, |kept| *kept),
+            (true, true) => self,
+            (false, false) => Self { kept: None, ..self },
+        };
+        if checkpoint.walk.is_some() && checkpoint.columns.as_deref() != columns {
+            notes.push(StateNote::OtherColumns);
+            checkpoint.walk = None;
+            if full_refresh {
+                checkpoint = Self { kept: checkpoint.kept, ..Self::default() };
+            }
+        }
+        Self { columns: columns.map(str::to_owned), job: None, ..checkpoint }
+    }
+
+    /// Returns true if a full refresh of this job finished with this state: a further attempt reads nothing.
+    #[must_use]
+    pub(super) fn is_finished_by(&self, job: Option<Job>) -> bool {
+        job.is_some() && self.job == job && !self.full && self.walk.is_none()
+    }
+
+    /// Returns the state that a finished full refresh leaves: that of an incremental sync. With rows left out,
+    /// a further attempt has something to read.
+    #[must_use]
+    pub(super) fn refreshed(self, job: Option<Job>, is_complete: bool) -> Self {
+        Self { full: false, kept: None, job: job.filter(|_| is_complete), ..self }
+    }
+
+    /// Returns true if an earlier build wrote it, which did not remember all rows of a stream that is read
+    /// completely.
+    #[must_use]
+    pub(super) fn is_old(&self) -> bool {
+        self.sent_rows.is_old() || (self.cursor.is_some() && self.sent_rows.sent().is_empty())
+    }
+
+    /// The state as it is emitted.
+    #[must_use]
+    pub(super) fn to_json(&self) -> Value {
+        let mut state = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                state.insert(name.to_owned(), value);
+            }
+        };
+        put("updated_at", self.cursor.map(|cursor| json!(cursor.to_string())));
+        put("previous", self.previous.map(|previous| json!(previous.to_string())));
+        put("whole", self.reads_all_rows.then_some(json!(true)));
+        put("look_back", (self.look_back_hours > 0).then(|| json!(self.look_back_hours)));
+        put("unread", (!self.unread.is_empty()).then(|| json!(self.unread)));
+        put("keyless", (self.rows_without_key > 0).then(|| json!(self.rows_without_key)));
+        put("miscounts", self.has_wrong_count.then_some(json!(true)));
+        put("full", self.full.then_some(json!(true)));
+        put("walk", self.walk.as_ref().map(WalkCheckpoint::to_json));
+        put("kept", self.kept.as_ref().map(|kept| kept.to_json()));
+        put("columns", self.columns.as_ref().filter(|_| self.walk.is_some()).map(|columns| json!(columns)));
+        put("generation_id", self.job.map(|job| json!(job.generation)));
+        put("sync_id", self.job.map(|job| json!(job.sync)));
+        self.sent_rows.write(&mut state);
+        Value::Object(state)
+    }
+}
+
+/// What a person wants to know of a state.
+#[derive(Debug)]
+pub(crate) struct StateOverview {
+    /// The cursor.
+    pub cursor: Option<String>,
+    /// Rows that an interrupted sync left, in words.
+    pub left: String,
+}
+
+/// Reads the state of a stream for a person.
+///
+/// # Errors
+/// A clause, if a read would refuse it.
+pub(crate) fn overview(state: &str) -> Result<StateOverview, String> {
+    let (checkpoint, _) = Checkpoint::parse(state)?;
+    let mut left = match &checkpoint.walk {
+        None => "-".to_owned(),
+        Some(walk) => {
+            walk.counted.map_or("unknown".to_owned(), |counted| counted.saturating_sub(walk.read).to_string())
+        }
+    };
+    if checkpoint.full {
+        left.push_str(" (full refresh)");
+    }
+    if !checkpoint.unread.is_empty() {
+        left.push_str(&format!(" (and {} that the store could not send)", checkpoint.unread.len()));
+    }
+    let cursor = checkpoint.cursor.or(checkpoint.kept.and_then(|kept| kept.cursor));
+    Ok(StateOverview { cursor: cursor.map(|cursor| cursor.to_string()), left })
+}
+
+/// Reads ranges of keys that do not overlap. Gives also whether they are more than what was written; `None` if they
+/// cannot be understood.
+fn ranges(parts: &CheckpointFields<'_>, name: &str, notes: &mut Vec<StateNote>) -> Option<(Vec<Range>, bool)> {
+    let Ranges { list, overlapped, joined } = parts.ranges(name)?;
+    for (is_so, note) in [(overlapped, StateNote::Overlapping), (joined, StateNote::Joined)] {
+        if is_so && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    Some((list, joined))
+}
+
+impl WalkCheckpoint {
+    fn parse(walk: &str, notes: &mut Vec<StateNote>) -> Option<Self> {
+        const NAMES: [&str; 13] = [
+            "from",
+            "asked_from",
+            "before",
+            "until",
+            "left",
+            "top",
+            "at_cursor",
+            "sent",
+            "recent",
+            "counted",
+            "read",
+            "undated",
+            "unread",
+        ];
+        let parts = CheckpointFields::of(walk, &NAMES);
+        let until = match parts.text("until")? {
+            "null" => None,
+            _ => Some(parts.date("until")?),
+        };
+        let (from, max_key) = (parts.date("from")?, parts.value("top")?);
+        let max_key = match max_key {
+            Value::Null => None,
+            number => Some(number.as_i64()?),
+        };
+        let (left, is_more) = ranges(&parts, "left", notes)?;
+        Some(Self {
+            from,
+            requested_from: parts.date("asked_from"),
+            before: parts.date("before"),
+            until,
+            left,
+            max_key,
+            sent_rows: SentRows::parse(&parts.memory(), until.map_or(Retention::Everything(None), Retention::Overlap)),
+            // Rows that are read twice would make up for others that are missing.
+            counted: parts.number("counted").filter(|_| !is_more),
+            read: parts.number("read").unwrap_or(0),
+            include_missing_dates: parts.is_true("undated"),
+            unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        let mut walk = Map::new();
+        walk.insert("from".to_owned(), json!(self.from.to_string()));
+        walk.insert("until".to_owned(), json!(self.until.map(|until| until.to_string())));
+        walk.insert("left".to_owned(), json!(self.left));
+        walk.insert("top".to_owned(), json!(self.max_key));
+        walk.insert("read".to_owned(), json!(self.read));
+        if let Some(asked) = self.requested_from {
+            walk.insert("asked_from".to_owned(), json!(asked.to_string()));
+        }
+        if let Some(before) = self.before {
+            walk.insert("before".to_owned(), json!(before.to_string()));
+        }
+        if self.include_missing_dates {
+            walk.insert("undated".to_owned(), json!(true));
+        }
+        if let Some(counted) = self.counted {
+            walk.insert("counted".to_owned(), json!(counted));
+        }
+        if !self.unread.is_empty() {
+            walk.insert("unread".to_owned(), json!(self.unread));
+        }
+        self.sent_rows.write(&mut walk);
+        Value::Object(walk)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests;

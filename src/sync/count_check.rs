@@ -1,0 +1,181 @@
+//! What was read, compared with what the store counts.
+//!
+//! A count that shares the conditions of the walk shares its blind spots: a row without a key matches no
+//! condition on keys, and a row that a date filter hides is not counted under that filter. So the counts here
+//! leave those conditions out, one at a time.
+
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
+use super::context::{StreamContext, StreamError};
+use super::keyset::{self, FinishedWalk};
+use super::probes::{self, SAMPLE};
+use super::row_filter::RowFilter;
+use super::sent_rows::OVERLAP_SECONDS;
+use crate::cart::Query;
+use crate::cart::query::DateRange;
+use crate::record::CursorValue;
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// What a walk was, for the comparison.
+#[derive(Debug)]
+pub(super) struct CountCheck<'r> {
+    /// The stream.
+    pub context: &'r Arc<StreamContext>,
+    /// The date filter of the walk.
+    pub filter: DateRange,
+    /// The rule of delivery of the walk.
+    pub row_filter: RowFilter,
+    /// The state before the walk.
+    pub base: &'r Checkpoint,
+    /// Rows that the store counted without any condition, if it was asked so.
+    pub all: Option<u64>,
+    /// Whether the walk went on from an interrupted one: then what was counted at its start is old.
+    pub is_resumed: bool,
+}
+
+impl CountCheck<'_> {
+    /// Compares, looks again for what is missing, and gives back the walk.
+    ///
+    /// # Errors
+    /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
+    pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
+        let FinishedWalk { walk, tails, .. } = walked;
+        if self.context.end_detector.is_count_wrong() {
+            // Each list was read until a request listed nothing, and no count can say more.
+            return Ok(walk);
+        }
+        let is_unfiltered = self.filter == DateRange::default();
+        if is_unfiltered && walk.max_key.is_none() && walk.read > 0 {
+            // Without an upper bound new rows would be counted as lost ones; a walk that met none at all
+            // has no such excuse.
+            return Ok(walk);
+        }
+        let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
+        if !is_short && !self.is_resumed {
+            return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails).await };
+        }
+        // Rows deleted meanwhile explain it. The first rows in the order of keys show those without a key, and
+        // their count knows no condition on keys.
+        let sample =
+            Query::new(self.context.stream.name, SAMPLE).sort(self.context.stream.key).date_range(CURSOR, &self.filter);
+        // Fewer than were counted before is believed the second time: a connection that gives each answer late gives
+        // that of an earlier request first.
+        for _ in 0..2 {
+            let total = probes::count(self.context, sample.clone()).await?;
+            if total.is_none_or(|total| total > walk.read) {
+                return self.look_again(walk, tails).await;
+            }
+        }
+        Ok(walk)
+    }
+
+    /// Returns true unless a date filter left rows out: those it lists and those it leaves out must be all.
+    async fn is_all(&self, walk: &WalkCheckpoint) -> Result<bool, StreamError> {
+        let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(true) };
+        if walk.read >= all {
+            return Ok(true);
+        }
+        let name = self.context.stream.name;
+        let outside = DateRange { before: Some(from), ..DateRange::default() };
+        let mut known = walk.read;
+        match probes::count(self.context, Query::new(name, 1).date_range(CURSOR, &outside)).await? {
+            Some(earlier) => known += earlier,
+            None => return Ok(true),
+        }
+        if let Some(before) = self.filter.before.filter(|_| known < all) {
+            let outside = DateRange { from: Some(before), ..DateRange::default() };
+            known +=
+                probes::count(self.context, Query::new(name, 1).date_range(CURSOR, &outside)).await?.unwrap_or(all);
+        }
+        if known >= all {
+            return Ok(true);
+        }
+        // Rows deleted meanwhile explain it.
+        let now = probes::count(self.context, Query::new(name, 1)).await?;
+        Ok(now.is_none_or(|now| now <= known))
+    }
+
+    /// Looks for rows that the store counts and that did not come.
+    async fn look_again(&self, walk: WalkCheckpoint, tails: Vec<Range>) -> Result<WalkCheckpoint, StreamError> {
+        let until = walk.until.filter(|_| self.filter != DateRange::default());
+        // Rows changed meanwhile may have come into a window of dates, and are left out of the count.
+        let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
+            return Ok(walk);
+        };
+        if now <= walk.read {
+            return self.find_rows_without_key(walk, until).await;
+        }
+        // An answer may have ended too early, and said that it was all.
+        let walk = self.walk_again(walk, tails, self.filter).await?;
+        if now <= walk.read {
+            return Ok(walk);
+        }
+        let (Some(until), true) = (until, walk.sent_rows.sent().is_exact()) else {
+            return Err(StreamError::CountMismatch { counted: now, listed: walk.read });
+        };
+        // Rows that became visible behind the walk are among the newest: they are fetched before anything is
+        // called lost.
+        let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
+        let late = DateRange { from, until: Some(until), ..self.filter };
+        let (listed, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
+        let max_key = walk.max_key;
+        let walk = self.walk_again(walk, vec![(None, max_key)], late).await?;
+        let listed = listed + self.context.output.inner().await.stats.delivered - delivered;
+        if now > listed {
+            return Err(StreamError::CountMismatch { counted: now, listed });
+        }
+        Ok(walk)
+    }
+
+    /// Notes rows without a key: they are counted where no condition on keys is given.
+    async fn find_rows_without_key(
+        &self,
+        walk: WalkCheckpoint,
+        until: Option<Timestamp>,
+    ) -> Result<WalkCheckpoint, StreamError> {
+        let Some(all) = probes::still_counted(self.context, &self.filter, until, None).await? else {
+            return Ok(walk);
+        };
+        if all <= walk.read {
+            return Ok(walk);
+        }
+        let lost = StreamError::CountMismatch { counted: all, listed: walk.read };
+        let Some(max_key) = walk.max_key else { return Err(lost) };
+        // Rows that came since have greater keys.
+        let query = Query::new(self.context.stream.name, SAMPLE).keys(self.context.stream.key, Some(max_key), None);
+        let beyond = match self.context.fetch(&query.date_range(CURSOR, &self.filter), &mut self.context.writer()).await
+        {
+            Ok(answer) => answer.page,
+            // It counts rows and lists none.
+            Err(StreamError::Request(_)) => return Err(lost),
+            Err(stream_error) => return Err(stream_error),
+        };
+        // Those changed after the walk began are not among `all`.
+        let newer = match until {
+            Some(until) => {
+                beyond.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at <= until)).count()
+                    as u64
+            }
+            None => beyond.envelope.total.unwrap_or(beyond.listed()),
+        };
+        self.context.note_rows_without_key(all.saturating_sub(newer).saturating_sub(walk.read));
+        Ok(walk)
+    }
+
+    async fn walk_again(
+        &self,
+        walk: WalkCheckpoint,
+        left: Vec<Range>,
+        filter: DateRange,
+    ) -> Result<WalkCheckpoint, StreamError> {
+        if left.is_empty() {
+            return Ok(walk);
+        }
+        let row_filter = RowFilter { known: walk.sent_rows.clone(), ..self.row_filter.clone() };
+        let walk = WalkCheckpoint { left, ..walk };
+        let plan = keyset::KeysetPlan { filter, row_filter, base: self.base.clone(), walk, page: None, check: None };
+        Ok(keyset::run(self.context, plan).await.map_err(|(stream_error, _)| stream_error)?.walk)
+    }
+}

@@ -1,0 +1,211 @@
+//! What the store's date filter means.
+//!
+//! The API documents filters on dates without saying how a store compares them: one may keep local time, ignore
+//! the zone of a filter, or apply today's offset to every date, and then hides rows that a filter should list.
+//! So each sync checks the filter by rows that it knows: those at the cursor of the sync before must come back.
+//! Where they do not, rows are requested from further back, and compared here.
+
+use super::checkpoint::Checkpoint;
+use super::context::{FetchedPage, StreamContext, StreamError};
+use super::list_end::End;
+use super::probes;
+use super::row_filter::id_of;
+use super::rows::Row;
+use super::sent_rows::CursorRow;
+use crate::cart::Query;
+use crate::cart::query::{DateRange, PAGE_SIZE};
+use crate::record::CursorValue;
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// Hours that are tried, one after the other: none (the same request once more), the change of a clock, two of
+/// them, the furthest zone from Greenwich, and the two zones that are furthest apart.
+const HOURS: [i64; 5] = [0, 1, 2, 14, 26];
+
+/// Hours by which bounds that the user gave are requested wider: no two zones are further apart.
+pub(super) const WIDEST: i64 = 26;
+
+/// From this many hours on, a store confuses zones and not one change of a clock, and will do so next time.
+const LASTING: i64 = 14;
+
+/// A first answer whose filter was checked.
+#[derive(Debug)]
+pub(super) struct CheckedPage {
+    /// The answer: the newest rows first. Nothing if the store cannot send the newest row.
+    pub answer: Option<FetchedPage>,
+    /// The date filter that was requested.
+    pub asked: DateRange,
+    /// The first instant that is delivered.
+    pub from: Timestamp,
+    /// Hours by which later syncs look further back.
+    pub look_back_hours: i64,
+}
+
+/// What the known rows say about a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FilterCheck {
+    /// It lists what it should.
+    Complete,
+    /// It hides a row at the cursor, which shows how far back it has to begin.
+    HidesRows,
+    /// It hides the newest row: how many older ones are hidden as well nothing shows.
+    HidesNewest,
+}
+
+/// The requested window for rows that are delivered from `from` on: bounds of the user are wider by
+/// [`WIDEST`] hours, since a store may read them in another zone.
+pub(super) fn widen(context: &StreamContext, from: Timestamp, hours: i64) -> DateRange {
+    let hours = if from <= context.start { WIDEST } else { hours };
+    DateRange {
+        from: Some(from.minus_seconds(hours * 3600)),
+        before: context.end.and_then(|end| end.plus_seconds(WIDEST * 3600)),
+        ..DateRange::default()
+    }
+}
+
+/// Requests the newest rows of a window; nothing if the store cannot send the newest of them.
+///
+/// # Errors
+/// [`StreamError`]
+pub(super) async fn newest(
+    context: &StreamContext,
+    date_range: &DateRange,
+) -> Result<Option<FetchedPage>, StreamError> {
+    let query = Query::new(context.stream.name, PAGE_SIZE).sort("-updated_at").date_range(CURSOR, date_range);
+    let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    // Its place is given back at once: questions about it follow, and there may be no other place.
+    Ok(answer.map(|answer| FetchedPage { slot: None, ..answer }))
+}
+
+/// Checks the answer to a filter that begins at `from`, by the rows that `base` remembers, and requests rows
+/// from further back until they are listed. Reads without a filter where no filter lists them.
+///
+/// # Errors
+/// [`StreamError`]
+pub(super) async fn check(
+    context: &StreamContext,
+    base: &Checkpoint,
+    from: Timestamp,
+    first: CheckedPage,
+) -> Result<CheckedPage, StreamError> {
+    let mut checked = first;
+    let found = find(context, base, from, &checked).await?;
+    if found != FilterCheck::Complete {
+        let known = base.look_back_hours;
+        let is_next =
+            |hours: &i64| *hours == 0 || *hours > known && (found == FilterCheck::HidesRows || *hours == WIDEST);
+        let mut hours = HOURS.into_iter().filter(is_next);
+        loop {
+            checked.answer = None;
+            let Some(next) = hours.next() else {
+                checked.asked = DateRange::default();
+                checked.answer = newest(context, &checked.asked).await?;
+                context.warn_hidden(WIDEST).await?;
+                return Ok(checked);
+            };
+            let back = next.max(known);
+            checked.asked = widen(context, from, back);
+            checked.answer = newest(context, &checked.asked).await?;
+            if find(context, base, from, &checked).await? == FilterCheck::Complete {
+                if next > 0 {
+                    context.warn_hidden(back).await?;
+                }
+                checked.look_back_hours = if back >= LASTING { back } else { 0 };
+                break;
+            }
+        }
+    }
+    let is_anew = is_shown_anew(base, &checked);
+    if !is_anew && !is_shifted(base, &checked) {
+        return Ok(checked);
+    }
+    // The clock was changed since: rows of the last hour may be hidden.
+    let wider = widen(context, from, checked.look_back_hours.max(1));
+    if checked.asked.from > wider.from {
+        checked.answer = None;
+        checked.answer = newest(context, &wider).await?;
+        checked.asked = wider;
+    }
+    // Rows that are shown an hour earlier than they were are new all the same.
+    let from = if is_anew { from.minus_seconds(3600).max(context.start) } else { from };
+    Ok(CheckedPage { from, ..checked })
+}
+
+/// What the rows remembered from the last sync say about this answer.
+async fn find(
+    context: &StreamContext,
+    base: &Checkpoint,
+    from: Timestamp,
+    checked: &CheckedPage,
+) -> Result<FilterCheck, StreamError> {
+    let Some(FetchedPage { page: rows, date: answered, is_missing, .. }) = &checked.answer else {
+        return Ok(FilterCheck::Complete);
+    };
+    let at_cursor = if *is_missing { &[] } else { base.sent_rows.at_cursor() };
+    let listed = |key: i64| rows.rows.iter().find(|row| id_of(row.key) == Some(key));
+    let is_unchanged =
+        |known: &CursorRow| listed(known.key).is_some_and(|row| row.updated == CursorValue::At(known.date));
+    if at_cursor.iter().any(is_unchanged) {
+        return Ok(FilterCheck::Complete);
+    }
+    let is_short = context.end_detector.of(rows) != End::Reached;
+    // What was changed after the answer was made need not be in it.
+    let is_since = |date: Timestamp| answered.is_some_and(|answered| date > answered);
+    if let Some(known) = at_cursor.iter().find(|known| listed(known.key).is_none()) {
+        match probes::row(context, known.key).await? {
+            // Newer rows fill the answer, so that it tells nothing of older ones.
+            Some(_) if is_short => return is_listed(context, known, &checked.asked).await,
+            Some(Row { updated: CursorValue::At(date), offset, .. })
+                if !is_since(date) && (date >= from || offset != known.offset) =>
+            {
+                return Ok(FilterCheck::HidesRows);
+            }
+            _ => {}
+        }
+    }
+    // It is gone, or was changed meanwhile.
+    let shows_changes =
+        rows.rows.iter().any(|row| matches!(row.updated, CursorValue::At(date) if Some(date) > base.cursor));
+    if !at_cursor.is_empty() && (is_short || shows_changes) {
+        return Ok(FilterCheck::Complete);
+    }
+    // None of them is left as it was: the newest row of all must come.
+    let Some(newest) = probes::newest_row(context).await? else { return Ok(FilterCheck::Complete) };
+    let CursorValue::At(date) = newest.updated else { return Ok(FilterCheck::Complete) };
+    let must_come = date >= from && !is_since(date) && !rows.rows.iter().any(|row| row.key == newest.key);
+    Ok(if must_come { FilterCheck::HidesNewest } else { FilterCheck::Complete })
+}
+
+/// Asks whether the filter lists a known row, where the first answer is too short to show it.
+async fn is_listed(context: &StreamContext, known: &CursorRow, asked: &DateRange) -> Result<FilterCheck, StreamError> {
+    let query = Query::new(context.stream.name, 1)
+        .keys(context.stream.key, known.key.checked_sub(1), Some(known.key))
+        .date_range(CURSOR, asked);
+    let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    let is_hidden = answer.is_some_and(|answer| answer.page.rows.is_empty());
+    Ok(if is_hidden { FilterCheck::HidesRows } else { FilterCheck::Complete })
+}
+
+/// Returns true if the store shows offsets that it did not show at the last sync: its clock was changed.
+fn is_shifted(base: &Checkpoint, checked: &CheckedPage) -> bool {
+    let (Some(FetchedPage { page: rows, date: clock, .. }), known) = (&checked.answer, base.sent_rows.at_cursor())
+    else {
+        return false;
+    };
+    let is_new = |row: &Row| {
+        let CursorValue::At(date) = row.updated else { return false };
+        Some(date) > base.cursor && clock.is_none_or(|clock| date <= clock)
+    };
+    !known.is_empty() && rows.rows.iter().any(|row| is_new(row) && known.iter().all(|known| known.offset != row.offset))
+}
+
+/// Returns true if a row of the last sync is shown with another offset now: the store applies one offset to all
+/// dates, and shows those that were remembered an hour earlier or later than before.
+fn is_shown_anew(base: &Checkpoint, checked: &CheckedPage) -> bool {
+    let Some(FetchedPage { page: rows, .. }) = &checked.answer else { return false };
+    let is_anew = |row: &Row| {
+        let known = base.sent_rows.at_cursor().iter().find(|known| id_of(row.key) == Some(known.key));
+        known.is_some_and(|known| row.offset.is_some() && known.offset != row.offset)
+    };
+    rows.rows.iter().any(is_anew)
+}

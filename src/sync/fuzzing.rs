@@ -1,0 +1,84 @@
+//! What the fuzz targets, and the test that replays their inputs, need of the private parts. Nothing is
+//! decided here, and the executable contains none of it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::checkpoint::Checkpoint;
+use super::rows::RowSink;
+use crate::cart::Envelope;
+use crate::cart::page::{PageError, PageParser};
+use crate::config::Config;
+use crate::config::raw::{FieldError, RawConfig};
+use crate::record::{CursorValue, Key, RecordSchema, RecordWriter};
+use crate::record_options::RecordOptions;
+use crate::secret::Secret;
+use crate::streams::Stream;
+
+/// Reads a configuration file; gives the secrets in it.
+///
+/// # Errors
+/// The sentences that tell what is wrong with it.
+pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
+    let sentences = |faults: Vec<FieldError>| faults.iter().map(ToString::to_string).collect();
+    Config::parse(text).map(|config| config.secrets()).map_err(sentences)
+}
+
+/// Reads the state of one stream, and gives it as it would go out again.
+///
+/// # Errors
+/// The clause that tells what is wrong with it.
+pub fn state(state: &Value) -> Result<Value, String> {
+    Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json())
+}
+
+/// What a config asks of the records; what it asks wrongly counts as not asked.
+#[must_use]
+pub fn record_options(config: &Value) -> RecordOptions {
+    let fields = RawConfig::parse(config.to_string().as_bytes());
+    fields.ok().and_then(|fields| RecordOptions::parse(&fields).ok()).unwrap_or_default()
+}
+
+/// The schema of the records of a stream, and how they are copied. `None` if the table is wrong, which
+/// other tests rule out.
+#[must_use]
+pub fn records(record_options: &RecordOptions, stream: &Stream) -> Option<(Value, RecordSchema)> {
+    Some((record_options.schema(stream)?, record_options.record_schema(stream, &Value::Null)?))
+}
+
+/// A page that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its RECORD lines.
+    pub lines: Vec<u8>,
+    /// What was read of each row.
+    pub rows: Vec<(Key, CursorValue)>,
+    /// What stood around them.
+    pub envelope: Envelope,
+}
+
+/// Reads a body that arrives in parts, as the client does, into lines that begin with `prefix`.
+///
+/// # Errors
+/// [`PageError`] if the body holds no list.
+pub fn page<'b>(
+    parts: impl Iterator<Item = &'b [u8]>,
+    names: &[&str],
+    prefix: &[u8],
+    record_schema: &Arc<RecordSchema>,
+) -> Result<Page, PageError> {
+    let mut writer = RecordWriter::new(Arc::clone(record_schema));
+    let mut sink = RowSink::new(Vec::new().into(), prefix, &mut writer);
+    let (mut reading, mut chunk) = (PageParser::new(names), Vec::new());
+    for part in parts {
+        chunk.extend_from_slice(part);
+        let done = reading.feed(&chunk, false, &mut sink)?;
+        chunk.drain(..done);
+    }
+    reading.feed(&chunk, true, &mut sink)?;
+    let envelope = reading.finish(&mut sink)?;
+    let rows = sink.into_rows(envelope, 1000);
+    let facts = rows.rows.iter().map(|row| (row.key, row.updated)).collect();
+    Ok(Page { lines: rows.lines.to_vec(), rows: facts, envelope: rows.envelope })
+}

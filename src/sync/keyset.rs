@@ -1,0 +1,526 @@
+//! The key walk: a resource read in the order of its keys, in several ranges at once.
+//!
+//! Page numbers move while a store changes, and many rows share one timestamp; keys do neither. Deleting or changing
+//! a row moves nothing here, so nothing is skipped and nothing read twice. Every answer is checked
+//! against what was asked, since the API ignores parameters it does not know.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
+use super::context::{StreamContext, StreamError, is_not_found};
+use super::list_end::End;
+use super::row_filter::{Decision, RowFilter, id_of};
+use super::rows::{Row, Rows, check_keys};
+use super::sent_hashes::RangeCheck;
+use super::sent_rows::{Retention, SentRows};
+use super::stream_output::StatePolicy;
+use crate::cart::Query;
+use crate::cart::query::{DateRange, PAGE_SIZE};
+use crate::record::{CursorValue, RecordWriter};
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// Pages whose keys are kept for the page walk, should the store turn out not to honour the key walk.
+/// Whether it does shows on the first pages of the first ranges.
+const TRIAL_PAGES: usize = 16;
+
+/// Rows in a row that are passed over because the store cannot send them. A few damaged rows lie together at
+/// most; where more fail, something else is wrong.
+pub(super) const MOST_UNREADABLE: u64 = 5;
+
+/// How far after the last key that was read a row is looked for that the store cannot send: three requests find one
+/// within a few keys, and name at most five.
+const NARROWING: [i64; 3] = [1, 3, 8];
+
+/// Pages of a part of a range at least. With one, a third of all requests would bring pages that are not full; with
+/// more, requests that could run at the same time wait at the end of a stream.
+const FEWEST_PAGES: u64 = 2;
+
+/// The part of a page that is left empty for rows that lie more densely than the average: a tenth. Of 1,000 rows with
+/// a fifth of the keys deleted in runs of up to six, it is about four times the standard deviation.
+const SLACK: u64 = 10;
+
+/// Ends of ranges that are looked at again when rows are missing: as many as a walk has ranges, and more.
+const MOST_TAILS: usize = 1000;
+
+/// What is to be walked.
+#[derive(Debug)]
+pub(super) struct KeysetPlan {
+    /// The date filter that the store is asked for; the default for none.
+    pub filter: DateRange,
+    /// What is delivered.
+    pub row_filter: RowFilter,
+    /// The state before this walk, which each checkpoint carries on.
+    pub base: Checkpoint,
+    /// The walk as it stands; `left` says what to read.
+    pub walk: WalkCheckpoint,
+    /// The rows of the greatest keys, in descending order, if an answer just before has brought them.
+    pub page: Option<MaxKeyPage>,
+    /// Only compare with what is remembered by ranges, deliver nothing.
+    pub check: Option<RangeCheck>,
+}
+
+/// The page of the greatest keys.
+#[derive(Debug)]
+pub(super) struct MaxKeyPage {
+    /// Its rows, in descending order.
+    pub rows: Rows,
+    /// Whether it holds all there is.
+    pub is_all: bool,
+}
+
+/// Rows that were delivered by a walk that had to be given up, with the hash of their content.
+pub(super) type EmittedRows = Vec<(Row, u64)>;
+
+/// A walk that is finished.
+#[derive(Debug)]
+pub(super) struct FinishedWalk {
+    /// The walk, with nothing left.
+    pub walk: WalkCheckpoint,
+    /// What was not read of each range because the store said that it ends before.
+    pub tails: Vec<Range>,
+    /// What was compared.
+    pub check: Option<RangeCheck>,
+    /// The first rows that were delivered.
+    pub delivered: EmittedRows,
+    /// The newest date within the requested dates.
+    pub newest: Option<Timestamp>,
+}
+
+/// A walk under way.
+#[derive(Debug)]
+struct KeysetWalk {
+    context: Arc<StreamContext>,
+    filter: DateRange,
+    row_filter: RowFilter,
+    base: Checkpoint,
+    is_compare_only: bool,
+    /// The earliest date of a row whose content is compared or remembered.
+    floor: Option<Timestamp>,
+    walk_state: Mutex<WalkState>,
+    ranges_added: mpsc::UnboundedSender<usize>,
+}
+
+#[derive(Debug)]
+struct WalkState {
+    /// What is left, by the number of its range.
+    ranges: BTreeMap<usize, Range>,
+    next_range: usize,
+    walk: WalkCheckpoint,
+    delivered: EmittedRows,
+    tails: Vec<Range>,
+    check: Option<RangeCheck>,
+    newest: Option<Timestamp>,
+    pages: usize,
+}
+
+/// Walks everything that is left, and gives back the walk with nothing left.
+///
+/// # Errors
+/// [`StreamError`], with the rows delivered so far if the store does not honour the walk.
+pub(super) async fn run(
+    context: &Arc<StreamContext>,
+    plan: KeysetPlan,
+) -> Result<FinishedWalk, (StreamError, EmittedRows)> {
+    let (ranges_added, mut added) = mpsc::unbounded_channel();
+    let ranges: BTreeMap<usize, Range> = plan.walk.left.iter().copied().enumerate().collect();
+    let first: Vec<usize> = ranges.keys().copied().collect();
+    let floors = [plan.row_filter.known.floor(), plan.walk.sent_rows.floor()];
+    let is_compare_only = plan.check.is_some();
+    let walk_state = WalkState {
+        next_range: ranges.len(),
+        ranges,
+        walk: plan.walk,
+        delivered: Vec::new(),
+        tails: Vec::new(),
+        check: plan.check,
+        newest: None,
+        pages: 0,
+    };
+    let walk = Arc::new(KeysetWalk {
+        context: Arc::clone(context),
+        filter: plan.filter,
+        row_filter: plan.row_filter,
+        base: plan.base,
+        is_compare_only,
+        floor: floors.into_iter().flatten().min(),
+        walk_state: Mutex::new(walk_state),
+        ranges_added,
+    });
+    if let Some(page) = plan.page {
+        walk.begin(page).await.map_err(|stream_error| (stream_error, Vec::new()))?;
+    }
+    let mut workers = JoinSet::new();
+    for range in first {
+        workers.spawn(Arc::clone(&walk).read(range));
+    }
+    loop {
+        // A range is announced by a worker that is still running, so an empty set means the end.
+        while let Ok(range) = added.try_recv() {
+            workers.spawn(Arc::clone(&walk).read(range));
+        }
+        let done = tokio::select! {
+            Some(range) = added.recv() => {
+                workers.spawn(Arc::clone(&walk).read(range));
+                continue;
+            }
+            done = workers.join_next() => done,
+        };
+        let stream_error = match done {
+            None if added.is_empty() => break,
+            None | Some(Ok(Ok(()))) => continue,
+            Some(Ok(Err(stream_error))) => stream_error,
+            Some(Err(panic)) => {
+                workers.shutdown().await;
+                std::panic::resume_unwind(panic.into_panic());
+            }
+        };
+        workers.shutdown().await;
+        if let Err(stream_error) = walk.checkpoint(&stream_error).await {
+            return Err((stream_error, Vec::new()));
+        }
+        let delivered = std::mem::take(&mut walk.walk_state().delivered);
+        return Err((stream_error, delivered));
+    }
+    let mut walk_state = walk.walk_state();
+    let (tails, check) = (std::mem::take(&mut walk_state.tails), walk_state.check.take());
+    let delivered = std::mem::take(&mut walk_state.delivered);
+    let newest = walk_state.newest;
+    Ok(FinishedWalk {
+        walk: WalkCheckpoint { left: Vec::new(), ..walk_state.walk.clone() },
+        tails,
+        check,
+        delivered,
+        newest,
+    })
+}
+
+impl KeysetWalk {
+    fn walk_state(&self) -> MutexGuard<'_, WalkState> {
+        // Every change to it is complete when the lock is given back.
+        self.walk_state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn query(&self, count: usize, (after, end): Range) -> Query {
+        let key = self.context.stream.key;
+        Query::new(self.context.stream.name, count).sort(key).keys(key, after, end).date_range(CURSOR, &self.filter)
+    }
+
+    /// Reads one range to its end.
+    async fn read(self: Arc<Self>, number: usize) -> Result<(), StreamError> {
+        let mut writer = self.context.writer();
+        // Whether the answer before counted all rows as listed, while another sign said that there are more.
+        let mut was_counted_out = false;
+        loop {
+            let Some(range) = self.walk_state().ranges.get(&number).copied() else { return Ok(()) };
+            let query = self.query(PAGE_SIZE, range).in_range(number);
+            let answer = match self.context.fetch_range(&query, range, &mut writer).await {
+                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    self.context.note_unreadable(&error);
+                    self.skip(number, range, StreamError::Request(error), &mut writer).await?;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let rows = answer.page;
+            let last = check_keys(&rows.rows, range).map_err(StreamError::UnexpectedResponse)?;
+            let ends = &self.context.end_detector;
+            if was_counted_out && !rows.rows.is_empty() {
+                self.context.warn_wrong_count().await?;
+            }
+            let end = match ends.of(&rows) {
+                // Behind its last key a range holds nothing.
+                _ if rows.rows.is_empty() || last.is_some() && last == range.1 => End::Reached,
+                end => end,
+            };
+            if end == End::More {
+                ends.followed(&rows);
+            }
+            was_counted_out = rows.envelope.total.is_some_and(|total| total <= rows.listed());
+            let (came, total, ended) = (rows.listed(), rows.envelope.total, end == End::Reached);
+            let rest = if ended { None } else { last.map(|last| (Some(last), range.1)) };
+            if ended && (last.is_none() || last != range.1) {
+                let mut walk_state = self.walk_state();
+                if walk_state.tails.len() < MOST_TAILS {
+                    walk_state.tails.push((last, range.1));
+                }
+            }
+            self.emit_page(number, rows, rest).await?;
+            // Before this request's own place is given back, so that what is free is free for others.
+            if let (false, Some(last), Some(end), Some(total)) = (ended, last, range.1, total)
+                && total > came
+            {
+                self.split(&query, number, last, end, total - came, came);
+            }
+            drop(answer.slot);
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes over the first row of a range, which the store cannot send: the row after it is requested by its
+    /// place, and tells between which keys the missing one lies.
+    async fn skip(
+        &self,
+        number: usize,
+        range: Range,
+        stream_error: StreamError,
+        writer: &mut RecordWriter,
+    ) -> Result<(), StreamError> {
+        for page in 2..=1 + MOST_UNREADABLE {
+            let query = self.query(1, range).page(page);
+            let answer = match self.context.fetch(&query, writer).await {
+                Ok(answer) => answer.page,
+                Err(StreamError::Request(error)) if error.is_unreadable() => continue,
+                // The missing row is the last.
+                Err(StreamError::Request(error)) if is_not_found(&error) => Rows::default(),
+                Err(stream_error) => return Err(stream_error),
+            };
+            check_keys(&answer.rows, range).map_err(StreamError::UnexpectedResponse)?;
+            let next = answer.rows.first().and_then(|row| id_of(row.key)).and_then(|id| id.checked_sub(1));
+            if next.is_some() && next == range.0 {
+                return Err(StreamError::UnexpectedResponse("it counts pages in another order than that of the keys"));
+            }
+            let unread = match (range.0, next.or(range.1)) {
+                (Some(after), None) if page == 2 => self.narrow(after, writer).await?,
+                unread => unread,
+            };
+            let mut walk_state = self.walk_state();
+            walk_state.walk.unread.push(unread);
+            // As many rows as were passed over by their place.
+            walk_state.walk.read += page - 1;
+            match next {
+                Some(next) => drop(walk_state.ranges.insert(number, (Some(next), range.1))),
+                None => drop(walk_state.ranges.remove(&number)),
+            }
+            return Ok(());
+        }
+        Err(stream_error)
+    }
+
+    /// Looks for the key of a row that the store cannot send, and that has none after it. Keys that follow each other
+    /// closely are found.
+    async fn narrow(&self, after: i64, writer: &mut RecordWriter) -> Result<Range, StreamError> {
+        let mut below = after;
+        for step in NARROWING {
+            let Some(end) = after.checked_add(step) else { break };
+            match self.context.fetch(&self.query(1, (Some(below), Some(end))), writer).await {
+                Ok(answer) if answer.page.rows.is_empty() => below = end,
+                Err(StreamError::Request(error)) if is_not_found(&error) => below = end,
+                Err(StreamError::Request(error)) if error.is_unreadable() => return Ok((Some(below), Some(end))),
+                // It came meanwhile, or another one did.
+                Ok(_) | Err(StreamError::Request(_)) => break,
+                Err(stream_error) => return Err(stream_error),
+            }
+        }
+        Ok((Some(after), None))
+    }
+
+    /// Takes the page of the greatest keys. What is left of the first range lies below them, and above
+    /// them where a greater key was seen before.
+    async fn begin(&self, MaxKeyPage { rows, is_all }: MaxKeyPage) -> Result<(), StreamError> {
+        let key = |row: Option<&Row>| row.and_then(|row| id_of(row.key));
+        let (greatest, lowest) = (key(rows.rows.first()), key(rows.rows.last()));
+        let below = lowest.and_then(|lowest| lowest.checked_sub(1)).filter(|_| !is_all);
+        {
+            let mut walk_state = self.walk_state();
+            let max_key = walk_state.walk.max_key;
+            if max_key > greatest {
+                let range = walk_state.next_range;
+                walk_state.next_range += 1;
+                walk_state.ranges.insert(range, (greatest, max_key));
+                // The receiver lives as long as the walk.
+                let _sent = self.ranges_added.send(range);
+            }
+            if is_all && let Some(lowest) = lowest {
+                walk_state.tails.push((None, Some(lowest - 1)));
+            }
+        }
+        self.emit_page(0, rows, below.map(|below| (None, Some(below)))).await
+    }
+
+    /// Sends what is to be delivered of a page and enters it, both at once. `rest` is what is left of
+    /// the range, `None` if it is at its end.
+    async fn emit_page(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), StreamError> {
+        let hashes = rows.hashes(self.floor, self.context.prefix_length());
+        let decisions: Vec<Decision> =
+            rows.rows.iter().zip(&hashes).map(|(row, &hash)| self.row_filter.decide(row, hash)).collect();
+        if self.filter != DateRange::default() && rows.rows.iter().any(|row| row.is_outside(&self.filter)) {
+            self.context.warn_dates().await?;
+        }
+        let records = if self.is_compare_only {
+            rows.retain(|_, _| false)
+        } else {
+            rows.retain(|index, _| decisions[index] == Decision::Emit)
+        };
+        let mut batch = self.context.output.begin_batch(records).await?;
+        let mut walk_state = self.walk_state();
+        match rest {
+            Some(rest) => drop(walk_state.ranges.insert(number, rest)),
+            None => drop(walk_state.ranges.remove(&number)),
+        }
+        walk_state.walk.read += rows.len() as u64;
+        let is_trial_page = walk_state.pages < TRIAL_PAGES;
+        walk_state.pages += 1;
+        if !self.is_compare_only {
+            batch.inner.stats.count_skipped(&decisions);
+        }
+        for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
+            if *decision == Decision::Emit && is_trial_page && !self.is_compare_only {
+                walk_state.delivered.push((*row, hash));
+            }
+            let Some(id) = id_of(row.key) else { continue };
+            if let (Some(check), CursorValue::At(instant)) = (&mut walk_state.check, row.updated)
+                && self.row_filter.known.floor().is_some_and(|floor| instant >= floor)
+            {
+                check.add(id, hash);
+            }
+            if matches!(decision, Decision::Emit | Decision::AlreadySent) {
+                if let CursorValue::At(instant) = row.updated {
+                    walk_state.newest = walk_state.newest.max(Some(instant));
+                }
+                walk_state.walk.sent_rows.add(id, row, hash);
+            }
+        }
+        if !self.is_compare_only {
+            batch.send_with_state(rows.lines, records, StatePolicy::WhenDue, || self.state(&walk_state));
+        }
+        Ok(())
+    }
+
+    /// Sends the state of what went out, so that a stream that stops loses no ground.
+    async fn checkpoint(&self, stream_error: &StreamError) -> Result<(), StreamError> {
+        if self.is_compare_only || matches!(stream_error, StreamError::Closed | StreamError::UnexpectedResponse(_)) {
+            return Ok(());
+        }
+        let batch = self.context.output.begin_batch(0).await?;
+        let walk_state = self.walk_state();
+        if batch.inner.has_uncovered_records() {
+            batch.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || self.state(&walk_state));
+        }
+        Ok(())
+    }
+
+    fn state(&self, walk_state: &WalkState) -> Value {
+        let mut left: Vec<Range> = walk_state.ranges.values().copied().collect();
+        left.sort_unstable();
+        let walk = Some(WalkCheckpoint { left, ..walk_state.walk.clone() });
+        Checkpoint { walk, has_wrong_count: self.context.end_detector.is_count_wrong(), ..self.base.clone() }.to_json()
+    }
+
+    /// Splits the rest of a range into parts for the requests that may run at the same time.
+    fn split(&self, query: &Query, number: usize, last: i64, end: i64, rows_left: u64, page: u64) {
+        let free = self.context.client.free_slots(query) as u64;
+        let mut bounds = part_bounds((last, end), rows_left, page, free + 1);
+        if bounds.is_empty() {
+            return;
+        }
+        bounds.push(end);
+        let mut walk_state = self.walk_state();
+        if let Some(range) = walk_state.ranges.get_mut(&number) {
+            range.1 = bounds.first().copied();
+        }
+        for pair in bounds.windows(2) {
+            let range = walk_state.next_range;
+            walk_state.next_range += 1;
+            walk_state.ranges.insert(range, (Some(pair[0]), Some(pair[1])));
+            // The receiver lives as long as any worker.
+            let _sent = self.ranges_added.send(range);
+        }
+    }
+}
+
+/// Returns the last key of each part but the last, for a range of keys `(after, end]` that holds `rows` rows and is
+/// to be read in at most `most` parts, with pages of `page` rows.
+///
+/// Each part ends with a page that is not full, which costs a request. So a part has a few pages at least, and is
+/// expected to fill its pages almost: keys are deleted here and there, and rows beyond the last page would need one
+/// more request.
+fn part_bounds((after, end): (i64, i64), rows: u64, page: u64, most: u64) -> Vec<i64> {
+    let (span, page) = (after.abs_diff(end), page.max(1));
+    let parts = most.min(rows.div_ceil(page.saturating_mul(FEWEST_PAGES)));
+    if parts < 2 || span < parts {
+        return Vec::new();
+    }
+    let slack = if span == rows { 0 } else { page / SLACK };
+    let rows_of_part = rows.div_ceil(page).div_ceil(parts).saturating_mul(page) - slack;
+    let keys = u128::from(span) * u128::from(rows_of_part) / u128::from(rows);
+    // At least one key, and never more than the span, so that it fits.
+    let keys = u64::try_from(keys).unwrap_or(span).max(1);
+    (1..parts)
+        .map_while(|part| keys.checked_mul(part).filter(|&keys| keys < span))
+        .map(|keys| after.wrapping_add_unsigned(keys))
+        .collect()
+}
+
+/// A walk that begins: from the first key to the greatest there is, or on and on if that is not known.
+#[must_use]
+pub(super) fn from_the_start(
+    max_key: Option<i64>,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    counted: Option<u64>,
+) -> WalkCheckpoint {
+    // Where no row has a date, all of them are remembered: nothing else tells them from new ones.
+    let sent_rows = SentRows::of(until.map_or(Retention::Everything(None), Retention::Overlap));
+    let left = vec![(None, max_key)];
+    WalkCheckpoint {
+        from,
+        requested_from: None,
+        before: None,
+        until,
+        left,
+        max_key,
+        sent_rows,
+        counted,
+        read: 0,
+        include_missing_dates: false,
+        unread: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part_bounds;
+
+    #[test]
+    fn parts_of_keys_without_gaps_are_full_pages() {
+        assert_eq!(part_bounds((0, 10_000), 10_000, 1000, 5), [2000, 4000, 6000, 8000]);
+        assert_eq!(part_bounds((100, 7_100), 7_000, 1000, 3), [3100, 6100]);
+        // Two, two and one page.
+        assert_eq!(part_bounds((0, 4_100), 4_100, 1000, 3), [2000, 4000]);
+    }
+
+    #[test]
+    fn parts_of_keys_with_gaps_leave_space_in_their_last_page() {
+        // Two keys a row: 1,900 rows in two pages.
+        assert_eq!(part_bounds((0, 8_000), 4_000, 1000, 2), [3800]);
+    }
+
+    #[test]
+    fn what_is_too_small_is_not_split() {
+        assert!(part_bounds((0, 2_000), 2_000, 1000, 8).is_empty());
+        assert!(part_bounds((0, 1), 5_000, 1000, 8).is_empty());
+        assert!(part_bounds((0, 9_000), 9_000, 1000, 1).is_empty());
+        assert!(part_bounds((5, 5), 0, 0, 8).is_empty());
+    }
+
+    #[test]
+    fn bounds_lie_within_the_range_whatever_is_counted() {
+        for (after, end) in [(i64::MIN, i64::MAX), (-5, 3), (0, i64::MAX), (i64::MAX - 9, i64::MAX)] {
+            for rows in [1, 9, 1_000, 123_456, u64::MAX] {
+                for page in [1, 7, 1_000, u64::MAX] {
+                    let bounds = part_bounds((after, end), rows, page, 8);
+                    assert!(bounds.len() < 8);
+                    assert!(bounds.is_sorted() && bounds.iter().all(|&bound| after < bound && bound < end));
+                }
+            }
+        }
+    }
+}

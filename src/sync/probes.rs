@@ -1,0 +1,257 @@
+//! Single requests about a stream: its newest change, its greatest key, how many rows it counts.
+//! Nothing here delivers a row.
+
+use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
+use super::keyset::MOST_UNREADABLE;
+use super::list_end::End;
+use super::row_filter::id_of;
+use super::rows::{Row, Rows};
+use crate::cart::Query;
+use crate::cart::query::{DateRange, PAGE_SIZE};
+use crate::record::{CursorValue, Key};
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// Rows asked for to learn which comes first: enough that a store which ignores the order is noticed.
+pub(crate) const SAMPLE: usize = 10;
+
+/// The greatest key of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaxKey {
+    /// It is this one.
+    Known(i64),
+    /// The store does not sort by key, or the keys are no numbers.
+    Unknown,
+    /// No row is left, where there were some a moment ago.
+    Gone,
+}
+
+impl MaxKey {
+    /// The key, if it is known.
+    pub(crate) fn known(self) -> Option<i64> {
+        match self {
+            Self::Known(id) => Some(id),
+            Self::Unknown | Self::Gone => None,
+        }
+    }
+}
+
+/// The newest change within the window. A store may read the bounds of a window in another zone and list none that
+/// lies within: then the newest rows of the wider one tell.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn newest_change(
+    context: &StreamContext,
+    date_range: &DateRange,
+    wider: &DateRange,
+) -> Result<Option<Timestamp>, StreamError> {
+    let newest = |count, date_range: &DateRange| {
+        Query::new(context.stream.name, count).sort("-updated_at").date_range(CURSOR, date_range)
+    };
+    let answer = if_readable(context.fetch(&newest(1, date_range), &mut context.writer()).await)?;
+    let found = answer.and_then(|answer| newest_within(&answer.page, date_range));
+    if found.is_some() || date_range.before.is_none() {
+        return Ok(found);
+    }
+    let answer = if_readable(context.fetch(&newest(PAGE_SIZE, wider), &mut context.writer()).await)?;
+    Ok(answer.and_then(|answer| newest_within(&answer.page, date_range)))
+}
+
+/// The newest change within the window that the store can send, where it cannot send the newest of all.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn newest_readable(
+    context: &StreamContext,
+    date_range: &DateRange,
+) -> Result<Option<(Timestamp, Option<Timestamp>)>, StreamError> {
+    for page in 2..=1 + MOST_UNREADABLE {
+        let query = Query::new(context.stream.name, 1).sort("-updated_at").page(page).date_range(CURSOR, date_range);
+        match context.fetch(&query, &mut context.writer()).await {
+            Ok(answer) => return Ok(newest_within(&answer.page, date_range).map(|newest| (newest, answer.date))),
+            Err(StreamError::Request(error)) if error.is_unreadable() => {}
+            Err(StreamError::Request(error)) if is_not_found(&error) => return Ok(None),
+            Err(stream_error) => return Err(stream_error),
+        }
+    }
+    Ok(None)
+}
+
+/// The newest row, whatever its date.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, StreamError> {
+    let query = Query::new(context.stream.name, 1).sort("-updated_at");
+    let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    Ok(answer.and_then(|answer| answer.page.rows.first().copied()))
+}
+
+/// The row with this key, if it is still there.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>, StreamError> {
+    let range = (key.checked_sub(1), Some(key));
+    let query = Query::new(context.stream.name, 1).keys(context.stream.key, range.0, range.1);
+    let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    Ok(answer.and_then(|answer| answer.page.rows.iter().find(|row| id_of(row.key) == Some(key)).copied()))
+}
+
+/// How many rows match, if the store tells.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn count(context: &StreamContext, query: Query) -> Result<Option<u64>, StreamError> {
+    let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    Ok(answer.and_then(|answer| if answer.slot.is_none() { Some(0) } else { answer.page.envelope.total }))
+}
+
+/// Returns nothing in place of an answer that the store cannot give because a row in it is damaged.
+pub(crate) fn if_readable(answer: Result<FetchedPage, StreamError>) -> Result<Option<FetchedPage>, StreamError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(StreamError::Request(error)) if error.is_unreadable() => Ok(None),
+        Err(stream_error) => Err(stream_error),
+    }
+}
+
+/// The newest change within the window that an answer shows.
+pub(crate) fn newest_within(rows: &Rows, date_range: &DateRange) -> Option<Timestamp> {
+    let dates = rows.rows.iter().filter_map(|row| match row.updated {
+        CursorValue::At(instant) if date_range.contains(instant) => Some(instant),
+        _ => None,
+    });
+    dates.max()
+}
+
+/// Whether there are rows without a date, none of which came at the new end of the order. They sort
+/// before all dates or behind all of them, whichever the database does, so the old end tells. `date_span` are
+/// the oldest and the newest date of the new end; `None` where the answers show no order, since then
+/// nothing tells.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn any_missing_dates(
+    context: &StreamContext,
+    date_span: Option<(Timestamp, Timestamp)>,
+) -> Result<Option<bool>, StreamError> {
+    let query = Query::new(context.stream.name, SAMPLE).sort(CURSOR);
+    let Some(FetchedPage { page: rows, .. }) = if_readable(context.fetch(&query, &mut context.writer()).await)? else {
+        return Ok(None);
+    };
+    if rows.has_missing_dates() {
+        return Ok(Some(true));
+    }
+    let (Some((oldest, newest)), Some((first, _))) = (date_span, rows.date_span()) else { return Ok(None) };
+    let in_order = rows.is_oldest_first() && first <= oldest && first < newest;
+    Ok(in_order.then_some(false))
+}
+
+/// Returns true if as many rows match the date filter as there were before, so that none is without a date: not
+/// counting those that came meanwhile, which have the greatest keys and the newest dates.
+/// Within one moment only the key tells a row that came meanwhile; `shown` are the keys of the answer before. One
+/// too many costs a question.
+pub(crate) fn counts_agree(
+    context: &StreamContext,
+    page: &Rows,
+    shown: &[i64],
+    until: Option<Timestamp>,
+    all: Option<u64>,
+) -> bool {
+    let greatest = shown.iter().copied().max();
+    let is_newer = |row: &&Row| match (row.updated, id_of(row.key)) {
+        (CursorValue::At(at), _) if Some(at) > until => true,
+        (CursorValue::At(at), Some(id)) => Some(id) > greatest || (Some(at) == until && !shown.contains(&id)),
+        _ => true,
+    };
+    let newer = page.rows.iter().filter(is_newer).count() as u64;
+    let matching = page.envelope.total.map(|total| total.saturating_sub(newer));
+    matching.is_some() && matching == all && !context.end_detector.is_count_wrong()
+}
+
+/// The greatest key, `None` if there is no row, and the answer that told, in descending order. `count`
+/// rows are asked for, or fewer; `seen` are keys of an answer just before.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn max_key(
+    context: &StreamContext,
+    count: usize,
+    filter: &DateRange,
+    seen: &[i64],
+) -> Result<Option<(MaxKey, Rows)>, StreamError> {
+    let key = context.stream.key;
+    let order = format!("-{key}");
+    let query = |count| Query::new(context.stream.name, count).sort(&order).date_range(CURSOR, filter);
+    let count = if context.client.is_bisecting(&query(count)) { count.min(SAMPLE) } else { count };
+    let query = query(count);
+    let Some(FetchedPage { mut page, .. }) = if_readable(context.fetch(&query, &mut context.writer()).await)? else {
+        return Ok(Some((MaxKey::Unknown, Rows::default())));
+    };
+    let number = |key| if let Key::Number(id) = key { Some(id) } else { None };
+    let Some(keys) = page.rows.iter().map(|row| number(row.key)).collect::<Option<Vec<i64>>>() else {
+        return Ok(Some((MaxKey::Unknown, page)));
+    };
+    let Some(&greatest) = keys.first() else {
+        return Ok(page.envelope.total.is_some_and(|total| total > 0).then_some((MaxKey::Unknown, page)));
+    };
+    // Rows seen a moment ago may have been deleted since, so a few that this answer should hold and does
+    // not are no contradiction.
+    let lowest = keys.last().copied().unwrap_or(greatest);
+    let absent = |id: &&i64| **id >= lowest && keys.binary_search_by(|key| id.cmp(&key)).is_err();
+    if !keys.is_sorted_by(|greater, smaller| greater > smaller) || seen.iter().filter(absent).count() > SAMPLE {
+        return Ok(Some((MaxKey::Unknown, page)));
+    }
+    if keys.len() > 1 || context.end_detector.of(&page) == End::Reached {
+        return Ok(Some((MaxKey::Known(seen.iter().copied().fold(greatest, i64::max)), page)));
+    }
+    // One row shows no order: whether it is the greatest is asked. Rows that came meanwhile are few. The
+    // room of a whole page is given back first, since the question may need some.
+    page.lines.attach_guard(());
+    let query = Query::new(context.stream.name, SAMPLE).keys(key, Some(greatest), None).date_range(CURSOR, filter);
+    let beyond = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    let few = beyond.is_some_and(|FetchedPage { page, .. }| {
+        context.end_detector.of(&page) == End::Reached
+            || page.envelope.total.is_some_and(|total| total <= SAMPLE as u64)
+    });
+    Ok(Some((if few { MaxKey::Known(greatest) } else { MaxKey::Unknown }, page)))
+}
+
+/// How many rows the store counts up to the key `max_key`, if it tells; with `until`, without those that it
+/// lists as changed later: these explain themselves.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn still_counted(
+    context: &StreamContext,
+    filter: &DateRange,
+    until: Option<Timestamp>,
+    max_key: Option<i64>,
+) -> Result<Option<u64>, StreamError> {
+    let Some(until) = until else {
+        return count(
+            context,
+            Query::new(context.stream.name, 1).keys(context.stream.key, None, max_key).date_range(CURSOR, filter),
+        )
+        .await;
+    };
+    let all = Query::new(context.stream.name, PAGE_SIZE)
+        .sort("-updated_at")
+        .keys(context.stream.key, None, max_key)
+        .date_range(CURSOR, filter);
+    let Some(FetchedPage { page: answer, .. }) = if_readable(context.fetch(&all, &mut context.writer()).await)? else {
+        return Ok(None);
+    };
+    let later = answer.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at > until)).count();
+    // Where more than a page was changed meanwhile, no count can tell any more.
+    let reaches_back = context.end_detector.of(&answer) == End::Reached || later < answer.len();
+    let reported = answer.envelope.total.filter(|_| answer.is_newest_first() && reaches_back);
+    Ok(reported.map(|total| total.saturating_sub(later as u64)))
+}
+
+/// The keys of an answer, as numbers.
+pub(crate) fn ids(rows: &Rows) -> Vec<i64> {
+    rows.rows.iter().filter_map(|row| id_of(row.key)).collect()
+}

@@ -1,0 +1,387 @@
+//! The rows of one answer: read into finished RECORD lines, then judged one by one.
+//!
+//! Reading decides nothing and judging reads nothing. Nothing here sends.
+
+use std::collections::HashSet;
+
+use super::checkpoint::Range;
+use crate::airbyte::LineBatch;
+use crate::airbyte::message::RECORD_SUFFIX;
+use crate::cart::query::DateRange;
+use crate::cart::{ElementSink, Envelope, PageMeta};
+use crate::json::Scanner;
+use crate::record::{self, CursorValue, Key, NotARecord, RecordWriter};
+use crate::timestamp::Timestamp;
+
+/// An answer of a list, as lines.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// RECORD lines, one after the other.
+    pub lines: LineBatch,
+    /// One entry a line.
+    pub rows: Vec<Row>,
+    /// What the envelope said.
+    pub envelope: Envelope,
+    /// How many rows came without a key. They are not among `rows`: no state can name them, and no
+    /// destination can tell them apart.
+    pub rows_without_key: usize,
+    /// How many rows were requested.
+    pub asked: usize,
+}
+
+/// One row and where its line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its key.
+    pub key: Key,
+    /// Its `updated_at`.
+    pub updated: CursorValue,
+    /// The UTC offset that `updated_at` was shown with, in minutes.
+    pub offset: Option<i16>,
+    /// The block its line lies in.
+    block: usize,
+    /// End of its line in the block.
+    end: usize,
+}
+
+impl Row {
+    /// Whether its date lies in the window.
+    #[must_use]
+    pub(super) fn is_within(&self, date_range: &DateRange) -> bool {
+        matches!(self.updated, CursorValue::At(instant) if date_range.contains(instant))
+    }
+}
+
+impl Row {
+    /// Returns true if it has a date that lies outside the window.
+    #[must_use]
+    pub(super) fn is_outside(&self, date_range: &DateRange) -> bool {
+        matches!(self.updated, CursorValue::At(instant) if !date_range.contains(instant))
+    }
+}
+
+/// Takes the rows of one answer while it arrives.
+pub(super) struct RowSink<'c> {
+    lines: LineBatch,
+    rows: Vec<Row>,
+    /// Rows without a key.
+    rows_without_key: usize,
+    prefix: &'c [u8],
+    writer: &'c mut RecordWriter,
+    expected: ExpectedKeys,
+    /// Whether an answer was not taken for its keys.
+    has_complained: bool,
+    /// Undeclared fields that were known before.
+    undeclared: usize,
+}
+
+impl<'c> RowSink<'c> {
+    /// Takes into `lines`. `prefix` stands before the data of each line.
+    #[must_use]
+    pub(super) fn new(lines: LineBatch, prefix: &'c [u8], writer: &'c mut RecordWriter) -> Self {
+        let undeclared = writer.undeclared();
+        let (rows, expected) = (Vec::new(), ExpectedKeys::Any);
+        Self { lines, rows, rows_without_key: 0, prefix, writer, expected, has_complained: false, undeclared }
+    }
+
+    /// Takes an answer only if its keys are these.
+    #[must_use]
+    pub(super) fn expecting(self, expected: ExpectedKeys) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// The rows of the whole answer to a request for `asked` rows.
+    #[must_use]
+    pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
+        Rows { lines: self.lines, rows: self.rows, envelope, rows_without_key: self.rows_without_key, asked }
+    }
+}
+
+/// What the keys of an answer must be to be the answer to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExpectedKeys {
+    /// Any keys.
+    Any,
+    /// Ascending keys, greater than the first, at most the second.
+    Keys(Range),
+}
+
+/// Checks that keys are whole numbers that ascend within a range; returns the last one, or `after`.
+///
+/// # Errors
+/// A clause that says in what the store does not answer as requested.
+pub(super) fn check_keys(rows: &[Row], (after, end): Range) -> Result<Option<i64>, &'static str> {
+    let mut last = after;
+    for row in rows {
+        let Key::Number(id) = row.key else { return Err("it sends keys that are not whole numbers") };
+        if after.is_some_and(|after| id <= after) || end.is_some_and(|end| id > end) {
+            return Err("it does not filter by key");
+        }
+        if last.is_some_and(|last| id <= last) {
+            return Err("it does not sort by key");
+        }
+        last = Some(id);
+    }
+    Ok(last)
+}
+
+impl ElementSink for RowSink<'_> {
+    fn restart(&mut self) {
+        self.lines.clear();
+        self.rows.clear();
+        self.rows_without_key = 0;
+        self.writer.forget(self.undeclared);
+    }
+
+    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
+        let (block, lines) = self.lines.begin_line();
+        let start = lines.len();
+        lines.extend_from_slice(self.prefix);
+        let meta = match self.writer.copy(scanner, lines) {
+            Ok(meta) => meta,
+            Err(reason) => {
+                lines.truncate(start);
+                return Err(reason);
+            }
+        };
+        if meta.key == Key::Missing {
+            lines.truncate(start);
+            self.rows_without_key += 1;
+            return Ok(());
+        }
+        lines.extend_from_slice(RECORD_SUFFIX);
+        let end = lines.len();
+        self.rows.push(Row { key: meta.key, updated: meta.updated, offset: meta.offset, block, end });
+        Ok(())
+    }
+
+    fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
+        if !answer.list_name_known && self.rows_without_key > 0 {
+            return Err("the answer's list has an unknown name, and rows without the key of this stream".to_owned());
+        }
+        if !answer.list_name_known && self.writer.looks_foreign() {
+            return Err("the answer's list has an unknown name, and rows with fields of another stream".to_owned());
+        }
+        // An answer to another request comes once; a store that does not honour keys answers so each time, and
+        // the walk decides what to make of it.
+        if let ExpectedKeys::Keys(range) = self.expected
+            && !self.has_complained
+            && self.rows.iter().all(|row| matches!(row.key, Key::Number(_)))
+            && let Err(what) = check_keys(&self.rows, range)
+        {
+            self.has_complained = true;
+            return Err(format!("the answer belongs to another request: {what}"));
+        }
+        Ok(())
+    }
+
+    fn memory_used(&self) -> usize {
+        self.lines.len()
+    }
+}
+
+#[cfg(test)]
+impl Rows {
+    /// The rows of a body that is there as a whole, for tests.
+    pub(super) fn of(body: &str, prefix: &[u8], writer: &mut RecordWriter) -> Self {
+        let mut sink = RowSink::new(Vec::new().into(), prefix, writer);
+        let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut sink);
+        sink.into_rows(envelope.unwrap_or_default(), 1000)
+    }
+}
+
+impl Rows {
+    /// How many rows came.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many rows the answer lists, those without a key included.
+    #[must_use]
+    pub(super) fn listed(&self) -> u64 {
+        (self.rows.len() + self.rows_without_key) as u64
+    }
+
+    /// Returns true if no two rows have the same key.
+    #[must_use]
+    pub(super) fn keys_differ(&self) -> bool {
+        let mut seen = HashSet::with_capacity(self.rows.len());
+        self.rows.iter().all(|row| seen.insert(row.key))
+    }
+
+    /// Returns true if the dated rows run from new to old, as instants or by the local time that is shown.
+    #[must_use]
+    pub(super) fn is_newest_first(&self) -> bool {
+        self.dates().is_sorted_by(|newer, older| newer >= older)
+            || self.local_dates().is_sorted_by(|newer, older| newer >= older)
+    }
+
+    /// Returns true if the dated rows run from old to new, as instants or by the local time that is shown.
+    #[must_use]
+    pub(super) fn is_oldest_first(&self) -> bool {
+        self.dates().is_sorted() || self.local_dates().is_sorted()
+    }
+
+    /// The dates as the digits that are shown: a store that keeps local time sorts by them, also where a clock was
+    /// set back.
+    fn local_dates(&self) -> Vec<Option<Timestamp>> {
+        let rows = self.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(_)));
+        rows.map(|row| match (row.updated, row.offset) {
+            (CursorValue::At(date), Some(offset)) => date.plus_seconds(i64::from(offset) * 60),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Whether a row has no date.
+    #[must_use]
+    pub(super) fn has_missing_dates(&self) -> bool {
+        self.rows.iter().any(|row| row.updated == CursorValue::Missing)
+    }
+
+    /// The oldest and the newest date, if any row has one.
+    #[must_use]
+    pub(super) fn date_span(&self) -> Option<(Timestamp, Timestamp)> {
+        let dates = self.dates();
+        Some((dates.iter().copied().min()?, dates.into_iter().max()?))
+    }
+
+    fn dates(&self) -> Vec<Timestamp> {
+        let date = |row: &Row| match row.updated {
+            CursorValue::At(instant) => Some(instant),
+            CursorValue::Missing | CursorValue::Invalid => None,
+        };
+        self.rows.iter().filter_map(date).collect()
+    }
+
+    /// The data of a row's record, as it goes out.
+    #[must_use]
+    pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
+        let Some(row) = self.rows.get(index) else { return &[] };
+        let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
+        let start = before.filter(|before| before.block == row.block).map_or(0, |before| before.end);
+        self.lines.block(row.block).get(start + prefix..row.end - RECORD_SUFFIX.len()).unwrap_or_default()
+    }
+
+    /// A hash of the content of each row that may be compared with a remembered one: those without a date,
+    /// and those dated at or after `floor`. 0 for the others.
+    #[must_use]
+    pub(super) fn hashes(&self, floor: Option<Timestamp>, prefix: usize) -> Vec<u64> {
+        let is_near = |row: &Row| match row.updated {
+            CursorValue::At(instant) => floor.is_some_and(|floor| instant >= floor),
+            CursorValue::Missing | CursorValue::Invalid => floor.is_some(),
+        };
+        let rows = self.rows.iter().enumerate();
+        rows.map(|(index, row)| if is_near(row) { record::content_hash(self.data(index, prefix)) } else { 0 }).collect()
+    }
+
+    /// Keeps the lines of the rows for which `keep` holds, in order; gives how many are left.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize, &Row) -> bool) -> usize {
+        let mut kept = 0;
+        let mut index = 0;
+        for rows in self.rows.chunk_by(|row, next| row.block == next.block) {
+            let Some(lines) = rows.first().and_then(|row| self.lines.block_mut(row.block)) else { continue };
+            let (mut write, mut start) = (0, 0);
+            for row in rows {
+                if keep(index, row) {
+                    if write != start {
+                        lines.copy_within(start..row.end, write);
+                    }
+                    write += row.end - start;
+                    kept += 1;
+                }
+                start = row.end;
+                index += 1;
+            }
+            lines.truncate(write);
+        }
+        kept
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::RecordSchema;
+
+    fn read(body: &str) -> Rows {
+        let schema = json!({"properties": {"id": {"type": "integer"}, "updated_at": {"type": ["null", "string"], "format": "date-time"}}});
+        let mut writer = RecordWriter::new(Arc::new(RecordSchema::new(&schema, "id", Some("updated_at"))));
+        Rows::of(body, b"<", &mut writer)
+    }
+
+    #[test]
+    fn lines_are_kept_or_dropped_completely() {
+        for mask in 0..8u32 {
+            let mut rows = read(r#"{"total_count":3,"orders":[{"id":1},{"id":22},{"id":333}]}"#);
+            assert_eq!(rows.data(1, 1), br#"{"id":22}"#);
+            let kept = rows.retain(|index, _| mask & (1 << index) != 0);
+            let expected: String = [1, 22, 333]
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| mask & (1 << index) != 0)
+                .map(|(_, id)| format!("<{{\"id\":{id}}}}}}}\n"))
+                .collect();
+            assert_eq!((kept, String::from_utf8(rows.lines.to_vec()).unwrap()), (mask.count_ones() as usize, expected));
+        }
+    }
+
+    #[test]
+    fn lines_that_fill_many_blocks_are_separated() {
+        let row = |id: usize| format!("{{\"id\":{id},\"note\":\"{}\"}}", "x".repeat(id % 7 * 1000));
+        let all: Vec<String> = (0..600).map(row).collect();
+        for part in [1, 2, 3, 200, 1000] {
+            let mut rows = read(&format!("{{\"total_count\":600,\"orders\":[{}]}}", all.join(",")));
+            assert!(rows.rows.last().is_some_and(|row| row.block > 5));
+            assert!(all.iter().enumerate().all(|(index, row)| rows.data(index, 1) == row.as_bytes()));
+            let expected: String = all.iter().step_by(part).map(|row| format!("<{row}}}}}\n")).collect();
+            let kept = rows.retain(|index, _| index % part == 0);
+            assert_eq!(kept, 600usize.div_ceil(part));
+            assert!(rows.lines.to_vec() == expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_answer_is_checked_against_its_request() {
+        let checked = |ids: &str, after, end| {
+            let rows: Vec<String> = ids.split_whitespace().map(|id| format!("{{\"id\":{id}}}")).collect();
+            check_keys(&read(&format!("{{\"orders\":[{}]}}", rows.join(","))).rows, (after, end))
+        };
+        assert_eq!(checked("6 8 9", Some(5), Some(9)), Ok(Some(9)));
+        assert_eq!(checked("-3 7", None, None), Ok(Some(7)));
+        assert_eq!(checked("", Some(5), Some(9)), Ok(Some(5)), "an empty answer reaches no further");
+        let no_filter = Err("it does not filter by key");
+        assert_eq!(checked("5 8", Some(5), Some(9)), no_filter, "a key that was read already");
+        assert_eq!(checked("6 10", Some(5), Some(9)), no_filter, "a key of another range");
+        let no_order = Err("it does not sort by key");
+        assert_eq!(checked("6 9 8", Some(5), Some(9)), no_order);
+        assert_eq!(checked("6 6", Some(5), Some(9)), no_order, "a key twice");
+        assert_eq!(checked("6 7.5", Some(5), None), Err("it sends keys that are not whole numbers"));
+    }
+
+    #[test]
+    fn rows_without_a_key_are_counted_and_left_out() {
+        let rows = read(r#"{"total_count":4,"orders":[{"id":1},{"id":null},{"name":"x"},{"id":4}]}"#);
+        assert_eq!((rows.len(), rows.rows_without_key, rows.listed()), (2, 2, 4));
+        assert!(!String::from_utf8(rows.lines.to_vec()).unwrap().contains("null"));
+    }
+
+    #[test]
+    fn order_is_decided_by_instants_and_rows_without_a_date_have_none() {
+        let rows = read(
+            r#"{"orders":[{"id":1,"updated_at":"2021-11-07T01:30:00-05:00"},{"id":2,"updated_at":null},{"id":2,"updated_at":"2021-11-07T01:10:00-06:00"}]}"#,
+        );
+        // As instants they ascend; as the local time that is shown, in the hour that is there twice, they descend.
+        assert!(rows.is_oldest_first() && rows.is_newest_first() && !rows.keys_differ());
+        let rows = read(
+            r#"{"orders":[{"id":1,"updated_at":"2021-11-07T03:30:00-06:00"},{"id":2,"updated_at":"2021-11-07T04:10:00-06:00"}]}"#,
+        );
+        assert!(rows.is_oldest_first() && !rows.is_newest_first());
+    }
+}

@@ -1,0 +1,75 @@
+//! Handles a sync whose rows all fit in one response. It shows one moment, so its newest date becomes the cursor.
+
+use super::checkpoint::Checkpoint;
+use super::context::{StreamContext, StreamError};
+use super::row_filter::{Decision, RowFilter, id_of};
+use super::rows::Rows;
+use super::sent_rows::{Retention, SentRows};
+use crate::cart::query::DateRange;
+use crate::record::CursorValue;
+use crate::timestamp::Timestamp;
+
+/// Delivers what is to be delivered of an answer that holds all there is, and gives back the state.
+/// `filter` is the requested date filter, `past` where the cursor may lie.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn emit(
+    context: &StreamContext,
+    mut rows: Rows,
+    base: Checkpoint,
+    row_filter: &RowFilter,
+    (filter, past): (&DateRange, &DateRange),
+) -> Result<Checkpoint, StreamError> {
+    let is_unfiltered = *filter == DateRange::default();
+    let has_missing_dates = rows.has_missing_dates();
+    // Where rows without a date are not expected and none came, the next sync asks for changes only.
+    let reads_all_rows = is_unfiltered && (context.stream.may_lack_updated_at || has_missing_dates);
+    let floor = if reads_all_rows { Some(Timestamp::EARLIEST) } else { past_floor(&rows, &base, row_filter, past) };
+    let hashes = rows.hashes(floor.into_iter().chain(row_filter.known.floor()).min(), context.prefix_length());
+    let decisions: Vec<Decision> =
+        rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+    let cursor = cursor_after(&rows, &base, row_filter, past);
+    let retention = match cursor {
+        _ if reads_all_rows => Retention::Everything(cursor),
+        Some(cursor) => Retention::Overlap(cursor),
+        None => Retention::Nothing,
+    };
+    let mut sent_rows = SentRows::of(retention);
+    for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
+        // In a stream that is read completely, a row that is not wanted must not be wanted at every sync.
+        let is_known = matches!(decision, Decision::Emit | Decision::AlreadySent) || reads_all_rows;
+        if let (true, Some(id)) = (is_known, id_of(row.key)) {
+            sent_rows.add(id, row, hash);
+        }
+    }
+    if cursor == base.cursor && !decisions.contains(&Decision::Emit) {
+        sent_rows.keep(&base.sent_rows);
+    }
+    if !is_unfiltered && rows.rows.iter().any(|row| row.is_outside(filter)) {
+        context.warn_dates().await?;
+    }
+    let records = rows.retain(|index, _| decisions[index] == Decision::Emit);
+    let mut batch = context.output.begin_batch(records).await?;
+    batch.inner.stats.count_skipped(&decisions);
+    batch.send(rows.lines, records);
+    let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+    Ok(Checkpoint { cursor, previous, sent_rows, reads_all_rows, walk: None, ..base })
+}
+
+/// The newest delivered date that is not ahead of the store's clock, never earlier than the cursor before.
+fn cursor_after(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &DateRange) -> Option<Timestamp> {
+    let dates = rows.rows.iter().filter_map(|row| match row.updated {
+        CursorValue::At(instant) if row_filter.date_range.contains(instant) => Some(instant),
+        _ => None,
+    });
+    let dates: Vec<Timestamp> = dates.collect();
+    let newest = dates.iter().copied().filter(|&instant| past.contains(instant)).max();
+    // The store's clock is behind all of its rows: the clock is as far as the cursor may go.
+    let clock = past.until.filter(|_| !dates.is_empty());
+    base.cursor.max(newest.or(clock))
+}
+
+fn past_floor(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &DateRange) -> Option<Timestamp> {
+    SentRows::before(cursor_after(rows, base, row_filter, past)).floor()
+}

@@ -1,0 +1,93 @@
+//! Rows that an earlier sync had to leave out: tried again at the start of each sync.
+
+use super::checkpoint::{Checkpoint, Range};
+use super::context::{StreamContext, StreamError};
+use super::list_end::End;
+use super::probes::{self, SAMPLE};
+use super::row_filter::{Decision, RowFilter, id_of};
+use super::rows::check_keys;
+use super::sent_rows::SentRows;
+use crate::cart::Query;
+use crate::cart::query::{DateRange, PAGE_SIZE};
+
+/// Tries again, with one request each, what the store could not send in an earlier sync. `date_range` holds the dates that
+/// are wanted.
+///
+/// # Errors
+/// [`StreamError`]
+pub(super) async fn retry(
+    context: &StreamContext,
+    date_range: DateRange,
+    mut checkpoint: Checkpoint,
+) -> Result<Checkpoint, StreamError> {
+    if checkpoint.cursor.is_none() && checkpoint.walk.is_none() {
+        // All rows are read in any case.
+        checkpoint.unread.clear();
+    }
+    let rows_without_key = match checkpoint.rows_without_key {
+        0 => 0,
+        before => {
+            let key = context.stream.key;
+            let name = context.stream.name;
+            let all = probes::count(context, Query::new(name, SAMPLE).sort(key)).await?;
+            let keyed = probes::count(context, Query::new(name, 1).keys(key, Some(i64::MIN), None)).await?;
+            all.zip(keyed).map_or(before, |(all, keyed)| all.saturating_sub(keyed)).max(context.rows_without_key())
+        }
+    };
+    if rows_without_key < checkpoint.rows_without_key {
+        // A row was given a key. Which one it is nothing tells, so that all are read once more.
+        let (full, kept, columns) = (checkpoint.full, checkpoint.kept, checkpoint.columns);
+        return Ok(Checkpoint { full, kept, columns, rows_without_key, ..Checkpoint::default() });
+    }
+    let mut still = Vec::new();
+    for range in std::mem::take(&mut checkpoint.unread) {
+        if let Some(rest) = retry_range(context, date_range, range, &mut checkpoint.sent_rows).await? {
+            still.push(rest);
+        }
+    }
+    Ok(Checkpoint { unread: still, rows_without_key, ..checkpoint })
+}
+
+/// Reads the rows of a range that could not be had. Gives back what is still missing of it.
+async fn retry_range(
+    context: &StreamContext,
+    date_range: DateRange,
+    mut range: Range,
+    sent_rows: &mut SentRows,
+) -> Result<Option<Range>, StreamError> {
+    let key = context.stream.key;
+    let row_filter = RowFilter { date_range, later_than: None, include_missing_dates: true, known: sent_rows.clone() };
+    loop {
+        let query = Query::new(context.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).no_retry();
+        let answer = match context.fetch_range(&query, range, &mut context.writer()).await {
+            Ok(answer) => answer,
+            Err(StreamError::Request(error)) => {
+                context.note_unreadable(&error);
+                return Ok(Some(range));
+            }
+            Err(stream_error) => return Err(stream_error),
+        };
+        let mut rows = answer.page;
+        if check_keys(&rows.rows, range).is_err() {
+            // It is no answer to this request, and says nothing of the range.
+            return Ok(Some(range));
+        }
+        let last = rows.rows.last().and_then(|row| id_of(row.key));
+        let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;
+        let hashes = rows.hashes(row_filter.known.floor(), context.prefix_length());
+        let decisions: Vec<Decision> =
+            rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+        for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
+            if let (Decision::Emit, Some(id)) = (decision, id_of(row.key)) {
+                // What changed since the cursor is met once more by the sync that follows.
+                sent_rows.add(id, row, hash);
+            }
+        }
+        let records = rows.retain(|index, _| decisions[index] == Decision::Emit);
+        context.output.begin_batch(records).await?.send(rows.lines, records);
+        if is_end {
+            return Ok(None);
+        }
+        range.0 = last;
+    }
+}

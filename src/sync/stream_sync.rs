@@ -1,0 +1,664 @@
+//! The sync of one stream: which walks, in which order, and what the state says afterwards.
+//!
+//! 1. What an interrupted walk left is read first, and what the store could not send before is tried again.
+//! 2. Then one request asks for the newest changes; on a first sync and in a full refresh for the newest
+//!    rows whatever their date. If it holds all there is, that was the sync.
+//! 3. If not, it has shown the newest change; the key walk reads everything, and the cursor becomes
+//!    that change. What changes behind the walk is newer, so the next sync brings it.
+//!
+//! A store that does not answer as documented is read by the page walk instead.
+
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
+use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
+use super::count_check::CountCheck;
+use super::date_filter::{self, CheckedPage};
+use super::keyset::{self, MaxKeyPage};
+use super::list_end::End;
+use super::paged;
+use super::probes::{self, MaxKey, SAMPLE};
+use super::row_filter::{Decision, RowFilter, id_of};
+use super::rows::{Row, Rows};
+use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
+use super::single_page;
+use super::skipped_rows;
+use super::stream_output::StatePolicy;
+use crate::cart::Query;
+use crate::cart::query::{DateRange, PAGE_SIZE};
+use crate::streams::CURSOR;
+use crate::timestamp::Timestamp;
+
+/// A sync that came to its end.
+#[derive(Debug)]
+pub(crate) struct FinishedSync {
+    /// The state after it.
+    pub checkpoint: Checkpoint,
+    /// What it had to leave out.
+    pub skipped_rows: Option<StreamError>,
+}
+
+/// Reads one stream to its end and gives back its final state; `job` is what a full refresh is done for.
+///
+/// # Errors
+/// [`StreamError`]
+pub(crate) async fn run(
+    context: &Arc<StreamContext>,
+    checkpoint: Checkpoint,
+    full_refresh: bool,
+    job: Option<Job>,
+) -> Result<FinishedSync, StreamError> {
+    let stream_sync = StreamSync { context, full_refresh };
+    let mut checkpoint = if !context.stream.has_updated_at {
+        Checkpoint { unread: stream_sync.without_dates().await?, ..Checkpoint::default() }
+    } else {
+        if checkpoint.has_wrong_count {
+            context.end_detector.mark_count_wrong();
+        }
+        let checkpoint = skipped_rows::retry(context, stream_sync.date_range(context.start), checkpoint).await?;
+        match Box::pin(stream_sync.resume(checkpoint)).await? {
+            (base, true) => base,
+            (base, false) => Box::pin(stream_sync.changes(base)).await?,
+        }
+    };
+    checkpoint.rows_without_key = checkpoint.rows_without_key.max(context.rows_without_key());
+    checkpoint.has_wrong_count = context.end_detector.is_count_wrong();
+    let skipped_rows =
+        (!checkpoint.unread.is_empty() || checkpoint.rows_without_key > 0).then(|| StreamError::RowsSkipped {
+            unread: checkpoint.unread.clone(),
+            between: Vec::new(),
+            rows_without_key: checkpoint.rows_without_key,
+            not_utf8: context.is_not_utf8(),
+        });
+    let checkpoint = match context.stream.has_updated_at {
+        true if full_refresh => checkpoint.refreshed(job, skipped_rows.is_none()),
+        true => checkpoint,
+        false => Checkpoint::default(),
+    };
+    Ok(FinishedSync { checkpoint, skipped_rows })
+}
+
+struct StreamSync<'r> {
+    context: &'r Arc<StreamContext>,
+    full_refresh: bool,
+}
+
+impl StreamSync<'_> {
+    /// The first instant that a sync from this state delivers.
+    fn from(&self, cursor: Option<Timestamp>) -> Timestamp {
+        cursor.map_or(self.context.start, |cursor| cursor.minus_seconds(OVERLAP_SECONDS).max(self.context.start))
+    }
+
+    fn date_range(&self, from: Timestamp) -> DateRange {
+        DateRange { from: Some(from), before: self.context.end, ..DateRange::default() }
+    }
+
+    /// Finishes what an interrupted run left. The state that is given back has no walk; with `true`, the sync is
+    /// finished with it.
+    async fn resume(&self, checkpoint: Checkpoint) -> Result<(Checkpoint, bool), StreamError> {
+        let mut base = Checkpoint { full: self.full_refresh, walk: None, ..checkpoint.clone() };
+        let Some(mut walk) = checkpoint.walk else { return Ok((base, false)) };
+        // With other dates in the config, what was read may not be what is wanted now.
+        if walk.from != self.from(checkpoint.cursor) || walk.before != self.context.end {
+            return Ok((base, false));
+        }
+        self.context.output.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
+        let until = walk.until;
+        let unfiltered = walk.include_missing_dates;
+        let filter = match date_filter::widen(self.context, walk.from, checkpoint.look_back_hours) {
+            _ if unfiltered => DateRange::default(),
+            usual => DateRange { from: walk.requested_from.or(usual.from), ..usual },
+        };
+        if unfiltered && let Some(old) = walk.max_key {
+            // Rows without a date that came since are in no date filter of the pass that follows.
+            let max_key = probes::max_key(self.context, SAMPLE, &filter, &[]).await?;
+            walk.max_key = max_key.and_then(|(max_key, _)| max_key.known()).map(|new| new.max(old));
+            if walk.max_key != Some(old) {
+                walk.left.push((Some(old), walk.max_key));
+            }
+        }
+        let row_filter = RowFilter {
+            date_range: self.date_range(walk.from),
+            later_than: until,
+            include_missing_dates: unfiltered,
+            known: base.sent_rows.clone(),
+        };
+        let plan = keyset::KeysetPlan {
+            filter,
+            row_filter: row_filter.clone(),
+            base: base.clone(),
+            walk,
+            page: None,
+            check: None,
+        };
+        match keyset::run(self.context, plan).await {
+            Ok(walked) => {
+                // Said at once, so that a kill in the pass that follows does not undo it.
+                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() }.to_json();
+                self.context.output.begin_batch(0).await?.send_with_state(
+                    Vec::new().into(),
+                    0,
+                    StatePolicy::Now,
+                    || done,
+                );
+                let count_check =
+                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
+                let walk = match count_check.verify(walked).await {
+                    // What was read so far comes once more, with all that changed since.
+                    Err(StreamError::UnexpectedResponse(what)) => {
+                        self.context.warn_keys(what).await?;
+                        return Ok((base, false));
+                    }
+                    walk => walk?,
+                };
+                let is_wrong = self.context.end_detector.is_count_wrong()
+                    || walk.counted.is_some_and(|counted| walk.read > counted);
+                if is_wrong && base.cursor.is_none() && !unfiltered && !self.context.stream.may_lack_updated_at {
+                    self.confirm_no_missing_dates(&base).await?;
+                }
+                base = after(&base, until, walk);
+                // Without any date there is nothing that a further pass could ask for.
+                Ok((base, until.is_none()))
+            }
+            // The walk is not honoured any more: what follows reads everything from the old state.
+            Err((StreamError::UnexpectedResponse(what), _)) => {
+                self.context.warn_keys(what).await?;
+                Ok((base, false))
+            }
+            Err((stream_error, _)) => Err(stream_error),
+        }
+    }
+
+    /// Asks for the newest rows, and checks what the store's clock and date filter mean. Nothing if no row can
+    /// match.
+    async fn first_page(&self, base: &mut Checkpoint) -> Result<Option<CheckedPage>, StreamError> {
+        // At first nothing is known of the rows, so the first question leaves none out: rows without a
+        // date match no filter.
+        let unfiltered = base.cursor.is_none() || base.reads_all_rows;
+        let mut from = self.from(base.cursor);
+        if self.date_range(from).is_empty() {
+            return Ok(None);
+        }
+        let filter =
+            |from, hours| if unfiltered { DateRange::default() } else { date_filter::widen(self.context, from, hours) };
+        let mut asked = filter(from, base.look_back_hours);
+        let mut answer = date_filter::newest(self.context, &asked).await?;
+        let clock = answer.as_ref().and_then(|answer| answer.date);
+        if let (Some(cursor), Some(clock)) = (base.cursor, clock)
+            && cursor.minus_seconds(OVERLAP_SECONDS) > clock
+        {
+            let back = base.previous.filter(|&previous| previous <= clock);
+            self.context.warn_ahead(cursor, clock, back).await?;
+            (base.cursor, base.previous) = (Some(back.unwrap_or(clock)), None);
+            from = self.from(base.cursor);
+            asked = filter(from, base.look_back_hours);
+            if !unfiltered {
+                drop(answer.take());
+                answer = date_filter::newest(self.context, &asked).await?;
+            }
+        }
+        let first = CheckedPage { answer, asked, from, look_back_hours: base.look_back_hours };
+        if unfiltered {
+            return Ok(Some(self.confirm_empty(base, first).await?));
+        }
+        date_filter::check(self.context, base, from, first).await.map(Some)
+    }
+
+    /// Asks once more where an unfiltered answer holds nothing, although rows were there before.
+    async fn confirm_empty(&self, base: &Checkpoint, first: CheckedPage) -> Result<CheckedPage, StreamError> {
+        let looks_incomplete = |answer: &FetchedPage| answer.page.listed() == 0 && !base.sent_rows.sent().is_empty();
+        if !first.answer.as_ref().is_some_and(looks_incomplete) {
+            return Ok(first);
+        }
+        Ok(CheckedPage { answer: date_filter::newest(self.context, &first.asked).await?, ..first })
+    }
+
+    /// Brings what has changed since the state.
+    async fn changes(&self, mut base: Checkpoint) -> Result<Checkpoint, StreamError> {
+        let Some(CheckedPage { answer, asked, from, look_back_hours }) = self.first_page(&mut base).await? else {
+            return Ok(base);
+        };
+        base.look_back_hours = look_back_hours;
+        let first = base.cursor.is_none();
+        let unfiltered = asked == DateRange::default();
+        let mut date_range = self.date_range(from);
+        if base.reads_all_rows && !base.is_old() {
+            // What was sent is remembered row by row: a row with an older date is new all the same.
+            date_range.from = Some(self.context.start);
+        }
+        let include_missing_dates = first || base.reads_all_rows;
+        let row_filter =
+            RowFilter { date_range, later_than: None, include_missing_dates, known: base.sent_rows.clone() };
+        let Some(FetchedPage { page: mut rows, date: clock, .. }) = answer else {
+            return self.after_unreadable(base, row_filter, asked).await;
+        };
+        // A row dated in the future must not become the cursor, or nothing would come until then.
+        let past = DateRange { until: clock, ..date_range };
+        if self.is_complete_page(&mut rows, &asked, &row_filter).await? {
+            // Whether a row lies outside the dates does not hang on its content.
+            let wanted = rows.rows.iter().filter(|row| row_filter.decide(row, 0) != Decision::OutOfRange);
+            self.estimate(Some(wanted.count() as u64)).await?;
+            return single_page::emit(self.context, rows, base, &row_filter, (&asked, &past)).await;
+        }
+        let (counted, sorted) = (rows.envelope.total, rows.is_newest_first());
+        let (in_hand, date_span, has_missing_dates) =
+            (probes::newest_within(&rows, &past), rows.date_span(), rows.has_missing_dates());
+        let is_dated = probes::newest_within(&rows, &date_range).is_some();
+        // Its room is given back before the next question: there may be no other.
+        let Rows { rows: seen, lines, .. } = rows;
+        drop(lines);
+        let is_before = sorted && date_span.is_some_and(|(_, newest)| newest < from);
+        // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
+        // that is too old, which only makes the next sync look at more.
+        let until = match in_hand {
+            // Only rows without a date came, or rows outside the window: one inside it is asked for.
+            None if sorted && !is_before => {
+                probes::newest_change(self.context, &past, &date_filter::widen(self.context, from, look_back_hours))
+                    .await?
+            }
+            newest => newest,
+        };
+        // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
+        let until = until.or(clock.filter(|_| is_dated));
+        let mut is_unfiltered = unfiltered;
+        let mut needs_date_check = false;
+        if first && !self.context.stream.may_lack_updated_at && sorted {
+            // Two counts that agree can show that there are no rows without a date. Not where the newest of all is
+            // older than what is wanted.
+            needs_date_check = !has_missing_dates && !is_before && counted.is_some() && until.is_some();
+            if needs_date_check {
+                is_unfiltered = false;
+            } else {
+                is_unfiltered = has_missing_dates || self.any_missing_dates(date_span).await?;
+                if is_unfiltered && has_missing_dates && !self.full_refresh {
+                    self.context.warn_missing_dates().await?;
+                }
+                if is_before && !is_unfiltered {
+                    // The newest row of all is older than what is wanted.
+                    return Ok(base);
+                }
+            }
+        }
+        let filter = match asked {
+            _ if is_unfiltered => asked,
+            _ if unfiltered => date_filter::widen(self.context, from, look_back_hours),
+            asked => asked,
+        };
+        let keys = |is_unfiltered: bool| -> Vec<i64> {
+            let rows = seen.iter().filter(|row| is_unfiltered || row.is_within(&filter));
+            rows.filter_map(|row| id_of(row.key)).collect()
+        };
+        let all = counted.filter(|_| unfiltered && !is_unfiltered);
+        let mut walk = WalkPlan {
+            row_filter,
+            filter,
+            from,
+            until,
+            counted: counted.filter(|_| filter == asked),
+            all,
+            sorted,
+            seen: keys(is_unfiltered),
+            missing_date_check: None,
+        };
+        if needs_date_check {
+            walk.missing_date_check = Some(MissingDateCheck { date_span, unfiltered: keys(true) });
+        }
+        self.walk(base, walk).await
+    }
+
+    /// Returns true if there are rows without a date, or nothing tells. `date_span` are the oldest and the newest date of
+    /// the newest rows.
+    async fn any_missing_dates(&self, date_span: Option<(Timestamp, Timestamp)>) -> Result<bool, StreamError> {
+        let found = probes::any_missing_dates(self.context, date_span).await?;
+        if found == Some(true) && !self.full_refresh {
+            self.context.warn_missing_dates().await?;
+        }
+        Ok(found != Some(false))
+    }
+
+    /// Reads on where the newest row cannot be had.
+    async fn after_unreadable(
+        &self,
+        base: Checkpoint,
+        row_filter: RowFilter,
+        asked: DateRange,
+    ) -> Result<Checkpoint, StreamError> {
+        let newest = probes::newest_readable(self.context, &row_filter.date_range).await?;
+        let until = newest.map(|(newest, clock)| clock.map_or(newest, |clock| newest.min(clock)));
+        let from = row_filter.date_range.from.unwrap_or(self.context.start);
+        let seen = Vec::new();
+        self.walk(
+            base,
+            WalkPlan {
+                row_filter,
+                filter: asked,
+                from,
+                until,
+                counted: None,
+                all: None,
+                sorted: true,
+                seen,
+                missing_date_check: None,
+            },
+        )
+        .await
+    }
+
+    /// Reads all rows of a filter in the order of their keys.
+    async fn walk(&self, base: Checkpoint, mut walk: WalkPlan) -> Result<Checkpoint, StreamError> {
+        let missing_date_check = walk.missing_date_check.take();
+        let WalkPlan { filter, until, all, sorted, .. } = walk;
+        let seen = &walk.seen;
+        // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
+        // that are remembered by ranges comes before it.
+        let is_exact = base.sent_rows.sent().is_exact();
+        let mut max_key = match sorted {
+            true => probes::max_key(self.context, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, seen).await?,
+            false => Some((MaxKey::Unknown, Rows::default())),
+        };
+        let mut is_ruled_out = false;
+        if let Some(missing_date_check) = missing_date_check {
+            let page = max_key.as_ref().map(|(_, page)| page);
+            is_ruled_out = page.is_some_and(|page| {
+                probes::counts_agree(self.context, page, &missing_date_check.unfiltered, until, all)
+            });
+            if let Some((_, page)) = max_key.as_mut().filter(|_| !is_ruled_out) {
+                // The question needs room, and there may be no other.
+                page.lines.attach_guard(());
+            }
+            if !is_ruled_out && self.any_missing_dates(missing_date_check.date_span).await? {
+                drop(max_key);
+                let (filter, seen) = (DateRange::default(), missing_date_check.unfiltered);
+                let walk = WalkPlan { filter, seen, counted: all, all: None, ..walk };
+                return Box::pin(self.walk(base, walk)).await;
+            }
+        }
+        let WalkPlan { row_filter, from, mut counted, seen, .. } = walk;
+        let is_unfiltered = filter == DateRange::default();
+        // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
+        // whether they are gone.
+        let (max_key, page) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
+        if max_key == MaxKey::Unknown {
+            self.context.warn_sort().await?;
+        }
+        let max_key = max_key.known();
+        let is_all = self.is_all(&page, &seen, counted);
+        // Of two counts the larger is compared with what comes.
+        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
+        self.estimate(counted).await?;
+        let begun = WalkCheckpoint {
+            include_missing_dates: is_unfiltered,
+            before: self.context.end,
+            requested_from: filter.from.filter(|&asked| asked != from),
+            ..keyset::from_the_start(max_key, from, until, counted)
+        };
+        let count_check = CountCheck {
+            context: self.context,
+            filter,
+            row_filter: row_filter.clone(),
+            base: &base,
+            all,
+            is_resumed: false,
+        };
+        // Its room is free again before rows are compared.
+        let page = (is_exact && max_key.is_some()).then_some(MaxKeyPage { rows: page, is_all });
+        let begun = if is_exact {
+            begun
+        } else {
+            match self.compare(&base, &row_filter, filter, begun.clone()).await? {
+                Some(left) if left.left.is_empty() => return Ok(after(&base, until, left)),
+                Some(left) => left,
+                None => begun,
+            }
+        };
+        let plan = keyset::KeysetPlan {
+            filter,
+            row_filter: row_filter.clone(),
+            base: base.clone(),
+            walk: begun,
+            page,
+            check: None,
+        };
+        let mut newest = None;
+        let walked = match keyset::run(self.context, plan).await {
+            Ok(mut walked) => {
+                let delivered = std::mem::take(&mut walked.delivered);
+                // Where the newest rows all lie after the end date, nothing can be changed into the dates any more.
+                newest = walked.newest.filter(|_| self.context.end.is_some());
+                count_check.verify(walked).await.map_err(|stream_error| (stream_error, delivered))
+            }
+            Err(stopped) => Err(stopped),
+        };
+        let finished = match walked {
+            Ok(walk) => walk,
+            Err((StreamError::UnexpectedResponse(what), delivered)) => {
+                self.context.warn_keys(what).await?;
+                let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
+                let plan = paged::PagedPlan { filter, row_filter, until, delivered, counted, base: advancing };
+                let sent_rows = paged::run(self.context, plan).await?;
+                WalkCheckpoint { sent_rows, ..keyset::from_the_start(None, from, until, None) }
+            }
+            Err((stream_error, _)) => return Err(stream_error),
+        };
+        // More rows than there were are new ones, or the count was wrong.
+        if is_ruled_out && (self.context.end_detector.is_count_wrong() || Some(finished.read) > all) {
+            self.confirm_no_missing_dates(&base).await?;
+        }
+        Ok(after(&base, until.or(newest), finished))
+    }
+
+    /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
+    async fn confirm_no_missing_dates(&self, base: &Checkpoint) -> Result<(), StreamError> {
+        if probes::any_missing_dates(self.context, None).await? != Some(true) {
+            return Ok(());
+        }
+        // The next sync begins anew, and knows that the counts are wrong.
+        let state = Checkpoint { has_wrong_count: true, ..base.clone() }.to_json();
+        self.context.output.begin_batch(0).await?.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || state);
+        Err(StreamError::WrongCount)
+    }
+
+    /// Returns true if an answer to the newest rows holds all there is.
+    async fn is_complete_page(
+        &self,
+        rows: &mut Rows,
+        asked: &DateRange,
+        row_filter: &RowFilter,
+    ) -> Result<bool, StreamError> {
+        let is_counted = rows.envelope.total.is_some_and(|total| total <= rows.listed()) && !rows.envelope.more;
+        match self.context.end_detector.of(rows) {
+            _ if !rows.keys_differ() => Ok(false),
+            End::Reached => Ok(true),
+            End::More => {
+                self.context.end_detector.followed(rows);
+                Ok(false)
+            }
+            End::Unclear if !is_counted => {
+                let is_wrong = rows.envelope.total.is_some_and(|total| total < rows.listed());
+                if is_wrong {
+                    self.context.warn_wrong_count().await?;
+                }
+                Ok(false)
+            }
+            // What the answer counts and what the last sync sent agree.
+            End::Unclear if self.are_known(rows, row_filter) => Ok(true),
+            // A full page that counts itself: a further page shows whether that is all.
+            End::Unclear => {
+                // The room of a full page is given back first, since the question needs some.
+                rows.lines.attach_guard(());
+                let query = Query::new(self.context.stream.name, PAGE_SIZE)
+                    .sort("-updated_at")
+                    .page(2)
+                    .date_range(CURSOR, asked);
+                match self.context.fetch(&query, &mut self.context.writer()).await {
+                    Ok(answer) if answer.page.listed() > 0 => {
+                        self.context.warn_wrong_count().await?;
+                        Ok(false)
+                    }
+                    Ok(_) => Ok(true),
+                    Err(StreamError::Request(error)) if is_not_found(&error) => Ok(true),
+                    Err(stream_error) => Err(stream_error),
+                }
+            }
+        }
+    }
+
+    /// Returns true if the page of the greatest keys holds all there is: no less than was seen and counted before.
+    fn is_all(&self, page: &Rows, seen: &[i64], counted: Option<u64>) -> bool {
+        self.context.end_detector.of(page) == End::Reached
+            && page.rows.len() >= seen.len()
+            && counted.is_none_or(|counted| page.listed() >= counted)
+    }
+
+    /// Returns true if nothing of an answer would be delivered.
+    fn are_known(&self, rows: &Rows, row_filter: &RowFilter) -> bool {
+        let hashes = rows.hashes(row_filter.known.floor(), self.context.prefix_length());
+        let is_known = |(row, hash): (&Row, &u64)| {
+            matches!(row_filter.decide(row, *hash), Decision::AlreadySent | Decision::OutOfRange)
+        };
+        rows.rows.iter().zip(&hashes).all(is_known)
+    }
+
+    /// Enters the store's own count, and estimates.
+    async fn estimate(&self, counted: Option<u64>) -> Result<(), StreamError> {
+        if let Some(counted) = counted {
+            self.context.output.count(counted).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the rows of the overlap with those that were delivered, where these are remembered by ranges of
+    /// keys. Gives back the walk that is left, or nothing if the store does not honour the key walk.
+    async fn compare(
+        &self,
+        base: &Checkpoint,
+        row_filter: &RowFilter,
+        filter: DateRange,
+        begun: WalkCheckpoint,
+    ) -> Result<Option<WalkCheckpoint>, StreamError> {
+        let check = Some(base.sent_rows.sent().check());
+        let plan = keyset::KeysetPlan {
+            filter,
+            row_filter: row_filter.clone(),
+            base: base.clone(),
+            walk: begun,
+            page: None,
+            check,
+        };
+        match keyset::run(self.context, plan).await {
+            Ok(walked) => {
+                let left = walked.check.map(super::sent_hashes::RangeCheck::changed).unwrap_or_default();
+                let read = walked.walk.read;
+                if left.is_empty() {
+                    self.context.output.inner().await.stats.known += read;
+                }
+                // What was compared was counted already; what is read again is only part of it.
+                let sent_rows = walked.walk.sent_rows.clone().complete();
+                Ok(Some(WalkCheckpoint { left, counted: None, read: 0, sent_rows, ..walked.walk }))
+            }
+            Err((StreamError::UnexpectedResponse(_), _)) => Ok(None),
+            Err((stream_error, _)) => Err(stream_error),
+        }
+    }
+
+    /// A stream without dates: everything, each time. Gives back what the store could not send.
+    async fn without_dates(&self) -> Result<Vec<Range>, StreamError> {
+        let key = self.context.stream.key;
+        let query = Query::new(self.context.stream.name, PAGE_SIZE).sort(key);
+        let filter = DateRange::default();
+        let row_filter = RowFilter {
+            date_range: filter,
+            later_than: None,
+            include_missing_dates: true,
+            known: SentRows::of(Retention::Nothing),
+        };
+        let answer = probes::if_readable(self.context.fetch(&query, &mut self.context.writer()).await)?;
+        let (mut counted, mut seen) = (None, Vec::new());
+        if let Some(FetchedPage { page: rows, slot, .. }) = answer {
+            let is_end = self.context.end_detector.of(&rows) == End::Reached;
+            self.estimate(rows.envelope.total.or_else(|| is_end.then_some(rows.len() as u64))).await?;
+            if is_end && rows.keys_differ() {
+                let records = rows.len();
+                self.context.output.begin_batch(records).await?.send(rows.lines, records);
+                return Ok(Vec::new());
+            }
+            if rows.envelope.total.is_some_and(|total| total < rows.listed()) {
+                self.context.warn_wrong_count().await?;
+            }
+            (counted, seen) = (rows.envelope.total, probes::ids(&rows));
+            drop(rows);
+            drop(slot);
+        }
+        let max_key = probes::max_key(self.context, PAGE_SIZE, &filter, &seen).await?;
+        let (max_key, page) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
+        let is_all = self.is_all(&page, &seen, counted);
+        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
+        let page = max_key.known().is_some().then_some(MaxKeyPage { rows: page, is_all });
+        let max_key = max_key.known();
+        // No date is read of these rows, so that any will do.
+        let never = Timestamp::from_millis(0);
+        let begun = keyset::from_the_start(max_key, never, None, counted);
+        let walk = WalkCheckpoint { sent_rows: SentRows::of(Retention::Nothing), ..begun };
+        let base = Checkpoint::default();
+        let plan =
+            keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check: None };
+        let walked = match keyset::run(self.context, plan).await {
+            Ok(mut walked) => {
+                let delivered = std::mem::take(&mut walked.delivered);
+                let row_filter = row_filter.clone();
+                let count_check =
+                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: false };
+                count_check.verify(walked).await.map_err(|stream_error| (stream_error, delivered))
+            }
+            Err(stopped) => Err(stopped),
+        };
+        match walked {
+            Ok(walk) => Ok(walk.unread),
+            Err((StreamError::UnexpectedResponse(what), delivered)) => {
+                self.context.warn_keys(what).await?;
+                let plan = paged::PagedPlan { filter, row_filter, until: None, delivered, counted, base: None };
+                paged::run(self.context, plan).await?;
+                Ok(Vec::new())
+            }
+            Err((stream_error, _)) => Err(stream_error),
+        }
+    }
+}
+
+/// A walk over all rows of a filter.
+struct WalkPlan {
+    row_filter: RowFilter,
+    filter: DateRange,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    /// Rows that an answer just before counted under this filter.
+    counted: Option<u64>,
+    /// Rows that it counted without a filter.
+    all: Option<u64>,
+    /// Whether answers come in the requested order.
+    sorted: bool,
+    /// Keys that an answer just before showed.
+    seen: Vec<i64>,
+    /// If it is not known yet whether there are rows without a date.
+    missing_date_check: Option<MissingDateCheck>,
+}
+
+/// What a look for rows without a date goes by.
+struct MissingDateCheck {
+    /// The oldest and the newest date of the newest rows.
+    date_span: Option<(Timestamp, Timestamp)>,
+    /// Keys that an answer just before showed, whatever the dates.
+    unfiltered: Vec<i64>,
+}
+
+/// The state after a finished walk.
+fn after(base: &Checkpoint, until: Option<Timestamp>, walk: WalkCheckpoint) -> Checkpoint {
+    let cursor = base.cursor.max(until);
+    let mut sent_rows = walk.sent_rows;
+    if cursor == base.cursor && walk.read == 0 {
+        sent_rows.keep(&base.sent_rows);
+    }
+    let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+    let unread = joined(base.unread.iter().chain(&walk.unread).copied().collect());
+    Checkpoint { cursor, previous, sent_rows, unread, reads_all_rows: false, walk: None, ..base.clone() }
+}

@@ -1,0 +1,96 @@
+//! Each sentence, and whom it blames.
+
+use super::*;
+
+#[test]
+fn each_failure_says_what_where_and_what_to_do() {
+    let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
+    let resource = || "orders".to_owned();
+    let status = |status| Error::Status {
+        resource: resource(),
+        status,
+        message: "Unauthorized".into(),
+        is_unknown_resource: false,
+        page: false,
+    };
+    let moved =
+        |host: Option<&str>| Error::Redirect { resource: resource(), status: 301, host: host.map(str::to_owned) };
+    let broken = |kind| Error::Transport { resource: resource(), kind, detail: "os error".into() };
+    let proxy = |failure_kind| Error::Proxy {
+        resource: resource(),
+        proxy: "proxy.example.com:3128".to_owned(),
+        variable: "HTTPS_PROXY",
+        failure_kind,
+        detail: "os error".to_owned(),
+    };
+    let exhausted = |error| Error::Exhausted { attempts: 3, elapsed: Duration::from_secs(5), last: Box::new(error) };
+    let body = |transient| Error::Body {
+        resource: resource(),
+        problem: "the answer holds no list; its fields are: a, b".into(),
+        transient,
+        page: false,
+    };
+    let errors = [
+        status(400),
+        status(401),
+        status(403),
+        status(404),
+        exhausted(status(429)),
+        exhausted(status(503)),
+        moved(Some("other.example.com")),
+        moved(None),
+        exhausted(broken(TransportErrorKind::Name)),
+        exhausted(broken(TransportErrorKind::Connect)),
+        broken(TransportErrorKind::Certificate),
+        exhausted(broken(TransportErrorKind::Tls)),
+        exhausted(broken(TransportErrorKind::Timeout)),
+        exhausted(broken(TransportErrorKind::Broken)),
+        proxy(ProxyFailure::SignIn),
+        proxy(ProxyFailure::Certificate),
+        exhausted(proxy(ProxyFailure::Refused)),
+        exhausted(proxy(ProxyFailure::Unreachable)),
+        exhausted(body(true)),
+        body(false),
+        Error::TooLarge { resource: resource(), limit: 64 << 20 },
+        exhausted(Error::NotUtf8 { resource: resource(), at: 12 }),
+        Error::Unreadable { resource: resource(), last: Box::new(broken(TransportErrorKind::Timeout)) },
+        Error::Deferred {
+            resource: resource(),
+            wait: Duration::from_secs(3600),
+            until: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            last: Box::new(status(429)),
+        },
+    ];
+    let mut reported: Vec<UserError> = errors
+        .into_iter()
+        .map(|error| UserError::stopped("orders", stream, &StreamError::Request(error), "shop.example.com"))
+        .collect();
+    for stream_error in [
+        StreamError::Interrupted,
+        StreamError::CountMismatch { counted: 5, listed: 4 },
+        StreamError::Unstable,
+        StreamError::WrongCount,
+        StreamError::UnexpectedResponse("x"),
+    ] {
+        let user_error = UserError::stopped("orders", stream, &stream_error, "shop.example.com");
+        assert_eq!(is_interruption(&user_error.message), matches!(stream_error, StreamError::Interrupted));
+        reported.push(user_error);
+    }
+    reported.extend([
+        UserError::unknown_stream("ordres"),
+        UserError::file("config", "c.json", "does not exist"),
+        UserError::standard_input("is not UTF-8 text"),
+        UserError::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
+        UserError::no_terminal(None),
+        UserError::unwritable("c.json", "its folder does not exist"),
+        UserError::catalog("x"),
+        UserError::states("x"),
+        UserError::bad_state("orders", "`updated_at` is not a text"),
+        UserError::setup("x"),
+        UserError::check_timed_out("shop.example.com", Duration::from_secs(30)),
+        UserError::panic("x"),
+    ]);
+    let text: Vec<String> =
+        reported.iter().map(|user_error| format!("{:?}: {}", user_error.kind, user_error.message)).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
