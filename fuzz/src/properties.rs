@@ -168,7 +168,7 @@ pub fn call_limit(input: &[u8]) {
         _ => None,
     };
     match (read, plain) {
-        (Some(read), Some(plain)) => assert_eq!((read.made, read.allowed), plain),
+        (Some(read), Some(plain)) => assert_eq!((read.used, read.allowed), plain),
         (None, Some((_, allowed))) => assert!(allowed == 0 || allowed > 1_000_000, "{text:?} is refused"),
         (Some(_), None) => panic!("{text:?} is no pair of numbers"),
         (None, None) => {}

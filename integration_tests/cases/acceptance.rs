@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::docs::path;
+use crate::cases::docs::path;
 use crate::fake_store::{Data, FakeStore, Options};
 use crate::harness::command::Command;
 use crate::harness::files::{TOKEN, configured, discovered};

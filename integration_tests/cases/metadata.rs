@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::docs::{hold, path};
+use crate::cases::docs::{hold, path};
 use crate::harness::command::Command;
 use crate::harness::files::discovered;
 

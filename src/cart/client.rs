@@ -284,7 +284,7 @@ mod tests {
             connections
         });
         let retry_policy = RetryPolicy::READ.at_most(Some(Duration::from_secs(10)), None);
-        let rate_limiter = RateLimiter::new(100, retry_policy.backoff.buffer);
+        let rate_limiter = RateLimiter::new(100, retry_policy.backoff.window);
         let auth = Auth::Token(Secret::new("token".to_owned()));
         (Client::new(base, auth, rate_limiter, 1, retry_policy).unwrap(), serving)
     }

@@ -282,7 +282,7 @@ fn sensitive_fields_are_emptied_whatever_they_hold() {
 fn records_inside_a_field_are_fitted_like_others() {
     let mut outer = Arc::into_inner(record_schema()).unwrap();
     let mut inner = Arc::into_inner(record_schema()).unwrap();
-    inner.empty(&["name"]);
+    inner.redact(&["name"]);
     outer.nest("items", inner, "orders.items".to_owned());
     let mut writer = RecordWriter::new(Arc::new(outer));
     for (came, goes) in [

@@ -228,7 +228,7 @@ async fn failing_requests_release_slot_and_memory() {
 }
 
 fn refusal(made: u32) -> Reply {
-    let limit = Some(CallLimit { made, allowed: 5000 });
+    let limit = Some(CallLimit { used: made, allowed: 5000 });
     let meta = ResponseMeta { limit, retry_after: Some(Duration::from_secs(5)), ..ResponseMeta::default() };
     Reply { meta: Some(meta), ..bad(status(429)) }
 }
