@@ -262,7 +262,7 @@ impl<'a> Scanner<'a> {
     /// space outside its texts, or half of a surrogate pair.
     ///
     /// # Errors
-    /// [`NotJson`] if no value comes next, or it nests deeper than 128.
+    /// [`NotJson`] if no value comes next, or it nests deeper than `MAX_DEPTH`.
     #[inline]
     pub fn value(&mut self) -> Result<(Kind, bool), NotJson> {
         match self.peek() {

@@ -143,7 +143,7 @@ impl RecordOptions {
                 Element { schema, list: false, .. } => schema,
                 Element { schema, list: true, .. } => json!({
                     "type": ["null", "array"],
-                    "description": "Asked for with `expand`: what belongs to the row, as it is when the row is read.",
+                    "description": "Included with `expand`. In incremental syncs it refreshes only when the row changes.",
                     "items": schema,
                 }),
             };

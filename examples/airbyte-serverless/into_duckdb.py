@@ -1,7 +1,7 @@
 """Reads a store into DuckDB with airbyte-serverless: python into_duckdb.py
 
-`config.json` lies in the current folder, readable by you alone; `source-cart` is on the PATH. airbyte-serverless brings
-two destinations, BigQuery and the screen; this one keeps the same raw tables in a file.
+`config.json` is in the current folder, readable only by you; `source-cart` is on the PATH. airbyte-serverless includes
+two destinations, BigQuery and the screen; this one writes the same raw tables to a file.
 """
 
 import json

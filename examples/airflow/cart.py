@@ -1,8 +1,8 @@
-"""A DAG that reads what has changed in a store, each hour.
+"""A DAG that reads what changed in a store, every hour.
 
-Put this file into the folder of your DAGs, and on the workers the executable and a folder that stays (CART_FOLDER). The
+Put this file into the folder of your DAGs. The workers need the executable and a persistent folder (CART_FOLDER). The
 token is the password of a connection: `airflow connections add cart --conn-type generic --conn-password TOKEN`.
-`config.json` in the folder says `"access_token": "${CART_ACCESS_TOKEN}"`.
+`config.json` in the folder contains `"access_token": "${CART_ACCESS_TOKEN}"`.
 """
 
 import os
@@ -16,13 +16,13 @@ with DAG(
     schedule="17 * * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # A second run at once is refused and would count as failed.
+    # A second run at the same time is refused and would count as failed.
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
 ) as dag:
     BashOperator(
         task_id="read",
-        # The states are kept as the rows are: a run that failed half way is gone on with.
+        # States are stored with the rows, so a failed run is continued.
         bash_command="""
             cd "$CART_FOLDER" && exec source-cart read --config config.json \
                 --streams customers,orders,order_items,products \

@@ -1,6 +1,6 @@
 """Loads a store into DuckDB with dlt: python cart.py
 
-`config.json` lies in the current folder, readable by you alone; `source-cart` is on the PATH. dlt makes a child table of
+`config.json` is in the current folder, readable only by you; `source-cart` is on the PATH. dlt creates a child table for
 every nested list: with `"expand": ["orders.items"]` in the config, the items of an order are in `orders__items`.
 """
 
@@ -16,18 +16,18 @@ TYPES = {"integer": "bigint", "number": "decimal", "boolean": "bool", "object": 
 
 
 def source_cart(*arguments: str):
-    """The messages of one run. Numbers keep all their digits."""
+    """Yields the messages of one run. Numbers keep all their digits."""
     run = subprocess.Popen(["source-cart", *arguments, "--config", "config.json"], stdout=subprocess.PIPE, text=True)
     for line in run.stdout:
         yield json.loads(line, parse_float=Decimal)
     if run.wait() != 0:
-        # dlt loads nothing of this run then, and keeps the states of the one before.
+        # Then dlt loads nothing of this run, and keeps the states of the run before.
         raise RuntimeError(f"source-cart {arguments[0]} ended with exit code {run.returncode}; its messages say why.")
 
 
 def hints(schema: dict, path: tuple = ()):
-    """The declared types, for a table and its child tables. dlt would guess them from the first rows, and put a decimal
-    that comes after a whole number into a column of its own."""
+    """Yields the declared types, for a table and its child tables. Without them, dlt guesses types from the first rows,
+    and puts a decimal that follows an integer into a separate column."""
     columns = {}
     for name, declared in schema.get("properties", {}).items():
         kinds = [declared["type"]] if isinstance(declared["type"], str) else declared["type"]
@@ -76,7 +76,7 @@ def cart():
 
 
 if __name__ == "__main__":
-    # dlt keeps a copy of the states in `pipelines`. To begin anew, remove it together with the database.
+    # dlt keeps a copy of the states in `pipelines`. To start over, remove it together with the database.
     pipeline = dlt.pipeline(
         "cart", pipelines_dir="pipelines", destination=dlt.destinations.duckdb("store.duckdb"), dataset_name="cart"
     )

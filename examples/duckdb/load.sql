@@ -1,5 +1,5 @@
--- Loads the records of cart.jsonl, of each row the form that came last: duckdb store.duckdb -f load.sql
--- Run it after each read: a row that came before is replaced by key.
+-- Loads the last version of each record in cart.jsonl: duckdb store.duckdb -f load.sql
+-- Run it after each read. Existing rows are replaced by key.
 
 CREATE TABLE IF NOT EXISTS orders (
     id BIGINT PRIMARY KEY, customer_id BIGINT, ordered_at TIMESTAMPTZ, grand_total DECIMAL(18, 4),

@@ -1,4 +1,4 @@
--- Loads the files of `--format jsonl --output rows`: of each row the form that was written last.
+-- Loads the last version of each row from the files of `--format jsonl --output rows`.
 -- Run it after each read, with all files still in the folder: duckdb store.duckdb -f newest.sql
 
 CREATE OR REPLACE TABLE orders AS

@@ -1,11 +1,11 @@
--- Loads the files of `--format jsonl --output rows`: of each row the form that was written last.
--- Run it after each read; files that were loaded may be moved away: psql -f newest.sql
+-- Loads the last version of each row from the files of `--format jsonl --output rows`.
+-- Run it after each read. You can move files away after they are loaded: psql -f newest.sql
 
 \set ON_ERROR_STOP on
 BEGIN;
 CREATE TABLE IF NOT EXISTS orders (id BIGINT PRIMARY KEY, updated_at TIMESTAMPTZ, data JSON);
 CREATE TEMP TABLE emitted (line BIGINT GENERATED ALWAYS AS IDENTITY, data JSON) ON COMMIT DROP;
--- The files by their number, each line as it is: JSON holds neither of the two characters.
+-- Reads the files in the order of their numbers, one line per row: JSON contains neither of these two characters.
 \copy emitted (data) FROM PROGRAM 'ls rows/orders.*jsonl | sort -V | xargs cat' WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')
 
 INSERT INTO orders

@@ -1,6 +1,6 @@
 """Reads a store into DuckDB: python into_duckdb.py
 
-`config.json` lies in the current folder, readable by you alone; `source-cart` is on the PATH.
+`config.json` is in the current folder, readable only by you; `source-cart` is on the PATH.
 """
 
 import json
@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-# PyAirbyte looks for a connector in its registry and reports its use, unless told otherwise.
+# Without these variables, PyAirbyte looks for the connector in its registry and reports its use.
 os.environ.setdefault("AIRBYTE_OFFLINE_MODE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -23,7 +23,7 @@ source = airbyte.get_source(
 )
 source.check()
 
-# One table a stream, in the schema `cart`, and the states beside them: the next run brings what has changed.
+# One table per stream, in the schema `cart`, and the states in the same database: the next run reads what changed.
 with DuckDBCache(db_path="store.duckdb", schema_name="cart") as cache:
     result = source.read(cache=cache)
 print(f"{result.processed_records} records")

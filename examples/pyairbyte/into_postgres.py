@@ -1,7 +1,7 @@
 """Reads a store into PostgreSQL: python into_postgres.py
 
-`config.json` lies in the current folder, readable by you alone; `source-cart` is on the PATH. The database is named as
-for psql, by PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE.
+`config.json` is in the current folder, readable only by you; `source-cart` is on the PATH. The database is
+selected as for psql: PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE.
 """
 
 import functools
@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-# PyAirbyte looks for a connector in its registry and reports its use, unless told otherwise.
+# Without these variables, PyAirbyte looks for the connector in its registry and reports its use.
 os.environ.setdefault("AIRBYTE_OFFLINE_MODE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -18,8 +18,7 @@ import airbyte
 import pandas
 from airbyte.caches import PostgresCache
 
-# Into PostgreSQL, PyAirbyte loads its files with pandas, which takes a text of digits for a number ("01234" for 1234)
-# unless it is told not to.
+# PyAirbyte loads PostgreSQL with pandas. By default pandas converts a string of digits to a number ("01234" to 1234).
 pandas.read_json = functools.partial(pandas.read_json, dtype=False, convert_dates=False, precise_float=True)
 
 source = airbyte.get_source(
@@ -30,7 +29,7 @@ source = airbyte.get_source(
 )
 source.check()
 
-# One table a stream, in the schema `cart`, and the states beside them: the next run brings what has changed.
+# One table per stream, in the schema `cart`, and the states in the same database: the next run reads what changed.
 cache = PostgresCache(
     host=os.environ["PGHOST"],
     port=int(os.environ.get("PGPORT", "5432")),

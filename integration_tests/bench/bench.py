@@ -131,7 +131,7 @@ class Bench:
         self.store = Store(options.store)
         self.environment = dict(os.environ, SSL_CERT_FILE=self.store.authority, REQUESTS_CA_BUNDLE=self.store.authority)
         self.lines = []
-        # What was measured, by case and competitor, for docs/performance.json.
+        # The measurements, by case and competitor, for docs/development/performance.json.
         self.results = {}
 
     def write(self, name, content):
@@ -218,7 +218,7 @@ class Bench:
     def table(self, runs, first=OURS):
         median = lambda who, what: statistics.median(getattr(run, what) for run in runs[who])
         figures = self.results.setdefault(self.case, {})
-        self.say("| | runs | wall s (min to max) | CPU s | peak MiB | requests | 429s | store's CPU ms a request |")
+        self.say("| | runs | wall s (min to max) | CPU s | peak MiB | requests | 429s | store's CPU ms per request |")
         self.say("|---|---|---|---|---|---|---|---|")
         for who, all_of in runs.items():
             walls = [run.wall for run in all_of]
@@ -251,7 +251,7 @@ class Bench:
                 cpu = statistics.median(a.cpu / max(b.cpu, 0.001) for a, b in pairs)
                 figures[who] |= {"wall_ratio": round(wall, 3), "cpu_ratio": round(cpu, 3)}
                 self.say()
-                self.say(f"{first} to {who}, median of the pairs: wall 1 : {wall:.2f}, CPU 1 : {cpu:.2f}.")
+                self.say(f"{first} : {who}, median of the pairs: wall 1 : {wall:.2f}, CPU 1 : {cpu:.2f}.")
         self.say()
 
     # -- the cases --
@@ -277,28 +277,28 @@ class Bench:
     def latency(self):
         setting = "data=one latency_ms=150"
         self.store.set(setting)
-        self.say("## One stream of 200 pages, 150 ms an answer, no limit")
+        self.say("## One stream of 200 pages, 150 ms per response, no limit")
         self.say()
         commands = {who: self.command(who, "latency") for who in self.who()}
         self.table(self.alternate(commands, {OURS: 3, CURL: 1, PYTHON: 1}, setting))
 
     def side_by_side(self):
-        """How many requests side by side pay: the measurement behind the default."""
-        self.say("## Requests side by side (`max_requests_in_flight`)")
+        """Measures 4, 8 and 16 concurrent requests, to justify the default."""
+        self.say("## Concurrent requests (`max_requests_in_flight`)")
         self.say()
         for title, setting in (
-            ("One stream of 200 pages, 150 ms an answer", "data=one latency_ms=150"),
-            ("Seven streams, 150 ms an answer", "data=seven latency_ms=150"),
+            ("One stream of 200 pages, 150 ms per response", "data=one latency_ms=150"),
+            ("Seven streams, 150 ms per response", "data=seven latency_ms=150"),
         ):
             self.store.set(setting)
             self.say(f"{title}:")
             self.say()
             commands = {
-                f"{number} side by side": self.command(OURS, f"side{number}", max_requests_in_flight=number)
+                f"{number} concurrent": self.command(OURS, f"side{number}", max_requests_in_flight=number)
                 for number in (4, 8, 16)
             }
             case, self.case = self.case, f"{self.case}, {setting.split()[0]}"
-            self.table(self.alternate(commands, dict.fromkeys(commands, 2), setting), first="8 side by side")
+            self.table(self.alternate(commands, dict.fromkeys(commands, 2), setting), first="8 concurrent")
             self.case = case
 
     def limited(self):
@@ -327,7 +327,7 @@ class Bench:
 
     def budget(self, run, usable):
         pages = sum(max(1, math.ceil(rows / PAGE)) for rows, _ in self.store.tables.values())
-        for what, calls in (("pages there are", pages), ("requests made", run.stats["requests"])):
+        for what, calls in (("pages of the stream", pages), ("requests made", run.stats["requests"])):
             steady = calls / usable * 10
             windows = (math.ceil(calls / usable) - 1) * 10
             if calls == run.stats["requests"]:
@@ -348,7 +348,7 @@ class Bench:
 
     def unchanged(self):
         self.store.set("data=seven")
-        self.say("## A sync that finds nothing new")
+        self.say("## A sync without changes")
         self.say()
         commands = {}
         for who in self.who():
@@ -379,17 +379,17 @@ class Bench:
 
         for case in ("bulk", "gzip"):
             target(case, "wall, times that of curl", 2.0, inverse(CURL, "wall_ratio"))
-            target(case, "wall, Python connector's over ours", 15, lambda case: case[PYTHON]["wall_ratio"], False)
-            target(case, "CPU, Python connector's over ours", 10, lambda case: case[PYTHON]["cpu_ratio"], False)
+            target(case, "wall, Python connector / source-cart", 15, lambda case: case[PYTHON]["wall_ratio"], False)
+            target(case, "CPU, Python connector / source-cart", 10, lambda case: case[PYTHON]["cpu_ratio"], False)
             target(case, "peak memory", 32, lambda case: case[OURS]["peak_mib"], unit=" MiB")
         target("latency", "wall, times that of one request at a time (curl)", 0.2, inverse(CURL, "wall_ratio"))
         for case in ("limited", "shared"):
-            target(case, "wall, times what the budget dictates", 1.15, lambda case: case[OURS]["budget_ratio"])
+            target(case, "wall, times the minimum under the call limit", 1.15, lambda case: case[OURS]["budget_ratio"])
         target("limited", "429s, percent of the requests", 1, lambda case: 100 * case[OURS]["refused"] / case[OURS]["requests"])
         target("shared", "429s", 0, lambda case: case[OURS]["refused"])
         target("unchanged", "requests, for seven streams", 7, lambda case: case[OURS]["requests"])
         target("spec", "wall", 10, lambda case: 1000 * case[OURS]["wall_s"], unit=" ms")
-        target("spec", "wall, Python connector's over ours", 100, lambda case: case[PYTHON]["wall_ratio"], False)
+        target("spec", "wall, Python connector / source-cart", 100, lambda case: case[PYTHON]["wall_ratio"], False)
         return rows
 
     def machine(self):
@@ -409,19 +409,22 @@ class Bench:
         lines = [
             "# Performance",
             "",
-            "Written by `integration_tests/bench/run.sh`; run it to have the figures of your machine. "
-            "[performance-notes.md](performance-notes.md) says where the time goes and why each choice was made, "
+            "For developers who change code that affects speed or memory. After this page you know how fast this version is, "
+            "compared with curl and the Python connector, and whether it meets its targets. "
+            "[performance-notes.md](performance-notes.md) explains where the time goes and why. "
             "[performance.json](performance.json) has the figures for programs.",
+            "",
+            "Written by `integration_tests/bench/run.sh`. Run it to get the figures of your machine.",
             "",
             f"This machine: {machine}. The store runs on the same cores, over TLS on loopback. {versions}.",
             "",
-            "The competitors run in turn. Wall and CPU seconds and peak memory are of whole processes, as medians. "
-            "The store copies bytes prepared beforehand; what that costs it is the last column. "
-            "curl downloads the same pages over one connection and throws them away: the floor, but one request at a time.",
+            "The programs run alternately. Wall time, CPU time and peak memory are medians of complete processes. "
+            "The store copies prepared bytes; the last column is its CPU time for that. "
+            "curl downloads the same pages over one connection and discards them: the minimum, with one request at a time.",
             "",
             "![Wall time by case and competitor](performance.svg)",
             "",
-            "| case | what | target | measured | |",
+            "| case | figure | target | measured | |",
             "|---|---|---|---|---|",
         ]
         for row in targets:
@@ -455,19 +458,19 @@ class Bench:
         for row in targets:
             print(f"{'met   ' if row['met'] else 'MISSED'} {row['case']}: {row['what']}: {row['measured']} ({row['target']})")
         if chosen == list(cases) and not self.options.without_python:
-            docs = ROOT / "docs"
+            docs = ROOT / "docs" / "development"
             docs.mkdir(exist_ok=True)
             (docs / "performance.md").write_text("\n".join(self.head(targets) + self.lines).rstrip() + "\n")
             machine, versions = self.machine()
             figures = {"machine": machine, "versions": versions, "targets": targets, "cases": self.results}
             (docs / "performance.json").write_text(json.dumps(figures, indent=1) + "\n")
             plot.draw(docs / "performance.json", docs / "performance.svg")
-            print("written to docs/performance.md, docs/performance.json and docs/performance.svg")
+            print("written to docs/development/performance.md, docs/development/performance.json and docs/development/performance.svg")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("cases", nargs="*", help="bulk gzip latency limited shared spec unchanged inflight; all if none is named.\nOnly a run of all writes docs/performance.*.")
+    parser.add_argument("cases", nargs="*", help="bulk gzip latency limited shared spec unchanged inflight; all if none is named.\nOnly a run of all cases writes docs/development/performance.*.")
     parser.add_argument("--runs", type=int, default=7, help="runs of the fast ones (default 7)")
     parser.add_argument("--slow-runs", type=int, default=3, help="runs of the Python connector (default 3)")
     parser.add_argument("--without-python", action="store_true", help="leave the Python connector out")

@@ -1,4 +1,4 @@
-"""Draws docs/performance.svg from docs/performance.json: for each case one bar a competitor, by wall time.
+"""Draws docs/development/performance.svg from docs/development/performance.json: for each case one bar a competitor, by wall time.
 
 The longest bar of a case fills the width; behind each stands the time, and its ratio to source-cart's. Started by
 bench.py; alone: python3 integration_tests/bench/plot.py JSON SVG.
@@ -12,7 +12,7 @@ from pathlib import Path
 TITLES = {
     "bulk": "100,000 rows in seven streams, 236 MB",
     "gzip": "the same, gzipped",
-    "latency": "200 pages at 150 ms an answer",
+    "latency": "200 pages at 150 ms per response",
     "limited": "the same, 50 calls per 10 s",
     "shared": "seven streams, 20 calls per 10 s",
     "spec": "spec",

@@ -161,7 +161,7 @@ pub(crate) fn instants() -> Vec<String> {
 #[inline(never)]
 pub(crate) fn state_to_line(text: &[u8]) -> usize {
     let states = state::parse(text.to_vec()).unwrap_or_default();
-    let line = |state: &state::StreamState| {
+    let line = |state: &state::StoredState| {
         let raw = RawValue::from_string(state.state.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned());
         state_line(&state.name, &raw, 1000).len()
     };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmarks against the published Python connector and a bare download, prints the table and writes
-# docs/performance.md. Needs cargo, python3 with venv and pip, and curl. Options: --help.
+# docs/development/performance.md. Needs cargo, python3 with venv and pip, and curl. Options: --help.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -21,7 +21,7 @@ pub(crate) fn hold(name: &str, expected: &str) {
         fs::write(path(name), expected).unwrap();
     }
     let found = fs::read_to_string(path(name)).unwrap_or_default();
-    assert!(found == expected, "{name} is not what it is made from says; run `UPDATE_DOCS=1 cargo test docs`");
+    assert!(found == expected, "{name} differs from its source; run `UPDATE_DOCS=1 cargo test docs`");
 }
 
 fn code(names: impl IntoIterator<Item = &'static str>) -> String {
@@ -60,7 +60,7 @@ fn notes(stream: &'static Stream) -> String {
         notes.push("[sensitive](sensitive.md)".to_owned());
     }
     if stream.may_lack_updated_at {
-        notes.push("rows without a date occur".to_owned());
+        notes.push(format!("rows without `{CURSOR}`"));
     }
     if !stream.aliases.is_empty() {
         notes.push(format!("also known as {}", code(stream.aliases.iter().copied())));
@@ -80,17 +80,18 @@ fn sensitive(stream: &'static Stream) -> Vec<String> {
 fn streams_page() -> String {
     let mut page = format!(
         "# Streams\n\n\
-         The {} streams, each a list of the Cart.com API under the same name. This page is made from the table in\n\
-         `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
-         - **Scope**: what the token needs; the form without `read_` will do as well. Tick what you want to read.\n\
-         - **Cursor**: streams without one are read whole in each sync.\n\
-         - **Many rows**: visitors' baskets and visits, kept by the store for years. Switch them on only if you need them.\n\
-         - **Rows without a date**: rows whose `{CURSOR}` is null match no date filter. A first sync and a full refresh\n  \
-         bring them; later syncs notice changes of them while the whole stream fits into one answer (1000 rows).\n\
-         - **Nested collections**: left out unless `expand` in the config names them, such as `orders.items`. Most are\n  \
-         streams of their own as well, which is the cheaper way to read them. The store does not say whether a change\n  \
-         inside a collection counts as a change of the row, so after an incremental sync a collection is as fresh as\n  \
-         its row. `subscriptions.lookups` fills {} all at once.\n",
+         For people who select streams and create a token for them. After this page you know the {} streams, the scope\n\
+         that each needs, its key and cursor, and which nested collections it can include.\n\n\
+         - **Stream**: a list of the Cart.com API with the same name.\n\
+         - **Scope**: what the token needs. The scope without `read_` works too.\n\
+         - **Cursor**: streams without a cursor are read completely in each sync.\n\
+         - **Many rows**: visitors' carts and visits, which the store keeps for years. Select them only if you need them.\n\
+         - **Rows without `{CURSOR}`**: some rows of the stream have no date, so no date filter finds them.\n  \
+         [state.md](state.md#what-cannot-be-promised) says when they are read.\n\
+         - **Nested collections**: included only if `expand` in the config names them, such as `orders.items`. Most of\n  \
+         them are also streams, which are faster to read. In incremental syncs, nested data refreshes only when its\n  \
+         parent row changes. `subscriptions.lookups` includes {} together.\n\n\
+         Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n",
         STREAMS.len(),
         code(
             STREAMS
@@ -130,11 +131,12 @@ fn streams_page() -> String {
 
 fn sensitive_page() -> String {
     let mut page = "# Sensitive fields\n\n\
-        Fields that hold secrets, card data, login names or network addresses. They are copied like all others, since a\n\
-        copy that silently lacks a field is no copy. With `redact_sensitive_fields` in the config they go out as null,\n\
-        inside nested collections too. Names, addresses and e-mail addresses of customers are what their streams are\n\
-        about and are not touched: leave out the field or the stream on the platform.\n\n\
-        This page is made from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
+        For people who decide which data may leave the store. After this page you know which fields contain secrets, card\n\
+        data, login names or network addresses, and how to hide them.\n\n\
+        By default these fields are emitted like all others. Set `redact_sensitive_fields` in the config to emit null\n\
+        instead, also inside nested collections. The option does not hide names, addresses and e-mail addresses of\n\
+        customers, because they are the content of their streams. To leave them out, deselect the field or the stream.\n\n\
+        Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
         | stream | fields |\n|---|---|\n"
         .to_owned();
     for stream in STREAMS {
@@ -148,12 +150,12 @@ fn sensitive_page() -> String {
 
 #[test]
 fn the_page_of_streams_is_the_table() {
-    hold("docs/streams.md", &streams_page());
+    hold("docs/reference/streams.md", &streams_page());
 }
 
 #[test]
 fn the_page_of_sensitive_fields_is_the_table() {
-    hold("docs/sensitive.md", &sensitive_page());
+    hold("docs/reference/sensitive.md", &sensitive_page());
 }
 
 #[test]

@@ -97,11 +97,11 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
     let (code, seen) = person.ends();
     assert_eq!(code, 0, "{seen}");
     assert_eq!(
-        (seen.matches("[2021-01-01T00:00:00Z]").count(), seen.matches("Host of the store").count()),
+        (seen.matches("[2021-01-01T00:00:00Z]").count(), seen.matches("Store host name").count()),
         (0, 2),
         "{seen}"
     );
-    assert!(seen.contains("config.json is written; only you can read it."), "{seen}");
+    assert!(seen.contains("Wrote config.json, which only you can read."), "{seen}");
     for secret in ["wrong-token-0123", TOKEN] {
         assert!(!seen.contains(secret), "{seen}");
     }

@@ -21,6 +21,7 @@ mod operations;
 mod output;
 mod pages;
 mod panics;
+mod plain_english;
 mod proxy;
 mod read;
 mod redact;

@@ -19,7 +19,7 @@ pub(crate) fn document(path: &Path) -> Value {
         assert!(!text.contains(&form), "{text}");
     }
     let document: Value = serde_json::from_str(&text).unwrap();
-    let schema: Value = serde_json::from_str(include_str!("../../docs/summary.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../docs/reference/summary.schema.json")).unwrap();
     let faults: Vec<String> = jsonschema::draft7::new(&schema)
         .unwrap()
         .iter_errors(&document)
@@ -250,7 +250,7 @@ fn the_document_says_each_field_of_its_schema() {
     let catalog = configured(&[("orders", "incremental")]);
     reading(&config(SignIn::Token, &store), &catalog, &path).run();
     let document = document(&path);
-    let schema: Value = serde_json::from_str(include_str!("../../docs/summary.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../docs/reference/summary.schema.json")).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&document), keys(&schema["properties"]));
     assert_eq!(keys(&document["streams"][0]), keys(&schema["properties"]["streams"]["items"]["properties"]));

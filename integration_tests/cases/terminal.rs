@@ -352,7 +352,7 @@ fn check_prints_its_result_after_the_message() {
 
 #[test]
 fn the_recording_shows_the_end_of_the_run_first_and_where_nothing_is_animated() {
-    let svg = include_str!("../../docs/recording.svg");
+    let svg = include_str!("../../docs/development/recording.svg");
     let pictures: Vec<&str> = svg.lines().filter(|line| line.starts_with("<g class=\"f\"")).collect();
     let (last, others) = pictures.split_last().unwrap();
     assert!(others.iter().all(|picture| picture.contains(" visibility=\"hidden\">")));

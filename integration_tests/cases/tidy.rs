@@ -1,4 +1,4 @@
-//! The rules of the tree, as tests: who may name whom, what every file says, what the docs repeat.
+//! The rules of the tree, as tests: who may name whom, what every file says, what the docs repeat and leave out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,21 @@ fn every_file_says_what_lives_there_and_is_short_enough_to_read() {
         let lines = text.lines().count();
         let table = path.ends_with("streams.rs") || path.ends_with("selftest.rs");
         assert!(lines <= 600 || table, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn the_architecture_page_names_every_part_of_the_source() {
+    let page = fs::read_to_string(root().join("docs/development/architecture.md")).unwrap();
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // Expected output of unit tests is not a part of the program, and the folder of a file belongs to the file.
+        if name == "snapshots" || (path.is_dir() && path.with_extension("rs").exists()) {
+            continue;
+        }
+        let named = if path.is_dir() { format!("`src/{name}/`") } else { format!("`src/{name}`") };
+        assert!(page.contains(&named), "the architecture page does not name {named}");
     }
 }
 

@@ -74,7 +74,7 @@ fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
-    let lines = examples(include_str!("../../docs/output.md"));
+    let lines = examples(include_str!("../../docs/reference/output.md"));
     assert_eq!(lines.len(), 1, "{lines:?}");
     for _ in 0..2 {
         let output = type_in(folder.path(), &lines[0], &[]);

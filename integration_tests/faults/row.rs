@@ -89,8 +89,8 @@ impl Row {
             _ if matches!(self.place, FaultLocation::Flood(_)) && !matches!(stay, Stay::Once | Stay::ForGood) => {
                 "–".to_owned()
             }
-            ((None, _), _) => "whole".to_owned(),
-            ((Some(kind), true), _) => format!("whole, or {kind}"),
+            ((None, _), _) => "complete".to_owned(),
+            ((Some(kind), true), _) => format!("complete, or {kind}"),
             ((Some(kind), false), _) => kind.to_owned(),
         }
     }

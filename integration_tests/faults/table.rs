@@ -1,4 +1,4 @@
-//! The table of faults, and the page it makes: `docs/faults.md`.
+//! The table of faults, and the page it makes: `docs/development/faults.md`.
 
 use std::io::Write as _;
 
@@ -129,8 +129,8 @@ faults! {
     http_206: PASSING, "206", Answer(|_| Fault::Answer { status: 206, headers: Vec::new(), body: br#"{"total_count":1,"#.to_vec() });
     html: PASSING, "200, an HTML page", Answer(|_| Fault::html(200));
     empty_body: PASSING, "200, an empty body", Answer(|_| json(""));
-    cut_body: PASSING, "The connection ends in the middle of the body", Answer(|_| Fault::CutBody { after: 700 });
-    cut_json: PASSING, "JSON cut inside a text, with the length that it has", Answer(|_| changed(&[], cut_in_a_text));
+    cut_body: PASSING, "The connection is closed in the middle of the body", Answer(|_| Fault::CutBody { after: 700 });
+    cut_json: PASSING, "JSON cut inside a string, with the correct `Content-Length`", Answer(|_| changed(&[], cut_in_a_text));
     error_as_200: SHAPE, "200 with the JSON of an error", Answer(|_| json(r#"{"status_code":500,"message":"An error has occurred.","details":""}"#));
     json_array: SHAPE, "200 with a JSON array", Answer(|_| json("[]"));
     json_null: SHAPE, "200 with `null`", Answer(|_| json("null"));
@@ -140,78 +140,87 @@ faults! {
     next_page_of_nothing: SHAPE, "200 without rows, and with a next page", Answer(|_| json(r#"{"orders":[],"next_page":"/api/v1/orders?page=9"}"#));
     empty_list_of_no_name: SHAPE, "200 with an empty list of an unknown name", Answer(|_| json(r#"{"something_else":[]}"#));
     rows_of_no_name: SHAPE, "200 with rows without a key under an unknown name", Answer(|_| json(r#"{"something_else":[{"name":"x"}]}"#));
-    wrong_type: Harmless, "The true answer as `text/plain`", Answer(|_| changed(&[("content-type", "text/plain")], |body| body));
-    wrong_charset: Harmless, "The true answer, said to be in `iso-8859-1`", Answer(|_| changed(&[("content-type", "application/json; charset=iso-8859-1")], |body| body));
-    utf_16: PASSING, "The true answer in UTF-16", Answer(|_| changed(&[], utf16));
+    wrong_type: Harmless, "The correct response as `text/plain`", Answer(|_| changed(&[("content-type", "text/plain")], |body| body));
+    wrong_charset: Harmless, "The correct response, declared as `iso-8859-1`", Answer(|_| changed(&[("content-type", "application/json; charset=iso-8859-1")], |body| body));
+    utf_16: PASSING, "The correct response in UTF-16", Answer(|_| changed(&[], utf16));
     latin_1: PASSING, "A letter in Latin-1", Answer(|_| changed(&[], latin1));
-    byte_order_mark: Harmless, "The true answer behind a byte order mark", Answer(|_| changed(&[], |body| [b"\xef\xbb\xbf", body.as_slice()].concat()));
+    byte_order_mark: Harmless, "The correct response after a byte order mark", Answer(|_| changed(&[], |body| [b"\xef\xbb\xbf", body.as_slice()].concat()));
     gzip_cut: PASSING, "gzip cut in the middle", Answer(|_| Fault::CutGzip);
-    gzip_that_is_none: PASSING, "Called gzip, and is not", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
-    gzip_unannounced: PASSING, "gzip, and not called so", Answer(|_| changed(&[], |body| gzip(&body)));
+    gzip_that_is_none: PASSING, "Declared as gzip, but not compressed", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
+    gzip_unannounced: PASSING, "gzip without `Content-Encoding`", Answer(|_| changed(&[], |body| gzip(&body)));
     gzip_wrong_sum: PASSING, "gzip with a wrong checksum", Answer(|_| changed(&[("content-encoding", "gzip")], |body| bad_checksum(&body)));
     gzip_in_two: Harmless, "gzip in two members", Answer(|_| changed(&[("content-encoding", "GZIP")], |body| two_members(&body)));
-    gzip_and_more: Harmless, "gzip with other bytes behind its end", Answer(|_| changed(&[("content-encoding", "x-gzip")], |body| [gzip(&body), b"more".to_vec()].concat()));
-    unknown_encoding: PASSING, "Compressed in a way that was not asked for", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
+    gzip_and_more: Harmless, "gzip followed by other bytes", Answer(|_| changed(&[("content-encoding", "x-gzip")], |body| [gzip(&body), b"more".to_vec()].concat()));
+    unknown_encoding: PASSING, "A compression that was not requested", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
     length_too_long: PASSING, "`Content-Length` larger than the body", Answer(|_| Fault::WrongLength(100));
     length_too_short: PASSING, "`Content-Length` smaller than the body", Answer(|_| Fault::WrongLength(-100));
-    chunks_without_end: SHAPE, "Chunks without end, as fast as they are taken", Flood(|_| Fault::Endless { slowly: false });
-    chunks_without_end_slowly: PASSING, "Chunks without end, one a second", Answer(|_| Fault::Endless { slowly: true });
-    no_http: PASSING, "An answer that is not HTTP", Answer(|_| Fault::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()));
-    header_too_large: PASSING, "A header of a megabyte", Answer(|_| Fault::Raw(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes()));
+    chunks_without_end: SHAPE, "Endless chunks, as fast as they are read", Flood(|_| Fault::Endless { slowly: false });
+    chunks_without_end_slowly: PASSING, "Endless chunks, one per second", Answer(|_| Fault::Endless { slowly: true });
+    no_http: PASSING, "A response that is not HTTP", Answer(|_| Fault::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()));
+    header_too_large: PASSING, "A header of one megabyte", Answer(|_| Fault::Raw(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes()));
     refused: PASSING, "Connection refused", Absence;
-    closed_at_once: PASSING, "The connection ends before anything is said", Connection(|| ConnectionFault::Closed);
-    reset_at_once: PASSING, "The connection is reset before anything is said", Connection(|| ConnectionFault::Reset);
-    reset_before_headers: PASSING, "The connection is reset instead of an answer", Answer(|_| Fault::ResetBeforeHeaders);
+    closed_at_once: PASSING, "The connection is closed before any byte", Connection(|| ConnectionFault::Closed);
+    reset_at_once: PASSING, "The connection is reset before any byte", Connection(|| ConnectionFault::Reset);
+    reset_before_headers: PASSING, "The connection is reset instead of a response", Answer(|_| Fault::ResetBeforeHeaders);
     reset_after_headers: PASSING, "The connection is reset after the headers", Answer(|_| Fault::ResetAfterHeaders);
-    handshake_closed: PASSING, "The connection ends in the TLS handshake", Secured(|| ConnectionFault::Closed);
-    handshake_noise: PASSING, "What answers does not speak TLS", Secured(|| ConnectionFault::Noise);
+    handshake_closed: PASSING, "The connection is closed in the TLS handshake", Secured(|| ConnectionFault::Closed);
+    handshake_noise: PASSING, "The server does not use TLS", Secured(|| ConnectionFault::Noise);
     handshake_silent: PASSING, "The TLS handshake never ends", Secured(|| ConnectionFault::Silent);
     certificate_expired: CONFIG, "The certificate has expired", Secured(|| ConnectionFault::Certificate(expired()));
     certificate_of_another: CONFIG, "The certificate is for another host", Secured(|| ConnectionFault::Certificate(other_host()));
-    certificate_unknown: CONFIG, "The certificate is of an unknown authority", Secured(|| ConnectionFault::Stranger);
+    certificate_unknown: CONFIG, "The certificate was issued by an unknown authority", Secured(|| ConnectionFault::Stranger);
     no_such_host: PASSING, "The host name has no address", Name;
-    trickle: PASSING, "The answer comes at one byte a second", Answer(|_| Fault::Trickle { bytes_per_second: 1 });
-    never: PASSING, "The answer never comes", Answer(|_| Fault::Hang);
+    trickle: PASSING, "The response arrives at one byte per second", Answer(|_| Fault::Trickle { bytes_per_second: 1 });
+    never: PASSING, "The response never arrives", Answer(|_| Fault::Hang);
     redirect_same_host: CONFIG, "A redirect to the same host", Answer(|_| redirect("/somewhere/else"));
     redirect_loop: CONFIG, "A redirect to itself", Answer(|seen| redirect(&seen.target));
     redirect_other_host: CONFIG, "A redirect to another host", Answer(|_| redirect("https://other.example.com/api/v1/orders"));
     redirect_to_http: CONFIG, "A redirect from `https` to `http`", SecuredAnswer(|seen| redirect(&format!("http://{}{}", host(seen), seen.target)));
-    redirect_nowhere: CONFIG, "A redirect that does not say where to", Answer(|_| Fault::Answer { status: 302, headers: Vec::new(), body: Vec::new() });
+    redirect_nowhere: CONFIG, "A redirect without `Location`", Answer(|_| Fault::Answer { status: 302, headers: Vec::new(), body: Vec::new() });
 }
 
 #[test]
 fn the_page_of_faults_is_current() {
     let cells: usize = FAULTS.iter().map(run::count).sum();
     let mut page = format!(
-        "# What was tried to break a read\n\n\
-         Each fault strikes one stream while another is read beside it: once, three times in a row, one time in five at random, and \
-         for good from then on; on the first request, in the middle, and on the last; in a stream that is read by key, and in one that \
-         is read page by page. That makes {cells} reads of {} faults, and a further read after each that ended INCOMPLETE. In all of them \
-         rows lost: 0, rows changed: 0, hangs: 0, secrets told: 0; the other stream was COMPLETE unless the host itself was struck.\n\n\
-         - **whole**: the stream is COMPLETE, the exit code 0, and every row is there.\n\
-         - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type, the exit code is 75 where every error is a transient_error and 1 otherwise, \
-         the state claims nothing that did not go out, and the next read brings the rest. A platform tries again by itself after the \
-         first two.\n\n\
-         What can pass is asked for again for up to ten minutes (`check`: 30 seconds in all), with growing waits or those that the store asks for; \
-         a wait beyond that ends the stream at once. A host that is not found, or that answers with web pages, is given a minute as long as nothing has \
-         worked. JSON of another form, an answer that contradicts itself and one to another request are asked for four times, each over another connection. \
-         Where a page fails twice in the same way (400, 500, 504, no answer in time, not UTF-8; or once, being too large) and one row can be had, it is halved \
-         until it passes. One attempt takes at most five minutes, and no longer than a minute without a byte.\n\n\
-         What is trusted has bounds: an answer of 64 MiB after decompression and 128 MiB as lines, 120 levels of nesting, 200 field \
-         names that no schema declares; a config of 1 MiB, a catalog or state of 64 MiB, a file of certificates of 16 MiB, 30 seconds for \
-         a pipe to come to its end. The number of pages is bound by the keys, which must rise; where pages are counted, ten without a new \
-         row end a pass, and six passes the read. `integration_tests/faults/hostile.rs` and `inputs.rs` hold them.\n\n\
-         A 404 behind the first page of a stream that is read page by page is taken for the end of its pages, as documented; the counts \
-         then tell whether it was, and if not the pages are read again.\n\n\
-         Written by the tests (`UPDATE_DOCS=1 cargo test faults`); the outcome is what they assert, at each place alike.\n\n\
-         | fault | once | three in a row | one in five | for good |\n|---|---|---|---|---|\n",
+        "# Faults\n\n\
+         For developers who change how requests, responses or retries are handled. After this page you know which faults the tests inject, \
+         and what a read must do after each. Generated by the tests (`UPDATE_DOCS=1 cargo test faults`), which assert each outcome.\n\n\
+         Each fault hits one stream while another stream is read concurrently. It occurs once, three times in a row, in one of five \
+         requests at random, or always. It starts on the first request, in the middle, or on the last one. The stream is read by \
+         key, or page by page. That makes {cells} reads of {} faults, and one more read after each that ended INCOMPLETE. In all of them, \
+         rows lost: 0, rows changed: 0, hangs: 0, secrets printed: 0. The other stream was COMPLETE unless the fault affected the host itself.\n\n\
+         ## Outcomes\n\n\
+         - **complete**: the stream is COMPLETE, the exit code is 0, and every row was emitted.\n\
+         - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type. The exit code is \
+         75 if every error is a transient_error, and 1 otherwise. The state covers only rows that were emitted, and the next read \
+         returns the rest. A platform retries by itself after the first two types.\n\n\
+         [how-it-reads.md](../reference/how-it-reads.md#requests-that-fail) describes what is retried and for how long. One attempt takes \
+         at most five minutes, and at most one minute without a byte.\n\n\
+         ## Limits\n\n\
+         | input | limit |\n|---|---|\n\
+         | a response | 64 MiB after decompression, 128 MiB as lines |\n\
+         | nested arrays and objects | 120 levels |\n\
+         | names of undeclared fields, for each stream | 200 |\n\
+         | the config | 1 MiB |\n\
+         | a catalog or a state | 64 MiB |\n\
+         | a file of certificates | 16 MiB |\n\
+         | a pipe that is read | 30 seconds until its end |\n\
+         | pages of a stream read by key | the keys must rise |\n\
+         | pages of a stream read page by page | ten pages without a new row end a pass; six passes end the read |\n\n\
+         `integration_tests/faults/hostile.rs` and `integration_tests/inputs.rs` test these limits.\n\n\
+         A 404 after the first page of a stream that is read page by page counts as the end of its pages, as documented. Then the \
+         counts show whether it was the end; if not, the pages are read again.\n\n\
+         ## The table\n\n\
+         The outcome is the same wherever the fault starts.\n\n\
+         | fault | once | three in a row | one in five | always |\n|---|---|---|---|---|\n",
         FAULTS.len()
     );
     for row in FAULTS {
         let cells: Vec<String> = Stay::ALL.iter().map(|&stay| row.cell(stay)).collect();
         page.push_str(&format!("| {} | {} |\n", row.what, cells.join(" | ")));
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/development/faults.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &page).unwrap();
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Records a run on a terminal and draws it as docs/recording.svg. Needs cargo and python3 with venv and pip.
+# Records a run on a terminal and draws it as docs/development/recording.svg. Needs cargo and python3 with venv and pip.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -12,4 +12,4 @@ if ! "$venv/bin/python" -c 'import pyte' 2>/dev/null; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check pyte==0.8.2
 fi
 exec "$venv/bin/python" integration_tests/recording/record.py \
-  --source "$target/release/source-cart" --store "$target/release/examples/store" --out docs/recording.svg
+  --source "$target/release/source-cart" --store "$target/release/examples/store" --out docs/development/recording.svg

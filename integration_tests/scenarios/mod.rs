@@ -2,7 +2,7 @@
 //!
 //! A scenario is a store, its quirks, and what happens to it while it is read. Each is run from
 //! several seeds (`SCENARIO_SEEDS`, 3 by default), in both modes, through both sign-ins, with one
-//! request at a time and with several. `docs/scenarios.md` is the table of all of them.
+//! request at a time and with several. `docs/development/scenarios.md` is the table of all of them.
 
 mod contradictions;
 pub(crate) mod kills;

@@ -180,7 +180,7 @@ fn rows_that_come_behind_an_unsorted_store_are_not_counted_as_lost() {
 scenarios! {
     clamped_to_7: Whole, true, ORDERS, "`count` is cut to 7, while rows change.", |seed| living(seed, |options| options.max_count = Some(7));
     clamped_to_1: Whole, true, ORDERS, "`count` is cut to 1, while rows change.", |seed| living(seed, |options| options.max_count = Some(1));
-    no_total: Whole, false, ORDERS, "`total_count` is left out, while rows change.", |seed| living(seed, |options| options.total_count = false);
+    no_total: Whole, false, ORDERS, "`total_count` is missing, while rows change.", |seed| living(seed, |options| options.total_count = false);
     next_page_null: Whole, true, ORDERS, "`next_page` is null instead of absent, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Null);
     next_page_relative: Whole, true, ORDERS, "`next_page` is relative, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Relative);
     next_page_other_host: Whole, true, ORDERS, "`next_page` names another host, while rows change.",
@@ -191,7 +191,7 @@ scenarios! {
     ignores_sort_living: WholeWithWarning, false, ORDERS, "`sort` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_sort = true);
     ignores_keys: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored.", |seed| still(seed, |options| options.ignore_id_filter = true);
     ignores_keys_living: WholeOrIncomplete, false, ORDERS, "`id=gt:` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_id_filter = true);
-    ignores_keys_tied: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored, and 95 % of the rows share one date; ties come in another order at each request.", |seed| {
+    ignores_keys_tied: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored, and 95 % of the rows share one date; their order changes at each request.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let date = data.now_ms - 3_600_000;
         for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
@@ -215,7 +215,7 @@ scenarios! {
         options.ignore_sort = true;
         options.ignore_id_filter = true;
     });
-    one_page_for_ever: WholeWithWarning, false, ORDERS, "Every page is the first and names a next one, `total_count` is left out, sort and `id=gt:` are ignored.", |seed| {
+    one_page_for_ever: WholeWithWarning, false, ORDERS, "Every page is the first and has a `next_page`, `total_count` is missing, sort and `id=gt:` are ignored.", |seed| {
         Setup::still(scattered("orders", 15, seed)).with(|options| {
             options.ignore_page = true;
             options.next_page = NextPage::SameForEver;

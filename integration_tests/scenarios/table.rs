@@ -1,5 +1,5 @@
 //! The table of scenarios: changes under a store that answers as documented. Quirks of stores are in
-//! `quirks`; both together make `docs/scenarios.md`.
+//! `quirks`; both together make `docs/development/scenarios.md`.
 
 use serde_json::json;
 
@@ -65,7 +65,7 @@ scenarios! {
             }
         })
     };
-    import_after: Whole, false, ORDERS, "During the walk an import gives all rows one date, newer than anything before.", |seed| {
+    import_after: Whole, false, ORDERS, "During the walk, an import sets one date on all rows, newer than all dates before.", |seed| {
         let mut request = 0;
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             request += 1;
@@ -76,7 +76,7 @@ scenarios! {
             }
         })
     };
-    import_before: Whole, false, ORDERS, "During the walk an import gives all rows one date that lies up to a minute before the newest.", |seed| {
+    import_before: Whole, false, ORDERS, "During the walk, an import sets one date on all rows, up to a minute before the newest.", |seed| {
         let mut request = 0;
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             request += 1;
@@ -86,7 +86,7 @@ scenarios! {
             }
         })
     };
-    tied: Whole, true, ORDERS, "95 % of the rows share one date; ties come in another order at each request.", |seed| {
+    tied: Whole, true, ORDERS, "95 % of the rows share one date, and their order changes at each request.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let date = data.now_ms - 3_600_000;
         for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
@@ -102,7 +102,7 @@ scenarios! {
         }
         Setup::still(data).changing(churn("orders", seed))
     };
-    tied_beyond_memory: Whole, false, ORDERS, "More rows tied at the newest date than a state can name, while some change.", |seed| {
+    tied_beyond_memory: Whole, false, ORDERS, "More rows share the newest date than a state can list, while some change.", |seed| {
         let mut data = Data::empty();
         let date = data.now_ms - 30_000;
         for row in 0..1_000 {
@@ -116,7 +116,7 @@ scenarios! {
             }
         })
     };
-    visible_late: Whole, false, ORDERS, "Before every request a row appears whose date lies up to a minute before rows already served.", |seed| {
+    visible_late: Whole, false, ORDERS, "Before every request, a row appears with a date up to a minute before rows already returned.", |seed| {
         let mut chance = Chance::new(seed);
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             data.tick(500);
@@ -130,7 +130,7 @@ scenarios! {
             }
         })
     };
-    late_behind_the_walk: Whole, false, ORDERS, "A row becomes visible behind the walk while another one before it is deleted: the store counts as many as at first, and one was not read.", |seed| {
+    late_behind_the_walk: Whole, false, ORDERS, "A row becomes visible among ids already read, while another row is deleted: the count does not change, and one row was not read.", |seed| {
         let mut request = 0;
         Setup::still(minutes("orders", 11, 90 + i64::try_from(seed).unwrap())).changing(move |data, _| {
             request += 1;
@@ -166,7 +166,7 @@ scenarios! {
             }
         })
     };
-    undated_anywhere: WholeWithWarning, true, ORDERS, "A few rows without a date in a stream where none are expected, while rows change.", |seed| {
+    undated_anywhere: WholeWithWarning, true, ORDERS, "A few rows without `updated_at` in a stream where none are expected, while rows change.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let ids = data.ids("orders");
         let mut chance = Chance::new(seed);
@@ -210,7 +210,7 @@ scenarios! {
         }
         Setup::still(data)
     };
-    clock_changes: Whole, true, ORDERS, "Rows around both changes of the clock, in zones west and east of Greenwich.", |seed| {
+    clock_changes: Whole, true, ORDERS, "Rows around both daylight saving changes, in time zones west and east of Greenwich.", |seed| {
         let mut data = Data::empty();
         let zone = [chrono_tz::America::Chicago, chrono_tz::Europe::Berlin, chrono_tz::Asia::Karachi][usize::try_from(seed % 3).unwrap()];
         data.zone = zone;
@@ -284,31 +284,34 @@ fn evidence() -> Vec<(String, String, usize)> {
 #[test]
 fn the_table_of_the_docs_is_current() {
     let mut text = String::from(
-        "# What was tried to lose a row\n\nEach scenario is run from several seeds, incrementally and as a full refresh, through both sign-ins, \
-         with one request at a time and with eight. Two reads, then a third on the unchanged store: nothing may be missing, stale, changed \
-         or sent twice in a run, and the third must bring nothing. `SCENARIO_SEEDS=200 cargo test scenarios` runs them from 200 seeds.\n\n\
-         Written by the tests (`UPDATE_DOCS=1 cargo test`); the outcome is what they assert.\n\n| scenario | what happens | outcome |\n|---|---|---|\n",
+        "# Scenarios\n\nFor developers who change how rows are read or what a state contains. After this page you know which events and stores \
+         the tests use to try to lose a row. Generated by the tests (`UPDATE_DOCS=1 cargo test`), which assert each outcome.\n\n\
+         Each scenario runs with several seeds, incrementally and as a full refresh, with both sign-ins, with one request at a time \
+         and with eight. It reads twice, and a third time after the store stopped changing. No row may be missing, outdated, changed, or \
+         emitted twice in a run, and the third read must emit nothing. `SCENARIO_SEEDS=200 cargo test scenarios` runs them with 200 \
+         seeds.\n\n| scenario | what happens | outcome |\n|---|---|---|\n",
     );
     for scenario in SCENARIOS.iter().chain(super::quirks::SCENARIOS) {
         let outcome = match scenario.outcome {
             Outcome::Whole => "nothing lost",
-            Outcome::WholeWithWarning => "nothing lost, a warning says what is special about the store",
+            Outcome::WholeWithWarning => "nothing lost; a warning describes the store",
             Outcome::WholeOrIncomplete => {
-                "nothing lost; while rows move a read may end INCOMPLETE, never COMPLETE with loss"
+                "nothing lost; while rows change, a read may end INCOMPLETE, but never COMPLETE with a row missing"
             }
-            Outcome::Incomplete => "INCOMPLETE with an error, the state stays where it was",
+            Outcome::Incomplete => "INCOMPLETE with an error; the state does not change",
         };
-        text.push_str(&format!("| {} | {} | {outcome} |\n", scenario.name, scenario.what));
+        text.push_str(&format!("| `{}` | {} | {outcome} |\n", scenario.name, scenario.what));
     }
     text.push_str(
-        "\n## Stores that contradict themselves, and clocks that jump\n\nEach is tried in both modes, with one request at a time and with eight, \
-         with kills, and once more as an honest store, which may not pay for it (`cargo test evidence`). Nothing may be missing with exit code 0.\n\n\
-         | `integration_tests/cases/inconsistent_store/` | what is tried | tests |\n|---|---|---|\n",
+        "\n## Stores that contradict themselves, and clocks that jump\n\nEach is tested in both modes, with one request at a time and with \
+         eight, and with kills (`cargo test evidence`). One more test reads a store that works as documented: it must not need more requests. \
+         No row may be missing with exit code 0.\n\n\
+         | `integration_tests/cases/inconsistent_store/` | what is tested | tests |\n|---|---|---|\n",
     );
     for (name, what, tests) in evidence() {
-        text.push_str(&format!("| {name} | {what} | {tests} |\n"));
+        text.push_str(&format!("| `{name}` | {what} | {tests} |\n"));
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scenarios.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/development/scenarios.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &text).unwrap();
     }

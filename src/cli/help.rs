@@ -8,10 +8,10 @@ First steps:
   source-cart check
   source-cart read --streams orders,order_items > first.jsonl
 
-Each takes its configuration from `--config FILE`, from the file that
-SOURCE_CART_CONFIG names, or from config.json in this folder.
+check and read use the configuration in `--config FILE`, or in the file that
+SOURCE_CART_CONFIG names, or in config.json in this folder.
 
-`source-cart COMMAND --help` says more about a command and shows examples.
+Run `source-cart COMMAND --help` for details and examples of a command.
 spec, check, discover and read print messages of the Airbyte protocol, one
 JSON object per line.";
 
@@ -36,25 +36,25 @@ Examples:
 /// Below the options of `read`.
 pub(crate) const READ: &str = "\
 Examples:
-  Two streams, for the first time:
+  Read two streams for the first time:
     source-cart read --streams orders,order_items > first.jsonl
 
-  The same line again and again, as in a crontab; the file keeps the state:
+  Repeat the same line, as in a crontab; the file stores the state:
     source-cart read --config config.json --streams orders \\
       --state state.json --state-out state.json > orders.jsonl
 
-  Records alone, into files:
+  Write only records, into files:
     source-cart read --streams orders,products --format csv \\
       --output tables --quiet
 
-  The orders of one year, at half of the call limit:
+  Read the orders of one year, with half of the call limit:
     source-cart read --streams 'order*' --start-date 2021-01-01 \\
       --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl
 
-  All rows of all streams:
+  Read all rows of all streams:
     source-cart read --streams all --full-refresh > all.jsonl
 
-  With a catalog of your own:
+  Use your own catalog:
     source-cart catalog --streams products,categories > catalog.json
     source-cart read --catalog catalog.json > products.jsonl";
 
@@ -91,6 +91,6 @@ Examples:
   source-cart completions zsh > _source-cart
   source-cart completions fish > source-cart.fish
 
-Where it belongs: for bash in ~/.local/share/bash-completion/completions/
-under the name source-cart, for zsh in a folder of $fpath, for fish in
+Install the script: for bash in ~/.local/share/bash-completion/completions/
+with the name source-cart, for zsh in a folder of $fpath, for fish in
 ~/.config/fish/completions/.";

@@ -35,31 +35,31 @@ pub(crate) enum Command {
         #[arg(long)]
         debug: bool,
     },
-    /// Try the configuration against the store
+    /// Test the configuration against the store
     ///
-    /// Requests a row of one stream per scope and prints one `CONNECTION_STATUS` message: SUCCEEDED, or FAILED
+    /// Requests one row of one stream per scope and prints one `CONNECTION_STATUS` message: SUCCEEDED, or FAILED
     /// with what to fix. Exits 0 even if the connection fails; read `status` in the output, or use `--fail`.
-    /// In a terminal it also prints which scopes the token has, the call limit, and how many rows there are.
+    /// In a terminal it also prints the scopes of the token, the call limit, and the number of rows.
     #[command(after_help = help::CHECK)]
     Check(CheckArguments),
     /// Print the catalog of streams
     ///
     /// Prints one CATALOG message: every stream with the schema of its records, its sync modes, its key and its
-    /// cursor. Sends no request; a configuration matters only if it has `expand`.
+    /// cursor. Sends no request. Of the configuration, only `expand` is used.
     #[command(after_help = help::DISCOVER)]
     Discover(WithConfig),
     /// Read streams
     ///
-    /// Prints the rows of the streams as RECORD messages, one a line, with STATE messages in between. The last
-    /// STATE of each stream, passed to `--state`, makes the next read return only what has changed since. Exits 0
-    /// if every stream is complete; 75 if every error may pass by itself, such as an outage or SIGTERM; 1 if
-    /// something has to be fixed; 74 if the output could not be written.
+    /// Prints the rows of the streams as RECORD messages, one per line, with STATE messages in between. To read only
+    /// later changes in the next run, pass the last STATE of each stream to `--state`. Exits 0 if every stream is
+    /// complete; 75 if every error may pass by itself, such as an outage or SIGTERM; 1 if something has to be fixed;
+    /// 74 if the output could not be written.
     #[command(after_help = help::READ)]
     Read(ReadArguments),
     /// List the streams
     ///
-    /// Prints a table of all streams: how they can be read, their key, and the scope that a token needs for them.
-    /// Sends no request.
+    /// Prints a table of all streams: their sync modes, their key, and the scope that a token needs. Sends no
+    /// request.
     #[command(after_help = help::STREAMS)]
     Streams {
         /// Print a JSON list for programs
@@ -68,26 +68,26 @@ pub(crate) enum Command {
     },
     /// Print a configured catalog
     ///
-    /// Prints which streams to read, and how, as one JSON document in the form that `read --catalog` and Airbyte
-    /// accept: incremental where the stream can, else full refresh. Each stream has a line of its own, so that an
-    /// editor can remove it. Sends no request.
+    /// Prints which streams to read, and in which sync mode, as one JSON document that `read --catalog` and Airbyte
+    /// accept: incremental if the stream supports it, or else full refresh. Each stream is on its own line, so that
+    /// you can remove it in an editor. Sends no request.
     #[command(after_help = help::CATALOG)]
     Catalog(CatalogArguments),
     /// Ask for the configuration and write it to a file
     ///
-    /// Asks in the terminal for what a configuration needs, tries it against the store as `check` does, and writes
-    /// it to a file that only you can read. Secrets are not shown while they are typed; an answer may be
-    /// `${NAME}`, which is filled in from the environment whenever the file is used.
+    /// Asks in the terminal for the required settings, tests them like `check`, and writes them to a file that only
+    /// you can read. Secrets are not shown while you type. An answer may be `${NAME}`: the environment variable of
+    /// that name is then read whenever the file is used.
     #[command(after_help = help::INIT)]
     Init {
-        /// The file to write; asks before it replaces one
+        /// The file to write; asks before it replaces an existing file
         #[arg(long, value_name = "FILE", default_value = "config.json", value_hint = ValueHint::FilePath)]
         output: PathBuf,
     },
     /// Show or change a state file
     ///
-    /// Shows what a state file says, or changes where the next read begins. The file is replaced in one step, and not
-    /// while a read uses it.
+    /// Prints a state file, or changes where the next read starts. The file is replaced in one step. Fails while a
+    /// read uses the file.
     #[command(after_help = help::STATE)]
     State {
         /// What to do with it.
@@ -96,8 +96,7 @@ pub(crate) enum Command {
     },
     /// Print completions for a shell
     ///
-    /// Prints a script that makes the shell complete the commands and options of source-cart, and the names of
-    /// streams.
+    /// Prints a script with which the shell completes commands, options and names of streams.
     #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
@@ -108,12 +107,12 @@ pub(crate) enum Command {
 /// What `state` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StateAction {
-    /// Print a table: stream, cursor, rows left of an interrupted read, size
+    /// Print a table: stream, cursor, rows that an interrupted read did not read yet, size
     Show {
         /// The state file
         file: PathBuf,
     },
-    /// Remove the states of streams, so that the next read starts from the start date
+    /// Remove the states of streams: the next read starts from the start date
     Reset {
         /// The state file
         file: PathBuf,
@@ -123,7 +122,7 @@ pub(crate) enum StateAction {
     },
     /// Set the date from which the next read of a stream continues
     Set {
-        /// The state file; it is made if it is not there
+        /// The state file; created if it does not exist
         file: PathBuf,
         /// The stream
         stream: String,
@@ -135,8 +134,8 @@ pub(crate) enum StateAction {
 /// The configuration and the log: what the commands of the protocol share.
 #[derive(Debug, Args)]
 pub(crate) struct WithConfig {
-    /// The configuration; `-` reads it from standard input. Default: the file that `SOURCE_CART_CONFIG` names, then
-    /// config.json in this folder
+    /// The configuration; `-` reads it from standard input. Default: the file that `SOURCE_CART_CONFIG` names, or
+    /// else config.json in this folder
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Enable debug logging
@@ -170,7 +169,7 @@ pub(crate) struct ReadArguments {
     /// Read all rows of the streams, whatever the catalog or the state says
     #[arg(long)]
     pub full_refresh: bool,
-    /// The state of an earlier read: its STATE messages, or any form that platforms keep
+    /// The state of an earlier read: its STATE messages, or any form that platforms store
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub state: Option<PathBuf>,
     /// Where the output goes.
@@ -210,10 +209,10 @@ pub(crate) struct Overrides {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct StreamSource {
-    /// The streams and how to read them: a configured catalog, or the output of `discover`
+    /// The streams and their sync modes: a configured catalog, or the output of `discover`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub catalog: Option<PathBuf>,
-    /// The streams by name: `orders,order_items`, 'order*', or `all`; incremental where the stream can
+    /// Names of streams: `orders,order_items`, 'order*', or `all`; incremental if the stream supports it
     #[arg(long, value_name = "NAMES")]
     pub streams: Vec<StreamsArg>,
 }
@@ -221,13 +220,13 @@ pub(crate) struct StreamSource {
 /// The arguments of `catalog`.
 #[derive(Debug, Args)]
 pub(crate) struct CatalogArguments {
-    /// The streams by name: `orders,order_items`, 'order*', or `all`
+    /// Names of streams: `orders,order_items`, 'order*', or `all`
     #[arg(long, value_name = "NAMES", default_value = "all", hide_default_value = true)]
     pub streams: Vec<StreamsArg>,
-    /// Full refresh for all of them
+    /// Use full refresh for all streams
     #[arg(long)]
     pub full_refresh: bool,
-    /// The configuration, as for `read`; only its `expand` matters, which makes the schemas wider
+    /// The configuration, as for `read`; only `expand` is used, which adds fields to the schemas
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }

@@ -40,7 +40,7 @@ const fn asks(field: &'static str, text: &'static str) -> Question {
 
 /// What a token needs.
 const TOKEN: &[Question] = &[
-    asks("credentials.store_name", "Host of the store, such as mystore.americommerce.com"),
+    asks("credentials.store_name", "Store host name, for example mystore.americommerce.com"),
     Question { hidden: true, ..asks("credentials.access_token", "Access token (not shown)") },
 ];
 
@@ -48,11 +48,14 @@ const TOKEN: &[Question] = &[
 const ROUTER: &[Question] = &[
     asks("credentials.user_name", "User name from Cart.com support"),
     Question { hidden: true, ..asks("credentials.user_secret", "User secret (not shown)") },
-    asks("credentials.site_id", "Site id, the number after PSID on https://{your store}/store/sitemonitor.aspx"),
+    asks("credentials.site_id", "Site ID, the number after PSID on https://{your store}/store/sitemonitor.aspx"),
 ];
 
 /// Long before the first store of this platform: everything there is.
-const START: Question = Question { usual: "2000-01-01T00:00:00Z", ..asks("start_date", "Read what has changed since") };
+const START: Question = Question {
+    usual: "2000-01-01T00:00:00Z",
+    ..asks("start_date", "Start date: only rows updated on or after it are read")
+};
 
 /// Asks, tries and writes.
 ///
@@ -70,7 +73,7 @@ pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) ->
             // The file is there, whether or not anybody can still be told.
             let _ignored = writeln!(
                 io::stderr(),
-                "{name} is written; only you can read it.\nNext: source-cart read --config {name} --streams orders > orders.jsonl"
+                "Wrote {name}, which only you can read.\nNext: source-cart read --config {name} --streams orders > orders.jsonl"
             );
             Ok(InitOutcome::Written)
         }
@@ -102,7 +105,7 @@ async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io:
         let Some(refusal) = tried(&config, prompter, emitter).await? else { return Ok(Some(config)) };
         prompter.say(&format!("{}\n", refusal.message))?;
         fields = suspected(&config, &refusal);
-        match prompter.choice("Answer again (a), write the file all the same (w), or give up (g)?", &["a", "w", "g"])? {
+        match prompter.choice("Answer again (a), write the file anyway (w), or give up (g)?", &["a", "w", "g"])? {
             "a" => {}
             "w" => return Ok(Some(config)),
             _ => return Ok(None),
@@ -124,7 +127,7 @@ fn suspected(config: &Value, refusal: &Refusal) -> &'static [&'static str] {
 /// but for those that are hidden.
 fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Result<()> {
     let is_router = if fields.is_empty() {
-        prompter.say("How do you sign in? With a token of one store (1), or through the Central API Router (2).")?;
+        prompter.say("How do you sign in: with a token of one store (1), or through the Central API Router (2)?")?;
         prompter.choice("Sign-in?", &["1", "2"])? == "2"
     } else {
         config["credentials"]["auth_type"] == ROUTER_TYPE
@@ -181,7 +184,7 @@ async fn tried(config: &Value, prompter: &Prompter, emitter: &Emitter) -> io::Re
         Ok(client) => client,
         Err(user_error) => return refusal(user_error),
     };
-    prompter.say(&format!("Trying it against {} ...", client.host()))?;
+    prompter.say(&format!("Testing the connection to {} ...", client.host()))?;
     match commands::try_scopes(&client, &emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
         Ok(None) => prompter.say("It works.")?,
         Ok(Some(note)) => prompter.say(&format!("It works, but: {}", emitter.masked(&note)))?,

@@ -56,9 +56,9 @@ pub(crate) enum Format {
     /// Messages of the Airbyte protocol
     #[default]
     Airbyte,
-    /// Records alone, a JSON object a line
+    /// Only records, one JSON object per line
     Jsonl,
-    /// Records alone, comma-separated, with a header
+    /// Only records, comma-separated, with a header
     Csv,
 }
 
@@ -76,25 +76,25 @@ impl Format {
 /// Where the output of `read` goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct OutputArgs {
-    /// Keep the state here, for `--state` of the next read; it may be the same file
+    /// Write the state to this file, for `--state` of the next read; both may name the same file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub state_out: Option<PathBuf>,
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "airbyte")]
     pub format: Format,
-    /// Write a file for each stream here, instead of stdout; for `--format jsonl` or `csv`
+    /// Write one file per stream to this folder, instead of stdout; requires `--format jsonl` or `csv`
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub output: Option<PathBuf>,
-    /// Write what the run did here, as one JSON document, when it ends
+    /// Write a summary of the run to this file when it ends, as one JSON document
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub summary: Option<PathBuf>,
     /// Print only warnings and errors on stderr
     #[arg(long)]
     pub quiet: bool,
-    /// Print what this read would take, in rows, calls and time, and read nothing
+    /// Print an estimate of this read (rows, calls and time) without reading rows
     #[arg(long)]
     pub dry_run: bool,
-    /// Print it as one JSON document
+    /// Print the estimate as one JSON document
     #[arg(long, requires = "dry_run")]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! The document of `read --summary`: what a run did, for programs that watch it.
 //!
 //! It is written once, at the end, whatever that end was: facts are noted while streams are read, and what is not
-//! known stays null. `docs/summary.schema.json` describes it. Nothing here knows where facts come from.
+//! known stays null. `docs/reference/summary.schema.json` describes it. Nothing here knows where facts come from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
 //! ```
 //!
-//! `docs/state.md` says what each part means. A part that cannot be understood counts as absent, which
+//! `docs/reference/state.md` says what each part means. A part that cannot be understood counts as absent, which
 //! can only bring rows again; a cursor that cannot be understood is an error.
 
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! Whether an answer is the last of its list.
 //!
-//! The end of a list is never believed from one figure (`docs/how-it-reads.md`, the end of a list): a store may
+//! The end of a list is never believed from one figure (`docs/reference/how-it-reads.md`, the end of a list): a store may
 //! count the rows of the page instead of all matches, count up to a limit, or leave the count out. The end needs
 //! a count that is reached and nothing that says more, or a request beyond the last key that lists nothing.
 

@@ -13,7 +13,7 @@ const LEAST_WORDS: usize = 3;
 
 /// Files whose texts are not about anything that went wrong: descriptions of fields, help, queries, and what
 /// only the fuzz targets ask for; the simulation of the call limit, which is a test; scripts for shells, and what a
-/// terminal shows while nothing goes wrong, which docs/output.md explains.
+/// terminal shows while nothing goes wrong, which docs/reference/output.md explains.
 const OTHER_FILES: [&str; 9] = [
     "streams.rs",
     "help.rs",
@@ -39,7 +39,7 @@ const OTHER_TEXTS: [&str; 7] = [
     // What the store says, compared with what it may say.
     "no resource matches",
     // A description in a schema.
-    "Asked for with `expand`: what belongs to the row, as it is when the row is read.",
+    "Included with `expand`. In incremental syncs it refreshes only when the row changes.",
 ];
 
 fn root() -> &'static Path {

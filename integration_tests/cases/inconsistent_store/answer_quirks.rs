@@ -1,5 +1,5 @@
-//! Ways in which answers go wrong, or are right in an odd way, to be drawn at random: any of them, and any two, may
-//! make a read INCOMPLETE, and none may make it lose a row and say COMPLETE.
+//! Responses that are wrong, or correct in an unusual way, drawn at random. One or two of them may make a read
+//! INCOMPLETE, but never COMPLETE with a row missing.
 
 use crate::cases::inconsistent_store::response_case::{End, Trial, add_fault, rows_of, small_pages};
 use crate::fake_store::{Envelope, FakeStore, Fault, Late, RecordedRequest};

@@ -1,5 +1,5 @@
-//! An answer is taken only if it is the answer to this request: rows of other streams, links to other resources,
-//! arrays under unknown names, and answers that a connection gives late.
+//! A response is accepted only if it belongs to the request: rows of other streams, links to other resources, lists
+//! under unknown names, and responses that a connection delivers late.
 
 use std::thread;
 

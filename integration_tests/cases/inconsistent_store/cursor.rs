@@ -1,5 +1,5 @@
-//! The cursor never runs ahead of the store: a clock that is a year ahead, a state of 2099, a start date in the
-//! future, a `Date` that is behind or not there.
+//! The cursor is never ahead of the store: a clock that is a year ahead, a state of 2099, a start date in the future,
+//! a `Date` header that is late or missing.
 
 use serde_json::json;
 

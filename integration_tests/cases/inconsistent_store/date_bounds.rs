@@ -1,5 +1,5 @@
-//! `start_date` and `end_date` on stores that read dates in another way: exactly the rows whose shown date lies
-//! within them.
+//! `start_date` and `end_date` on stores that interpret dates differently: the read returns exactly the rows whose
+//! date is in the range.
 
 use chrono::DateTime;
 use chrono_tz::Tz;

@@ -1,6 +1,6 @@
-//! What a date in a filter means is verified by rows that are remembered: a store that keeps local digits, ignores
-//! offsets, or applies today's offset to all dates loses no row. Hourly syncs across both changes of the clock,
-//! with a new row every seven seconds.
+//! The meaning of a date in a filter is verified with rows of the last sync: no row is lost on a store that keeps
+//! local time, ignores offsets, or applies today's offset to all dates. Hourly syncs across both daylight saving
+//! changes, with a new row every seven seconds.
 
 use chrono_tz::Tz;
 use chrono_tz::{America, Europe, Pacific};
@@ -151,7 +151,7 @@ fn rows_hidden_in_the_doubled_hour_arrive_though_syncs_are_killed() {
     for dates in [DateReading::LocalDigits, DateReading::LocalDigitsStandard, DateReading::TodaysOffset] {
         let change = CHICAGO[usize::from(dates == DateReading::TodaysOffset)];
         let mut campaign = Campaign::new(dates, change, SYNCS_AT[1]);
-        // Where more than a page changed, the newest page does not show the other offset (docs/state.md, what cannot be
+        // Where more than a page changed, the newest page does not show the other offset (docs/reference/state.md, what cannot be
         // promised), so the changes of an hour fit one.
         campaign.sim.store.options(|options| options.max_count = None);
         for sync in 0..=8 {

@@ -1,4 +1,5 @@
-//! The end of the data: a count, a link to a next page and a full page must agree, or it is asked beyond the last key.
+//! The end of a list: the count, the link to a next page and the size of the page must agree; otherwise a request after
+//! the last key decides.
 
 use std::collections::BTreeSet;
 

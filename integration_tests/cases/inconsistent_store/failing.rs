@@ -1,5 +1,5 @@
-//! Who fails does not hold up who works: what is held while a retry waits, who waits for a refusal, how long a store is
-//! believed to come back, and what `check` says of one scope that fails.
+//! A request that fails does not delay others: what a waiting retry occupies, who waits after a refusal, how long a
+//! store is retried, and what `check` reports about one scope that fails.
 //!
 //! Waits are judged by the order in which requests arrive, never by a clock.
 

@@ -1,5 +1,5 @@
-//! A date that is none counts as none: such a row is delivered once and remembered as rows without a date are, and
-//! is never a cursor; as a value it is null.
+//! A date that stands for no date: such a row is delivered once, is remembered like rows without `updated_at`, and is
+//! never the cursor. The field itself becomes null.
 
 use serde_json::json;
 

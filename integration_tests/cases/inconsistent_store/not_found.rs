@@ -1,4 +1,4 @@
-//! 404 for a list: an empty one, or a resource that is not there.
+//! 404 for a list: an empty list, or a resource that does not exist.
 
 use std::collections::BTreeSet;
 

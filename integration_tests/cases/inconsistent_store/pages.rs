@@ -1,4 +1,4 @@
-//! Pages that cannot be had in one piece are asked for in smaller ones, and in larger ones again when that passes.
+//! Pages that the store cannot return at once are requested in smaller pages, and in larger ones again when that works.
 
 use std::collections::BTreeSet;
 

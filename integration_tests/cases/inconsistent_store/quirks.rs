@@ -1,4 +1,4 @@
-//! What a store can do with dates, one quirk a line; the property tests draw two of them.
+//! The ways in which a store may handle dates. The property tests draw two of them.
 //!
 //! With `whole_seconds` a destination has to compare seconds (`resolution_ms`).
 

@@ -1,4 +1,4 @@
-//! The receipt: what was delivered is held against counts that do not share the walk's filters, and that survive an
+//! The final count: delivered rows are compared with counts that do not use the walk's filters and that survive an
 //! interruption.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Answers that are right must be taken, however they are sent; and what is not UTF-8 costs its row alone.
+//! Correct responses must be accepted in every form, and only the row with invalid UTF-8 is left out.
 
 use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows_of, slack, small_pages, strike};
 use crate::fake_store::{Fault, Options, RecordedRequest, Tls};

@@ -1,4 +1,4 @@
-//! What was sent is remembered by content: an unchanged store sends nothing, a change sends the row, once.
+//! Emitted rows are remembered by content: an unchanged store emits nothing, and a change emits its row once.
 
 use serde_json::json;
 

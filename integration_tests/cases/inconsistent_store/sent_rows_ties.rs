@@ -1,4 +1,4 @@
-//! More rows share a date than a state can name: ranges of ids are remembered, so that a change costs its range.
+//! More rows share a date than a state can list: ranges of ids are remembered, so a change emits its range again.
 
 use crate::cases::inconsistent_store::sim::{MINUTE, STREAM, Sim};
 use crate::fake_store::{Data, Options, Stamp, utc_ms};

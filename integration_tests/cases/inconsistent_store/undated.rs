@@ -1,5 +1,5 @@
-//! Rows without a date in a stream where none are usual: two counts that agree rule them out, and cost no request; where
-//! the counts cannot be trusted, they are looked for.
+//! Rows without `updated_at` in a stream where they are not expected: two equal counts exclude them without a request.
+//! If the counts cannot be trusted, the connector looks for such rows.
 
 use super::reading::{DATED, PAGE, ROWS, Way, asked};
 use crate::fake_store::{Data, FakeStore, Options, Stamp, Total};

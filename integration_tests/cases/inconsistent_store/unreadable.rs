@@ -1,5 +1,5 @@
-//! A row that cannot be had costs itself alone: all others come, and all changes; it is named, stays in the state, and
-//! is tried again.
+//! Only the row that the store cannot send is left out: all other rows and changes are emitted. The row is named, stays
+//! in the state, and is tried again.
 
 use std::collections::BTreeSet;
 

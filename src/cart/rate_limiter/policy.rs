@@ -4,7 +4,7 @@
 //! after the other until the window ends: these calls show other applications while there is room for them, and
 //! when the next window begins. Beside others, it spreads its share evenly over the window, so that it always
 //! knows the count, and sends only while there is room for what others are expected to send.
-//! `docs/call-limit.md` has the rule in words, and the figures of the simulation that its constants come from.
+//! `docs/reference/call-limit.md` has the rule in words, and the figures of the simulation that its constants come from.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The targets of the limiter, held against the simulation, and the table of `docs/call-limit.md`.
+//! The targets of the limiter, held against the simulation, and the table of `docs/reference/call-limit.md`.
 //!
 //! `UPDATE_DOCS=1 cargo test --lib simulation` writes the table. `SIMULATED_HOURS=100` runs each case for so many
 //! hours instead of a few, and then leaves the table alone.
@@ -12,9 +12,9 @@ use super::{Case, Counts, Outcome, Traffic, run};
 
 /// Each of the ways in which a store may count, as the table calls them.
 const COUNTS: [(Counts, &str); 3] = [
-    (Counts::Windows, "windows that follow each other"),
-    (Counts::FromFirstCall, "windows that begin with their first call"),
-    (Counts::Sliding, "the last ten seconds"),
+    (Counts::Windows, "consecutive windows"),
+    (Counts::FromFirstCall, "windows that start with a call"),
+    (Counts::Sliding, "sliding ten seconds"),
 ];
 /// The plans' limits (API documentation, API limits).
 const LIMITS: [u32; 4] = [5, 10, 20, 50];
@@ -56,8 +56,7 @@ fn refusals(outcome: &Outcome) -> f64 {
 }
 
 fn alone() -> String {
-    let mut table =
-        "| the store counts | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table = "| store's count | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
     for (counts, name) in COUNTS {
         for limit in LIMITS {
             let _ = write!(table, "| {name} | {limit} |");
@@ -83,10 +82,9 @@ fn alone() -> String {
 }
 
 fn beside_steady_traffic() -> String {
-    let mut table =
-        "| the store counts | limit | time of an answer | used | left | hours in which it was refused a call | \
+    let mut table = "| store's count | limit | response time | used | left | hours with a refused call | \
                      calls refused |\n|---|---|---|---|---|---|---|\n"
-            .to_owned();
+        .to_owned();
     for (counts, name) in COUNTS {
         for limit in LIMITS {
             for latency in LATENCIES {
@@ -122,8 +120,7 @@ fn beside_steady_traffic() -> String {
 }
 
 fn beside_a_copy() -> String {
-    let mut table =
-        "| the store counts | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table = "| store's count | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
     for (counts, name) in COUNTS {
         for limit in LIMITS {
             let _ = write!(table, "| {name} | {limit} |");
@@ -151,15 +148,15 @@ fn beside_a_copy() -> String {
 
 fn beside_other_traffic() -> String {
     let mut table =
-        "| other applications | the store counts | limit | used | left | our 429s | theirs because of us |\n\
+        "| other applications | store's count | limit | used | left | our 429s | their 429s caused by us |\n\
                      |---|---|---|---|---|---|---|\n"
             .to_owned();
     for (traffic, what) in [
         (Traffic::Steady(10), "10 % of the limit, regularly"),
         (Traffic::Steady(60), "60 % of the limit, regularly"),
         (Traffic::Random(30), "30 % of the limit, at random moments"),
-        (Traffic::Bursts(40), "40 % of the limit at once, every half minute"),
-        (Traffic::Fills, "as many as are accepted, ten a second"),
+        (Traffic::Bursts(40), "40 % of the limit at once, every 30 s"),
+        (Traffic::Fills, "as many as the store accepts, ten per second"),
     ] {
         for (counts, name) in [COUNTS[0], COUNTS[2]] {
             for limit in [5, 20, 50] {
@@ -188,7 +185,7 @@ fn hold(name: &str, table: &str) {
     if asked().is_some() {
         return;
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/call-limit.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/call-limit.md");
     let page = fs::read_to_string(&path).unwrap();
     let marks = [format!("<!-- {name} -->\n"), format!("<!-- /{name} -->")];
     let (before, rest) = page.split_once(&marks[0]).unwrap();
@@ -196,7 +193,10 @@ fn hold(name: &str, table: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, format!("{before}{}{table}{}{after}", marks[0], marks[1])).unwrap();
     } else {
-        assert!(found == table, "docs/call-limit.md: run `UPDATE_DOCS=1 cargo test --lib simulation`\n{table}");
+        assert!(
+            found == table,
+            "docs/reference/call-limit.md: run `UPDATE_DOCS=1 cargo test --lib simulation`\n{table}"
+        );
     }
 }
 
