@@ -6,9 +6,9 @@ mod skipped_rows;
 use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, WriteError};
-use crate::cart::Error;
-use crate::cart::error::{ProxyFailure, TransportErrorKind};
 use crate::config::raw::FieldError;
+use crate::http::Error;
+use crate::http::error::{ProxyFailure, TransportErrorKind};
 use crate::streams::{STREAMS, Stream};
 use crate::suggest::suggestions;
 use crate::sync::StreamError;

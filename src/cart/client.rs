@@ -1,232 +1,141 @@
-//! The client: sends one list request and gives back the whole page, read. When it is sent, and what is tried
-//! again, is `pending_request`'s; what a page means is for the caller.
-
-use std::time::SystemTime;
+//! The client of a Cart.com store: how its requests are written and signed, and what its responses say.
 
 use hyper::StatusCode;
-use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use tokio::time::Instant;
+use hyper::header::HeaderMap;
 use url::Url;
 
 use super::auth::Auth;
-use super::error::{Error, TransportErrorKind};
 use super::error_mapping;
-use super::http::{self, Http, Timeouts};
-use super::memory::MemoryPermit;
-use super::page::{ElementSink, Envelope, ListNames, PageParser};
-use super::pending_request::{Dispatcher, PageResponse, RequestObserver, ResponseMeta, SendOnce};
-use super::proxy::Proxy;
-use super::query::Query;
-use super::rate_limiter::{CallLimit, RateLimiter, Usage};
-use super::retry::{self, RetryPolicy};
-use crate::buffer_pool::BufferPool;
+use super::page::{ListNames, PageParser};
+use super::query::{self, DEFAULT_PAGE_SIZE, NESTED_PAGE_SIZE, PAGE_SIZE};
+use super::rate_limiter::RateLimiter;
+use super::streams::{LIST_NAMES, STREAMS};
+use crate::http::error::SetupError;
+use crate::http::{
+    self, Api, BoxFuture, CallLimit, ElementSink, Envelope, Error, PageMeta, PageResponse, ReadPage, RequestObserver,
+    RetryPolicy, Usage,
+};
+use crate::sync::query::Query;
+use crate::sync::shop::{Capabilities, Shop};
+use crate::sync::stream::Stream;
 
-/// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
-const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// Largest size of the lines that are made of a body: a little more than the body, unless its rows are tiny
-/// and many more than were asked for.
-const LINES_LIMIT: usize = 2 * BODY_LIMIT;
-/// Bytes of a body that are waited for before they are read: some rows at least, and few enough to stay
-/// in the processor's cache.
-const PARSE_CHUNK: usize = 64 * 1024;
-/// Room for a window and the piece that makes it full. A value larger than this makes it grow.
-const BODY_BUFFER_SIZE: usize = PARSE_CHUNK + http::READ_BUFFER;
-/// A client of one store.
+/// The header with the calls made and allowed (API documentation, API limits).
+const CALL_LIMIT: &str = "x-ac-call-limit";
+
+/// The client of one store.
 #[derive(Debug)]
-pub struct Client {
-    http: Http,
-    base: Url,
-    auth: Auth,
-    dispatcher: Dispatcher,
-    body_buffers: BufferPool<BODY_BUFFER_SIZE>,
-}
+pub struct Client(http::Client<CartApi>);
 
 impl Client {
     /// A client for `base` (`https://host/api/v1/`), with at most `in_flight` pages in memory.
     ///
     /// # Errors
-    /// A clause, if the TLS settings or the proxy of the environment cannot be used.
+    /// [`SetupError`] if the certificates or the proxy of the environment cannot be used.
     pub fn new(
         base: Url,
         auth: Auth,
         rate_limiter: RateLimiter,
         in_flight: usize,
         retry_policy: RetryPolicy,
-    ) -> Result<Self, String> {
-        let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
-        let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))
-            .map_err(|error| format!("SSL_CERT_FILE: {error}"))?;
-        // Without TLS what is sent must not leave this machine, and a proxy may be anywhere.
-        let proxy = if base.scheme() == "https" { Proxy::from_env(&base)? } else { None };
-        let http = Http::new(tls, proxy, in_flight, Timeouts::within(retry_policy.timeout));
-        Ok(Self {
-            http,
-            base,
-            auth,
-            dispatcher: Dispatcher::new(rate_limiter, in_flight, retry_policy),
-            body_buffers: BufferPool::default(),
-        })
-    }
-
-    /// The store's host and, if it is not the usual one, port.
-    #[must_use]
-    pub fn host(&self) -> String {
-        host_of(&self.base)
-    }
-
-    /// How long a request may be retried.
-    #[must_use]
-    pub fn retry_policy(&self) -> RetryPolicy {
-        self.dispatcher.retry_policy
-    }
-
-    /// Returns what was used of the call limit so far.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.dispatcher.usage()
-    }
-
-    /// Places for further requests like this one side by side.
-    #[must_use]
-    pub fn free_slots(&self, query: &Query) -> usize {
-        self.dispatcher.free_slots(query)
-    }
-
-    /// Returns true while it seems that one row of this resource breaks every answer that would hold it: short
-    /// requests then cost least.
-    #[must_use]
-    pub fn is_bisecting(&self, query: &Query) -> bool {
-        self.dispatcher.is_bisecting(query)
-    }
-
-    /// Asks for one page and gives its rows to `sink`, which is told to start again when an attempt
-    /// fails. Where the page cannot be had as it was asked for, a shorter one is given: [`PageResponse::count`].
-    ///
-    /// # Errors
-    /// [`Error`] when the fault does not pass, or not within the patience.
-    pub async fn get(
-        &self,
-        query: &Query,
-        names: ListNames<'_>,
-        observer: &impl RequestObserver,
-        sink: &mut impl ElementSink,
-    ) -> Result<PageResponse<Envelope>, Error> {
-        self.dispatcher.get(self, (query, names), observer, sink).await
+    ) -> Result<Self, SetupError> {
+        http::Client::new(base, CartApi { auth }, rate_limiter, in_flight, retry_policy).map(Self)
     }
 }
 
-impl SendOnce for Client {
-    async fn send_once(
-        &self,
-        query: &Query,
-        names: ListNames<'_>,
-        memory: &mut MemoryPermit,
-        sink: &mut impl ElementSink,
-    ) -> (Result<Envelope, Error>, Option<ResponseMeta>) {
-        let url = match self.base.join(&query.target()) {
-            Ok(url) => url,
-            Err(error) => {
-                return (Err(error_mapping::broken(query, TransportErrorKind::Connect, error.to_string())), None);
-            }
-        };
-        let path_and_query = url.query().map_or_else(|| url.path().to_owned(), |rest| format!("{}?{rest}", url.path()));
-        let signed = self.auth.headers(&path_and_query);
-        let mut answer = match self.http.get(&url, signed.clone()).await {
-            Ok(answer) => answer,
-            Err(fault) => return (Err(error_mapping::transport(query, &fault)), None),
-        };
-        let status = answer.status;
-        let mut meta = ResponseMeta { status: Some(status.as_u16()), ..ResponseMeta::of(&answer.headers) };
-        if status.is_redirection() {
-            let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-            let target = location.and_then(|location| self.base.join(location).ok());
-            let host = target.map(|target| host_of(&target)).filter(|host| *host != self.host());
-            let resource = query.resource().to_owned();
-            return (Err(Error::Redirect { resource, status: status.as_u16(), host }), Some(meta));
+impl Shop for Client {
+    fn streams(&self) -> &'static [Stream] {
+        STREAMS
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            key_ranges: true,
+            page_numbers: true,
+            total_field: Some("total_count"),
+            page_size: PAGE_SIZE,
+            nested_page_size: NESTED_PAGE_SIZE,
+            default_page_size: DEFAULT_PAGE_SIZE,
         }
-        // 203 is a 200 whose content a front end may have changed, such as its compression.
-        if !matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
-            let mut body = Vec::new();
-            // The sentence of an error is short; what follows it is of no interest.
-            while body.len() <= PARSE_CHUNK && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
-            meta.bytes = body.len();
-            return (Err(error_mapping::status(query, status, &body, &signed)), Some(meta));
-        }
-        let page = self.page((query, names), (&mut answer, &mut meta.bytes, memory), sink).await;
-        if matches!(page, Err(Error::Body { .. } | Error::NotUtf8 { .. })) {
-            // It may have been the answer to another request, and the next one over it too.
-            answer.poison();
-        }
-        (page, Some(meta))
+    }
+
+    fn list<'a>(
+        &'a self,
+        query: &'a Query,
+        observer: &'a dyn RequestObserver,
+        sink: &'a mut dyn ElementSink,
+    ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>> {
+        Box::pin(self.0.get(query, observer, sink))
+    }
+
+    fn free_slots(&self, query: &Query) -> usize {
+        self.0.free_slots(query)
+    }
+
+    fn is_bisecting(&self, query: &Query) -> bool {
+        self.0.is_bisecting(query)
+    }
+
+    fn host(&self) -> String {
+        self.0.host()
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.0.retry_policy()
+    }
+
+    fn usage(&self) -> Usage {
+        self.0.usage()
     }
 }
 
-impl Client {
-    /// Reads a page while it arrives; `length` counts its bytes.
-    async fn page(
-        &self,
-        (query, names): (&Query, ListNames<'_>),
-        (answer, length, memory): (&mut http::Response, &mut usize, &mut MemoryPermit),
-        sink: &mut impl ElementSink,
-    ) -> Result<Envelope, Error> {
-        let mut parser = PageParser::answering(query, names);
-        let mut buffer = self.body_buffers.take();
-        let mut due = PARSE_CHUNK;
-        let fault = |fault| error_mapping::body(query, fault);
-        loop {
-            let read = answer.read(&mut buffer).await.map_err(|fault| error_mapping::transport(query, &fault))?;
-            if read == 0 {
-                break;
-            }
-            *length += read;
-            if *length > BODY_LIMIT {
-                return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: BODY_LIMIT });
-            }
-            if buffer.len() >= due {
-                let done = parser.feed(&buffer, false, sink).map_err(fault)?;
-                buffer.drain(..done);
-                if !memory.fits(sink.memory_used()) {
-                    // Known at once, so that other pages like it wait before they are requested.
-                    self.dispatcher.sizes.learn(query, sink.memory_used());
-                    let (from, closed) = (Instant::now(), |_| error_mapping::closing(query));
-                    memory.grow(sink.memory_used()).await.map_err(closed)?;
-                    // The store is not late while it is not read.
-                    answer.extend(from.elapsed());
-                }
-                // Millions of tiny rows take far more room as lines than in the body.
-                if sink.memory_used() > LINES_LIMIT {
-                    return Err(Error::TooLarge { resource: query.resource().to_owned(), limit: LINES_LIMIT });
-                }
-                // A value larger than the window is not looked at again with every piece.
-                due = PARSE_CHUNK.max(2 * buffer.len());
-            }
-        }
-        parser.feed(&buffer, true, sink).map_err(fault)?;
-        self.body_buffers.give_back(buffer);
-        let page_meta = parser.finish_with_meta(sink).map_err(fault)?;
-        sink.verify(&page_meta).map_err(|problem| error_mapping::refused(query, problem))?;
-        self.dispatcher.sizes.learn(query, (*length).max(sink.memory_used()));
-        Ok(page_meta.envelope)
+/// How requests to a store are written, and its responses read.
+#[derive(Debug)]
+struct CartApi {
+    auth: Auth,
+}
+
+impl Api for CartApi {
+    type Request = Query;
+    type Throttle = RateLimiter;
+    type Page<'r> = Page<'r>;
+
+    fn target(&self, query: &Query) -> String {
+        query::target(query)
+    }
+
+    fn headers(&self, path_and_query: &str) -> HeaderMap {
+        self.auth.headers(path_and_query)
+    }
+
+    fn call_limit(&self, headers: &HeaderMap) -> Option<CallLimit> {
+        headers.get(CALL_LIMIT).and_then(|value| value.to_str().ok()).and_then(CallLimit::parse)
+    }
+
+    fn status(&self, query: &Query, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error {
+        error_mapping::status(query, status, body, signed)
+    }
+
+    fn page<'r>(&'r self, query: &'r Query) -> Page<'r> {
+        let names = ListNames { own: vec![query.stream.list, query.stream.name], foreign: &LIST_NAMES };
+        Page { parser: PageParser::answering(query, names), query }
     }
 }
 
-impl ResponseMeta {
-    fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let date = text(DATE.as_str());
-        Self {
-            limit: text("x-ac-call-limit").and_then(CallLimit::parse),
-            retry_after: text(RETRY_AFTER.as_str())
-                .and_then(|value| retry::retry_after(value, date, SystemTime::now())),
-            date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
-            ..Self::default()
-        }
-    }
+/// A page being read, with the request that it answers.
+#[derive(Debug)]
+struct Page<'r> {
+    parser: PageParser<'r>,
+    query: &'r Query,
 }
 
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+impl ReadPage for Page<'_> {
+    fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, Error> {
+        self.parser.feed(chunk, last, sink).map_err(|fault| error_mapping::body(self.query, fault))
+    }
+
+    fn finish(self, sink: &mut dyn ElementSink) -> Result<PageMeta, Error> {
+        self.parser.finish_with_meta(sink).map_err(|fault| error_mapping::body(self.query, fault))
+    }
 }
 
 #[cfg(test)]
@@ -237,9 +146,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::page::{Discard, PageMeta};
-    use super::super::pending_request::{RequestEvent, RequestObserver};
+    use super::super::streams::find;
     use super::*;
+    use crate::http::{Discard, RequestEvent};
     use crate::json::Scanner;
     use crate::record::NotARecord;
     use crate::secret::Secret;
@@ -247,7 +156,9 @@ mod tests {
     struct IgnoreEvents;
 
     impl RequestObserver for IgnoreEvents {
-        async fn on_event(&self, _: RequestEvent<'_>) {}
+        fn on_event<'a>(&'a self, _: RequestEvent<'a>) -> BoxFuture<'a, ()> {
+            Box::pin(async {})
+        }
     }
 
     /// Believes no list of an unknown name.
@@ -289,7 +200,6 @@ mod tests {
         (Client::new(base, auth, rate_limiter, 1, retry_policy).unwrap(), serving)
     }
 
-    const NAMES: ListNames<'_> = ListNames { own: &["orders"], foreign: &["orders", "customers"] };
     const RIGHT: &[u8] = br#"{"total_count":1,"orders":[{"id":1}]}"#;
 
     #[tokio::test]
@@ -302,9 +212,9 @@ mod tests {
             b"{\"orders\":[\"\xe9\"]}",
         ] {
             let (client, serving) = client(vec![(200, RIGHT), (200, wrong), (200, RIGHT)]).await;
-            let query = Query::new("orders", 1000);
+            let query = Query::new(find("orders").unwrap(), 1000);
             for _ in 0..2 {
-                let answer = client.get(&query, NAMES, &IgnoreEvents, &mut Doubting).await;
+                let answer = client.list(&query, &IgnoreEvents, &mut Doubting).await;
                 assert!(answer.is_ok(), "{}: {answer:?}", String::from_utf8_lossy(wrong));
             }
             assert_eq!(serving.await.unwrap(), [1, 1, 2], "{}", String::from_utf8_lossy(wrong));
@@ -314,7 +224,8 @@ mod tests {
     #[tokio::test]
     async fn partial_responses_are_retried_and_203_is_accepted() {
         let (client, serving) = client(vec![(206, b"{"), (203, RIGHT)]).await;
-        let answer = client.get(&Query::new("orders", 1000), NAMES, &IgnoreEvents, &mut Discard).await.unwrap();
+        let answer =
+            client.list(&Query::new(find("orders").unwrap(), 1000), &IgnoreEvents, &mut Discard).await.unwrap();
         assert_eq!((answer.count, answer.page.total), (1000, Some(1)));
         assert_eq!(serving.await.unwrap(), [1, 1]);
     }

@@ -3,21 +3,11 @@
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::error::{Error, ProxyFailure, TransportErrorKind};
-use super::http;
 use super::page::PageError;
-use super::query::Query;
+use crate::http::error_mapping::{plain, refused};
+use crate::http::{Error, Request as _};
 use crate::secret::Secret;
-
-/// A fault on the way.
-pub(super) fn broken(query: &Query, kind: TransportErrorKind, detail: String) -> Error {
-    Error::Transport { resource: query.resource().to_owned(), kind, detail }
-}
-
-/// The process ends while a request is under way.
-pub(super) fn closing(query: &Query) -> Error {
-    broken(query, TransportErrorKind::Broken, "shutting down".to_owned())
-}
+use crate::sync::query::Query;
 
 /// What the body of a 200 is, where it is no page.
 pub(super) fn body(query: &Query, fault: PageError) -> Error {
@@ -41,12 +31,7 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
         PageError::CountWithoutRows(total) => format!("the answer counts {total} rows and lists none"),
         PageError::NextPageWithoutRows => "the answer names a next page and lists no row".to_owned(),
     };
-    refused(query, problem)
-}
-
-/// An answer in another form than the API's, or to another request.
-pub(super) fn refused(query: &Query, problem: String) -> Error {
-    Error::Body { resource: query.resource().to_owned(), problem, transient: false, page: false }
+    refused(query.resource(), problem)
 }
 
 /// A status that is no success, with what its body says; `signed` are the headers that were sent to sign in.
@@ -81,64 +66,25 @@ fn names(seen: &[String]) -> String {
     seen.iter().take(10).map(|name| plain(name, 40)).collect::<Vec<_>>().join(", ")
 }
 
-/// The text without control characters, cut to `length` characters.
-fn plain(text: &str, length: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(length).collect()
-}
-
 /// The text without what was sent to sign in, should the answer repeat it.
 fn without(signed: &HeaderMap, text: String) -> String {
     let sent = signed.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
     sent.fold(text, |text, value| Secret::new(value.to_owned()).masked(&text))
 }
 
-/// Why no answer came, or not the whole of it.
-pub(super) fn transport(query: &Query, fault: &http::HttpError) -> Error {
-    let detail = chain(fault);
-    let lower = detail.to_ascii_lowercase();
-    if let Some(proxy) = fault.tunnel_error() {
-        let failure_kind = if lower.contains("authorization required") {
-            ProxyFailure::SignIn
-        } else if lower.contains("unsuccessful") {
-            ProxyFailure::Refused
-        } else if lower.contains("certificate") {
-            ProxyFailure::Certificate
-        } else {
-            ProxyFailure::Unreachable
-        };
-        let (resource, variable) = (query.resource().to_owned(), proxy.variable);
-        return Error::Proxy { resource, proxy: proxy.address.clone(), variable, failure_kind, detail };
-    }
-    let kind = if fault.is_timeout() {
-        TransportErrorKind::Timeout
-    } else if lower.contains("certificate") {
-        TransportErrorKind::Certificate
-    } else if lower.contains("dns error") || lower.contains("lookup address") {
-        TransportErrorKind::Name
-    } else if lower.contains("tls") || lower.contains("handshake") {
-        TransportErrorKind::Tls
-    } else if fault.is_connect() {
-        TransportErrorKind::Connect
-    } else {
-        TransportErrorKind::Broken
-    };
-    broken(query, kind, detail)
-}
-
-/// The fault and its causes in one line.
-fn chain(fault: &http::HttpError) -> String {
-    let mut parts: Vec<String> = fault.causes().map(ToString::to_string).collect();
-    parts.dedup();
-    plain(&parts.join(": "), 400)
-}
-
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 
     fn reported(code: u16, body: &str) -> (String, bool, bool) {
         let code = StatusCode::from_u16(code).unwrap_or_default();
-        match status(&Query::new("orders", 1), code, body.as_bytes(), &HeaderMap::new()) {
+        match status(
+            &Query::new(crate::cart::streams::find("orders").unwrap(), 1),
+            code,
+            body.as_bytes(),
+            &HeaderMap::new(),
+        ) {
             Error::Status { message, is_unknown_resource, page, .. } => (message, is_unknown_resource, page),
             other => unreachable!("{other}"),
         }

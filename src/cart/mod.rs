@@ -1,31 +1,19 @@
-//! The API side: everything that goes over HTTP to a Cart.com store (formerly AmeriCommerce).
+//! The shop Cart.com (formerly AmeriCommerce): its sign-in, call limit, requests, responses, and the table of its
+//! streams.
 //!
 //! Facts come from the vendor's public documentation of the Online Store API v1 (subjects: common
 //! usage, query syntax, authentication, API limits) and, for the Central API Router, from the
-//! published Python connector. Nothing in this folder names Airbyte, the streams or the read.
+//! published Python connector. Nothing in this folder names Airbyte or the output.
 
 pub mod auth;
 pub mod client;
-pub mod error;
 mod error_mapping;
-mod http;
-mod memory;
 pub mod page;
-mod pending_request;
-mod proxy;
-pub mod query;
+mod query;
 pub mod rate_limiter;
-pub mod retry;
-mod run_health;
-mod sizes;
-pub mod tls;
+pub mod streams;
 
 pub use auth::Auth;
 pub use client::Client;
-pub use error::Error;
-pub use memory::MemoryPermit;
-pub use page::{ElementSink, Envelope, ListNames, PageError, PageMeta};
-pub use pending_request::{Exchange, PageResponse, RequestEvent, RequestObserver};
-pub use query::Query;
+pub use page::{ListNames, PageError};
 pub use rate_limiter::RateLimiter;
-pub use retry::RetryPolicy;

@@ -6,18 +6,10 @@
 //! its name is that of another resource's list. An answer that contradicts itself, or is the answer to another
 //! request, is none.
 
-use super::query::Query;
+use crate::http::{ElementSink, Envelope, PageMeta};
 use crate::json::{Kind, NotJson, Scanner};
 use crate::record::NotARecord;
-
-/// What the envelope says besides the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Envelope {
-    /// `total_count`: how many rows match, on all pages.
-    pub total: Option<u64>,
-    /// Whether `next_page` is there and not null: there is a further page.
-    pub more: bool,
-}
+use crate::sync::query::Query;
 
 /// Why a body is no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,66 +47,18 @@ pub enum PageError {
 }
 
 /// The names that lists have in answers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ListNames<'n> {
     /// Those that the list asked for may have.
-    pub own: &'n [&'n str],
+    pub own: Vec<&'n str>,
     /// Those of other resources' lists. One that is among the own ones counts as own.
     pub foreign: &'n [&'n str],
-}
-
-/// What is known of an answer that was read to its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageMeta {
-    /// What it says besides the records.
-    pub envelope: Envelope,
-    /// Whether its list has a name that this list may have. If not, it was the only array there is.
-    pub list_name_known: bool,
 }
 
 /// Names of fields that are kept for the error of an answer without a list; an answer can have millions.
 const NAMES_KEPT: usize = 10;
 /// Characters of such a name.
 const NAME_LENGTH: usize = 100;
-
-/// Takes the elements of a list, one after the other.
-pub trait ElementSink: Send {
-    /// Forgets what was taken: the page is read again from its start.
-    fn restart(&mut self);
-
-    /// Takes the element that comes next. When it fails, nothing of the element may be left: the same
-    /// element is offered again once more of the body is there.
-    ///
-    /// # Errors
-    /// [`NotARecord`] if no record comes next.
-    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
-
-    /// Judges what was taken of an answer once it was read to its end.
-    ///
-    /// # Errors
-    /// A clause that says why it is not the answer to the request; it is then asked for again.
-    fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
-        let _ = answer;
-        Ok(())
-    }
-
-    /// Bytes of memory that what was taken fills.
-    fn memory_used(&self) -> usize {
-        0
-    }
-}
-
-/// An intake that only looks whether the elements are JSON.
-#[derive(Debug)]
-pub struct Discard;
-
-impl ElementSink for Discard {
-    fn restart(&mut self) {}
-
-    fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
-        Ok(scanner.value().map(|_| ())?)
-    }
-}
 
 /// A body being read while it arrives. What is complete is handed on at once, so that neither the body
 /// nor its rows are ever in memory twice.
@@ -156,9 +100,9 @@ enum ParserState {
 impl<'n> PageParser<'n> {
     /// Begins a body of which no more is known than the names that its list may have.
     #[must_use]
-    pub fn new(own: &'n [&'n str]) -> Self {
+    pub fn new(own: &[&'n str]) -> Self {
         Self {
-            names: ListNames { own, foreign: &[] },
+            names: ListNames { own: own.to_vec(), foreign: &[] },
             query: None,
             state: ParserState::Start,
             envelope: Envelope::default(),
@@ -186,7 +130,7 @@ impl<'n> PageParser<'n> {
     ///
     /// # Errors
     /// [`PageError`]; elements may have been handed on before it was noticed.
-    pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut impl ElementSink) -> Result<usize, PageError> {
+    pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, PageError> {
         let length = self.consumed + chunk.len();
         let text = match std::str::from_utf8(chunk) {
             Ok(_) => chunk,
@@ -233,7 +177,7 @@ impl<'n> PageParser<'n> {
     ///
     /// # Errors
     /// [`PageError`] if there was no list.
-    pub fn finish(self, sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+    pub fn finish(self, sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
         self.finish_with_meta(sink).map(|meta| meta.envelope)
     }
 
@@ -241,7 +185,7 @@ impl<'n> PageParser<'n> {
     ///
     /// # Errors
     /// [`PageError`] if there was no list, or the answer is not one to the request.
-    pub fn finish_with_meta(mut self, sink: &mut impl ElementSink) -> Result<PageMeta, PageError> {
+    pub fn finish_with_meta(mut self, sink: &mut dyn ElementSink) -> Result<PageMeta, PageError> {
         if self.has_list_twice {
             return Err(PageError::TwoLists);
         }
@@ -266,7 +210,7 @@ impl<'n> PageParser<'n> {
     }
 
     /// Takes the only array there is, whose name is not known.
-    fn unnamed(&mut self, text: &[u8], sink: &mut impl ElementSink) -> Result<(), PageError> {
+    fn unnamed(&mut self, text: &[u8], sink: &mut dyn ElementSink) -> Result<(), PageError> {
         let mut scanner = Scanner::new(text);
         scanner.take(b'[');
         scanner.skip_space();
@@ -292,14 +236,14 @@ impl<'n> PageParser<'n> {
         let page = page_of(&next);
         self.has_next =
             self.envelope.more && self.query.is_none_or(|query| page.is_none_or(|page| page > query.page_number()));
-        let resource = self.query.map(Query::resource);
+        let resource = self.query.map(|query| query.stream.name);
         self.foreign_next = resource_of(&next)
             .filter(|named| resource.is_some_and(|resource| !named.eq_ignore_ascii_case(resource)))
             .map(|named| named.chars().take(NAME_LENGTH).collect());
     }
 
     /// Takes what comes next; false at the end. Changes nothing when it fails.
-    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut impl ElementSink) -> Result<bool, NotARecord> {
+    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotARecord> {
         match self.state {
             ParserState::Start => {
                 scanner.take_all(b"\xef\xbb\xbf");
@@ -426,7 +370,7 @@ fn is_blank(text: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`PageError`]; elements may have been handed on before it was noticed.
-pub fn read(body: &[u8], names: &[&str], sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+pub fn read(body: &[u8], names: &[&str], sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
     let mut parser = PageParser::new(names);
     parser.feed(body, true, sink)?;
     parser.finish(sink)

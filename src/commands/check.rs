@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::{client, warn};
 use crate::airbyte::message::{ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Client, Error, ListNames, Query, RequestEvent, RequestObserver, RetryPolicy, page};
+use crate::cart::Client;
 use crate::config::Config;
+use crate::http::{BoxFuture, Discard, Error, RequestEvent, RequestObserver, RetryPolicy};
 use crate::output::progress;
 use crate::output::spinner::Spinner;
 use crate::output::table::{aligned, cut, grouped};
-use crate::streams::{self, LIST_NAMES, STREAMS, SUGGESTED, Scope, Stream};
+use crate::streams::{self, STREAMS, SUGGESTED, Scope, Stream};
+use crate::sync::query::Query;
+use crate::sync::shop::Shop as _;
 use crate::user_error::{UserError, short_reason};
 
 /// Streams are only counted where the call limit lets all requests of a check pass in one window: one for each scope
@@ -133,10 +136,8 @@ fn probes() -> impl Iterator<Item = &'static Stream> {
 }
 
 /// Requests one row of a stream. Returns how many rows the store counts, if it says so.
-async fn probe(client: &Client, stream: &Stream, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
-    let own = [stream.list, stream.name];
-    let names = ListNames { own: &own, foreign: &LIST_NAMES };
-    let answer = client.get(&query, names, &Requests(emitter), &mut page::Discard).await?;
+async fn probe(client: &Client, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
+    let answer = client.list(&query, &Requests(emitter), &mut Discard).await?;
     Ok(answer.page.total)
 }
 
@@ -147,10 +148,10 @@ async fn try_each_scope(
     tried: &mut Tried,
 ) -> Result<Result<Option<String>, String>, Closed> {
     for stream in probes() {
-        let query = Query::new(stream.name, 1);
+        let query = Query::new(stream, 1);
         // Where the first that was asked for with patience failed, the others are soon told.
         let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
-        let error = match probe(client, stream, query, emitter).await {
+        let error = match probe(client, query, emitter).await {
             Ok(rows) => {
                 tried.worked = true;
                 tried.readable.push((stream, rows));
@@ -182,7 +183,7 @@ async fn try_each_scope(
 
 /// Whether a fault has nothing to do with what was asked for.
 fn is_of_the_host(error: &Error) -> bool {
-    use crate::cart::error::TransportErrorKind::{Broken, Timeout};
+    use crate::http::error::TransportErrorKind::{Broken, Timeout};
     match error.root() {
         Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
         Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
@@ -274,7 +275,7 @@ impl Tried {
             let counted = match known {
                 Some(rows) => rows,
                 None => {
-                    let asked = probe(client, stream, Query::new(stream.name, 1).no_retry(), emitter);
+                    let asked = probe(client, Query::new(stream, 1).no_retry(), emitter);
                     tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
                 }
             };
@@ -317,10 +318,12 @@ fn lacking(scope: Scope) -> String {
 struct Requests<'e>(&'e Emitter);
 
 impl RequestObserver for Requests<'_> {
-    async fn on_event(&self, event: RequestEvent<'_>) {
-        if let RequestEvent::Done(exchange) = event {
-            // A closed stdout is noticed where the verdict is written.
-            let _ignored = self.0.log(Level::Debug, &format!("{exchange}.")).await;
-        }
+    fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let RequestEvent::Done(exchange) = event {
+                // A closed stdout is noticed where the verdict is written.
+                let _ignored = self.0.log(Level::Debug, &format!("{exchange}.")).await;
+            }
+        })
     }
 }

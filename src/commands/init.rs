@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::airbyte::Emitter;
-use crate::cart::RetryPolicy;
 use crate::commands::{Refusal, Suspect};
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
+use crate::http::RetryPolicy;
+use crate::sync::shop::Shop as _;
 use crate::user_error::UserError;
 use crate::{Terminals, commands, files};
 

@@ -18,12 +18,13 @@ use serde_json::value::RawValue;
 use crate::airbyte::catalog::{self, CatalogEntry};
 use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Client, RateLimiter, RetryPolicy};
+use crate::cart::{Client, RateLimiter};
 use crate::cli::Overrides;
 use crate::cli::streams_arg::SelectedStream;
 use crate::config::raw::RawConfig;
 use crate::config::{self, Config};
 use crate::files::input;
+use crate::http::RetryPolicy;
 use crate::json;
 use crate::user_error::UserError;
 
@@ -134,7 +135,7 @@ pub(crate) fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<C
     let rate_limiter = RateLimiter::new(config.limit_percent, retry_policy.backoff.window);
     Client::new(config.base.clone(), config.auth.clone(), rate_limiter, config.in_flight, retry_policy)
         .map(Arc::new)
-        .map_err(|problem| UserError::setup(&problem))
+        .map_err(|error| UserError::setup(&error.to_string()))
 }
 
 /// Reads a file that the command line names; `what` is `config`, `catalog` or `state`.

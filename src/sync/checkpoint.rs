@@ -22,6 +22,9 @@ use crate::timestamp::Timestamp;
 
 pub(super) use super::checkpoint_fields::Range;
 
+/// The field of a state with its cursor. It is the same for all shops, so that a state keeps its form.
+pub(super) const CURSOR_FIELD: &str = "updated_at";
+
 /// Joins ranges that overlap: a row that could not be had may be met again by a later sync.
 pub(super) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable();
@@ -169,7 +172,7 @@ impl Checkpoint {
         let mut notes = Vec::new();
         let checkpoint = Self::read(state, true, &mut notes)?;
         // What other sources and platforms write to say that there is no cursor.
-        const EMPTY: [&str; 3] = ["updated_at", "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
+        const EMPTY: [&str; 3] = [CURSOR_FIELD, "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
         let says_nothing = CheckpointFields::of(state, &EMPTY).is_any() || CheckpointFields::is_empty_object(state);
         if checkpoint.to_json().as_object().is_some_and(Map::is_empty) && !says_nothing {
             notes.push(StateNote::Unusable);
@@ -179,7 +182,7 @@ impl Checkpoint {
 
     fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, String> {
         const NAMES: [&str; 17] = [
-            "updated_at",
+            CURSOR_FIELD,
             "previous",
             "at_cursor",
             "sent",
@@ -198,7 +201,7 @@ impl Checkpoint {
             "sync_id",
         ];
         let parts = CheckpointFields::of(state, &NAMES);
-        let cursor = match parts.value("updated_at") {
+        let cursor = match parts.value(CURSOR_FIELD) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if text.is_empty() => None,
             Some(Value::String(text)) => Some(Timestamp::parse_earliest(text.trim().as_bytes()).map_err(|_| {
@@ -290,7 +293,7 @@ impl Checkpoint {
                 state.insert(name.to_owned(), value);
             }
         };
-        put("updated_at", self.cursor.map(|cursor| json!(cursor.to_string())));
+        put(CURSOR_FIELD, self.cursor.map(|cursor| json!(cursor.to_string())));
         put("previous", self.previous.map(|previous| json!(previous.to_string())));
         put("whole", self.reads_all_rows.then_some(json!(true)));
         put("look_back", (self.look_back_hours > 0).then(|| json!(self.look_back_hours)));

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::stream::Stream;
 use crate::record_options::RecordOptions;
-use crate::streams::Stream;
 
 /// Bytes of the hash that are kept: two of a handful of selections do not have eight in common by chance.
 const HASH_BYTES: usize = 8;
@@ -30,7 +30,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::streams;
+    use crate::cart::streams;
 
     #[test]
     fn all_columns_are_none_and_each_selection_is_another() {

@@ -8,13 +8,15 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::checkpoint::Range;
 use super::list_end::EndDetector;
+use super::query::Query;
 use super::rows::{ExpectedKeys, RowSink, Rows};
+use super::shop::{Capabilities, Shop};
+use super::stream::Stream;
 use super::stream_output::StreamOutput;
 use crate::airbyte::message::{millis, record_prefix};
 use crate::airbyte::{Closed, Level};
-use crate::cart::{self, Client, ListNames, Query, RequestEvent, RequestObserver};
+use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver};
 use crate::record::{RecordSchema, RecordWriter};
-use crate::streams::{LIST_NAMES, Stream};
 use crate::timestamp::Timestamp;
 use crate::user_error::short_reason;
 
@@ -26,7 +28,7 @@ pub enum StreamError {
     /// The process was asked to end.
     Interrupted,
     /// A request failed for good.
-    Request(cart::Error),
+    Request(Error),
     /// The store does not answer the key walk as documented; the clause says in what. Caught, and
     /// answered by the page walk.
     UnexpectedResponse(&'static str),
@@ -69,7 +71,9 @@ pub(super) struct StreamContext {
     /// The row of the table.
     pub stream: &'static Stream,
     /// The store.
-    pub client: Arc<Client>,
+    pub client: Arc<dyn Shop>,
+    /// What its API can do.
+    pub capabilities: Capabilities,
     /// Where everything goes out.
     pub output: Arc<StreamOutput>,
     /// The first instant of change that is read.
@@ -77,9 +81,9 @@ pub(super) struct StreamContext {
     /// The first that is not.
     pub end: Option<Timestamp>,
     record_schema: Arc<RecordSchema>,
-    /// The parameter that asks for nested collections, if any are wanted.
-    nested: Option<(&'static str, String)>,
-    /// The fields that are asked for, if not all are wanted.
+    /// The nested collections that are requested, if any.
+    nested: Option<String>,
+    /// The fields that are requested, if not all.
     fields: Option<String>,
     shutdown: watch::Receiver<bool>,
     prefix_length: usize,
@@ -124,17 +128,19 @@ impl StreamContext {
     #[must_use]
     pub(super) fn new(
         stream: &'static Stream,
-        client: Arc<Client>,
+        client: Arc<dyn Shop>,
         output: Arc<StreamOutput>,
         (start, end): (Timestamp, Option<Timestamp>),
         record_schema: RecordSchema,
-        (nested, fields): (Option<(&'static str, String)>, Option<String>),
+        (nested, fields): (Option<String>, Option<String>),
         shutdown: watch::Receiver<bool>,
     ) -> Self {
         let prefix_length = record_prefix(output.name()).len();
+        let capabilities = client.capabilities();
         Self {
             stream,
             client,
+            capabilities,
             output,
             start,
             end,
@@ -143,13 +149,28 @@ impl StreamContext {
             fields,
             shutdown,
             prefix_length,
-            end_detector: EndDetector::default(),
+            end_detector: EndDetector::new(capabilities.default_page_size),
             rows_without_key: AtomicU64::new(0),
             is_empty_missing: AtomicBool::new(false),
             has_listed: AtomicBool::new(false),
             counted: AtomicU64::new(0),
             not_utf8: AtomicBool::new(false),
         }
+    }
+
+    /// Rows to request of a page.
+    pub(super) fn page_size(&self) -> usize {
+        self.capabilities.page_size
+    }
+
+    /// Requests the first `count` rows of the stream.
+    pub(super) fn query(&self, count: usize) -> Query {
+        Query::new(self.stream, count)
+    }
+
+    /// Requests the first page of the stream.
+    pub(super) fn page_query(&self) -> Query {
+        self.query(self.page_size())
     }
 
     /// A copier for one sequence of requests.
@@ -177,7 +198,7 @@ impl StreamContext {
     }
 
     /// Notes why a row could not be had.
-    pub(super) fn note_unreadable(&self, error: &cart::Error) {
+    pub(super) fn note_unreadable(&self, error: &Error) {
         if error.is_not_utf8() {
             self.not_utf8.store(true, Ordering::Relaxed);
         }
@@ -239,7 +260,7 @@ impl StreamContext {
         &self,
         query: &Query,
         expected: ExpectedKeys,
-        error: cart::Error,
+        error: Error,
         writer: &mut RecordWriter,
     ) -> Result<FetchedPage, StreamError> {
         let empty = |date| {
@@ -264,7 +285,7 @@ impl StreamContext {
         }
         let mut date = None;
         if !self.is_empty_missing.load(Ordering::Relaxed) {
-            match self.send(&Query::new(self.stream.name, 1), ExpectedKeys::Any, writer).await {
+            match self.send(&self.query(1), ExpectedKeys::Any, writer).await {
                 Ok(answer) => date = answer.date,
                 Err(StreamError::Request(_)) => return Err(StreamError::Request(error)),
                 Err(stream_error) => return Err(stream_error),
@@ -288,8 +309,8 @@ impl StreamContext {
         writer: &mut RecordWriter,
     ) -> Result<FetchedPage, StreamError> {
         let mut query = query.clone();
-        if let Some((parameter, names)) = &self.nested {
-            query = query.nested(parameter, names);
+        if let Some(names) = &self.nested {
+            query = query.nested(names, self.capabilities.nested_page_size);
         }
         if let Some(names) = &self.fields {
             query = query.fields(names);
@@ -297,14 +318,12 @@ impl StreamContext {
         if self.end_detector.is_count_wrong() {
             query = query.ignore_count();
         }
-        let own = [self.stream.list, self.stream.name];
-        let names = ListNames { own: &own, foreign: &LIST_NAMES };
         let prefix = record_prefix(self.output.name());
         let mut shutdown = self.shutdown.clone();
         let (page, slot, date, probed) = {
             let mut sink = RowSink::new(self.output.emitter().lines(), &prefix, writer).expecting(expected);
             let mut answer = tokio::select! {
-                answer = self.client.get(&query, names, self, &mut sink) => answer.map_err(StreamError::Request)?,
+                answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
                 _ = shutdown.wait_for(|requested| *requested) => return Err(StreamError::Interrupted),
             };
             let mut page = sink.into_rows(answer.page, answer.count);
@@ -335,7 +354,7 @@ impl StreamContext {
 }
 
 /// Returns true if the store answered 404.
-pub(super) fn is_not_found(error: &cart::Error) -> bool {
+pub(super) fn is_not_found(error: &Error) -> bool {
     error.status() == Some(404)
 }
 
@@ -346,8 +365,11 @@ impl StreamContext {
     /// # Errors
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_dates(&self) -> Result<(), Closed> {
-        let text = "the store does not filter by `updated_at` as documented; rows outside the dates asked for are dropped here, which costs time.";
-        self.output.warn_once("dates", text).await
+        let text = format!(
+            "the store does not filter by `{}` as documented; rows outside the dates asked for are dropped here, which costs time.",
+            self.stream.cursor_field
+        );
+        self.output.warn_once("dates", &text).await
     }
 
     /// The order is not honoured.
@@ -364,8 +386,11 @@ impl StreamContext {
     /// # Errors
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_missing_dates(&self) -> Result<(), Closed> {
-        let text = "the store has rows without `updated_at`; this sync brings them, but a later incremental sync sees a change of them only if it gives them a date. Run a full refresh from time to time.";
-        self.output.warn_once("undated", text).await
+        let text = format!(
+            "the store has rows without `{}`; this sync brings them, but a later incremental sync sees a change of them only if it gives them a date. Run a full refresh from time to time.",
+            self.stream.cursor_field
+        );
+        self.output.warn_once("undated", &text).await
     }
 
     /// Notes that `total_count` is wrong.
@@ -376,8 +401,11 @@ impl StreamContext {
         if !self.end_detector.mark_count_wrong() {
             return Ok(());
         }
-        let text = "the store's `total_count` is smaller than the number of rows it lists; it is not used, and each list is read until a request lists nothing.";
-        self.output.warn_once("count", text).await
+        let text = format!(
+            "the store's `{}` is smaller than the number of rows it lists; it is not used, and each list is read until a request lists nothing.",
+            self.capabilities.total_field.unwrap_or("count")
+        );
+        self.output.warn_once("count", &text).await
     }
 
     /// The date filter hides rows.
@@ -386,7 +414,8 @@ impl StreamContext {
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_hidden(&self, hours: i64) -> Result<(), Closed> {
         let text = format!(
-            "the store's filter on `updated_at` hides rows that it should list, as a store does that confuses time zones; rows are requested from {hours} hours earlier and compared here."
+            "the store's filter on `{}` hides rows that it should list, as a store does that confuses time zones; rows are requested from {hours} hours earlier and compared here.",
+            self.stream.cursor_field
         );
         self.output.warn_once("hidden", &text).await
     }
@@ -401,12 +430,13 @@ impl StreamContext {
         date: Timestamp,
         back: Option<Timestamp>,
     ) -> Result<(), Closed> {
+        let field = self.stream.cursor_field;
         let text = match back {
             Some(back) => format!(
-                "the state's `updated_at` ({cursor}) is ahead of the store's clock ({date}), which must have been ahead; changes are read from the cursor before it, {back}."
+                "the state's `{field}` ({cursor}) is ahead of the store's clock ({date}), which must have been ahead; changes are read from the cursor before it, {back}."
             ),
             None => format!(
-                "the state's `updated_at` ({cursor}) is ahead of the store's clock ({date}), and no earlier cursor is known; changes are read from {date} on, earlier ones may be missing. To read them, set `updated_at` in the stream's state to a date before them, or remove the stream from the state."
+                "the state's `{field}` ({cursor}) is ahead of the store's clock ({date}), and no earlier cursor is known; changes are read from {date} on, earlier ones may be missing. To read them, set `{field}` in the stream's state to a date before them, or remove the stream from the state."
             ),
         };
         self.output.warn_once("ahead", &text).await
@@ -425,34 +455,36 @@ impl StreamContext {
 }
 
 impl StreamContext {
-    async fn retries(&self, attempt: u32, error: &cart::Error, delay: Duration, how: &str) -> Result<(), Closed> {
+    async fn retries(&self, attempt: u32, error: &Error, delay: Duration, how: &str) -> Result<(), Closed> {
         self.output.emitter().log(Level::Debug, &error.to_string()).await?;
         self.output.retries(attempt, &short_reason(error), delay, how).await
     }
 }
 
 impl RequestObserver for StreamContext {
-    async fn on_event(&self, event: RequestEvent<'_>) {
-        // A closed stdout is noticed where records are sent.
-        let _ignored = match event {
-            RequestEvent::Waiting(moment) => self.output.rate_limited(millis(moment)).await,
-            RequestEvent::Retrying { attempt, error, delay } => self.retries(attempt, error, delay, "").await,
-            RequestEvent::Probing { attempt, error } => {
-                let how = " with one row, to see whether the page is the cause";
-                self.retries(attempt, error, Duration::ZERO, how).await
-            }
-            RequestEvent::Shrinking { attempt, error, count } => {
-                let how = format!(" with a page of {count}");
-                self.retries(attempt, error, Duration::ZERO, &how).await
-            }
-            RequestEvent::Sending => {
-                self.output.sends();
-                Ok(())
-            }
-            RequestEvent::Done(exchange) => {
-                let text = format!("{}: {exchange}.", self.output.name());
-                self.output.emitter().log(Level::Debug, &text).await
-            }
-        };
+    fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            // A closed stdout is noticed where records are sent.
+            let _ignored = match event {
+                RequestEvent::Waiting(moment) => self.output.rate_limited(millis(moment)).await,
+                RequestEvent::Retrying { attempt, error, delay } => self.retries(attempt, error, delay, "").await,
+                RequestEvent::Probing { attempt, error } => {
+                    let how = " with one row, to see whether the page is the cause";
+                    self.retries(attempt, error, Duration::ZERO, how).await
+                }
+                RequestEvent::Shrinking { attempt, error, count } => {
+                    let how = format!(" with a page of {count}");
+                    self.retries(attempt, error, Duration::ZERO, &how).await
+                }
+                RequestEvent::Sending => {
+                    self.output.sends();
+                    Ok(())
+                }
+                RequestEvent::Done(exchange) => {
+                    let text = format!("{}: {exchange}.", self.output.name());
+                    self.output.emitter().log(Level::Debug, &text).await
+                }
+            };
+        })
     }
 }

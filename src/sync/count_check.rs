@@ -10,12 +10,10 @@ use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
 use super::context::{StreamContext, StreamError};
 use super::keyset::{self, FinishedWalk};
 use super::probes::{self, SAMPLE};
+use super::query::{DateRange, Order};
 use super::row_filter::RowFilter;
 use super::sent_rows::OVERLAP_SECONDS;
-use crate::cart::Query;
-use crate::cart::query::DateRange;
 use crate::record::CursorValue;
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// What a walk was, for the comparison.
@@ -58,8 +56,7 @@ impl CountCheck<'_> {
         }
         // Rows deleted meanwhile explain it. The first rows in the order of keys show those without a key, and
         // their count knows no condition on keys.
-        let sample =
-            Query::new(self.context.stream.name, SAMPLE).sort(self.context.stream.key).date_range(CURSOR, &self.filter);
+        let sample = self.context.query(SAMPLE).sort(Order::Key).date_range(&self.filter);
         // Fewer than were counted before is believed the second time: a connection that gives each answer late gives
         // that of an earlier request first.
         for _ in 0..2 {
@@ -77,23 +74,21 @@ impl CountCheck<'_> {
         if walk.read >= all {
             return Ok(true);
         }
-        let name = self.context.stream.name;
         let outside = DateRange { before: Some(from), ..DateRange::default() };
         let mut known = walk.read;
-        match probes::count(self.context, Query::new(name, 1).date_range(CURSOR, &outside)).await? {
+        match probes::count(self.context, self.context.query(1).date_range(&outside)).await? {
             Some(earlier) => known += earlier,
             None => return Ok(true),
         }
         if let Some(before) = self.filter.before.filter(|_| known < all) {
             let outside = DateRange { from: Some(before), ..DateRange::default() };
-            known +=
-                probes::count(self.context, Query::new(name, 1).date_range(CURSOR, &outside)).await?.unwrap_or(all);
+            known += probes::count(self.context, self.context.query(1).date_range(&outside)).await?.unwrap_or(all);
         }
         if known >= all {
             return Ok(true);
         }
         // Rows deleted meanwhile explain it.
-        let now = probes::count(self.context, Query::new(name, 1)).await?;
+        let now = probes::count(self.context, self.context.query(1)).await?;
         Ok(now.is_none_or(|now| now <= known))
     }
 
@@ -144,9 +139,8 @@ impl CountCheck<'_> {
         let lost = StreamError::CountMismatch { counted: all, listed: walk.read };
         let Some(max_key) = walk.max_key else { return Err(lost) };
         // Rows that came since have greater keys.
-        let query = Query::new(self.context.stream.name, SAMPLE).keys(self.context.stream.key, Some(max_key), None);
-        let beyond = match self.context.fetch(&query.date_range(CURSOR, &self.filter), &mut self.context.writer()).await
-        {
+        let query = self.context.query(SAMPLE).keys(Some(max_key), None);
+        let beyond = match self.context.fetch(&query.date_range(&self.filter), &mut self.context.writer()).await {
             Ok(answer) => answer.page,
             // It counts rows and lists none.
             Err(StreamError::Request(_)) => return Err(lost),

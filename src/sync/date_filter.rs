@@ -9,13 +9,11 @@ use super::checkpoint::Checkpoint;
 use super::context::{FetchedPage, StreamContext, StreamError};
 use super::list_end::End;
 use super::probes;
+use super::query::{DateRange, Order};
 use super::row_filter::id_of;
 use super::rows::Row;
 use super::sent_rows::CursorRow;
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 use crate::record::CursorValue;
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// Hours that are tried, one after the other: none (the same request once more), the change of a clock, two of
@@ -71,7 +69,7 @@ pub(super) async fn newest(
     context: &StreamContext,
     date_range: &DateRange,
 ) -> Result<Option<FetchedPage>, StreamError> {
-    let query = Query::new(context.stream.name, PAGE_SIZE).sort("-updated_at").date_range(CURSOR, date_range);
+    let query = context.page_query().sort(Order::DateDescending).date_range(date_range);
     let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
     // Its place is given back at once: questions about it follow, and there may be no other place.
     Ok(answer.map(|answer| FetchedPage { slot: None, ..answer }))
@@ -178,9 +176,7 @@ async fn find(
 
 /// Asks whether the filter lists a known row, where the first answer is too short to show it.
 async fn is_listed(context: &StreamContext, known: &CursorRow, asked: &DateRange) -> Result<FilterCheck, StreamError> {
-    let query = Query::new(context.stream.name, 1)
-        .keys(context.stream.key, known.key.checked_sub(1), Some(known.key))
-        .date_range(CURSOR, asked);
+    let query = context.query(1).keys(known.key.checked_sub(1), Some(known.key)).date_range(asked);
     let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
     let is_hidden = answer.is_some_and(|answer| answer.page.rows.is_empty());
     Ok(if is_hidden { FilterCheck::HidesRows } else { FilterCheck::Complete })

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::checkpoint::Checkpoint;
 use super::context::{StreamContext, StreamError};
 use super::date_filter;
+use super::query::DateRange;
 use super::row_filter::{Decision, RowFilter};
 use super::rows::Rows;
 use super::sent_rows::OVERLAP_SECONDS;
@@ -17,12 +18,9 @@ use super::stream_output::StreamOutput;
 use super::{SyncContext, columns, context, state_of};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, SyncMode};
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 use crate::output::forecast::{CallLimit, Forecast, StreamForecast};
 use crate::output::progress::Progress;
 use crate::panic_hook;
-use crate::streams::{self, CURSOR};
 use crate::timestamp::Timestamp;
 use crate::user_error::UserError;
 
@@ -126,7 +124,7 @@ async fn need(
     emitter: &Emitter,
 ) -> Result<Need, UserError> {
     let name = &configured.stream.name;
-    let Some(stream) = streams::find(name) else { return Err(UserError::unknown_stream(name)) };
+    let Some(stream) = sync_context.client.find(name) else { return Err(UserError::unknown_stream(name)) };
     let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse);
     let (checkpoint, mut notes) = parsed.map_err(|fault| UserError::bad_state(name, &fault))?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
@@ -138,8 +136,8 @@ async fn need(
         return Err(UserError::panic("a schema of the table is not JSON"));
     };
     let page_size = match sync_context.record_options.parameter(stream, &configured.stream.json_schema) {
-        Some((parameter, names)) => Query::new(stream.name, PAGE_SIZE).nested(parameter, &names).count(),
-        None => PAGE_SIZE,
+        Some(_) => context.capabilities.nested_page_size,
+        None => context.page_size(),
     };
     let is_first = checkpoint.cursor.is_none();
     let retried = checkpoint.unread.len() as u64 + if checkpoint.rows_without_key > 0 { 2 } else { 0 };
@@ -186,7 +184,7 @@ async fn rows(context: &StreamContext, checkpoint: &Checkpoint) -> Result<(Optio
 
 /// Returns what the store counts, as both numbers.
 async fn counted(context: &StreamContext, filter: &DateRange) -> Result<(Option<u64>, Option<u64>), StreamError> {
-    let query = Query::new(context.stream.name, 1).date_range(CURSOR, filter);
+    let query = context.query(1).date_range(filter);
     let answer = context.fetch(&query, &mut context.writer()).await?;
     let total = total(&answer.page);
     Ok((total, total))

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::rows::RowSink;
-use crate::cart::Envelope;
+use super::stream::Stream;
 use crate::cart::page::{PageError, PageParser};
 use crate::config::Config;
 use crate::config::raw::{FieldError, RawConfig};
+use crate::http::Envelope;
 use crate::record::{CursorValue, Key, RecordSchema, RecordWriter};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
-use crate::streams::Stream;
 
 /// Reads a configuration file; gives the secrets in it.
 ///

@@ -14,15 +14,13 @@ use tokio::task::JoinSet;
 use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
 use super::context::{StreamContext, StreamError, is_not_found};
 use super::list_end::End;
+use super::query::{DateRange, Order, Query};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::{Row, Rows, check_keys};
 use super::sent_hashes::RangeCheck;
 use super::sent_rows::{Retention, SentRows};
 use super::stream_output::StatePolicy;
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 use crate::record::{CursorValue, RecordWriter};
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// Pages whose keys are kept for the page walk, should the store turn out not to honour the key walk.
@@ -207,8 +205,7 @@ impl KeysetWalk {
     }
 
     fn query(&self, count: usize, (after, end): Range) -> Query {
-        let key = self.context.stream.key;
-        Query::new(self.context.stream.name, count).sort(key).keys(key, after, end).date_range(CURSOR, &self.filter)
+        self.context.query(count).sort(Order::Key).keys(after, end).date_range(&self.filter)
     }
 
     /// Reads one range to its end.
@@ -218,7 +215,7 @@ impl KeysetWalk {
         let mut was_counted_out = false;
         loop {
             let Some(range) = self.walk_state().ranges.get(&number).copied() else { return Ok(()) };
-            let query = self.query(PAGE_SIZE, range).in_range(number);
+            let query = self.query(self.context.page_size(), range).in_range(number);
             let answer = match self.context.fetch_range(&query, range, &mut writer).await {
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
                     self.context.note_unreadable(&error);

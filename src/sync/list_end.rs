@@ -8,10 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::rows::Rows;
 
-/// Rows on a page where a request names no `count` (API documentation, query syntax). A server that ignores
-/// `count` sends such pages, so a page of this size may have been cut there.
-const DEFAULT_PAGE: u64 = 100;
-
 /// What an answer says about the rows after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -24,8 +20,10 @@ pub(super) enum End {
 }
 
 /// What was learned in a run about how a store ends the lists of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EndDetector {
+    /// Rows of a page if the server ignores how many are requested.
+    default_page: u64,
     /// More rows came than `total_count` had promised.
     count_is_wrong: AtomicBool,
     /// Rows on the largest page that had another one after it: the size to which the server cuts pages.
@@ -33,6 +31,11 @@ pub(super) struct EndDetector {
 }
 
 impl EndDetector {
+    /// For a server that sends pages of `default_page` rows if it ignores how many are requested.
+    pub(super) fn new(default_page: u64) -> Self {
+        Self { default_page, count_is_wrong: AtomicBool::new(false), largest_page: AtomicUsize::new(0) }
+    }
+
     /// Returns true if `total_count` was proven wrong in this run.
     pub(super) fn is_count_wrong(&self) -> bool {
         self.count_is_wrong.load(Ordering::Relaxed)
@@ -60,7 +63,7 @@ impl EndDetector {
             return End::More;
         }
         let largest = self.largest_page.load(Ordering::Relaxed) as u64;
-        let is_full = listed >= rows.asked as u64 || listed == DEFAULT_PAGE || listed == largest;
+        let is_full = listed >= rows.asked as u64 || listed == self.default_page || listed == largest;
         let is_clear = total == listed && !rows.envelope.more && !is_full;
         if is_clear { End::Reached } else { End::Unclear }
     }
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_end_needs_signs_that_agree() {
-        let end = |text: &str| EndDetector::default().of(&read(text));
+        let end = |text: &str| EndDetector::new(100).of(&read(text));
         assert_eq!(end(r#"{"total_count":1,"orders":[{"id":1}]}"#), End::Reached);
         assert_eq!(end(r#"{"total_count":0,"orders":[]}"#), End::Reached);
         assert_eq!(end(r#"{"orders":[]}"#), End::Reached, "a request beyond the last key");
@@ -100,7 +103,7 @@ mod tests {
             let rows: Vec<String> = (1..=rows).map(|id| format!("{{\"id\":{id}}}")).collect();
             read(&format!(r#"{{"total_count":{},"orders":[{}]}}"#, rows.len(), rows.join(",")))
         };
-        let ends = EndDetector::default();
+        let ends = EndDetector::new(100);
         assert_eq!(
             (ends.of(&page(1000)), ends.of(&page(100)), ends.of(&page(999))),
             (End::Unclear, End::Unclear, End::Reached)

@@ -22,12 +22,15 @@ mod keyset;
 mod list_end;
 mod paged;
 mod probes;
+pub mod query;
 mod row_filter;
 mod rows;
 mod sent_hashes;
 mod sent_rows;
+pub mod shop;
 mod single_page;
 mod skipped_rows;
+pub mod stream;
 mod stream_output;
 mod stream_sync;
 
@@ -39,12 +42,10 @@ use tokio::task::JoinSet;
 
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
-use crate::cart::Client;
 use crate::output::progress::{Calls, Progress, StreamSummary};
 use crate::output::run_summary::RunSummary;
 use crate::panic_hook;
 use crate::record_options::RecordOptions;
-use crate::streams::{self, Stream};
 use crate::timestamp::Timestamp;
 use crate::user_error::UserError;
 use checkpoint::{Checkpoint, Job};
@@ -53,6 +54,8 @@ use context::StreamContext;
 pub use context::StreamError;
 pub use dry_run::run as dry_run;
 pub use sent_rows::OVERLAP_SECONDS;
+use shop::Shop;
+use stream::Stream;
 use stream_output::{Resumed, StatePolicy, StreamOutput, SyncStats};
 use stream_sync::FinishedSync;
 
@@ -63,7 +66,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct SyncContext {
     /// The store.
-    pub client: Arc<Client>,
+    pub client: Arc<dyn Shop>,
     /// The first instant of change that is read.
     pub start: Timestamp,
     /// The first that is not.
@@ -91,9 +94,9 @@ pub async fn run(
     let sync_context = Arc::new(sync_context);
     let states = Arc::new(states);
     sync_context.progress.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
-    let count = |client: &Arc<Client>| {
+    let count = |client: &Arc<dyn Shop>| {
         let client = Arc::clone(client);
-        move || calls(&client)
+        move || calls(&*client)
     };
     sync_context.summary.plan(&catalog, count(&sync_context.client));
     sync_context.progress.count_calls(count(&sync_context.client));
@@ -117,7 +120,7 @@ pub async fn run(
 }
 
 /// Returns the use of the call limit at the moment.
-fn calls(client: &Client) -> Calls {
+fn calls(client: &dyn Shop) -> Calls {
     let usage = client.usage();
     Calls {
         made: usage.made,
@@ -160,7 +163,7 @@ async fn read_stream(
 ) -> Result<bool, Closed> {
     let name = &configured.stream.name;
     emitter.status(name, StreamStatus::Started, None).await?;
-    let Some(stream) = streams::find(name) else {
+    let Some(stream) = sync_context.client.find(name) else {
         return fail(emitter, name, &UserError::unknown_stream(name)).await;
     };
     let (before, mut notes) =
@@ -275,7 +278,7 @@ fn context(
         (sync_context.start, sync_context.end),
         sync_context.record_options.record_schema(stream, selection)?,
         (
-            sync_context.record_options.parameter(stream, selection),
+            sync_context.record_options.parameter(stream, selection).map(|(_, names)| names),
             sync_context.record_options.fields(stream, selection),
         ),
         sync_context.shutdown.clone(),

@@ -16,14 +16,12 @@ use super::context::{Between, StreamContext, StreamError, is_not_found};
 use super::keyset::{EmittedRows, MOST_UNREADABLE};
 use super::list_end::End;
 use super::probes;
+use super::query::{DateRange, Order};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::Rows;
 use super::sent_rows::SentRows;
 use super::stream_output::StatePolicy;
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 use crate::record::{CursorValue, Key, RecordWriter};
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// Passes over rows that move before it is given up.
@@ -138,19 +136,18 @@ impl PagedWalk<'_> {
         if self.plan.counted.is_none_or(|counted| came >= counted) || self.context.end_detector.is_count_wrong() {
             return Ok(true);
         }
-        let query = Query::new(self.context.stream.name, 1).date_range(CURSOR, &self.plan.filter);
+        let query = self.context.query(1).date_range(&self.plan.filter);
         Ok(probes::count(self.context, query).await?.is_none_or(|counted| came >= counted))
     }
 
     /// Goes from date to date. False if the store turns out not to sort; true at the end.
     async fn by_date(&mut self) -> Result<bool, StreamError> {
         // Sorted by date, and within one date by key, so that the pages of a tie hold still.
-        let date_order = format!("{CURSOR},{}", self.context.stream.key);
         let mut writer = self.context.writer();
         let mut filter = self.plan.filter;
         let mut pages = 0;
         loop {
-            let query = Query::new(self.context.stream.name, PAGE_SIZE).sort(&date_order).date_range(CURSOR, &filter);
+            let query = self.context.page_query().sort(Order::DateThenKey).date_range(&filter);
             let answer = match self.context.fetch(&query, &mut writer).await {
                 // Counting rows passes over the one that the store cannot send.
                 Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(false),
@@ -186,7 +183,7 @@ impl PagedWalk<'_> {
             }
             // One date fills the page: its rows are read by number, and then what is newer.
             let tie = DateRange { from: Some(reached), after: None, until: Some(reached), ..filter };
-            self.read_until_stable(&date_order, tie, &mut writer).await?;
+            self.read_until_stable(Order::DateThenKey, tie, &mut writer).await?;
             filter = DateRange { from: None, after: Some(reached), ..filter };
         }
     }
@@ -199,15 +196,15 @@ impl PagedWalk<'_> {
     async fn by_number(&mut self) -> Result<(), StreamError> {
         self.anchor = None;
         self.unread.clear();
-        let sort = if self.context.stream.has_updated_at { CURSOR } else { self.context.stream.key };
+        let order = if self.context.stream.has_updated_at { Order::Date } else { Order::Key };
         let mut writer = self.context.writer();
-        self.read_until_stable(sort, self.plan.filter, &mut writer).await
+        self.read_until_stable(order, self.plan.filter, &mut writer).await
     }
 
     /// Makes passes over all pages of a window until nothing moved under one.
     async fn read_until_stable(
         &mut self,
-        sort: &str,
+        order: Order,
         filter: DateRange,
         writer: &mut RecordWriter,
     ) -> Result<(), StreamError> {
@@ -215,7 +212,7 @@ impl PagedWalk<'_> {
         let mut before: Option<HashSet<Key>> = None;
         self.unreadable.clear();
         for _ in 0..MOST_PASSES {
-            let mut pass = self.pass(sort, &filter, writer).await?;
+            let mut pass = self.pass(order, &filter, writer).await?;
             // A count that is known to be wrong says nothing by changing.
             pass.moved |= pass.is_recounted && !self.context.end_detector.is_count_wrong();
             let listed = (pass.keys.len() + pass.unread.len()) as u64 + pass.rows_without_key;
@@ -238,15 +235,15 @@ impl PagedWalk<'_> {
     }
 
     /// One pass over all pages.
-    async fn pass(&mut self, sort: &str, filter: &DateRange, writer: &mut RecordWriter) -> Result<Pass, StreamError> {
+    async fn pass(&mut self, order: Order, filter: &DateRange, writer: &mut RecordWriter) -> Result<Pass, StreamError> {
         let mut pass = Pass::default();
-        let (mut came, mut offset, mut limit) = (0, 0, PAGE_SIZE);
+        let (mut came, mut offset, mut limit) = (0, 0, self.context.page_size());
         let mut last_key = None;
         let (mut was_announced, mut was_counted_out) = (false, false);
         loop {
             let size = self.size_at(offset, limit);
             let page = offset / size as u64 + 1;
-            let query = Query::new(self.context.stream.name, size).sort(sort).page(page).date_range(CURSOR, filter);
+            let query = self.context.query(size).sort(order).page(page).date_range(filter);
             let answer = match self.context.fetch(&query, writer).await {
                 Ok(answer) => answer,
                 Err(StreamError::Request(error)) if offset > 0 && is_not_found(&error) => {

@@ -4,12 +4,10 @@
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::keyset::MOST_UNREADABLE;
 use super::list_end::End;
+use super::query::{DateRange, Order, Query};
 use super::row_filter::id_of;
 use super::rows::{Row, Rows};
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 use crate::record::{CursorValue, Key};
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// Rows asked for to learn which comes first: enough that a store which ignores the order is noticed.
@@ -46,15 +44,14 @@ pub(crate) async fn newest_change(
     date_range: &DateRange,
     wider: &DateRange,
 ) -> Result<Option<Timestamp>, StreamError> {
-    let newest = |count, date_range: &DateRange| {
-        Query::new(context.stream.name, count).sort("-updated_at").date_range(CURSOR, date_range)
-    };
+    let newest =
+        |count, date_range: &DateRange| context.query(count).sort(Order::DateDescending).date_range(date_range);
     let answer = if_readable(context.fetch(&newest(1, date_range), &mut context.writer()).await)?;
     let found = answer.and_then(|answer| newest_within(&answer.page, date_range));
     if found.is_some() || date_range.before.is_none() {
         return Ok(found);
     }
-    let answer = if_readable(context.fetch(&newest(PAGE_SIZE, wider), &mut context.writer()).await)?;
+    let answer = if_readable(context.fetch(&newest(context.page_size(), wider), &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| newest_within(&answer.page, date_range)))
 }
 
@@ -67,7 +64,7 @@ pub(crate) async fn newest_readable(
     date_range: &DateRange,
 ) -> Result<Option<(Timestamp, Option<Timestamp>)>, StreamError> {
     for page in 2..=1 + MOST_UNREADABLE {
-        let query = Query::new(context.stream.name, 1).sort("-updated_at").page(page).date_range(CURSOR, date_range);
+        let query = context.query(1).sort(Order::DateDescending).page(page).date_range(date_range);
         match context.fetch(&query, &mut context.writer()).await {
             Ok(answer) => return Ok(newest_within(&answer.page, date_range).map(|newest| (newest, answer.date))),
             Err(StreamError::Request(error)) if error.is_unreadable() => {}
@@ -83,7 +80,7 @@ pub(crate) async fn newest_readable(
 /// # Errors
 /// [`StreamError`]
 pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, StreamError> {
-    let query = Query::new(context.stream.name, 1).sort("-updated_at");
+    let query = context.query(1).sort(Order::DateDescending);
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| answer.page.rows.first().copied()))
 }
@@ -94,7 +91,7 @@ pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, S
 /// [`StreamError`]
 pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>, StreamError> {
     let range = (key.checked_sub(1), Some(key));
-    let query = Query::new(context.stream.name, 1).keys(context.stream.key, range.0, range.1);
+    let query = context.query(1).keys(range.0, range.1);
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| answer.page.rows.iter().find(|row| id_of(row.key) == Some(key)).copied()))
 }
@@ -137,7 +134,7 @@ pub(crate) async fn any_missing_dates(
     context: &StreamContext,
     date_span: Option<(Timestamp, Timestamp)>,
 ) -> Result<Option<bool>, StreamError> {
-    let query = Query::new(context.stream.name, SAMPLE).sort(CURSOR);
+    let query = context.query(SAMPLE).sort(Order::Date);
     let Some(FetchedPage { page: rows, .. }) = if_readable(context.fetch(&query, &mut context.writer()).await)? else {
         return Ok(None);
     };
@@ -182,9 +179,7 @@ pub(crate) async fn max_key(
     filter: &DateRange,
     seen: &[i64],
 ) -> Result<Option<(MaxKey, Rows)>, StreamError> {
-    let key = context.stream.key;
-    let order = format!("-{key}");
-    let query = |count| Query::new(context.stream.name, count).sort(&order).date_range(CURSOR, filter);
+    let query = |count| context.query(count).sort(Order::KeyDescending).date_range(filter);
     let count = if context.client.is_bisecting(&query(count)) { count.min(SAMPLE) } else { count };
     let query = query(count);
     let Some(FetchedPage { mut page, .. }) = if_readable(context.fetch(&query, &mut context.writer()).await)? else {
@@ -210,7 +205,7 @@ pub(crate) async fn max_key(
     // One row shows no order: whether it is the greatest is asked. Rows that came meanwhile are few. The
     // room of a whole page is given back first, since the question may need some.
     page.lines.attach_guard(());
-    let query = Query::new(context.stream.name, SAMPLE).keys(key, Some(greatest), None).date_range(CURSOR, filter);
+    let query = context.query(SAMPLE).keys(Some(greatest), None).date_range(filter);
     let beyond = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     let few = beyond.is_some_and(|FetchedPage { page, .. }| {
         context.end_detector.of(&page) == End::Reached
@@ -231,16 +226,9 @@ pub(crate) async fn still_counted(
     max_key: Option<i64>,
 ) -> Result<Option<u64>, StreamError> {
     let Some(until) = until else {
-        return count(
-            context,
-            Query::new(context.stream.name, 1).keys(context.stream.key, None, max_key).date_range(CURSOR, filter),
-        )
-        .await;
+        return count(context, context.query(1).keys(None, max_key).date_range(filter)).await;
     };
-    let all = Query::new(context.stream.name, PAGE_SIZE)
-        .sort("-updated_at")
-        .keys(context.stream.key, None, max_key)
-        .date_range(CURSOR, filter);
+    let all = context.page_query().sort(Order::DateDescending).keys(None, max_key).date_range(filter);
     let Some(FetchedPage { page: answer, .. }) = if_readable(context.fetch(&all, &mut context.writer()).await)? else {
         return Ok(None);
     };

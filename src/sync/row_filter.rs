@@ -1,8 +1,8 @@
 //! Whether a row that came is delivered. Pure.
 
+use super::query::DateRange;
 use super::rows::Row;
 use super::sent_rows::SentRows;
-use crate::cart::query::DateRange;
 use crate::record::{CursorValue, Key};
 use crate::timestamp::Timestamp;
 

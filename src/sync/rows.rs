@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 
 use super::checkpoint::Range;
+use super::query::DateRange;
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
-use crate::cart::query::DateRange;
-use crate::cart::{ElementSink, Envelope, PageMeta};
+use crate::http::{ElementSink, Envelope, PageMeta};
 use crate::json::Scanner;
 use crate::record::{self, CursorValue, Key, NotARecord, RecordWriter};
 use crate::timestamp::Timestamp;

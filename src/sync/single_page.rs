@@ -2,10 +2,10 @@
 
 use super::checkpoint::Checkpoint;
 use super::context::{StreamContext, StreamError};
+use super::query::DateRange;
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::Rows;
 use super::sent_rows::{Retention, SentRows};
-use crate::cart::query::DateRange;
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
 

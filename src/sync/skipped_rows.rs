@@ -4,11 +4,10 @@ use super::checkpoint::{Checkpoint, Range};
 use super::context::{StreamContext, StreamError};
 use super::list_end::End;
 use super::probes::{self, SAMPLE};
+use super::query::{DateRange, Order};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::check_keys;
 use super::sent_rows::SentRows;
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
 
 /// Tries again, with one request each, what the store could not send in an earlier sync. `date_range` holds the dates that
 /// are wanted.
@@ -27,10 +26,8 @@ pub(super) async fn retry(
     let rows_without_key = match checkpoint.rows_without_key {
         0 => 0,
         before => {
-            let key = context.stream.key;
-            let name = context.stream.name;
-            let all = probes::count(context, Query::new(name, SAMPLE).sort(key)).await?;
-            let keyed = probes::count(context, Query::new(name, 1).keys(key, Some(i64::MIN), None)).await?;
+            let all = probes::count(context, context.query(SAMPLE).sort(Order::Key)).await?;
+            let keyed = probes::count(context, context.query(1).keys(Some(i64::MIN), None)).await?;
             all.zip(keyed).map_or(before, |(all, keyed)| all.saturating_sub(keyed)).max(context.rows_without_key())
         }
     };
@@ -55,10 +52,9 @@ async fn retry_range(
     mut range: Range,
     sent_rows: &mut SentRows,
 ) -> Result<Option<Range>, StreamError> {
-    let key = context.stream.key;
     let row_filter = RowFilter { date_range, later_than: None, include_missing_dates: true, known: sent_rows.clone() };
     loop {
-        let query = Query::new(context.stream.name, PAGE_SIZE).sort(key).keys(key, range.0, range.1).no_retry();
+        let query = context.page_query().sort(Order::Key).keys(range.0, range.1).no_retry();
         let answer = match context.fetch_range(&query, range, &mut context.writer()).await {
             Ok(answer) => answer,
             Err(StreamError::Request(error)) => {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::checkpoint::CURSOR_FIELD;
 use super::row_filter::Decision;
 use crate::airbyte::emit::SendPermit;
 use crate::airbyte::message::state_line;
@@ -20,7 +21,6 @@ use crate::output::progress::Progress;
 use crate::output::run_summary::StreamFigures;
 use crate::output::wait_time::WaitTime;
 use crate::record::{FieldIssue, MAX_FURTHER_FIELDS};
-use crate::streams::CURSOR;
 
 /// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
@@ -151,7 +151,7 @@ impl StreamOutput {
     pub(super) fn figures(&self) -> Option<StreamFigures> {
         let inner = self.inner.try_lock().ok()?;
         let stats = &inner.stats;
-        let cursor = inner.last_state.as_ref().and_then(|state| state.get(CURSOR)?.as_str());
+        let cursor = inner.last_state.as_ref().and_then(|state| state.get(CURSOR_FIELD)?.as_str());
         Some(StreamFigures {
             rows: stats.delivered,
             requests: self.sent(),

@@ -18,15 +18,13 @@ use super::keyset::{self, MaxKeyPage};
 use super::list_end::End;
 use super::paged;
 use super::probes::{self, MaxKey, SAMPLE};
+use super::query::{DateRange, Order};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::{Row, Rows};
 use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use super::single_page;
 use super::skipped_rows;
 use super::stream_output::StatePolicy;
-use crate::cart::Query;
-use crate::cart::query::{DateRange, PAGE_SIZE};
-use crate::streams::CURSOR;
 use crate::timestamp::Timestamp;
 
 /// A sync that came to its end.
@@ -353,7 +351,10 @@ impl StreamSync<'_> {
         // that are remembered by ranges comes before it.
         let is_exact = base.sent_rows.sent().is_exact();
         let mut max_key = match sorted {
-            true => probes::max_key(self.context, if is_exact { PAGE_SIZE } else { SAMPLE }, &filter, seen).await?,
+            true => {
+                probes::max_key(self.context, if is_exact { self.context.page_size() } else { SAMPLE }, &filter, seen)
+                    .await?
+            }
             false => Some((MaxKey::Unknown, Rows::default())),
         };
         let mut is_ruled_out = false;
@@ -486,10 +487,7 @@ impl StreamSync<'_> {
             End::Unclear => {
                 // The room of a full page is given back first, since the question needs some.
                 rows.lines.attach_guard(());
-                let query = Query::new(self.context.stream.name, PAGE_SIZE)
-                    .sort("-updated_at")
-                    .page(2)
-                    .date_range(CURSOR, asked);
+                let query = self.context.page_query().sort(Order::DateDescending).page(2).date_range(asked);
                 match self.context.fetch(&query, &mut self.context.writer()).await {
                     Ok(answer) if answer.page.listed() > 0 => {
                         self.context.warn_wrong_count().await?;
@@ -563,8 +561,7 @@ impl StreamSync<'_> {
 
     /// A stream without dates: everything, each time. Gives back what the store could not send.
     async fn without_dates(&self) -> Result<Vec<Range>, StreamError> {
-        let key = self.context.stream.key;
-        let query = Query::new(self.context.stream.name, PAGE_SIZE).sort(key);
+        let query = self.context.page_query().sort(Order::Key);
         let filter = DateRange::default();
         let row_filter = RowFilter {
             date_range: filter,
@@ -589,7 +586,7 @@ impl StreamSync<'_> {
             drop(rows);
             drop(slot);
         }
-        let max_key = probes::max_key(self.context, PAGE_SIZE, &filter, &seen).await?;
+        let max_key = probes::max_key(self.context, self.context.page_size(), &filter, &seen).await?;
         let (max_key, page) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
         let is_all = self.is_all(&page, &seen, counted);
         counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };

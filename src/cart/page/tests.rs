@@ -33,7 +33,7 @@ impl ElementSink for Elements {
     }
 }
 
-fn in_parts(body: &[u8], size: usize, names: &[&str], sink: &mut impl ElementSink) -> Result<Envelope, PageError> {
+fn in_parts(body: &[u8], size: usize, names: &[&str], sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
     let (mut parser, mut window) = (PageParser::new(names), Vec::new());
     for part in body.chunks(size) {
         window.extend_from_slice(part);
@@ -125,14 +125,14 @@ fn invalid_json_is_its_own_error() {
 }
 
 fn answer(query: &Query, body: &str) -> Result<PageMeta, PageError> {
-    let names = ListNames { own: &["items", "order_items"], foreign: &["orders", "items", "customers"] };
+    let names = ListNames { own: vec!["items", "order_items"], foreign: &["orders", "items", "customers"] };
     let mut parser = PageParser::answering(query, names);
     parser.feed(body.as_bytes(), true, &mut Discard)?;
     parser.finish_with_meta(&mut Discard)
 }
 
 fn query() -> Query {
-    Query::new("order_items", 1000)
+    Query::new(crate::cart::streams::find("order_items").unwrap(), 1000)
 }
 
 #[test]

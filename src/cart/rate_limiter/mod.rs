@@ -17,14 +17,14 @@ mod simulation;
 mod tests;
 mod window;
 
-use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use policy::Usage;
+pub use crate::http::CallLimit;
+use crate::http::{RequestEvent, RequestObserver, Throttle, Usage};
 use policy::{Blocked, CallRecord, LimitPolicy};
 
 /// The shared budget.
@@ -36,7 +36,7 @@ pub struct RateLimiter {
     changed: Notify,
 }
 
-/// The right to send one request. Give it back with [`RateLimiter::answered`] or by dropping it.
+/// The right to send one request. Give it back with [`Throttle::answered`] or by dropping it.
 #[derive(Debug)]
 #[must_use]
 pub struct CallPermit<'b> {
@@ -68,14 +68,12 @@ impl RateLimiter {
     fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
+}
 
-    /// Waits for the right to send. `waiting` is told each moment at which the window waited for ends, once; the
-    /// right may come earlier.
-    pub async fn acquire<W, F>(&self, mut waiting: W) -> CallPermit<'_>
-    where
-        W: FnMut(Instant) -> F + Send,
-        F: Future<Output = ()> + Send,
-    {
+impl Throttle for RateLimiter {
+    type Permit<'t> = CallPermit<'t>;
+
+    async fn acquire(&self, observer: &dyn RequestObserver) -> CallPermit<'_> {
         let mut reported = None;
         loop {
             let changed = self.changed.notified();
@@ -85,7 +83,7 @@ impl RateLimiter {
                 Err(Blocked::Until { again, reset }) => {
                     if reported != Some(reset) {
                         reported = Some(reset);
-                        waiting(self.epoch + reset).await;
+                        observer.on_event(RequestEvent::waiting(self.epoch + reset)).await;
                     }
                     // An answer may show that there is room earlier than was believed.
                     tokio::select! {
@@ -98,38 +96,25 @@ impl RateLimiter {
         }
     }
 
-    /// Takes note of an answer and of the call count it reported, if any.
-    pub fn answered(&self, mut call_permit: CallPermit<'_>, limit: Option<CallLimit>) {
+    fn answered(&self, mut call_permit: CallPermit<'_>, limit: Option<CallLimit>) {
         if let Some(permit) = call_permit.permit.take() {
             self.lock().answered(self.now(), permit, limit);
             self.changed.notify_waiters();
         }
     }
 
-    /// Takes note of a refusal (429) after its answer: nobody sends for `wait`.
-    pub fn refused(&self, wait: Duration) {
+    fn refused(&self, wait: Duration) {
         self.lock().refused(self.now(), wait);
         self.changed.notify_waiters();
     }
 
-    /// Returns the calls made, allowed, refused and seen of others so far.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
+    fn usage(&self) -> Usage {
         self.lock().usage()
     }
 }
 
-/// The content of `X-AC-Call-Limit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallLimit {
-    /// Calls made in the window, by all applications that share it.
-    pub used: u32,
-    /// Calls allowed in the window.
-    pub allowed: u32,
-}
-
 impl CallLimit {
-    /// Reads `made/allowed`; nothing for any other text, or a limit of none.
+    /// Reads the header `X-AC-Call-Limit`, `made/allowed`; `None` for any other text, or a limit of 0.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let (used, allowed) = value.split_once('/')?;

@@ -12,6 +12,7 @@ use super::CallLimit;
 use super::calls::{Counting, OwnCalls};
 use super::others::OtherUsage;
 use super::window::{Moment, RateWindow};
+use crate::http::Usage;
 
 /// Calls per window of the smallest plan (API documentation, API limits): no guess goes below it.
 const SMALLEST_PLAN: u32 = 5;
@@ -75,23 +76,6 @@ pub(super) enum Blocked {
     },
     /// Until another request is answered.
     UntilResponse,
-}
-
-/// Calls made, allowed and refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Calls of this process, refused ones included.
-    pub made: u64,
-    /// Calls of this process that were refused (429).
-    pub refused: u64,
-    /// Calls of other applications that were seen in the store's count.
-    pub foreign: u64,
-    /// Calls per window that the store allows, if known.
-    pub allowed: Option<u32>,
-    /// Calls per window that this process may make at present.
-    pub in_use: Option<u32>,
-    /// Calls of other applications in this window, or in the one before.
-    pub others: u32,
 }
 
 /// The limiter.

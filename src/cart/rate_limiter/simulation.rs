@@ -7,7 +7,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use super::CallLimit;
-use super::policy::{Blocked, CallRecord, LimitPolicy, Usage};
+use super::policy::{Blocked, CallRecord, LimitPolicy};
+use crate::http::Usage;
 
 /// Length of a window of the store, in microseconds.
 const WINDOW: u64 = 10_000_000;

@@ -1,87 +1,34 @@
-//! THE TABLE: one row a stream. Everything else (discover, the read, check, the docs' tables, the
-//! tests) is made from the rows. The order of the rows is the order of the catalog. No code that runs.
+//! The table of streams, one row each. `discover`, the sync, `check`, the tables of the docs and the tests are made
+//! from it, and the catalog has its order.
 
 use std::sync::LazyLock;
 
-/// A list resource of the API, read as a stream.
-#[derive(Debug)]
-pub struct Stream {
-    /// Name of the stream; also the resource's path below `/api/v1/`.
-    pub name: &'static str,
-    /// Names that configured catalogs and states of the Python connector use for it.
-    pub aliases: &'static [&'static str],
-    /// Name of the list in the answer (API documentation, resources); the path is understood as well,
-    /// and so is any other name if the answer holds no second list.
-    pub list: &'static str,
-    /// The key field.
-    pub key: &'static str,
-    /// Whether the rows carry `updated_at`: without it a stream is read in full each time.
-    pub has_updated_at: bool,
-    /// Whether rows are usual whose `updated_at` is null; they match no date filter, so that a first sync
-    /// asks without one at once. In other streams it looks for them first.
-    pub may_lack_updated_at: bool,
-    /// Whether the stream holds far more rows than others, mostly of no interest.
-    pub is_large: bool,
-    /// What the token needs.
-    pub scope: Scope,
-    /// Whether `check` tries this stream: the smallest of its scope.
-    pub is_scope_probe: bool,
-    /// What the API nests in each row when it is asked to.
-    pub collections: &'static [Collection],
-    /// Whether that is asked for as `includelookups=1`, which fills all of them, each with one object.
-    pub uses_lookups: bool,
-    /// Fields that hold secrets, card data, login names or network addresses.
-    pub sensitive: &'static [&'static str],
-    /// JSON schema of the records.
-    pub schema: &'static str,
-}
+pub use crate::sync::stream::{Collection, Scope, Stream};
 
-/// A nested collection: its name, and what one element of it holds. A bare word stands for the fields
-/// of that stream, `name:type` for one field more; `!` behind the type marks it as sensitive.
-pub type Collection = (&'static str, &'static str);
-
-/// A right that a token can have (API documentation, scopes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Customers and all that belongs to them, and the store's staff.
-    People,
-    /// Orders and all that belongs to them.
-    Orders,
-    /// Products and all that belongs to them.
-    Catalog,
-    /// Blogs, pages and links.
-    Content,
-    /// Discounts, gift certificates and mailings.
-    Marketing,
-    /// Definitions of custom fields.
-    CustomFields,
-    /// Values of custom fields. The list of scopes does not know it, the resource's own page demands it.
-    Tools,
-    /// Payment, shipping and tax settings.
-    Settings,
-    /// Stores and visits.
-    System,
-}
-
+/// The rights that a token can have (API documentation, scopes). The last four have no form that only reads.
+#[expect(non_upper_case_globals, reason = "a row names its scope as it would name a variant")]
 impl Scope {
-    /// The name to tick when a token is made. The last four have no form that only reads.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::People => "read_people",
-            Self::Orders => "read_orders",
-            Self::Catalog => "read_catalog",
-            Self::Content => "read_content",
-            Self::Marketing => "read_marketing",
-            Self::CustomFields => "custom_fields",
-            Self::Tools => "tools",
-            Self::Settings => "settings",
-            Self::System => "system",
-        }
-    }
+    /// Customers and all that belongs to them, and the store's staff.
+    pub const People: Self = Self("read_people");
+    /// Orders and all that belongs to them.
+    pub const Orders: Self = Self("read_orders");
+    /// Products and all that belongs to them.
+    pub const Catalog: Self = Self("read_catalog");
+    /// Blogs, pages and links.
+    pub const Content: Self = Self("read_content");
+    /// Discounts, gift certificates and mailings.
+    pub const Marketing: Self = Self("read_marketing");
+    /// Definitions of custom fields.
+    pub const CustomFields: Self = Self("custom_fields");
+    /// Values of custom fields. The list of scopes does not contain it; the resource's own page demands it.
+    pub const Tools: Self = Self("tools");
+    /// Payment, shipping and tax settings.
+    pub const Settings: Self = Self("settings");
+    /// Stores and visits.
+    pub const System: Self = Self("system");
 }
 
-/// The field that tells when a row was last changed, in every dated resource.
+/// The field with the date of the last change, in every resource that has one.
 pub const CURSOR: &str = "updated_at";
 
 /// The field that marks a row which was deleted in the store; destinations act upon it (Airbyte's change data capture).
@@ -95,6 +42,7 @@ const fn usual(name: &'static str, scope: Scope, schema: &'static str) -> Stream
         list: name,
         key: "id",
         has_updated_at: true,
+        cursor_field: CURSOR,
         may_lack_updated_at: false,
         is_large: false,
         scope,
@@ -111,7 +59,7 @@ macro_rules! stream {
     ($name:literal, $scope:ident $(, $field:ident: $value:expr)* $(,)?) => {
         Stream {
             $($field: $value,)*
-            ..usual($name, Scope::$scope, include_str!(concat!("../schemas/", $name, ".json")))
+            ..usual($name, Scope::$scope, include_str!(concat!("../../schemas/", $name, ".json")))
         }
     };
 }

@@ -31,12 +31,12 @@ impl Proxy {
     /// Returns the proxy on the way to `store`; `None` for a direct connection.
     ///
     /// # Errors
-    /// A clause that names the variable, and never what it holds: that may be a password.
-    pub(super) fn from_env(store: &Url) -> Result<Option<Self>, String> {
+    /// [`BadProxy`]
+    pub(super) fn from_env(store: &Url) -> Result<Option<Self>, BadProxy> {
         Self::from(store, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    fn from(store: &Url, environment: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+    fn from(store: &Url, environment: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, BadProxy> {
         let set = |names: &[&'static str]| {
             names.iter().find_map(|name| {
                 let value = environment(name)?;
@@ -45,14 +45,35 @@ impl Proxy {
             })
         };
         let Some((variable, value)) = set(&NAMED_BY) else { return Ok(None) };
-        let proxy = parsed(&value, variable).map_err(|problem| {
-            format!(
-                "the environment variable {variable} {problem}. Write it like `http://proxy.example.com:3128`, or unset it to connect without a proxy"
-            )
-        })?;
+        let proxy = parsed(&value, variable).map_err(|problem| BadProxy { variable, problem })?;
         let is_excepted = set(&EXCEPT).is_some_and(|(_, list)| names(&list, store));
         Ok((!is_excepted).then_some(proxy))
     }
+}
+
+/// A proxy in the environment that cannot be used. Its text contains nothing of the variable's value, which may
+/// contain a password.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the environment variable {variable} {problem}. Write it like `http://proxy.example.com:3128`, or unset it to connect without a proxy"
+)]
+pub struct BadProxy {
+    variable: &'static str,
+    problem: ProxyProblem,
+}
+
+/// Why a proxy cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum ProxyProblem {
+    #[error("contains a space or a line break")]
+    Space,
+    /// The scheme, unless it may be part of a password.
+    #[error("names a kind of proxy that is not supported{}; `http://` and `https://` are", .0.as_ref().map_or_else(String::new, |scheme| format!(" (`{scheme}://`)")))]
+    Scheme(Option<String>),
+    #[error("does not hold the address of a proxy")]
+    Address,
+    #[error("holds a sign-in that cannot be sent")]
+    SignIn,
 }
 
 /// The text without what shells, files and forms leave around it: spaces, line breaks, quotes.
@@ -60,22 +81,21 @@ fn bare(text: &str) -> &str {
     text.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`'))
 }
 
-fn parsed(value: &str, variable: &'static str) -> Result<Proxy, String> {
+fn parsed(value: &str, variable: &'static str) -> Result<Proxy, ProxyProblem> {
     if value.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err("contains a space or a line break".to_owned());
+        return Err(ProxyProblem::Space);
     }
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
     if !["http", "https"].contains(&scheme.as_str()) {
         let is_known = ["socks", "socks4", "socks4a", "socks5", "socks5h", "ftp", "quic"].contains(&scheme.as_str());
         // Anything else may be part of a password.
-        let named = if is_known { format!(" (`{scheme}://`)") } else { String::new() };
-        return Err(format!("names a kind of proxy that is not supported{named}; `http://` and `https://` are"));
+        return Err(ProxyProblem::Scheme(is_known.then_some(scheme)));
     }
     // A password may hold an `@`, a host cannot.
     let (sign_in, rest) = rest.rsplit_once('@').map_or((None, rest), |(sign_in, rest)| (Some(sign_in), rest));
     let address = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let bad = || "does not hold the address of a proxy".to_owned();
+    let bad = || ProxyProblem::Address;
     let url = Url::parse(&format!("{scheme}://{address}/")).map_err(|_| bad())?;
     // A lone number is no address, though URLs take it for one.
     if address.split(':').next().is_some_and(|host| host.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -89,11 +109,11 @@ fn parsed(value: &str, variable: &'static str) -> Result<Proxy, String> {
 }
 
 /// The header of a sign-in such as `user:password`.
-fn basic(sign_in: &str) -> Result<HeaderValue, String> {
+fn basic(sign_in: &str) -> Result<HeaderValue, ProxyProblem> {
     let (user, password) = sign_in.split_once(':').unwrap_or((sign_in, ""));
     let plain = [decoded(user), b":".to_vec(), decoded(password)].concat();
     let header = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain)));
-    let mut header = header.map_err(|_| "holds a sign-in that cannot be sent".to_owned())?;
+    let mut header = header.map_err(|_| ProxyProblem::SignIn)?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -169,7 +189,7 @@ fn is_named(name: &str, host: &Host<&str>) -> bool {
 mod tests {
     use super::*;
 
-    fn proxy(store: &str, variables: &[(&str, &str)]) -> Result<Option<Proxy>, String> {
+    fn proxy(store: &str, variables: &[(&str, &str)]) -> Result<Option<Proxy>, BadProxy> {
         let value =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         Proxy::from(&Url::parse(store).unwrap(), value)

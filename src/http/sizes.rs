@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::query::Query;
+use super::request::Request;
 
 /// What a row takes until one was seen.
 const ROW_AT_FIRST: usize = 1024;
@@ -30,7 +30,7 @@ struct Known {
     counted: Option<u64>,
     /// For all requests.
     short: Option<Short>,
-    /// For sequences of requests, by [`Query::sequence`].
+    /// For sequences of requests, by [`Request::sequence`].
     bisections: HashMap<String, Bisection>,
 }
 
@@ -62,7 +62,7 @@ impl PageSizes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, query: &Query, look: impl FnOnce(&mut Known) -> T) -> T {
+    fn with<T>(&self, query: &impl Request, look: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.lock();
         match known.get_mut(query.resource()) {
             Some(known) => look(known),
@@ -71,28 +71,28 @@ impl PageSizes {
     }
 
     /// What a row of the resource takes in memory, as far as it is known.
-    pub(super) fn row(&self, query: &Query) -> usize {
+    pub(super) fn row(&self, query: &impl Request) -> usize {
         self.with(query, |known| known.row).unwrap_or(ROW_AT_FIRST)
     }
 
     /// A page took so many bytes.
-    pub(super) fn learn(&self, query: &Query, bytes: usize) {
+    pub(super) fn learn(&self, query: &impl Request, bytes: usize) {
         let row = bytes / query.count().max(1);
         self.with(query, |known| known.row = known.row.max(Some(row)));
     }
 
     /// Whether one row could be had while a page could not.
-    pub(super) fn is_any_row_readable(&self, query: &Query) -> bool {
+    pub(super) fn is_any_row_readable(&self, query: &impl Request) -> bool {
         self.with(query, |known| known.is_row_readable)
     }
 
     /// One row could be had, of as many as the answer counted.
-    pub(super) fn prove(&self, query: &Query, counted: Option<u64>) {
+    pub(super) fn prove(&self, query: &impl Request, counted: Option<u64>) {
         self.with(query, |known| (known.is_row_readable, known.counted) = (true, counted));
     }
 
     /// The most rows that a page of this size may hold.
-    pub(super) fn max_rows(&self, query: &Query) -> usize {
+    pub(super) fn max_rows(&self, query: &impl Request) -> usize {
         let counted = self.with(query, |known| known.counted).and_then(|counted| usize::try_from(counted).ok());
         // A count of one would leave nothing to halve.
         counted.filter(|&counted| counted > 1).map_or(query.count(), |counted| query.count().min(counted))
@@ -100,17 +100,17 @@ impl PageSizes {
 
     /// Returns true while it is not known whether a page of this sequence was too large or holds a row that cannot
     /// be had.
-    pub(super) fn is_bisecting(&self, query: &Query) -> bool {
+    pub(super) fn is_bisecting(&self, query: &impl Request) -> bool {
         self.with(query, |known| known.bisections.contains_key(&query.sequence()))
     }
 
     /// The same for any sequence of the resource.
-    pub(super) fn is_any_bisecting(&self, query: &Query) -> bool {
+    pub(super) fn is_any_bisecting(&self, query: &impl Request) -> bool {
         self.with(query, |known| !known.bisections.is_empty())
     }
 
     /// The request, for no more rows than can be had.
-    pub(super) fn fit_count(&self, query: &Query) -> Query {
+    pub(super) fn fit_count<R: Request>(&self, query: &R) -> R {
         let count = self.with(query, |known| {
             let bisection = known.bisections.get(&query.sequence()).map(|bisection| bisection.count);
             bisection.into_iter().chain(known.short.map(|short| short.count)).min()
@@ -123,7 +123,7 @@ impl PageSizes {
 
     /// A page of this size could be had where one of `failed` rows could not. `may_be_row` says whether one row of
     /// it may be at fault.
-    pub(super) fn shrink(&self, query: &Query, failed: usize, may_be_row: bool) {
+    pub(super) fn shrink(&self, query: &impl Request, failed: usize, may_be_row: bool) {
         let count = query.count();
         self.with(query, |known| {
             if may_be_row {
@@ -137,7 +137,7 @@ impl PageSizes {
     }
 
     /// A page could be had that was `shortened` before it was asked for.
-    pub(super) fn keep(&self, shortened: &Query, asked: &Query) {
+    pub(super) fn keep<R: Request>(&self, shortened: &R, asked: &R) {
         self.with(asked, |known| {
             let sequence = asked.sequence();
             if let Some(bisection) =
@@ -161,7 +161,7 @@ impl PageSizes {
     }
 
     /// One row could not be had: it was at fault, and not the size.
-    pub(super) fn restore(&self, query: &Query) {
+    pub(super) fn restore(&self, query: &impl Request) {
         self.with(query, |known| {
             if known.bisections.remove(&query.sequence()).is_none() {
                 let before = known.short.and_then(|short| short.before);
@@ -173,18 +173,19 @@ impl PageSizes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::tests::KeysAfter;
     use super::*;
 
-    fn count(sizes: &PageSizes, query: &Query) -> usize {
+    fn count(sizes: &PageSizes, query: &KeysAfter) -> usize {
         sizes.fit_count(query).count()
     }
 
     #[test]
     fn a_page_that_shrank_grows_after_five_good_ones() {
-        let (sizes, query) = (PageSizes::default(), Query::new("orders", 1000));
+        let (sizes, query) = (PageSizes::default(), KeysAfter::new("orders", 1000));
         sizes.shrink(&query.shortened(250), 500, false);
-        assert_eq!((count(&sizes, &query), count(&sizes, &Query::new("orders", 4))), (250, 4));
-        assert_eq!(count(&sizes, &Query::new("products", 1000)), 1000);
+        assert_eq!((count(&sizes, &query), count(&sizes, &KeysAfter::new("orders", 4))), (250, 4));
+        assert_eq!(count(&sizes, &KeysAfter::new("products", 1000)), 1000);
         for expected in [250, 250, 250, 500, 500, 500, 500, 500, 1000] {
             sizes.keep(&sizes.fit_count(&query), &query);
             assert_eq!(count(&sizes, &query), expected);
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_had_leaves_pages_as_they_were() {
-        let (sizes, query) = (PageSizes::default(), Query::new("orders", 1000));
+        let (sizes, query) = (PageSizes::default(), KeysAfter::new("orders", 1000));
         for size in [125, 62, 1] {
             sizes.shrink(&query.shortened(size), 1000, false);
         }
@@ -211,8 +212,11 @@ mod tests {
 
     #[test]
     fn only_the_sequence_that_failed_is_shortened_until_the_size_is_at_fault() {
-        let (sizes, one, other) =
-            (PageSizes::default(), Query::new("orders", 1000).in_range(1), Query::new("orders", 1000));
+        let (sizes, one, other) = (
+            PageSizes::default(),
+            KeysAfter { sequence: "1", ..KeysAfter::new("orders", 1000) },
+            KeysAfter::new("orders", 1000),
+        );
         sizes.shrink(&one.shortened(125), 250, true);
         assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_bisecting(&one)), (125, 1000, true));
         // The row that breaks the answer lies in the second half.
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_largest_row_counts() {
-        let (sizes, query) = (PageSizes::default(), Query::new("orders", 10));
+        let (sizes, query) = (PageSizes::default(), KeysAfter::new("orders", 10));
         assert_eq!(sizes.row(&query), ROW_AT_FIRST);
         for (bytes, row) in [(500, 50), (2000, 200), (100, 200)] {
             sizes.learn(&query, bytes);

@@ -1,4 +1,4 @@
-//! What can go wrong between this process and the store. What to tell the user is decided in `user_error`.
+//! The errors of a request. `user_error` decides what the user is told.
 
 use std::time::{Duration, SystemTime};
 
@@ -111,6 +111,17 @@ pub enum Error {
         /// The last fault.
         last: Box<Error>,
     },
+}
+
+/// The client cannot be set up with what the environment says.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The certificates of `SSL_CERT_FILE` cannot be used.
+    #[error("SSL_CERT_FILE: {0}")]
+    Certificates(#[from] super::tls::BadCertificates),
+    /// The proxy cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] super::proxy::BadProxy),
 }
 
 /// What can be wrong with a proxy.

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 
 use super::super::error::TransportErrorKind;
+use super::super::request::Slice;
+use super::super::request::tests::KeysAfter;
 use super::*;
 
 /// What comes of an attempt.
@@ -18,7 +20,7 @@ struct Store<F> {
     log: Mutex<Vec<(String, usize)>>,
 }
 
-impl<F: Fn(&Query, usize) -> Reply + Sync> Store<F> {
+impl<F: Fn(&KeysAfter, usize) -> Reply + Sync> Store<F> {
     fn new(reply: F) -> Self {
         Self { reply, log: Mutex::default() }
     }
@@ -29,13 +31,14 @@ impl<F: Fn(&Query, usize) -> Reply + Sync> Store<F> {
     }
 }
 
-impl<F: Fn(&Query, usize) -> Reply + Sync> SendOnce for Store<F> {
+impl<F: Fn(&KeysAfter, usize) -> Reply + Sync> SendOnce for Store<F> {
+    type Request = KeysAfter;
+
     async fn send_once(
         &self,
-        query: &Query,
-        _: ListNames<'_>,
+        query: &KeysAfter,
         _: &mut MemoryPermit,
-        _: &mut impl ElementSink,
+        _: &mut dyn ElementSink,
     ) -> (Result<Envelope, Error>, Option<ResponseMeta>) {
         let number = {
             let mut log = self.log.lock().unwrap();
@@ -69,20 +72,49 @@ fn timeout() -> Error {
 struct IgnoreEvents;
 
 impl RequestObserver for IgnoreEvents {
-    async fn on_event(&self, _: RequestEvent<'_>) {}
+    fn on_event<'a>(&'a self, _: RequestEvent<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
-fn dispatcher(in_flight: usize) -> Dispatcher {
-    let retry_policy = RetryPolicy::READ;
-    Dispatcher::new(RateLimiter::new(100, retry_policy.backoff.window), in_flight, retry_policy)
+/// Sends at once, unless a refusal asked to wait.
+#[derive(Debug)]
+struct UntilRefused(Mutex<Instant>);
+
+impl Throttle for UntilRefused {
+    type Permit<'t> = ();
+
+    async fn acquire(&self, _: &dyn RequestObserver) {
+        let until = *self.0.lock().unwrap();
+        tokio::time::sleep_until(until).await;
+    }
+
+    fn answered(&self, (): (), _: Option<CallLimit>) {}
+
+    fn refused(&self, wait: Duration) {
+        *self.0.lock().unwrap() = Instant::now() + wait;
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
 }
 
-async fn get(dispatcher: &Dispatcher, store: &impl SendOnce, query: &Query) -> Result<usize, Error> {
-    dispatcher.get(store, (query, ListNames::default()), &IgnoreEvents, &mut Discard).await.map(|answer| answer.count)
+fn dispatcher(in_flight: usize) -> Dispatcher<UntilRefused> {
+    Dispatcher::new(UntilRefused(Mutex::new(Instant::now())), in_flight, RetryPolicy::READ)
 }
 
-fn orders() -> Query {
-    Query::new("orders", 1000).sort("id")
+async fn get(
+    dispatcher: &Dispatcher<UntilRefused>,
+    store: &impl SendOnce<Request = KeysAfter>,
+    query: &KeysAfter,
+) -> Result<usize, Error> {
+    dispatcher.get(store, query, &IgnoreEvents, &mut Discard).await.map(|answer| answer.count)
+}
+
+/// Rows of `orders` in the order of their keys.
+fn orders() -> KeysAfter {
+    KeysAfter { after: Some(0), ..KeysAfter::new("orders", 1000) }
 }
 
 fn is_exhausted(outcome: &Result<usize, Error>) -> bool {
@@ -101,7 +133,8 @@ async fn a_page_that_cannot_be_had_is_halved_and_grows_again() {
         (garbled, &[1000, 1000, 1, 500, 250]),
         (too_large, &[1000, 1, 500, 250]),
     ] {
-        let store = Store::new(move |query: &Query, _| if query.count() > 250 { bad(error.clone()) } else { good() });
+        let store =
+            Store::new(move |query: &KeysAfter, _| if query.count() > 250 { bad(error.clone()) } else { good() });
         let (dispatcher, began) = (dispatcher(1), Instant::now());
         assert_eq!(get(&dispatcher, &store, &orders()).await.unwrap(), 250);
         assert_eq!(store.counts(), first);
@@ -115,26 +148,26 @@ async fn a_page_that_cannot_be_had_is_halved_and_grows_again() {
             [250, 250, 250, 250, 500, 250],
             "the double is tried after five, and proven is proven"
         );
-        assert_eq!(get(&dispatcher, &store, &orders().page(2)).await.unwrap(), 250);
-        assert_eq!(get(&dispatcher, &store, &Query::new("orders", 4)).await.unwrap(), 4);
+        assert_eq!(get(&dispatcher, &store, &orders().with_slice(Slice { count: 1000, page: 2 })).await.unwrap(), 250);
+        assert_eq!(get(&dispatcher, &store, &KeysAfter::new("orders", 4)).await.unwrap(), 4);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
     for code in [429, 502, 503] {
-        let store = Store::new(move |_: &Query, number| if number < 6 { bad(status(code)) } else { good() });
+        let store = Store::new(move |_: &KeysAfter, number| if number < 6 { bad(status(code)) } else { good() });
         assert_eq!(get(&dispatcher(1), &store, &orders()).await.unwrap(), 1000);
         assert_eq!(store.counts(), [1000; 6]);
     }
     // Where not even one row can be had, the size is not at fault.
-    let store = Store::new(|_: &Query, number| if number < 9 { bad(status(500)) } else { good() });
+    let store = Store::new(|_: &KeysAfter, number| if number < 9 { bad(status(500)) } else { good() });
     assert_eq!(get(&dispatcher(1), &store, &orders()).await.unwrap(), 1000);
     assert_eq!(store.counts(), [1000, 1000, 1, 1, 1000, 1000, 1, 1, 1000]);
     // Also after it was at fault once.
     let down = std::sync::atomic::AtomicBool::new(false);
     let is_down = || down.load(std::sync::atomic::Ordering::Relaxed);
-    let store = Store::new(|query: &Query, number| match query.count() > 250 || (is_down() && number < 40) {
+    let store = Store::new(|query: &KeysAfter, number| match query.count() > 250 || (is_down() && number < 40) {
         true => bad(status(500)),
         false => good(),
     });
@@ -150,11 +183,11 @@ async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_rejected_is_no_row_at_fault() {
     // The probe passes; the query fails whatever its size.
-    let store = Store::new(|query: &Query, _| if query.target().contains("sort") { bad(status(400)) } else { good() });
+    let store = Store::new(|query: &KeysAfter, _| if query.after.is_some() { bad(status(400)) } else { good() });
     let outcome = get(&dispatcher(1), &store, &orders()).await;
     assert!(matches!(outcome, Err(Error::Status { status: 400, .. })), "{outcome:?}");
     assert_eq!(store.counts(), [1000, 1000, 1, 500, 250, 125, 62, 31, 15, 7, 3, 1]);
-    let store = Store::new(|_: &Query, _| bad(status(400)));
+    let store = Store::new(|_: &KeysAfter, _| bad(status(400)));
     let outcome = get(&dispatcher(1), &store, &orders()).await;
     assert!(matches!(outcome, Err(Error::Status { status: 400, .. })), "{outcome:?}");
     assert_eq!(store.counts(), [1000, 1000, 1]);
@@ -162,30 +195,18 @@ async fn a_request_that_is_rejected_is_no_row_at_fault() {
     assert_eq!(store.counts(), [1]);
 }
 
-/// The key after which the rows of a request begin.
-fn after(query: &Query) -> u64 {
-    let target = query.target();
-    target.rsplit("id=gt%3A").next().unwrap().parse().unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn one_bad_row_is_found_in_few_requests_and_the_others_are_had() {
     const ROWS: u64 = 3000;
     for bad_row in [1, 2, 63, 126, 234, 500, 501, 777, 876, 938, 999, 1000, 1001, 2222, 3000] {
-        let store = Store::new(move |query: &Query, _| {
-            let first = after(query) + 1;
-            let holds = query.target().contains("id=gt") && (first..first + query.count() as u64).contains(&bad_row);
+        let store = Store::new(move |query: &KeysAfter, _| {
+            let holds = query.after.is_some_and(|after| (after + 1..=after + query.count() as u64).contains(&bad_row));
             if holds { bad(status(500)) } else { good() }
         });
-        let reply = |query: &Query, number| match query.target().contains("id=gt") {
-            true => (store.reply)(query, number),
-            false => good(),
-        };
-        let store = Store::new(reply);
         let (dispatcher, mut reached, mut unreadable) = (dispatcher(1), 0, Vec::new());
         let (mut isolating, mut last_full) = (0, 0);
         while reached < ROWS {
-            let query = orders().keys("id", Some(reached.cast_signed()), None);
+            let query = KeysAfter { after: Some(reached), ..orders() };
             let outcome = get(&dispatcher, &store, &query).await;
             let asked = store.counts().len();
             isolating +=
@@ -211,11 +232,11 @@ async fn one_bad_row_is_found_in_few_requests_and_the_others_are_had() {
 
 #[tokio::test(start_paused = true)]
 async fn failing_requests_release_slot_and_memory() {
-    let store = Store::new(|query: &Query, _| if query.resource() == "orders" { bad(status(503)) } else { good() });
+    let store = Store::new(|query: &KeysAfter, _| if query.resource() == "orders" { bad(status(503)) } else { good() });
     let dispatcher = dispatcher(1);
-    dispatcher.sizes.learn(&Query::new("orders", 1), 10_000);
-    dispatcher.sizes.learn(&Query::new("products", 1), 10_000);
-    let (began, orders, products) = (Instant::now(), orders(), Query::new("products", 1000));
+    dispatcher.sizes.learn(&KeysAfter::new("orders", 1), 10_000);
+    dispatcher.sizes.learn(&KeysAfter::new("products", 1), 10_000);
+    let (began, orders, products) = (Instant::now(), orders(), KeysAfter::new("products", 1000));
     let others = async {
         for _ in 0..60 {
             get(&dispatcher, &store, &products).await.unwrap();
@@ -236,12 +257,12 @@ fn refusal(made: u32) -> Reply {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_with_calls_left_holds_nobody_else() {
     for (made, held) in [(30, false), (5000, true)] {
-        let store = Store::new(move |query: &Query, number| match query.resource() {
+        let store = Store::new(move |query: &KeysAfter, number| match query.resource() {
             "orders" if number < 30 => refusal(made),
             _ => Reply { takes: Duration::from_millis(200), ..good() },
         });
         let (dispatcher, began) = (dispatcher(8), Instant::now());
-        let (orders, products) = (orders(), Query::new("products", 1000));
+        let (orders, products) = (orders(), KeysAfter::new("products", 1000));
         let others = async {
             for _ in 0..20 {
                 get(&dispatcher, &store, &products).await.unwrap();
@@ -260,18 +281,18 @@ async fn a_retry_after_beyond_the_policy_ends_at_once_and_a_shorter_one_is_honou
         meta: Some(ResponseMeta { retry_after: Some(Duration::from_secs(seconds)), ..ResponseMeta::default() }),
         ..bad(status(503))
     };
-    let store = Store::new(move |_: &Query, _| asks(3600));
+    let store = Store::new(move |_: &KeysAfter, _| asks(3600));
     let (began, outcome) = (Instant::now(), get(&dispatcher(1), &store, &orders()).await);
     let Err(Error::Deferred { wait, .. }) = outcome else { panic!("{outcome:?}") };
     assert_eq!((wait.as_secs(), began.elapsed(), store.counts().len()), (3600, Duration::ZERO, 1));
-    let store = Store::new(move |_: &Query, number| if number == 1 { asks(300) } else { good() });
+    let store = Store::new(move |_: &KeysAfter, number| if number == 1 { asks(300) } else { good() });
     assert!(get(&dispatcher(1), &store, &orders()).await.is_ok());
     assert!(began.elapsed() > Duration::from_secs(300));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_does_not_exist_is_reported_within_a_minute() {
-    let name = |_: &Query, number| {
+    let name = |_: &KeysAfter, number| {
         let kind = TransportErrorKind::Name;
         let error = Error::Transport { resource: "orders".to_owned(), kind, detail: String::new() };
         if number == 1 { good() } else { bad(error) }
@@ -288,7 +309,7 @@ async fn a_host_that_does_not_exist_is_reported_within_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn all_requests_to_a_store_that_is_down_end_together() {
-    let store = Store::new(|_: &Query, _| Reply { takes: Duration::from_secs(60), ..bad(timeout()) });
+    let store = Store::new(|_: &KeysAfter, _| Reply { takes: Duration::from_secs(60), ..bad(timeout()) });
     let (dispatcher, began) = (Arc::new(dispatcher(8)), Instant::now());
     let store = Arc::new(store);
     let mut running = tokio::task::JoinSet::new();
@@ -304,8 +325,8 @@ async fn all_requests_to_a_store_that_is_down_end_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_no_retry_request_is_sent_once() {
-    let store = Store::new(|_: &Query, _| bad(status(500)));
-    let outcome = get(&dispatcher(1), &store, &orders().no_retry()).await;
+    let store = Store::new(|_: &KeysAfter, _| bad(status(500)));
+    let outcome = get(&dispatcher(1), &store, &KeysAfter { no_retry: true, ..orders() }).await;
     assert!(matches!(outcome, Err(Error::Status { status: 500, .. })), "{outcome:?}");
     assert_eq!(store.counts(), [1000]);
 }

@@ -1,5 +1,5 @@
-//! One request until it is answered: its place and its room, its turn, what is tried again and when, and
-//! shorter pages where the whole one cannot be had. What a request is, and how it is sent, is for the client.
+//! One request until it succeeds: its slot and its memory, its turn, what is sent again and when, and shorter pages
+//! if the full page cannot be had. The client decides what a request is and how it is sent.
 
 use std::fmt;
 use std::future::Future;
@@ -9,15 +9,16 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::BoxFuture;
 use super::error::Error;
 use super::error_mapping;
 use super::memory::{MemoryBudget, MemoryPermit};
-use super::page::{Discard, ElementSink, Envelope, ListNames};
-use super::query::Query;
-use super::rate_limiter::{CallLimit, RateLimiter, Usage};
+use super::page::{Discard, ElementSink, Envelope};
+use super::request::Request;
 use super::retry::{self, RetryPolicy};
 use super::run_health::RunHealth;
 use super::sizes::PageSizes;
+use super::throttle::{CallLimit, Throttle, Usage};
 
 /// Something that happens while a request is under way.
 #[derive(Clone, Debug)]
@@ -52,14 +53,14 @@ pub enum RequestEvent<'a> {
     /// A request is sent now, an attempt after another one too: its wait is over.
     Sending,
     /// A request came to its end.
-    Done(Exchange<'a>),
+    Done(Exchange),
 }
 
 /// A request that came to its end, answered or not.
-#[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
-    /// The request.
-    pub query: &'a Query,
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The request, as it is logged.
+    pub request: String,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
     /// Bytes of the answer that were read, after decompression.
@@ -70,10 +71,10 @@ pub struct Exchange<'a> {
     pub limit: Option<CallLimit>,
 }
 
-impl fmt::Display for Exchange<'_> {
+impl fmt::Display for Exchange {
     /// One line without any content of the answer: what was requested, status, size, time, call count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}: ", self.query)?;
+        write!(f, "GET {}: ", self.request)?;
         match self.status {
             Some(status) => write!(f, "HTTP {status}, {} bytes", self.bytes)?,
             None => f.write_str("no answer")?,
@@ -86,7 +87,14 @@ impl fmt::Display for Exchange<'_> {
 /// Is told of waits, requests and retries.
 pub trait RequestObserver: Sync {
     /// Called when it happens; before a wait begins, and before a request is sent.
-    fn on_event(&self, event: RequestEvent<'_>) -> impl Future<Output = ()> + Send;
+    fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()>;
+}
+
+impl RequestEvent<'_> {
+    /// A wait until this moment.
+    pub fn waiting(until: Instant) -> Self {
+        Self::Waiting(SystemTime::now() + until.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// A page, and what it takes: drop it when the page has been passed on.
@@ -124,21 +132,23 @@ pub(super) struct ResponseMeta {
 
 /// Makes one attempt.
 pub(super) trait SendOnce: Sync {
+    /// The requests that it sends.
+    type Request: Request;
+
     /// Sends the request once and reads the answer as far as there is room: the envelope of a page, or what went
     /// wrong; and what the headers said, if any came.
     fn send_once(
         &self,
-        query: &Query,
-        names: ListNames<'_>,
+        query: &Self::Request,
         memory: &mut MemoryPermit,
-        sink: &mut impl ElementSink,
+        sink: &mut dyn ElementSink,
     ) -> impl Future<Output = (Result<Envelope, Error>, Option<ResponseMeta>)> + Send;
 }
 
 /// What all requests to one store share.
 #[derive(Debug)]
-pub(super) struct Dispatcher {
-    rate_limiter: RateLimiter,
+pub(super) struct Dispatcher<T> {
+    throttle: T,
     slots: Arc<Semaphore>,
     memory_budget: MemoryBudget,
     /// What is known of the pages.
@@ -151,11 +161,11 @@ pub(super) struct Dispatcher {
 /// A place among the requests in flight, and room in memory.
 type Admission = (OwnedSemaphorePermit, MemoryPermit);
 
-impl Dispatcher {
+impl<T: Throttle> Dispatcher<T> {
     /// For at most `in_flight` pages in memory.
-    pub(super) fn new(rate_limiter: RateLimiter, in_flight: usize, retry_policy: RetryPolicy) -> Self {
+    pub(super) fn new(throttle: T, in_flight: usize, retry_policy: RetryPolicy) -> Self {
         Self {
-            rate_limiter,
+            throttle,
             slots: Arc::new(Semaphore::new(in_flight)),
             memory_budget: MemoryBudget::new(),
             sizes: PageSizes::default(),
@@ -166,11 +176,11 @@ impl Dispatcher {
 
     /// Returns what was used of the call limit so far.
     pub(super) fn usage(&self) -> Usage {
-        self.rate_limiter.usage()
+        self.throttle.usage()
     }
 
     /// Places for further requests like this one side by side.
-    pub(super) fn free_slots(&self, query: &Query) -> usize {
+    pub(super) fn free_slots(&self, query: &impl Request) -> usize {
         // What cannot be had is found in one sequence of requests; the others would read its short pages.
         if self.sizes.is_bisecting(query) {
             return 0;
@@ -179,35 +189,34 @@ impl Dispatcher {
     }
 
     /// Returns true if an answer of this resource failed a moment ago for one of its rows, as it seems.
-    pub(super) fn is_bisecting(&self, query: &Query) -> bool {
+    pub(super) fn is_bisecting(&self, query: &impl Request) -> bool {
         self.sizes.is_any_bisecting(query)
     }
 
     /// What the page of a query will take in memory, as far as it is known.
-    fn bytes_of(&self, query: &Query) -> usize {
+    fn bytes_of(&self, query: &impl Request) -> usize {
         self.sizes.row(query).saturating_mul(query.count())
     }
 
-    async fn admission(&self, query: &Query) -> Result<Admission, Error> {
-        let closed = |_| error_mapping::closing(query);
+    async fn admission(&self, query: &impl Request) -> Result<Admission, Error> {
+        let closed = |_| error_mapping::closing(query.resource());
         let memory = self.memory_budget.reserve(self.bytes_of(query)).await.map_err(closed)?;
         Ok((Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?, memory))
     }
 
     /// Sends a request in its turn, once; says when, too.
-    async fn attempt(
+    async fn attempt<S: SendOnce>(
         &self,
-        sender: &impl SendOnce,
-        (query, names, memory): (&Query, ListNames<'_>, &mut MemoryPermit),
-        observer: &impl RequestObserver,
-        sink: &mut impl ElementSink,
+        sender: &S,
+        (query, memory): (&S::Request, &mut MemoryPermit),
+        observer: &dyn RequestObserver,
+        sink: &mut dyn ElementSink,
     ) -> (Result<Envelope, Error>, ResponseMeta, Instant) {
-        let call_permit =
-            self.rate_limiter.acquire(|moment| observer.on_event(RequestEvent::Waiting(clock(moment)))).await;
+        let call_permit = self.throttle.acquire(observer).await;
         observer.on_event(RequestEvent::Sending).await;
         let sent = Instant::now();
         sink.restart();
-        let (outcome, meta) = sender.send_once(query, names, memory, sink).await;
+        let (outcome, meta) = sender.send_once(query, memory, sink).await;
         let took = sent.elapsed();
         // A request that got no answer may have been counted or not; its ticket is not given back
         // to the window, and its place is.
@@ -216,7 +225,7 @@ impl Dispatcher {
             // A refusal that counts calls left contradicts itself: its count says nothing about the window.
             Some(meta) => {
                 let limit = meta.limit.filter(|limit| !is_refused || limit.used >= limit.allowed);
-                self.rate_limiter.answered(call_permit, limit);
+                self.throttle.answered(call_permit, limit);
             }
             None => drop(call_permit),
         }
@@ -232,22 +241,23 @@ impl Dispatcher {
         }
         let meta = meta.unwrap_or_default();
         let ResponseMeta { status, bytes, limit, .. } = meta;
-        observer.on_event(RequestEvent::Done(Exchange { query, status, bytes, took, limit })).await;
+        let exchange = Exchange { request: query.to_string(), status, bytes, took, limit };
+        observer.on_event(RequestEvent::Done(exchange)).await;
         (outcome, meta, sent)
     }
 
     /// Asks for any one row of the resource. Gives back how many it counts, if one can be had.
-    async fn probe(
+    async fn probe<S: SendOnce>(
         &self,
-        sender: &impl SendOnce,
-        (pending_request, names, memory): (&PendingRequest<'_>, ListNames<'_>, &mut MemoryPermit),
-        observer: &impl RequestObserver,
+        sender: &S,
+        (pending_request, memory): (&PendingRequest<'_, T, S::Request>, &mut MemoryPermit),
+        observer: &dyn RequestObserver,
     ) -> Option<Option<u64>> {
         for probe in pending_request.probes() {
-            match self.attempt(sender, (&probe, names, &mut *memory), observer, &mut Discard).await {
+            match self.attempt(sender, (&probe, &mut *memory), observer, &mut Discard).await {
                 (Ok(page), ..) => return Some(page.total),
                 // The API documents 404 for pages out of bounds: the resource holds one row.
-                (Err(error), ..) if error.status() == Some(404) && probe.page_number() > 1 => return Some(None),
+                (Err(error), ..) if error.status() == Some(404) && probe.slice().page > 1 => return Some(None),
                 (Err(error), ..) if !retry::may_be_row(&error) => return None,
                 _ => {}
             }
@@ -260,18 +270,18 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`Error`] when the fault does not pass, or not within the patience.
-    pub(super) async fn get(
+    pub(super) async fn get<S: SendOnce>(
         &self,
-        sender: &impl SendOnce,
-        (query, names): (&Query, ListNames<'_>),
-        observer: &impl RequestObserver,
-        sink: &mut impl ElementSink,
+        sender: &S,
+        query: &S::Request,
+        observer: &dyn RequestObserver,
+        sink: &mut dyn ElementSink,
     ) -> Result<PageResponse<Envelope>, Error> {
         let mut pending_request = PendingRequest::new(self, query);
         loop {
             let (slot, mut memory) = pending_request.admission().await?;
             let (error, meta) = loop {
-                let request = (&pending_request.query, names, &mut memory);
+                let request = (&pending_request.query, &mut memory);
                 let (outcome, meta, sent) = self.attempt(sender, request, observer, sink).await;
                 let error = match outcome {
                     Ok(page) => return Ok(pending_request.answer(page, meta, (slot, memory))),
@@ -281,7 +291,7 @@ impl Dispatcher {
                 let mut next = pending_request.next(&error);
                 if next == NextStep::ProbeOneRow {
                     observer.on_event(RequestEvent::Probing { attempt: pending_request.attempt, error: &error }).await;
-                    let passed = self.probe(sender, (&pending_request, names, &mut memory), observer).await;
+                    let passed = self.probe(sender, (&pending_request, &mut memory), observer).await;
                     pending_request.record_probe(passed);
                     next = if passed.is_some() { pending_request.next(&error) } else { NextStep::Retry };
                 }
@@ -308,7 +318,7 @@ impl Dispatcher {
             observer.on_event(RequestEvent::Retrying { attempt: pending_request.attempt, error: &error, delay }).await;
             let calls_left = meta.limit.is_some_and(|limit| limit.used < limit.allowed);
             if error.status() == Some(429) && !calls_left {
-                self.rate_limiter.refused(delay);
+                self.throttle.refused(delay);
             } else {
                 tokio::time::sleep(delay).await;
             }
@@ -340,12 +350,12 @@ struct Shrunk {
 }
 
 /// One request on its way.
-struct PendingRequest<'d> {
-    dispatcher: &'d Dispatcher,
+struct PendingRequest<'d, T, R> {
+    dispatcher: &'d Dispatcher<T>,
     /// As it was asked for.
-    requested: &'d Query,
+    requested: &'d R,
     /// As it is sent now.
-    query: Query,
+    query: R,
     /// When it was asked for, and when it was first sent.
     requested_at: Instant,
     first_sent: Option<Instant>,
@@ -365,8 +375,8 @@ struct PendingRequest<'d> {
     counted: Option<u64>,
 }
 
-impl<'d> PendingRequest<'d> {
-    fn new(dispatcher: &'d Dispatcher, requested: &'d Query) -> Self {
+impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
+    fn new(dispatcher: &'d Dispatcher<T>, requested: &'d R) -> Self {
         Self {
             dispatcher,
             requested,
@@ -427,7 +437,7 @@ impl<'d> PendingRequest<'d> {
         let (ripe, is_row_readable) = if last_resort {
             // That one row is at fault is said on fresh evidence only, and never of a request that is rejected.
             // Where nothing was asked for but one row of the resource, only what a row can cause counts.
-            let is_probe = self.query.target() == Query::new(self.requested.resource(), 1).target();
+            let is_probe = self.query.is_same(&self.requested.any_row(1));
             let row = error.status() != Some(400) && (!is_probe || retry::may_be_row(error));
             (row && (at_once || self.same_failures >= 2), self.probe_passed == Some(true))
         } else {
@@ -449,10 +459,8 @@ impl<'d> PendingRequest<'d> {
 
     /// Requests for any one row: the first, and the second, since the first may be the one that breaks every
     /// answer. Never the request that failed.
-    fn probes(&self) -> impl Iterator<Item = Query> {
-        let probe = |page| Query::new(self.requested.resource(), 1).page(page);
-        let failed = self.query.target();
-        [1, 2].into_iter().map(probe).filter(move |probe| probe.target() != failed)
+    fn probes(&self) -> impl Iterator<Item = R> {
+        [1, 2].into_iter().map(|place| self.requested.any_row(place)).filter(|probe| !probe.is_same(&self.query))
     }
 
     fn record_probe(&mut self, passed: Option<Option<u64>>) {
@@ -523,10 +531,6 @@ impl<'d> PendingRequest<'d> {
             _ => Err(self.exhausted(error.clone())),
         }
     }
-}
-
-fn clock(moment: Instant) -> SystemTime {
-    SystemTime::now() + moment.saturating_duration_since(Instant::now())
 }
 
 #[cfg(test)]

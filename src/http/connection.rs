@@ -32,7 +32,8 @@ use url::Url;
 use super::proxy::Proxy;
 
 /// Who asks.
-const AGENT_NAME: HeaderValue = HeaderValue::from_static(concat!("source-cart/", env!("CARGO_PKG_VERSION")));
+const AGENT_NAME: HeaderValue =
+    HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
 /// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The part of that time in which a proxy has to open its tunnel: less than all of it, so that a proxy that does not

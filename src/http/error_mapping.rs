@@ -1,0 +1,64 @@
+//! From a fault of one attempt to an [`Error`]. Pure.
+
+use super::connection::HttpError;
+use super::error::{Error, ProxyFailure, TransportErrorKind};
+
+/// A fault of the connection.
+pub(super) fn broken(resource: &str, kind: TransportErrorKind, detail: String) -> Error {
+    Error::Transport { resource: resource.to_owned(), kind, detail }
+}
+
+/// The process ends while a request is under way.
+pub(super) fn closing(resource: &str) -> Error {
+    broken(resource, TransportErrorKind::Broken, "shutting down".to_owned())
+}
+
+/// A response in another form than the API's, or to another request.
+pub(crate) fn refused(resource: &str, problem: String) -> Error {
+    Error::Body { resource: resource.to_owned(), problem, transient: false, page: false }
+}
+
+/// The text without control characters, cut to `length` characters.
+pub(crate) fn plain(text: &str, length: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(length).collect()
+}
+
+/// Why no answer came, or not the whole of it.
+pub(super) fn transport(resource: &str, fault: &HttpError) -> Error {
+    let detail = chain(fault);
+    let lower = detail.to_ascii_lowercase();
+    if let Some(proxy) = fault.tunnel_error() {
+        let failure_kind = if lower.contains("authorization required") {
+            ProxyFailure::SignIn
+        } else if lower.contains("unsuccessful") {
+            ProxyFailure::Refused
+        } else if lower.contains("certificate") {
+            ProxyFailure::Certificate
+        } else {
+            ProxyFailure::Unreachable
+        };
+        let (resource, variable) = (resource.to_owned(), proxy.variable);
+        return Error::Proxy { resource, proxy: proxy.address.clone(), variable, failure_kind, detail };
+    }
+    let kind = if fault.is_timeout() {
+        TransportErrorKind::Timeout
+    } else if lower.contains("certificate") {
+        TransportErrorKind::Certificate
+    } else if lower.contains("dns error") || lower.contains("lookup address") {
+        TransportErrorKind::Name
+    } else if lower.contains("tls") || lower.contains("handshake") {
+        TransportErrorKind::Tls
+    } else if fault.is_connect() {
+        TransportErrorKind::Connect
+    } else {
+        TransportErrorKind::Broken
+    };
+    broken(resource, kind, detail)
+}
+
+/// The fault and its causes in one line.
+fn chain(fault: &HttpError) -> String {
+    let mut parts: Vec<String> = fault.causes().map(ToString::to_string).collect();
+    parts.dedup();
+    plain(&parts.join(": "), 400)
+}

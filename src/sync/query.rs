@@ -1,0 +1,323 @@
+//! A request for rows of a stream, without the form that the API of a shop gives it. Pure.
+
+use std::fmt;
+
+use super::checkpoint::Range;
+use super::stream::Stream;
+use crate::http::{Request, Slice};
+use crate::timestamp::Timestamp;
+
+/// A range of dates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DateRange {
+    /// First instant in the range.
+    pub from: Option<Timestamp>,
+    /// Last instant before the range; used instead of `from`.
+    pub after: Option<Timestamp>,
+    /// First instant after the range.
+    pub before: Option<Timestamp>,
+    /// Last instant in the range; used instead of `before` if both are given and this is earlier.
+    pub until: Option<Timestamp>,
+}
+
+/// The first bound of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lower {
+    /// This instant and later ones.
+    From(Timestamp),
+    /// Later instants only.
+    After(Timestamp),
+}
+
+/// The last bound of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upper {
+    /// Earlier instants only.
+    Before(Timestamp),
+    /// This instant and earlier ones.
+    Until(Timestamp),
+}
+
+impl DateRange {
+    /// Returns true if an instant lies in the range.
+    pub fn contains(&self, instant: Timestamp) -> bool {
+        self.from.is_none_or(|from| instant >= from)
+            && self.after.is_none_or(|after| instant > after)
+            && self.before.is_none_or(|before| instant < before)
+            && self.until.is_none_or(|until| instant <= until)
+    }
+
+    /// Returns true if no instant can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        self.from.is_some_and(|from| {
+            self.before.is_some_and(|before| from >= before) || self.until.is_some_and(|until| from > until)
+        })
+    }
+
+    /// The first bound, if there is one.
+    pub fn lower(&self) -> Option<Lower> {
+        self.after.map(Lower::After).or(self.from.map(Lower::From))
+    }
+
+    /// The last bound, if there is one.
+    pub fn upper(&self) -> Option<Upper> {
+        match (self.until, self.before) {
+            (Some(until), Some(before)) if before <= until => Some(Upper::Before(before)),
+            (Some(until), _) => Some(Upper::Until(until)),
+            (None, before) => before.map(Upper::Before),
+        }
+    }
+}
+
+impl fmt::Display for DateRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lower = self.lower().map(|lower| match lower {
+            Lower::From(from) => format!(">= {from}"),
+            Lower::After(after) => format!("> {after}"),
+        });
+        let upper = self.upper().map(|upper| match upper {
+            Upper::Before(before) => format!("< {before}"),
+            Upper::Until(until) => format!("<= {until}"),
+        });
+        f.write_str(&lower.into_iter().chain(upper).collect::<Vec<_>>().join(" and "))
+    }
+}
+
+/// The order of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Ascending keys.
+    Key,
+    /// Descending keys.
+    KeyDescending,
+    /// Ascending dates.
+    Date,
+    /// Descending dates.
+    DateDescending,
+    /// Ascending dates, and within one date ascending keys, so that rows of one date stay on their page.
+    DateThenKey,
+}
+
+/// A request for rows of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// The stream.
+    pub stream: &'static Stream,
+    /// The order of the rows, if any is requested.
+    pub order: Option<Order>,
+    /// Keys greater than the first, at most the second.
+    pub keys: Range,
+    /// Dates of the rows.
+    pub dates: DateRange,
+    /// The nested collections that are requested, separated by commas.
+    pub nested: Option<String>,
+    /// The fields that are requested, separated by commas; all if absent.
+    pub fields: Option<String>,
+    slice: Slice,
+    ignores_count: bool,
+    no_retry: bool,
+    range: Option<usize>,
+}
+
+impl Query {
+    /// Requests the first `count` rows of a stream.
+    pub fn new(stream: &'static Stream, count: usize) -> Self {
+        Self {
+            stream,
+            order: None,
+            keys: (None, None),
+            dates: DateRange::default(),
+            nested: None,
+            fields: None,
+            slice: Slice { count, page: 1 },
+            ignores_count: false,
+            no_retry: false,
+            range: None,
+        }
+    }
+
+    /// Requests page `number`, counted from 1.
+    pub fn page(mut self, number: u64) -> Self {
+        self.slice.page = number.max(1);
+        self
+    }
+
+    /// The number of the page, counted from 1.
+    pub fn page_number(&self) -> u64 {
+        self.slice.page
+    }
+
+    /// Requests this order.
+    pub fn sort(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// Requests only rows with a key greater than `after` and at most `end`.
+    pub fn keys(mut self, after: Option<i64>, end: Option<i64>) -> Self {
+        self.keys = (after, end);
+        self
+    }
+
+    /// Requests only rows with a date in the range.
+    pub fn date_range(mut self, dates: &DateRange) -> Self {
+        self.dates = *dates;
+        self
+    }
+
+    /// Requests nested collections, with at most `most` rows.
+    pub(crate) fn nested(mut self, names: &str, most: usize) -> Self {
+        self.slice.count = self.slice.count.min(most);
+        self.nested = Some(names.to_owned());
+        self
+    }
+
+    /// Requests only these fields.
+    pub(crate) fn fields(mut self, names: &str) -> Self {
+        self.fields = Some(names.to_owned());
+        self
+    }
+
+    /// Does not trust the count of a response: one that counts rows and lists none is accepted.
+    pub(super) fn ignore_count(mut self) -> Self {
+        self.ignores_count = true;
+        self
+    }
+
+    /// Returns true if the count of a response is trusted.
+    pub fn uses_count(&self) -> bool {
+        !self.ignores_count
+    }
+
+    /// Is sent one time only, whatever the response.
+    pub fn no_retry(mut self) -> Self {
+        self.no_retry = true;
+        self
+    }
+
+    /// Marks one of the requests that read a range of keys, with the number of the range.
+    pub(super) fn in_range(mut self, number: usize) -> Self {
+        self.range = Some(number);
+        self
+    }
+
+    /// Returns true if it has conditions that rows must meet.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.keys != (None, None) || self.dates != DateRange::default()
+    }
+
+    /// The order, in words for the log.
+    fn order_name(&self) -> String {
+        let (key, cursor) = (self.stream.key, self.stream.cursor_field);
+        match self.order {
+            None => String::new(),
+            Some(Order::Key) => key.to_owned(),
+            Some(Order::KeyDescending) => format!("-{key}"),
+            Some(Order::Date) => cursor.to_owned(),
+            Some(Order::DateDescending) => format!("-{cursor}"),
+            Some(Order::DateThenKey) => format!("{cursor},{key}"),
+        }
+    }
+}
+
+impl Request for Query {
+    fn resource(&self) -> &str {
+        self.stream.name
+    }
+
+    fn slice(&self) -> Slice {
+        self.slice
+    }
+
+    fn with_slice(&self, slice: Slice) -> Self {
+        Self { slice, ..self.clone() }
+    }
+
+    fn any_row(&self, place: u64) -> Self {
+        Self::new(self.stream, 1).page(place)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { ignores_count, no_retry, range, .. } = *self;
+        *self == Self { ignores_count, no_retry, range, ..other.clone() }
+    }
+
+    fn sequence(&self) -> String {
+        self.range.map_or_else(|| self.order_name(), |number| number.to_string())
+    }
+
+    fn is_no_retry(&self) -> bool {
+        self.no_retry
+    }
+}
+
+impl fmt::Display for Query {
+    /// The request for the log: `orders, 1000 rows, sort id, id > 5 and <= 90`. Fields and nested collections are left
+    /// out, since they are long and the same in each request of a stream.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} rows", self.stream.name, self.slice.count)?;
+        if self.order.is_some() {
+            write!(f, ", sort {}", self.order_name())?;
+        }
+        if self.slice.page > 1 {
+            write!(f, ", page {}", self.slice.page)?;
+        }
+        match self.keys {
+            (Some(after), Some(end)) => write!(f, ", {} > {after} and <= {end}", self.stream.key)?,
+            (Some(after), None) => write!(f, ", {} > {after}", self.stream.key)?,
+            (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key)?,
+            (None, None) => {}
+        }
+        if self.dates != DateRange::default() {
+            write!(f, ", {} {}", self.stream.cursor_field, self.dates)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::super::stream::tests::ROWS;
+    use super::*;
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(Timestamp::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_request_is_logged_with_its_page_and_range() {
+        let range = Query::new(&ROWS, 1000).sort(Order::Key).keys(Some(5), Some(90)).fields("id,changed");
+        assert_eq!(range.to_string(), "rows, 1000 rows, sort id, id > 5 and <= 90");
+        assert_eq!(Query::new(&ROWS, 100).page(3).to_string(), "rows, 100 rows, page 3");
+        let since =
+            DateRange { after: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..DateRange::default() };
+        assert_eq!(
+            Query::new(&ROWS, 1).sort(Order::DateDescending).date_range(&since).to_string(),
+            "rows, 1 rows, sort -changed, changed > 2021-01-01T00:00:00Z and < 2021-02-01T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn what_the_server_does_not_see_makes_no_other_request() {
+        let row = Query::new(&ROWS, 1);
+        assert!(row.clone().no_retry().ignore_count().in_range(3).is_same(&row.any_row(1)));
+        assert!(!row.is_same(&row.any_row(2)) && !row.clone().sort(Order::Key).is_same(&row));
+        assert_eq!((row.clone().in_range(3).sequence(), row.sort(Order::Key).sequence()), ("3".into(), "id".into()));
+    }
+
+    #[test]
+    fn a_date_range_contains_its_start_and_not_its_end() {
+        let date_range =
+            DateRange { from: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..DateRange::default() };
+        assert!(date_range.contains(at("2021-01-01T00:00:00Z").unwrap()));
+        assert!(!date_range.contains(at("2021-02-01T00:00:00Z").unwrap()));
+        assert!(!date_range.is_empty());
+        assert!(DateRange { before: date_range.from, ..date_range }.is_empty());
+        let closed = DateRange { until: at("2021-01-15T00:00:00Z"), ..date_range };
+        assert!(closed.contains(at("2021-01-15T00:00:00Z").unwrap()));
+        assert!(!closed.contains(at("2021-01-15T00:00:00.001Z").unwrap()));
+        assert_eq!(closed.upper(), closed.until.map(Upper::Until));
+        assert_eq!(DateRange { before: date_range.from, ..closed }.upper(), date_range.from.map(Upper::Before));
+    }
+}

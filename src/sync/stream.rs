@@ -1,0 +1,73 @@
+//! One row of a shop's table of streams. The tables are in the folders of the shops.
+
+/// One stream: a list of the API, and how it is read.
+#[derive(Debug, PartialEq)]
+pub struct Stream {
+    /// Name of the stream; also the resource's path below the API's root.
+    pub name: &'static str,
+    /// Further names that configured catalogs and states may use for it.
+    pub aliases: &'static [&'static str],
+    /// Name of the list in a response.
+    pub list: &'static str,
+    /// The key field.
+    pub key: &'static str,
+    /// Whether the rows have a date of their last change: without it a stream is read in full each time.
+    pub has_updated_at: bool,
+    /// The field with that date.
+    pub cursor_field: &'static str,
+    /// Whether rows without that date are usual. They match no date filter, so a first sync uses none; in other
+    /// streams it looks for such rows first.
+    pub may_lack_updated_at: bool,
+    /// Whether the stream has far more rows than others, mostly of no interest.
+    pub is_large: bool,
+    /// The right that the sign-in needs.
+    pub scope: Scope,
+    /// Whether `check` tries this stream: the smallest of its scope.
+    pub is_scope_probe: bool,
+    /// Collections that the API can nest in each row.
+    pub collections: &'static [Collection],
+    /// Whether all of them are requested together, each with one object.
+    pub uses_lookups: bool,
+    /// Fields that hold secrets, card data, login names or network addresses.
+    pub sensitive: &'static [&'static str],
+    /// JSON schema of the records.
+    pub schema: &'static str,
+}
+
+/// A nested collection: its name, and what one element of it holds. A bare word stands for the fields
+/// of that stream, `name:type` for one field more; `!` behind the type marks it as sensitive.
+pub type Collection = (&'static str, &'static str);
+
+/// A right that a sign-in can have, by the name that the shop gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope(pub(crate) &'static str);
+
+impl Scope {
+    /// The name of the right.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A stream of a made-up shop.
+    pub(in crate::sync) static ROWS: Stream = Stream {
+        name: "rows",
+        aliases: &[],
+        list: "rows",
+        key: "id",
+        has_updated_at: true,
+        cursor_field: "changed",
+        may_lack_updated_at: false,
+        is_large: false,
+        scope: Scope("read"),
+        is_scope_probe: false,
+        collections: &[],
+        uses_lookups: false,
+        sensitive: &[],
+        schema: r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#,
+    };
+}
