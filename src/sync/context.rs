@@ -16,7 +16,6 @@ use crate::cart::{self, Client, ListNames, Query, RequestEvent, RequestObserver}
 use crate::record::{RecordSchema, RecordWriter};
 use crate::streams::{LIST_NAMES, Stream};
 use crate::timestamp::Timestamp;
-use crate::user_error::short_reason;
 
 /// Why a stream stopped before it was complete.
 #[derive(Debug)]
@@ -427,7 +426,7 @@ impl StreamContext {
 impl StreamContext {
     async fn retries(&self, attempt: u32, error: &cart::Error, delay: Duration, how: &str) -> Result<(), Closed> {
         self.output.emitter().log(Level::Debug, &error.to_string()).await?;
-        self.output.retries(attempt, &short_reason(error), delay, how).await
+        self.output.retries(attempt, &error.short_reason(), delay, how).await
     }
 }
 
