@@ -6,7 +6,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use crate::config::raw::{FieldError, RawConfig, kind};
+use crate::raw_config::{FieldError, RawConfig, kind};
 use crate::record::RecordSchema;
 use crate::streams::{self, CURSOR, Collection, DELETED, STREAMS, Stream};
 use crate::suggest::suggestions;

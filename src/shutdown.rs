@@ -1,28 +1,28 @@
-//! Signals that ask a read to end: SIGTERM, Ctrl-C (SIGINT) and SIGHUP.
+//! Signals that end a read or a question: SIGTERM, Ctrl-C (SIGINT) and SIGHUP.
 //!
-//! They are waited for in a thread of its own, which lives until the process ends: it also ends a read that cannot
-//! end by itself, because nobody reads its stdout.
+//! A separate thread waits for those of a read until the process ends. It also ends a read that cannot end by itself
+//! because nobody reads its stdout.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::FAILURE;
+/// Exit code of a process that a signal ended: that of a failure.
+const EXIT_CODE: i32 = 1;
 
-/// The time after the first signal in which a read may end by itself: what it has is written, and its streams say
-/// that they are not complete. Less than the 10 s after which `docker stop` kills, the shortest that is usual.
+/// Time after the first signal for a read to end by itself: it writes what it has and reports its streams as
+/// incomplete. Less than the 10 s after which `docker stop` kills, the shortest usual time.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Returns what turns true at the first signal. When this returns, signals are waited for.
-///
-/// A second signal ends the process at once, and so does the end of the grace.
+/// Returns a receiver that becomes true at the first signal. Signals are caught when this returns. A second signal, or
+/// the end of the grace period, ends the process.
 pub(crate) fn requested() -> watch::Receiver<bool> {
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        // Where signals cannot be caught they end the process as they always do.
+        // Signals that cannot be caught end the process as usual.
         let caught = runtime.ok().and_then(|runtime| {
             let mut signals = runtime.block_on(async { Signals::catch() })?;
             let _waiting = ready.send(());
@@ -38,10 +38,10 @@ pub(crate) fn requested() -> watch::Receiver<bool> {
             Some(())
         });
         if caught.is_some() {
-            std::process::exit(i32::from(FAILURE));
+            std::process::exit(EXIT_CODE);
         }
         drop(ready);
-        // A receiver whose sender is gone would count as told.
+        // Without its sender the receiver would count as signalled.
         loop {
             std::thread::park();
         }
@@ -50,14 +50,25 @@ pub(crate) fn requested() -> watch::Receiver<bool> {
     stopping
 }
 
-/// The signals that are caught.
+/// Ends the process on Ctrl-C if `exits` returns true.
+pub(crate) fn exit_on_ctrl_c(exits: impl Fn() -> bool + Send + 'static) {
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if exits() {
+                std::process::exit(EXIT_CODE);
+            }
+        }
+    });
+}
+
+/// The caught signals.
 #[cfg(unix)]
 struct Signals(Vec<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Signals {
-    /// Catches those that were not ignored when the process began: `nohup` ignores SIGHUP, and a shell without job
-    /// control ignores Ctrl-C in what it starts in the background.
+    /// Catches the signals that were not ignored when the process started: `nohup` ignores SIGHUP, and a shell without
+    /// job control ignores Ctrl-C for background processes.
     fn catch() -> Option<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = ignored();
@@ -67,7 +78,7 @@ impl Signals {
         signals.ok().map(Self)
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     async fn next(&mut self) {
         std::future::poll_fn(|context| match self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
             true => std::task::Poll::Ready(()),
@@ -77,8 +88,8 @@ impl Signals {
     }
 }
 
-/// Returns the signals that the process ignores, a bit each, the lowest for signal 1. Where the system does not
-/// tell it in a file, as Linux does, none.
+/// Returns the ignored signals, one bit each, the lowest for signal 1. Linux reports them in a file; elsewhere none are
+/// known.
 #[cfg(unix)]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,27 +1,19 @@
 //! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
 //! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
 
+mod output;
 mod skipped_rows;
 
 use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, WriteError};
-use crate::config::raw::FieldError;
 use crate::http::Error;
 use crate::http::error::{ProxyFailure, TransportErrorKind};
+use crate::raw_config::FieldError;
 use crate::streams::{STREAMS, Stream};
 use crate::suggest::suggestions;
 use crate::sync::StreamError;
 use crate::timestamp::Timestamp;
-
-/// Stands in what is said of a stream that was to stop.
-const INTERRUPTED: &str = "` was interrupted. ";
-
-/// Returns true if the message of a failure says that a stream was to stop.
-#[must_use]
-pub(crate) fn is_interruption(message: &str) -> bool {
-    message.starts_with("The sync of `") && message.contains(INTERRUPTED)
-}
 
 /// A failure as it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,9 +247,9 @@ impl UserError {
 
     /// `--output` names a file.
     #[must_use]
-    pub(crate) fn output_must_be_directory(path: &str, stream: &str, extension: &str) -> Self {
+    pub(crate) fn output_must_be_directory(path: &str, example: &str) -> Self {
         let message = format!(
-            "`--output` takes a folder, and `{path}` is the name of a file. Try `--output rows`, which makes `rows/{stream}.{extension}`, or for a single stream leave `--output` out and add `> {path}`."
+            "`--output` takes a folder, and `{path}` is the name of a file. Try `--output rows`, which makes `rows/{example}`, or for a single stream leave `--output` out and add `> {path}`."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -435,7 +427,7 @@ impl UserError {
                 SystemError,
                 format!(
                     "{host} cannot give one of the rows{on} ({}), while it gives others. Report it to Cart.com support.",
-                    short_reason(last)
+                    last.short_reason()
                 ),
             ),
             Error::Deferred { until, last, .. } => (
@@ -443,7 +435,7 @@ impl UserError {
                 format!(
                     "{host} asks to be left alone until {} ({}{on}), which is longer than a sync waits. Run the sync again after that.",
                     moment(*until),
-                    short_reason(last)
+                    last.short_reason()
                 ),
             ),
             Error::Exhausted { .. } => {
@@ -461,21 +453,6 @@ pub(crate) fn unknown_stream_text(name: &str) -> String {
     let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
     let hint = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
     format!("There is no stream `{shown}`.{hint}")
-}
-
-/// How a request failed, in a few words.
-#[must_use]
-pub(crate) fn short_reason(error: &Error) -> String {
-    match (error.status(), error.root()) {
-        (Some(status), _) => format!("HTTP {status}"),
-        (None, Error::Transport { kind: TransportErrorKind::Name, .. }) => "host not found".to_owned(),
-        (None, Error::Transport { kind: TransportErrorKind::Connect, .. }) => "no connection".to_owned(),
-        (None, Error::Transport { kind: TransportErrorKind::Timeout, .. }) => "no answer in time".to_owned(),
-        (None, Error::Transport { .. }) => "the connection broke".to_owned(),
-        (None, Error::Proxy { .. }) => "no connection through the proxy".to_owned(),
-        (None, Error::TooLarge { .. }) => "too large an answer".to_owned(),
-        _ => "an answer that is none of the API".to_owned(),
-    }
 }
 
 /// Returns the sentence with a capital letter at its beginning.

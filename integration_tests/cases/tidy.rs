@@ -1,5 +1,6 @@
 //! The rules of the tree, as tests: who may name whom, what every file says, what the docs repeat and leave out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,134 @@ fn the_protocol_side_names_nothing_of_the_api() {
 #[test]
 fn the_fake_store_names_nothing_of_the_connector() {
     may_not_name("integration_tests/fake_store", &["source_cart", "harness::"]);
+}
+
+/// The code of a file without its tests.
+fn code_without_tests(text: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let code = line.trim_start();
+        if code == "#[cfg(test)]" {
+            let end = format!("{}}}", &line[..line.len() - code.len()]);
+            let item = lines.find(|line| !line.trim_start().starts_with("#["));
+            if item.is_some_and(|item| item.ends_with('{')) {
+                lines.find(|line| *line == end);
+            }
+        } else if !code.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// The module of a file below `src`, as its path from the crate's root.
+fn module(path: &Path) -> Vec<String> {
+    let path = path.strip_prefix(root().join("src")).unwrap().with_extension("");
+    let parts = path.iter().map(|part| part.to_str().unwrap().to_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+/// The top-level modules that code in `module` names with `crate::` or `super::`.
+fn named_modules(module: &[String], code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+    };
+    // As many `super::` as the module is deep lead to the root.
+    let to_root = ["crate::".to_owned(), "super::".repeat(module.len())];
+    let mut named = BTreeSet::new();
+    for root in &to_root {
+        for (at, _) in code.match_indices(root.as_str()) {
+            let before = &code[..at];
+            let is_part = before.ends_with("super::") || before.ends_with(|letter: char| letter.is_alphanumeric());
+            let rest = &code[at + root.len()..];
+            if is_part || rest.starts_with("super::") {
+                continue;
+            }
+            let Some(list) = rest.strip_prefix('{') else {
+                named.insert(name(rest));
+                continue;
+            };
+            // The items of the list, not those of lists inside it.
+            let (mut depth, mut is_start) = (1, true);
+            for (at, letter) in list.char_indices() {
+                match letter {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 1 => is_start = true,
+                    letter if is_start && !letter.is_whitespace() => {
+                        named.insert(name(&list[at..]));
+                        is_start = false;
+                    }
+                    _ => {}
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    named
+}
+
+/// A cycle in a graph, if it has one: names, the first of which follows the last.
+fn cycle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn visit(
+        name: &str,
+        graph: &BTreeMap<String, BTreeSet<String>>,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> Option<Vec<String>> {
+        if let Some(at) = path.iter().position(|known| known == name) {
+            return Some(path[at..].to_vec());
+        }
+        if !done.insert(name.to_owned()) {
+            return None;
+        }
+        path.push(name.to_owned());
+        let found = graph[name].iter().find_map(|next| visit(next, graph, path, done));
+        path.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|name| visit(name, graph, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn no_modules_depend_on_each_other() {
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in rust_files("src") {
+        let module = module(&path);
+        let top = module[0].clone();
+        // They are the crate's root, which every module is below, and the program around it.
+        if top != "lib" && top != "main" && !path.ends_with("tests.rs") {
+            graph.entry(top).or_default().extend(named_modules(&module, &code_without_tests(&text)));
+        }
+    }
+    let modules: BTreeSet<String> = graph.keys().cloned().collect();
+    for (name, uses) in &mut graph {
+        let unknown: Vec<&String> = uses.difference(&modules).collect();
+        assert!(unknown.is_empty(), "{name} names {unknown:?} of the crate's root: name the module it lives in");
+        uses.remove(name);
+    }
+    if let Some(cycle) = cycle(&graph) {
+        panic!("these modules depend on each other: {} -> {}", cycle.join(" -> "), cycle[0]);
+    }
+}
+
+#[test]
+fn modules_that_depend_on_each_other_are_found() {
+    let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let text = "use crate::{\n    a,\n    b::{c, d},\n};\npub(crate) fn f() { crate::e::g(); super::super::h::i(); super::j(); }\n#[cfg(test)]\nmod tests {\n    use crate::k;\n}\n// crate::l\n";
+    let named = named_modules(&strings(&["x", "y"]), &code_without_tests(text));
+    assert_eq!(Vec::from_iter(named), ["a", "b", "e", "h"]);
+    let graph = |edges: &[(&str, &[&str])]| {
+        edges.iter().map(|(name, uses)| ((*name).to_owned(), strings(uses).into_iter().collect())).collect()
+    };
+    assert_eq!(cycle(&graph(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])), None);
+    let found = cycle(&graph(&[("a", &["b"]), ("b", &["c", "d"]), ("c", &[]), ("d", &["b"])]));
+    assert_eq!(found, Some(strings(&["b", "d"])));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The configured catalog: which streams to read, and how. Read from what `read` is given, where
-//! `discover`'s own output will do as well, and written for those who have none. Unknown keys are ignored.
+//! The configured catalog: which streams to read, and in which sync mode. It is parsed for `read`, which also accepts
+//! the output of `discover`, and written for `catalog`. Unknown keys are ignored.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,44 +10,44 @@ use super::message;
 /// The streams to read.
 #[derive(Debug)]
 pub struct ConfiguredCatalog {
-    /// In the order given.
+    /// In the order of the file.
     pub streams: Vec<ConfiguredStream>,
 }
 
 /// One stream to read.
 #[derive(Debug, PartialEq)]
 pub struct ConfiguredStream {
-    /// The stream, as `discover` described it or less.
+    /// Name and selected schema.
     pub stream: Stream,
-    /// How to read it.
+    /// Its sync mode.
     pub sync_mode: SyncMode,
-    /// The platform's number of the generation of rows that is read.
+    /// The platform's number for the generation of rows.
     pub generation_id: Option<i64>,
-    /// The platform's number of the job that reads it.
+    /// The platform's number for the job.
     pub sync_id: Option<i64>,
 }
 
-/// What a configured catalog says of a stream.
+/// A stream of a configured catalog.
 #[derive(Debug, PartialEq)]
 pub struct Stream {
     /// Its name.
     pub name: String,
-    /// The schema, perhaps with fewer fields than `discover` gave; some launchers send `{}`.
+    /// The selected fields: those of `discover` or fewer. Some launchers send `{}`.
     pub json_schema: Value,
 }
 
-/// How a stream is read.
+/// The sync mode of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncMode {
-    /// Everything, each time.
+    /// All rows, each time.
     FullRefresh,
-    /// What has changed since the state.
+    /// Rows changed since the state.
     Incremental,
 }
 
 impl ConfiguredCatalog {
-    /// A catalog of these streams with all their fields.
+    /// Returns a catalog of these streams with all their fields.
     pub fn of<'n>(streams: impl Iterator<Item = (&'n str, SyncMode)>) -> Self {
         let configured = |(name, sync_mode): (&str, SyncMode)| ConfiguredStream {
             stream: Stream { name: name.to_owned(), json_schema: Value::Null },
@@ -58,19 +58,18 @@ impl ConfiguredCatalog {
         Self { streams: streams.map(configured).collect() }
     }
 
-    /// The same streams, each read whole.
-    #[must_use]
+    /// Returns the catalog with full refresh for all streams.
     pub fn as_full_refresh(mut self) -> Self {
         for stream in &mut self.streams {
             stream.sync_mode = SyncMode::FullRefresh;
-            // Who asks for everything on the command line wants it now, whatever was read for the same job.
+            // The command line asks for all rows now, whatever was read for the same job before.
             stream.sync_id = None;
         }
         self
     }
 }
 
-/// Reads one entry of `streams` of either kind of catalog: wrapped with a mode, or as `discover` describes it.
+/// Parses an entry of `streams`: a stream with a sync mode, or a stream as `discover` prints it.
 fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
     let Value::Object(fields) = entry else { return Err(format!("must be an object, not {}", kind(entry))) };
     let sync_mode = match fields.get("sync_mode") {
@@ -99,7 +98,7 @@ fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
     }
 }
 
-/// Reads the description of a stream.
+/// Parses the description of a stream.
 fn stream(value: &mut Value) -> Result<Stream, String> {
     let Value::Object(fields) = value else {
         return Err(format!("has a `stream` that is {}, not an object", kind(value)));
@@ -114,13 +113,13 @@ fn stream(value: &mut Value) -> Result<Stream, String> {
     }
 }
 
-/// Reads a configured catalog, a catalog as `discover` gives it (each stream is then read incrementally
-/// where it can be), or the output of `discover` itself: a CATALOG message, with others around it.
+/// Parses a configured catalog, a catalog as `discover` prints it (each stream is then incremental if it supports
+/// that), or the output of `discover` itself: a CATALOG message, with others around it.
 ///
 /// # Errors
-/// A clause that names the place and the fault.
+/// A clause that names the entry and the fault.
 pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, String> {
-    // A fault may quote the file: the clause stays short, and on one line.
+    // A clause may quote the file, so it is cut to one short line.
     read(text).map_err(|fault| fault.chars().filter(|character| !character.is_control()).take(300).collect())
 }
 
@@ -157,25 +156,24 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
     Ok(ConfiguredCatalog { streams: entries.iter_mut().enumerate().map(configured).collect::<Result<_, _>>()? })
 }
 
-/// One stream of a configured catalog that is written.
+/// An entry of the configured catalog that `catalog` prints.
 #[derive(Debug, Serialize)]
-pub struct CatalogEntry<'a> {
-    /// How it is read.
+pub struct CatalogEntry {
+    /// The sync mode.
     pub sync_mode: SyncMode,
-    /// What a destination does with it: the usual choice for the way it is read.
+    /// What a destination does with the rows: the usual choice for the sync mode.
     pub destination_sync_mode: &'static str,
     /// Path of the cursor field; empty if there is none.
-    pub cursor_field: Vec<&'a str>,
+    pub cursor_field: Vec<&'static str>,
     /// Paths of the key fields.
-    pub primary_key: Vec<[&'a str; 1]>,
-    /// The stream, as `discover` describes it.
-    pub stream: message::Stream<'a>,
+    pub primary_key: Vec<[&'static str; 1]>,
+    /// The stream, as `discover` prints it.
+    pub stream: message::Stream,
 }
 
-impl<'a> CatalogEntry<'a> {
-    /// A stream to be read in this way.
-    #[must_use]
-    pub fn new(stream: message::Stream<'a>, sync_mode: SyncMode) -> Self {
+impl CatalogEntry {
+    /// Returns an entry for a stream in this sync mode.
+    pub fn new(stream: message::Stream, sync_mode: SyncMode) -> Self {
         Self {
             sync_mode,
             destination_sync_mode: match sync_mode {
@@ -189,12 +187,11 @@ impl<'a> CatalogEntry<'a> {
     }
 }
 
-/// A configured catalog as one JSON document. Each stream has a line of its own, so that one can be
-/// taken out with any editor.
-#[must_use]
-pub fn to_json(streams: &[CatalogEntry<'_>]) -> Vec<u8> {
+/// Returns a configured catalog as one JSON document. Each stream is on its own line, so that it can be removed in
+/// an editor.
+pub fn to_json(streams: &[CatalogEntry]) -> String {
     let lines: Vec<String> = streams.iter().map(|stream| serde_json::to_string(stream).unwrap_or_default()).collect();
-    format!("{{\"streams\":[\n{}\n]}}\n", lines.join(",\n")).into_bytes()
+    format!("{{\"streams\":[\n{}\n]}}\n", lines.join(",\n"))
 }
 
 #[cfg(test)]

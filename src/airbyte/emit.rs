@@ -1,44 +1,87 @@
-//! The one owner of the output: a thread that hands whole lines, in the order they were handed to it, to
-//! a [`Sink`], which is stdout as it is unless the command line asks for something else.
+//! The only owner of the output: a thread that passes what it receives to a [`Sink`], in order. The sink is stdout
+//! itself ([`Passthrough`]) unless the command line selects another one.
 //!
-//! The queue is short and senders wait on it, so a slow reader of stdout slows the requests instead of
-//! filling memory. Once the sink has failed nothing more is accepted and everybody is told.
+//! The queue holds typed values: a batch of records of one stream with the state that covers them, a message, or
+//! plain text. It is short and senders wait for it, so a slow reader of stdout slows the requests down instead of
+//! filling memory. After the sink has failed nothing more is accepted, and every sender gets [`Closed`].
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::line_batch::{BLOCK, LineBatch};
 use super::message::{
-    Descriptor, Estimate, FailureType, Level, Log, Message, RateLimited, Reason, StreamStatus, StreamStatusBody, Trace,
-    TraceError, now,
+    Descriptor, Estimate, Level, Log, Message, RateLimited, Reason, StateMessage, StreamStatus, StreamStatusBody,
+    Trace, TraceError, now,
 };
 use crate::buffer_pool::BufferPool;
 use crate::secret::Secret;
 
-/// Batches that may wait for the writer: one ready behind the one being written keeps it busy.
+/// Entries that may wait for the writer: one that is ready while another is being written keeps it busy.
 const QUEUE: usize = 1;
 
-/// Where whole lines go, in the order in which they were handed over.
+/// RECORD lines of one stream, and the state that covers them.
+#[derive(Debug)]
+pub struct RecordBatch {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The number of records.
+    pub records: usize,
+    /// The length of a line before its data; see [`record_prefix`](super::message::record_prefix).
+    pub prefix_length: usize,
+    /// The lines.
+    pub lines: LineBatch,
+    /// The state after the last record.
+    pub state: Option<StateMessage>,
+}
+
+impl RecordBatch {
+    /// Adds the line of the state to the lines, so that both are written at once.
+    pub fn append_state_line(&mut self) {
+        if let Some(state) = &self.state {
+            self.lines.append(state.line());
+        }
+    }
+}
+
+/// An entry of the queue.
+#[derive(Debug)]
+enum Entry {
+    Records(RecordBatch),
+    Message(Message),
+    Text(String),
+}
+
+/// Receives everything that is emitted, in order.
 pub trait Sink: Send {
-    /// Takes whole lines: RECORD lines of one stream with or without a STATE behind them, or one message.
-    /// A STATE is always the last line.
+    /// Writes records, then their state.
     ///
     /// # Errors
-    /// [`WriteError`]; nothing is handed over after it.
-    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError>;
+    /// [`WriteError`]; the sink gets nothing more after it.
+    fn records(&mut self, batch: RecordBatch) -> Result<(), WriteError>;
 
-    /// Passes on what was taken, since nothing more is waiting at the moment.
+    /// Writes a message.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the sink gets nothing more after it.
+    fn message(&mut self, message: &Message) -> Result<(), WriteError>;
+
+    /// Writes text that is not a message, such as a table.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the sink gets nothing more after it.
+    fn text(&mut self, text: &str) -> Result<(), WriteError>;
+
+    /// Flushes what was written. Called when the queue is empty.
     ///
     /// # Errors
     /// [`WriteError`]
     fn flush(&mut self) -> Result<(), WriteError>;
 
-    /// Called once, after the last batch, also if that failed.
+    /// Ends the output. Called once, after the last entry, also if that failed.
     ///
     /// # Errors
     /// [`WriteError`]
@@ -47,27 +90,22 @@ pub trait Sink: Send {
     }
 }
 
-impl<S: Sink + ?Sized> Sink for Box<S> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
-        (**self).take(lines)
-    }
-
-    fn flush(&mut self) -> Result<(), WriteError> {
-        (**self).flush()
-    }
-
-    fn finish(&mut self) -> Result<(), WriteError> {
-        (**self).finish()
-    }
-}
-
-/// Stdout as it is: every byte that is handed over, and nothing else.
+/// Writes every line to stdout as it is.
 #[derive(Debug)]
 pub struct Passthrough<W>(pub W);
 
 impl<W: Write + Send> Sink for Passthrough<W> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
-        self.0.write_all(lines).map_err(WriteError::stdout)
+    fn records(&mut self, mut batch: RecordBatch) -> Result<(), WriteError> {
+        batch.append_state_line();
+        batch.lines.for_each_block(|lines| self.0.write_all(lines)).map_err(WriteError::stdout)
+    }
+
+    fn message(&mut self, message: &Message) -> Result<(), WriteError> {
+        self.0.write_all(&message.line()).map_err(WriteError::stdout)
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), WriteError> {
+        self.0.write_all(text.as_bytes()).map_err(WriteError::stdout)
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
@@ -75,99 +113,96 @@ impl<W: Write + Send> Sink for Passthrough<W> {
     }
 }
 
-/// Something that was to be written is not, or not whole.
+/// Output that could not be written, or not completely.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be written: {error}")]
 pub struct WriteError {
-    /// What: `stdout`, or a file by its path.
+    /// `stdout`, or a file with its path.
     pub what: String,
-    /// Why.
+    /// The cause.
     pub error: std::io::Error,
 }
 
 impl WriteError {
-    /// What cannot be written if it is stdout.
+    /// `what` of an error of stdout.
     pub const STDOUT: &str = "stdout";
 
-    /// It was stdout.
-    #[must_use]
+    /// Returns an error of stdout.
     pub fn stdout(error: std::io::Error) -> Self {
         Self { what: Self::STDOUT.to_owned(), error }
     }
 
-    /// Returns true if whoever read stdout has closed it.
-    #[must_use]
+    /// Returns true if it is an error of stdout, not of a file.
+    pub fn is_stdout(&self) -> bool {
+        self.what == Self::STDOUT
+    }
+
+    /// Returns true if the reader of stdout has closed it.
     pub fn is_closed_stdout(&self) -> bool {
-        self.what == "stdout" && self.error.kind() == std::io::ErrorKind::BrokenPipe
+        self.is_stdout() && self.error.kind() == std::io::ErrorKind::BrokenPipe
     }
 }
 
-/// The output is closed, or full: whatever was handed over since may be lost.
+/// The output is closed or full. What was emitted last may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stdout is closed")]
 pub struct Closed;
 
-/// A TRACE error that was emitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmittedError {
-    /// The stream it ended, if it was one.
-    pub stream: Option<String>,
-    /// Who can fix it.
-    pub failure_type: FailureType,
-    /// The sentence, without secrets.
-    pub message: String,
-}
-
-/// Hands lines to the writer. Cheap to clone.
+/// Sends output to the writer. Clones share the queue, the secrets and the list of errors.
 #[derive(Clone, Debug)]
 pub struct Emitter {
-    queue: mpsc::Sender<LineBatch>,
+    queue: mpsc::Sender<Entry>,
+    /// Less severe LOG messages are not emitted.
     level: Level,
-    secrets: Arc<[Secret]>,
+    secrets: Arc<RwLock<Vec<Secret>>>,
     pool: BufferPool<BLOCK>,
-    /// All clones share it.
-    errors: Arc<Mutex<Vec<EmittedError>>>,
+    errors: Arc<Mutex<Vec<TraceError>>>,
 }
 
 /// The writer's thread.
 #[derive(Debug)]
 pub struct Writer(JoinHandle<Result<(), WriteError>>);
 
-/// Starts the writer on `sink`. Logs below `level` are left out. Should the writer panic, the line that
-/// `on_panic` makes is its last.
+/// Starts the writer on `sink`. LOG messages below `level` are not emitted. If the writer panics, it ends with the
+/// message that `on_panic` returns.
 pub fn start(
-    mut sink: impl Sink + 'static,
+    mut sink: Box<dyn Sink>,
     level: Level,
-    on_panic: impl FnOnce() -> Vec<u8> + Send + 'static,
+    on_panic: impl FnOnce() -> Message + Send + 'static,
 ) -> (Emitter, Writer) {
-    let (queue, lines) = mpsc::channel::<LineBatch>(QUEUE);
+    let (queue, entries) = mpsc::channel(QUEUE);
     let thread = std::thread::spawn(move || {
         let mut at_line_end = true;
-        // Of what panicked, only the sink is used again, and only between two batches.
-        let written = catch_unwind(AssertUnwindSafe(|| write(&mut sink, lines, &mut at_line_end)));
+        // Of what panicked, only the sink is used again, and only between two entries.
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut *sink, entries, &mut at_line_end)));
         let Ok(written) = written else {
             if at_line_end {
-                sink.take(&on_panic())?;
+                sink.message(&on_panic())?;
                 sink.flush()?;
             }
             return Err(WriteError::stdout(std::io::Error::other("the connector failed through a fault of its own")));
         };
-        // The first fault says more than what follows from it.
+        // The first error explains those that follow from it.
         let finished = sink.finish();
         written.and(finished)
     });
-    let emitter = Emitter { queue, level, secrets: Arc::new([]), pool: BufferPool::default(), errors: Arc::default() };
+    let emitter =
+        Emitter { queue, level, secrets: Arc::default(), pool: BufferPool::default(), errors: Arc::default() };
     (emitter, Writer(thread))
 }
 
-/// Hands over until every [`Emitter`] is gone. The queue is closed when this returns. `at_line_end` is false
-/// while the output may end in the middle of a line.
-fn write(sink: &mut impl Sink, mut lines: mpsc::Receiver<LineBatch>, at_line_end: &mut bool) -> Result<(), WriteError> {
-    while let Some(batch) = lines.blocking_recv() {
+/// Writes until every [`Emitter`] is gone. The queue is closed when this returns. `at_line_end` is false while the
+/// output may end in the middle of a line.
+fn write(sink: &mut dyn Sink, mut entries: mpsc::Receiver<Entry>, at_line_end: &mut bool) -> Result<(), WriteError> {
+    while let Some(entry) = entries.blocking_recv() {
         *at_line_end = false;
-        batch.for_each_block(|lines| sink.take(lines))?;
+        match entry {
+            Entry::Records(batch) => sink.records(batch)?,
+            Entry::Message(message) => sink.message(&message)?,
+            Entry::Text(text) => sink.text(&text)?,
+        }
         *at_line_end = true;
-        if lines.is_empty() {
+        if entries.is_empty() {
             sink.flush()?;
         }
         crate::panic_hook::failpoint("writer");
@@ -175,21 +210,21 @@ fn write(sink: &mut impl Sink, mut lines: mpsc::Receiver<LineBatch>, at_line_end
     Ok(())
 }
 
-/// Room for one batch of whole lines.
+/// A free slot in the queue.
 #[derive(Debug)]
-pub struct SendPermit<'e>(mpsc::Permit<'e, LineBatch>);
+pub struct SendPermit<'e>(mpsc::Permit<'e, Entry>);
 
 impl SendPermit<'_> {
-    /// Hands over whole lines. No lines leave no trace.
-    pub fn send(self, lines: LineBatch) {
-        if !lines.is_empty() {
-            self.0.send(lines);
+    /// Sends records and their state. Does nothing if there is neither.
+    pub fn send(self, batch: RecordBatch) {
+        if !batch.lines.is_empty() || batch.state.is_some() {
+            self.0.send(Entry::Records(batch));
         }
     }
 }
 
 impl Writer {
-    /// Waits until everything is written. Every [`Emitter`] must be gone.
+    /// Waits until everything is written. Blocks as long as there is an [`Emitter`].
     ///
     /// # Errors
     /// The first write that failed.
@@ -198,125 +233,91 @@ impl Writer {
     }
 }
 
+/// Methods that send return [`Closed`] if the output is gone.
 impl Emitter {
-    /// The same emitter, which also replaces these secrets in every text for people.
-    #[must_use]
-    pub fn with_secrets(self, secrets: Vec<Secret>) -> Self {
-        Self { secrets: secrets.into(), ..self }
+    /// Replaces these secrets in all messages from now on.
+    pub fn hide(&self, secrets: Vec<Secret>) {
+        // Each change is complete when the lock is released.
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
     }
 
-    /// No lines yet, in memory that is used again.
-    #[must_use]
+    /// Returns an empty batch, in memory that is reused.
     pub fn lines(&self) -> LineBatch {
         LineBatch::new(&self.pool)
     }
 
-    /// Hands over whole lines.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
-    pub async fn send(&self, lines: Vec<u8>) -> Result<(), Closed> {
-        self.queue.send(lines.into()).await.map_err(|_| Closed)
-    }
-
-    /// Waits for room for one batch. What is decided between this and [`SendPermit::send`] cannot be torn
-    /// from its lines by a cancellation.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Waits for a free slot for one batch. What happens between this and [`SendPermit::send`] cannot be separated
+    /// from its records by a cancellation.
     pub async fn reserve(&self) -> Result<SendPermit<'_>, Closed> {
         self.queue.reserve().await.map(SendPermit).map_err(|_| Closed)
     }
 
-    /// Writes one message.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
-    pub async fn message(&self, message: &Message<'_>) -> Result<(), Closed> {
-        self.send(message.line()).await
+    async fn send(&self, entry: Entry) -> Result<(), Closed> {
+        self.queue.send(entry).await.map_err(|_| Closed)
     }
 
-    /// Writes a LOG.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Emits text that is not a message, such as a table.
+    pub async fn text(&self, text: String) -> Result<(), Closed> {
+        self.send(Entry::Text(text)).await
+    }
+
+    /// Emits a message as it is.
+    pub async fn message(&self, message: Message) -> Result<(), Closed> {
+        self.send(Entry::Message(message)).await
+    }
+
+    /// Emits a LOG message.
     pub async fn log(&self, level: Level, text: &str) -> Result<(), Closed> {
         if level < self.level {
             return Ok(());
         }
-        let text = self.masked(text);
-        self.message(&Message::Log { log: Log { level, message: &text } }).await
+        self.message(Message::Log { log: Log { level, message: self.masked(text) } }).await
     }
 
-    /// Writes a TRACE error; `stream` is the stream it ended.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
-    pub async fn error(
-        &self,
-        stream: Option<&str>,
-        failure_type: FailureType,
-        message: &str,
-        internal: Option<&str>,
-    ) -> Result<(), Closed> {
-        let (message, internal) = (self.masked(message), internal.map(|text| self.masked(text)));
-        // Noted also where stdout is gone: whoever reads no stdout reads the summary.
-        let noted = EmittedError { stream: stream.map(str::to_owned), failure_type, message: message.clone() };
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
-        let error = TraceError {
-            message: &message,
-            internal_message: internal.as_deref(),
-            failure_type,
-            stream_descriptor: stream.map(|name| Descriptor { name }),
-        };
-        self.message(&Message::Trace { trace: Trace::Error { emitted_at: now(), error } }).await
+    /// Emits a TRACE error.
+    pub async fn error(&self, mut error: TraceError) -> Result<(), Closed> {
+        error.message = self.masked(&error.message);
+        error.internal_message = error.internal_message.map(|text| self.masked(&text));
+        // Also if stdout is gone: the summary of the run reports it.
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error.clone());
+        self.message(Message::error(error)).await
     }
 
-    /// Returns the TRACE errors of this process so far, in order.
-    #[must_use]
-    pub fn errors(&self) -> Vec<EmittedError> {
+    /// Returns all TRACE errors so far, in order.
+    pub fn errors(&self) -> Vec<TraceError> {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes a change of status; with `quota_reset` (milliseconds since the epoch), RATE_LIMITED.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Emits a change of status; with `quota_reset` (milliseconds since the epoch), RATE_LIMITED.
     pub async fn status(&self, stream: &str, status: StreamStatus, quota_reset: Option<u64>) -> Result<(), Closed> {
         let reasons =
             quota_reset.map(|quota_reset| [Reason::RateLimited { rate_limited: RateLimited { quota_reset } }]);
-        let stream_status = StreamStatusBody { stream_descriptor: Descriptor { name: stream }, status, reasons };
-        self.message(&Message::Trace { trace: Trace::StreamStatus { emitted_at: now(), stream_status } }).await
+        let stream_descriptor = Descriptor { name: stream.to_owned() };
+        let stream_status = StreamStatusBody { stream_descriptor, status, reasons };
+        self.message(Message::Trace { trace: Trace::StreamStatus { emitted_at: now(), stream_status } }).await
     }
 
-    /// Writes an estimate of the rows of a stream.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Emits an estimate of the rows of a stream.
     pub async fn estimate(&self, stream: &str, rows: u64) -> Result<(), Closed> {
-        let estimate = Estimate { name: stream, kind: "STREAM", row_estimate: rows };
-        self.message(&Message::Trace { trace: Trace::Estimate { emitted_at: now(), estimate } }).await
+        let estimate = Estimate { name: stream.to_owned(), kind: "STREAM", row_estimate: rows };
+        self.message(Message::Trace { trace: Trace::Estimate { emitted_at: now(), estimate } }).await
     }
 
-    /// Writes a STATE that covers `records` records since the last one of the stream.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
-    pub async fn state(&self, stream: &str, state: &RawValue, records: u64) -> Result<(), Closed> {
-        self.send(super::message::state_line(stream, state, records)).await
-    }
-
-    /// The text with every secret replaced.
-    #[must_use]
+    /// Returns the text with every secret replaced.
     pub fn masked(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| secret.masked(&text))
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().fold(text.to_owned(), |text, secret| secret.masked(&text))
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::airbyte::FailureType;
+    use crate::airbyte::message::{RECORD_SUFFIX, record_prefix, state_line};
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -332,19 +333,57 @@ mod tests {
         }
     }
 
+    fn error(message: &str) -> TraceError {
+        TraceError {
+            message: message.to_owned(),
+            internal_message: Some(message.to_owned()),
+            failure_type: FailureType::ConfigError,
+            stream_descriptor: None,
+            is_interruption: false,
+        }
+    }
+
+    fn on(sink: impl Sink + 'static) -> (Emitter, Writer) {
+        start(Box::new(sink), Level::Info, || Message::error(error("panicked")))
+    }
+
     #[tokio::test]
     async fn secrets_are_replaced_in_texts_for_people() {
         let kept = Kept::default();
-        let (emitter, writer) = start(Passthrough(kept.clone()), Level::Info, Vec::new);
-        let emitter = emitter.with_secrets(vec![Secret::new("hunter22".into())]);
-        emitter.log(Level::Warn, "token hunter22 refused").await.unwrap();
+        let (emitter, writer) = on(Passthrough(kept.clone()));
+        let earlier = emitter.clone();
+        emitter.hide(vec![Secret::new("hunter22".into())]);
+        earlier.log(Level::Warn, "token hunter22 refused").await.unwrap();
         emitter.log(Level::Debug, "left out").await.unwrap();
-        emitter.error(Some("orders"), FailureType::ConfigError, "m hunter22", Some("i hunter22")).await.unwrap();
-        drop(emitter);
+        emitter.error(error("m hunter22")).await.unwrap();
+        assert!(!emitter.errors()[0].message.contains("hunter22"));
+        drop((emitter, earlier));
         writer.finish().unwrap();
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(!text.contains("hunter22") && text.contains("token **** refused"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn records_come_before_their_state_and_nothing_is_sent_for_neither() {
+        let kept = Kept::default();
+        let (emitter, writer) = on(Passthrough(kept.clone()));
+        let record = [record_prefix("orders"), b"{}".to_vec(), RECORD_SUFFIX.to_vec()].concat();
+        let state = || RawValue::from_string(r#"{"x":1}"#.to_owned()).unwrap();
+        for (rows, has_state) in [(1, true), (0, false), (0, true)] {
+            let mut lines = emitter.lines();
+            for _ in 0..rows {
+                lines.begin_line().1.extend_from_slice(&record);
+            }
+            let state = has_state.then(|| StateMessage { stream: "orders".into(), state: state(), records: rows });
+            let prefix_length = record_prefix("orders").len();
+            let batch = RecordBatch { stream: "orders".into(), records: rows as usize, prefix_length, lines, state };
+            emitter.reserve().await.unwrap().send(batch);
+        }
+        drop(emitter);
+        writer.finish().unwrap();
+        let expected = [record.clone(), state_line("orders", &state(), 1), state_line("orders", &state(), 0)].concat();
+        assert_eq!(String::from_utf8(kept.0.lock().unwrap().clone()), String::from_utf8(expected));
     }
 
     #[tokio::test]
@@ -359,7 +398,7 @@ mod tests {
                 Ok(())
             }
         }
-        let (emitter, writer) = start(Passthrough(Broken), Level::Info, Vec::new);
+        let (emitter, writer) = on(Passthrough(Broken));
         let mut closed = false;
         for _ in 0..100 {
             closed |= emitter.log(Level::Info, "x").await == Err(Closed);

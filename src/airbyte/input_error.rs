@@ -1,9 +1,8 @@
-//! What is wrong with a file that was given, in words that name no parser. Pure.
+//! Descriptions of faults in input files, without the words of a parser.
 
 use serde_json::Value;
 
-/// A clause that says where a text stops being JSON.
-#[must_use]
+/// Returns a clause that says where a text stops being JSON.
 pub(super) fn not_json(error: &serde_json::Error) -> String {
     match error.line() {
         0 => "it is not valid JSON".to_owned(),
@@ -11,8 +10,7 @@ pub(super) fn not_json(error: &serde_json::Error) -> String {
     }
 }
 
-/// What a value is, with its article.
-#[must_use]
+/// Returns the type of a value with its article.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

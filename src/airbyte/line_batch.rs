@@ -1,58 +1,56 @@
-//! Whole lines on their way out, in blocks of memory that are used again.
+//! Lines on their way to the output, in blocks of memory that are reused.
 //!
-//! All blocks have one size, so that any of them serves any page: memory is what the pages in flight fill,
-//! whatever sizes they had before. Nothing here knows what a line says.
+//! All blocks have one size, so that any of them serves any page: the memory in use is that of the pages in flight,
+//! whatever sizes earlier pages had. Nothing here depends on the content of a line.
 
 use crate::buffer_pool::BufferPool;
 
-/// The size of a block: a page of a megabyte fills four, and blocks of this size lie apart from small
-/// things, so that these do not scatter them.
+/// The size of a block: a page of a megabyte fills four, and the allocator keeps blocks of this size apart from
+/// small allocations, so that these are not scattered between them.
 pub(super) const BLOCK: usize = 256 * 1024;
 
-/// What is left free of a block when it is full, so that a line begun in it has room: a wide record takes
-/// a few KiB. Memory that is not touched is not there. A longer line makes its block grow.
+/// Bytes left free in a full block, so that a line begun in it has room: a wide record takes a few KiB. Memory that
+/// is not touched is not used. A longer line makes its block grow.
 const MARGIN: usize = 32 * 1024;
 
-/// Whole lines on their way out. No line lies in two blocks.
+/// Complete lines. No line spans two blocks.
 #[derive(Default)]
 pub struct LineBatch {
     blocks: Vec<Vec<u8>>,
     pool: BufferPool<BLOCK>,
-    /// What is held until they are written.
+    /// Kept until the lines are written.
     guard: Option<Box<dyn Send + Sync>>,
 }
 
 impl LineBatch {
-    /// No lines yet, in blocks from here.
+    /// Returns an empty batch with blocks from this pool.
     pub(super) fn new(pool: &BufferPool<BLOCK>) -> Self {
         Self { blocks: Vec::new(), pool: pool.clone(), guard: None }
     }
 
-    /// Holds on to something, such as a permit, until these lines are written or dropped.
+    /// Keeps a value, such as a permit, until these lines are written or dropped.
     pub fn attach_guard(&mut self, guard: impl Send + Sync + 'static) {
         self.guard = Some(Box::new(guard));
     }
 
-    /// Bytes of all lines.
-    #[must_use]
+    /// Returns the bytes of all lines.
     pub fn len(&self) -> usize {
         self.blocks.iter().map(Vec::len).sum()
     }
 
-    /// Whether there is no line.
-    #[must_use]
+    /// Returns true if there are no lines.
     pub fn is_empty(&self) -> bool {
         self.blocks.iter().all(Vec::is_empty)
     }
 
-    /// Drops all lines.
+    /// Removes all lines.
     pub fn clear(&mut self) {
         for block in self.blocks.drain(..) {
             self.pool.give_back(block);
         }
     }
 
-    /// The block that the next line goes to, and its number.
+    /// Returns the index of the block for the next line, and the block.
     pub fn begin_line(&mut self) -> (usize, &mut Vec<u8>) {
         if self.blocks.last().is_none_or(|block| block.len() + MARGIN > BLOCK) {
             self.blocks.push(self.pool.take());
@@ -61,50 +59,41 @@ impl LineBatch {
         (last, &mut self.blocks[last])
     }
 
-    /// A block.
-    #[must_use]
-    pub fn block(&self, number: usize) -> &[u8] {
-        self.blocks.get(number).map_or(&[], Vec::as_slice)
+    /// Returns the block of this index; an empty one if there is none.
+    pub fn block(&self, index: usize) -> &[u8] {
+        self.blocks.get(index).map_or(&[], Vec::as_slice)
     }
 
-    /// A block, to change it.
-    pub fn block_mut(&mut self, number: usize) -> Option<&mut Vec<u8>> {
-        self.blocks.get_mut(number)
+    /// Returns the block of this index, to change it.
+    pub fn block_mut(&mut self, index: usize) -> Option<&mut Vec<u8>> {
+        self.blocks.get_mut(index)
     }
 
-    /// All lines, one after the other.
-    #[must_use]
+    /// Returns a copy of all lines.
     pub fn to_vec(&self) -> Vec<u8> {
         self.blocks.concat()
     }
 
     /// Appends a line.
-    pub fn append(&mut self, line: Vec<u8>) {
+    pub(super) fn append(&mut self, line: Vec<u8>) {
         match self.blocks.last_mut() {
             Some(block) if block.len() + line.len() <= block.capacity() => block.extend_from_slice(&line),
             _ => self.blocks.push(line),
         }
     }
 
-    /// Hands over the lines, as many as lie together at a time; each block is used again as soon as it was
-    /// taken.
+    /// Passes the lines to `write`, block by block. Each block is reused as soon as it was written.
     ///
     /// # Errors
-    /// What `take` failed with; part of the lines may have been taken.
-    pub(super) fn for_each_block<E>(mut self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// The error of `write`; part of the lines may have been written.
+    pub fn for_each_block<E>(mut self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         for block in std::mem::take(&mut self.blocks) {
             if !block.is_empty() {
-                take(&block)?;
+                write(&block)?;
             }
             self.pool.give_back(block);
         }
         Ok(())
-    }
-}
-
-impl From<Vec<u8>> for LineBatch {
-    fn from(line: Vec<u8>) -> Self {
-        Self { blocks: vec![line], pool: BufferPool::default(), guard: None }
     }
 }
 
@@ -128,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// Adds lines of these lengths; gives what they should read.
+    /// Adds lines of these lengths; returns the expected content.
     fn fill(lines: &mut LineBatch, lengths: &[usize]) -> Vec<u8> {
         let mut expected = Vec::new();
         for (number, &length) in lengths.iter().enumerate() {

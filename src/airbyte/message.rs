@@ -1,4 +1,4 @@
-//! Outbound messages: one JSON object a line, borrowed and written only.
+//! Outbound messages: one JSON object per line.
 //!
 //! ```text
 //! {"type":"LOG","log":{"level":"INFO","message":"…"}}
@@ -10,150 +10,164 @@
 //! {"type":"STATE","state":{"type":"STREAM","stream":{…},"sourceStats":{"recordCount":2.0}}}
 //! ```
 //!
-//! `namespace` is left out everywhere: an API has none, and the platform takes `""` for another one.
+//! RECORD lines are assembled from text ([`record_prefix`]), and a STATE travels with the records it covers
+//! ([`StateMessage`]); every other message is a [`Message`]. `namespace` is left out everywhere: an API has none,
+//! and the platform treats `""` as a namespace of its own.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::json::Scanner;
-
-/// One line of output.
+/// A message other than RECORD and STATE.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(missing_docs, reason = "the names are the protocol's own; its schema says what they mean")]
-pub enum Message<'a> {
+#[expect(missing_docs, reason = "the names are the protocol's own; its schema documents them")]
+pub enum Message {
     Log {
-        log: Log<'a>,
+        log: Log,
     },
     Spec {
-        spec: &'a RawValue,
+        spec: Box<RawValue>,
     },
     ConnectionStatus {
         #[serde(rename = "connectionStatus")]
-        connection_status: ConnectionStatus<'a>,
+        connection_status: ConnectionStatus,
     },
     Catalog {
-        catalog: Catalog<'a>,
+        catalog: Catalog,
     },
     Trace {
-        trace: Trace<'a>,
-    },
-    State {
-        state: State<'a>,
+        trace: Trace,
     },
 }
 
 /// Severity of a LOG message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the protocol's own levels")]
 pub enum Level {
     Debug,
     Info,
     Warn,
-    Error,
-    Fatal,
 }
 
-/// A line for the job's log.
+/// A line of the job's log.
 #[derive(Debug, Serialize)]
-pub struct Log<'a> {
-    /// Severity.
+#[expect(missing_docs, reason = "the protocol's own names")]
+pub struct Log {
     pub level: Level,
-    /// The text.
-    pub message: &'a str,
+    pub message: String,
 }
 
-/// The outcome of `check`.
+/// The result of `check`.
 #[derive(Debug, Serialize)]
-pub struct ConnectionStatus<'a> {
-    /// `SUCCEEDED` or `FAILED`.
-    pub status: &'static str,
-    /// What to do, or what to know.
+pub struct ConnectionStatus {
+    /// Success or failure.
+    pub status: CheckStatus,
+    /// For the user: why it failed, or a remark on a success.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<&'a str>,
+    pub message: Option<String>,
 }
 
-/// The outcome of `discover`.
-#[derive(Debug, Serialize)]
-pub struct Catalog<'a> {
-    /// The streams, in the order of the table.
-    pub streams: Vec<Stream<'a>>,
+/// Success or failure of `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the protocol's own names")]
+pub enum CheckStatus {
+    Succeeded,
+    Failed,
 }
 
-/// One stream of the catalog.
+/// The result of `discover`.
 #[derive(Debug, Serialize)]
-pub struct Stream<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The schema of its records.
+pub struct Catalog {
+    /// All streams, in the order of the table.
+    pub streams: Vec<Stream>,
+}
+
+/// A stream of the catalog.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the protocol's own names")]
+pub struct Stream {
+    pub name: &'static str,
+    /// Schema of a record's data.
     pub json_schema: Box<RawValue>,
-    /// How it can be read.
     pub supported_sync_modes: &'static [&'static str],
     /// True if the source chooses the cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_defined_cursor: Option<bool>,
     /// Path of the cursor field.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_cursor_field: Option<[&'a str; 1]>,
+    pub default_cursor_field: Option<[&'static str; 1]>,
     /// Paths of the key fields.
-    pub source_defined_primary_key: [[&'a str; 1]; 1],
-    /// True if a broken read can go on from a checkpoint. The protocol allows it only next to a cursor.
+    pub source_defined_primary_key: [[&'static str; 1]; 1],
+    /// True if an interrupted read can continue from a checkpoint. The protocol allows it only next to a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_resumable: Option<bool>,
 }
 
-/// A TRACE message's content.
+/// The content of a TRACE message.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(missing_docs, reason = "the names are the protocol's own")]
-pub enum Trace<'a> {
-    Error { emitted_at: u64, error: TraceError<'a> },
-    Estimate { emitted_at: u64, estimate: Estimate<'a> },
-    StreamStatus { emitted_at: u64, stream_status: StreamStatusBody<'a> },
+#[expect(missing_docs, reason = "the protocol's own names")]
+pub enum Trace {
+    Error { emitted_at: u64, error: TraceError },
+    Estimate { emitted_at: u64, estimate: Estimate },
+    StreamStatus { emitted_at: u64, stream_status: StreamStatusBody },
 }
 
-/// Who can mend a failure; the platform does not retry a `config_error`.
+/// Who can fix an error. The platform does not retry after a `config_error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureType {
-    /// A fault of this program, or of the store in a way that is not expected to pass.
+    /// A fault of this program, or one of the store that is not expected to pass.
     SystemError,
-    /// Only the user can mend it.
+    /// Only the user can fix it.
     ConfigError,
-    /// It may pass.
+    /// It may pass by itself.
     TransientError,
 }
 
-/// A failure, told to the user.
-#[derive(Debug, Serialize)]
-pub struct TraceError<'a> {
-    /// For the user: what, where, what to do.
-    pub message: &'a str,
-    /// For whoever looks closer.
+/// An error, reported to the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TraceError {
+    /// For the user: what failed, where, and what to do.
+    pub message: String,
+    /// For whoever investigates it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub internal_message: Option<&'a str>,
-    /// Who can mend it.
+    pub internal_message: Option<String>,
+    /// Who can fix it.
     pub failure_type: FailureType,
-    /// The stream it ended, if it was one.
+    /// The stream that it ended, if it ended one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream_descriptor: Option<Descriptor<'a>>,
+    pub stream_descriptor: Option<Descriptor>,
+    /// True if the stream ended because a signal asked for it. Not part of the message: people are told once for
+    /// all streams.
+    #[serde(skip)]
+    pub is_interruption: bool,
+}
+
+impl TraceError {
+    /// Returns the name of the stream that it ended, if it ended one.
+    pub fn stream(&self) -> Option<&str> {
+        self.stream_descriptor.as_ref().map(|descriptor| descriptor.name.as_str())
+    }
 }
 
 /// A stream's name in a message.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Descriptor<'a> {
-    /// The name the configured catalog uses.
-    pub name: &'a str,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Descriptor<Name = String> {
+    /// The name that the configured catalog uses.
+    pub name: Name,
 }
 
-/// How many rows a stream is expected to bring.
+/// The number of rows that a stream is expected to have.
 #[derive(Debug, Serialize)]
-pub struct Estimate<'a> {
+pub struct Estimate {
     /// The stream.
-    pub name: &'a str,
+    pub name: String,
     /// Always `STREAM`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -161,8 +175,8 @@ pub struct Estimate<'a> {
     pub row_estimate: u64,
 }
 
-/// Where a stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the protocol's own names")]
 pub enum StreamStatus {
@@ -174,17 +188,17 @@ pub enum StreamStatus {
 
 /// A change of a stream's status.
 #[derive(Debug, Serialize)]
-pub struct StreamStatusBody<'a> {
+pub struct StreamStatusBody {
     /// The stream.
-    pub stream_descriptor: Descriptor<'a>,
+    pub stream_descriptor: Descriptor,
     /// Its new status.
     pub status: StreamStatus,
-    /// Why it is running but brings nothing.
+    /// Why it is running but emits nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<[Reason; 1]>,
 }
 
-/// The only reason the protocol knows.
+/// The only reason that the protocol has.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the protocol's own names")]
@@ -192,148 +206,100 @@ pub enum Reason {
     RateLimited { rate_limited: RateLimited },
 }
 
-/// Until when.
+/// The end of a wait for the call limit.
 #[derive(Debug, Serialize)]
 pub struct RateLimited {
     /// Milliseconds since the epoch.
     pub quota_reset: u64,
 }
 
-/// A checkpoint of one stream.
-#[derive(Debug, Serialize)]
-pub struct State<'a> {
-    /// Always `STREAM`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Whose state.
-    pub stream: StreamState<'a>,
-    /// What it covers.
-    #[serde(rename = "sourceStats")]
-    pub source_stats: SourceStats,
-}
-
-/// A stream and its state.
-#[derive(Debug, Serialize)]
-pub struct StreamState<'a> {
-    /// The stream.
-    pub stream_descriptor: Descriptor<'a>,
-    /// Its state, of any shape.
-    pub stream_state: &'a RawValue,
-}
-
-/// Counts that go with a state.
-#[derive(Debug, Serialize)]
-pub struct SourceStats {
-    /// Records of the stream since its last state; the protocol has a number with a fraction here.
-    #[serde(rename = "recordCount")]
-    pub record_count: f64,
-}
-
-impl<'a> Message<'a> {
-    /// A TRACE error of no stream.
-    #[must_use]
-    pub fn user_error(failure_type: FailureType, message: &'a str, internal_message: Option<&'a str>) -> Self {
-        let error = TraceError { message, internal_message, failure_type, stream_descriptor: None };
+impl Message {
+    /// Returns a TRACE error, emitted now.
+    pub fn error(error: TraceError) -> Self {
         Self::Trace { trace: Trace::Error { emitted_at: now(), error } }
     }
 
-    /// The message as a line, with its line feed.
-    #[must_use]
+    /// Returns the message as a line, with its line feed.
     pub fn line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
+        to_line(self)
     }
 }
 
-/// A STATE line.
-#[must_use]
+fn to_line(message: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// A STATE message: a checkpoint of one stream.
+#[derive(Debug)]
+pub struct StateMessage {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The state, a JSON object.
+    pub state: Box<RawValue>,
+    /// Records of the stream since its last state.
+    pub records: u64,
+}
+
+impl StateMessage {
+    /// Returns the message as a line, with its line feed.
+    pub fn line(&self) -> Vec<u8> {
+        state_line(&self.stream, &self.state, self.records)
+    }
+}
+
+#[derive(Serialize)]
+struct StateLine<'a> {
+    r#type: &'static str,
+    state: StateBody<'a>,
+}
+
+#[derive(Serialize)]
+struct StateBody<'a> {
+    r#type: &'static str,
+    stream: StreamState<'a>,
+    #[serde(rename = "sourceStats")]
+    source_stats: SourceStats,
+}
+
+#[derive(Serialize)]
+struct StreamState<'a> {
+    stream_descriptor: Descriptor<&'a str>,
+    stream_state: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct SourceStats {
+    /// The protocol has a number with a fraction here.
+    #[serde(rename = "recordCount")]
+    record_count: f64,
+}
+
+/// Returns a STATE line; `records` is the number of records of the stream since its last state.
 pub fn state_line(stream: &str, state: &RawValue, records: u64) -> Vec<u8> {
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 records since the last state")]
     let source_stats = SourceStats { record_count: records as f64 };
     let stream = StreamState { stream_descriptor: Descriptor { name: stream }, stream_state: state };
-    Message::State { state: State { kind: "STREAM", stream, source_stats } }.line()
+    to_line(&StateLine { r#type: "STATE", state: StateBody { r#type: "STREAM", stream, source_stats } })
 }
 
-/// What stands before the data of a RECORD line.
-#[must_use]
+/// Returns the part of a RECORD line before its data. All prefixes of a stream have one length: `emitted_at` has
+/// 13 digits until the year 2286.
 pub fn record_prefix(stream: &str) -> Vec<u8> {
     let name = serde_json::to_string(stream).unwrap_or_default();
     format!(r#"{{"type":"RECORD","record":{{"stream":{name},"emitted_at":{},"data":"#, now()).into_bytes()
 }
 
-/// What stands behind the data of a RECORD line.
+/// The part of a RECORD line after its data.
 pub const RECORD_SUFFIX: &[u8] = b"}}\n";
 
-/// What a RECORD line begins with, and no other.
-const RECORD_OPENING: &[u8] = br#"{"type":"RECORD","record":{"stream":"#;
-
-/// What a STATE line begins with, and no other.
-const STATE_OPENING: &[u8] = br#"{"type":"STATE""#;
-
-/// Stream and data of a line that [`record_prefix`] and [`RECORD_SUFFIX`] enclose; `None` for any other.
-/// The stream is as it stands in JSON, without the quotes.
-#[must_use]
-pub fn record_parts(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut scanner = Scanner::new(line.strip_prefix(RECORD_OPENING)?);
-    let stream = scanner.text().ok()?;
-    if !scanner.take_all(br#","emitted_at":"#) {
-        return None;
-    }
-    scanner.value().ok()?;
-    if !scanner.take_all(br#","data":"#) {
-        return None;
-    }
-    let start = RECORD_OPENING.len() + scanner.position();
-    Some((stream, line.get(start..line.len().checked_sub(RECORD_SUFFIX.len())?)?))
-}
-
-/// The STATE line that ends a batch of lines, if one does.
-#[must_use]
-pub fn closing_state(lines: &[u8]) -> Option<&[u8]> {
-    let inner = lines.strip_suffix(b"\n")?;
-    let start = memchr::memrchr(b'\n', inner).map_or(0, |end| end + 1);
-    lines.get(start..).filter(|line| line.starts_with(STATE_OPENING))
-}
-
-/// Milliseconds since the epoch.
-#[must_use]
+/// Returns the current time in milliseconds since the epoch.
 pub fn now() -> u64 {
     millis(SystemTime::now())
 }
 
-/// A moment in milliseconds since the epoch.
-#[must_use]
+/// Returns a time in milliseconds since the epoch.
 pub fn millis(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_line_comes_apart_as_it_was_put_together() {
-        for (stream, data) in [("orders", r#"{"id":1,"x":"}}"}"#), ("a\"b,\"data\":", "{}")] {
-            let line = [record_prefix(stream), data.as_bytes().to_vec(), RECORD_SUFFIX.to_vec()].concat();
-            let name = serde_json::to_string(stream).unwrap();
-            let parts = record_parts(&line).unwrap();
-            assert_eq!(parts, (&name.as_bytes()[1..name.len() - 1], data.as_bytes()));
-        }
-        let state = state_line("orders", &RawValue::from_string("{}".to_owned()).unwrap(), 1);
-        assert_eq!(record_parts(&state), None);
-        assert_eq!(record_parts(b"{\"type\":\"RECORD\",\"record\":{\"stream\":\"x\""), None);
-    }
-
-    #[test]
-    fn a_state_after_records_is_found_and_nothing_else_is_taken_for_one() {
-        let state = state_line("orders", &RawValue::from_string("{}".to_owned()).unwrap(), 1);
-        let record = [record_prefix("orders"), b"{}".to_vec(), RECORD_SUFFIX.to_vec()].concat();
-        assert_eq!(closing_state(&state), Some(state.as_slice()));
-        assert_eq!(closing_state(&[record.clone(), state.clone()].concat()), Some(state.as_slice()));
-        assert_eq!(closing_state(&[state, record.clone()].concat()), None);
-        assert_eq!(closing_state(&record), None);
-        assert_eq!(closing_state(b""), None);
-    }
 }

@@ -1,17 +1,17 @@
-//! The protocol side: the part of the Airbyte protocol (release 0.18) that a source speaks.
+//! The protocol side: the part of the Airbyte protocol (release 0.18) that a source needs.
 //!
-//! Outbound messages are written only, inbound files are read only. Nothing in this folder names
-//! HTTP, the store's API or a stream.
+//! In reading order: [`message`] (what is written), [`emit`] (the thread that writes it) with `line_batch` (its
+//! memory), [`catalog`] and [`state`] (the files that are read). Nothing in this folder names HTTP, the store's API
+//! or a stream.
 
 pub mod catalog;
 pub mod emit;
 mod input_error;
 mod line_batch;
 pub mod message;
-pub mod parsed_message;
 pub mod state;
 
 pub use catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-pub use emit::{Closed, EmittedError, Emitter, Passthrough, Sink, WriteError};
+pub use emit::{Closed, Emitter, Passthrough, RecordBatch, Sink, WriteError};
 pub use line_batch::LineBatch;
-pub use message::{FailureType, Level, Message, StreamStatus};
+pub use message::{FailureType, Level, Message, StateMessage, StreamStatus, TraceError};

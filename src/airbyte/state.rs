@@ -1,6 +1,5 @@
-//! States handed in with `--state`: every shape that platforms, launchers and people write becomes a
-//! list of streams and their states. A state is kept as the text it is: a large one costs no more than twice its
-//! size. What a stream's state means is for the read.
+//! State files: every form that platforms, launchers and people write becomes a list of streams and their states. A
+//! state is kept as text, so that a large one takes no more than twice its size in memory. `sync` interprets it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,39 +11,40 @@ use serde_json::value::RawValue;
 use super::input_error::not_json;
 use crate::json;
 
-/// Lists in lists that are looked into. A state has one, and some launchers add another.
+/// Nested lists that are read. A state has one, and some launchers add another.
 const MAX_NESTING: usize = 8;
 
-/// Members of an object, and streams of a file, that are read: a store has 70 streams.
+/// Maximum members of an object, and streams of a file: a store has 70 streams.
 const MAX_MEMBERS: usize = 10_000;
 
-/// A stream's name and the state it left.
+/// The state of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredState {
     /// The stream.
     pub name: String,
-    /// What it left, a JSON object on one line.
+    /// A JSON object on one line.
     pub state: Arc<str>,
 }
 
-/// What a state file holds.
+/// The content of a state file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct States {
     /// The last state of each stream.
     pub list: Vec<StoredState>,
-    /// Whether there are messages that are no STATE, such as records.
+    /// True if there are messages other than STATE, such as records.
     pub has_other_messages: bool,
 }
 
-/// Reads a state file. The last state of a stream wins. No state at all is an empty list.
+/// Parses a state file. If a stream has several states, the last one is used. A file without a state gives an empty
+/// list.
 ///
-/// Accepted: nothing, `null`, `{}`, `[]`; a list of STREAM or GLOBAL states, with or without `type`
-/// and with any further keys; a LEGACY state; a bare `{"orders": {…}}`; `{stream_descriptor,
-/// stream_state}`; one message; a file of messages, one a line. A comma too many, as it is left when a line is
-/// deleted, does not matter.
+/// Accepted: an empty file, `null`, `{}`, `[]`; a list of STREAM or GLOBAL states, with or without `type`
+/// and with any further keys; a LEGACY state; `{"orders": {…}}`; `{stream_descriptor,
+/// stream_state}`; one message; a file of messages, one per line. A superfluous comma, as it remains when a line is
+/// deleted, is ignored.
 ///
 /// # Errors
-/// A clause that says what cannot be understood.
+/// A clause that says what cannot be parsed.
 pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
     blank_stray_commas(&mut text);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
@@ -55,11 +55,11 @@ pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
     Ok(states)
 }
 
-/// Replaces commas that separate nothing by spaces: before a closing bracket, after an opening one or another
+/// Replaces superfluous commas with spaces: before a closing bracket, after an opening one or another
 /// comma, and between documents.
 fn blank_stray_commas(text: &mut [u8]) {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    // The last byte that was no white space, and where.
+    // The last byte that was not white space, and its index.
     let mut last = (b' ', 0);
     for at in 0..text.len() {
         let Some(&byte) = text.get(at) else { return };
@@ -102,7 +102,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     let members = Members::of(object)?;
     let kind = members.text("type");
     match kind.as_deref() {
-        // A message as it stood on stdout, and its state inside.
+        // A message as it was on stdout; the state is inside.
         Some("STATE") if depth == 0 => return Err("lists in lists, too deep".to_owned()),
         Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
         Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
@@ -147,7 +147,7 @@ fn from_stream(stream: &Members<'_>, states: &mut States) -> Result<(), String> 
     put(states, name, stream.get("stream_state"))
 }
 
-/// The old form: stream names as keys, states as values.
+/// Reads the old form: stream names as keys, states as values.
 fn from_map(map: &Members<'_>, states: &mut States) -> Result<(), String> {
     // `data` is null here, where there is one.
     let streams = map.0.iter().filter(|(name, state)| name != "data" || state.get() != "null");
@@ -172,7 +172,7 @@ fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<()
     Ok(())
 }
 
-/// A JSON text without line breaks.
+/// Returns a JSON text without line breaks.
 fn on_one_line(text: &str) -> Arc<str> {
     if !text.contains(['\n', '\r']) {
         return text.into();
@@ -186,7 +186,7 @@ fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
 }
 
-/// What a JSON text is, with its article. Its value is not shown: the file may be another one, with a secret in it.
+/// Returns the type of a JSON text with its article. Its value is not shown: it may be the wrong file, with a secret.
 fn json_type_of(text: &str) -> &'static str {
     match text.as_bytes().first() {
         Some(b'{') => "an object",
@@ -198,12 +198,12 @@ fn json_type_of(text: &str) -> &'static str {
     }
 }
 
-/// A text of the file as it may be shown: short, on one line.
+/// Returns a text of the file cut to one short line, for a message.
 fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(40).collect()
 }
 
-/// The members of an object as they are written; the last of each name counts.
+/// The members of an object as text. If a name occurs twice, the last one is used.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
@@ -218,7 +218,7 @@ impl<'a> Members<'a> {
         self.0.iter().rfind(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// A member that is a string.
+    /// Returns a member that is a string.
     fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
@@ -245,10 +245,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// Hands each item of a list on, of which one at a time is looked at.
+/// Passes each item of a list to `item`, one at a time.
 ///
 /// # Errors
-/// The first clause that `item` gives.
+/// The first error of `item`.
 fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), String>) -> Result<(), String> {
     let mut items = Items { item, fault: None };
     let read = (&mut items).deserialize(&mut serde_json::Deserializer::from_str(list.get()));

@@ -1,7 +1,7 @@
-//! What `--help` shows below the options: command lines to begin with. Each is run by a test, in this
-//! order, in a folder that holds a `config.json`. Lines have at most 80 characters.
+//! The examples that `--help` shows below the options. A test runs each of them, in this order, in a folder with a
+//! `config.json`. Lines have at most 80 characters.
 
-/// Below the list of commands.
+/// Shown below the list of commands.
 pub(crate) const FIRST_STEPS: &str = "\
 First steps:
   source-cart init
@@ -15,25 +15,25 @@ Run `source-cart COMMAND --help` for details and examples of a command.
 spec, check, discover and read print messages of the Airbyte protocol, one
 JSON object per line.";
 
-/// Below the options of `spec`.
+/// Shown below the options of `spec`.
 pub(crate) const SPEC: &str = "\
 Examples:
   source-cart spec";
 
-/// Below the options of `check`.
+/// Shown below the options of `check`.
 pub(crate) const CHECK: &str = "\
 Examples:
   source-cart check
   source-cart check --config config.json --fail
   source-cart check --config - < config.json";
 
-/// Below the options of `discover`.
+/// Shown below the options of `discover`.
 pub(crate) const DISCOVER: &str = "\
 Examples:
   source-cart discover
   source-cart discover --config config.json > catalog.jsonl";
 
-/// Below the options of `read`.
+/// Shown below the options of `read`.
 pub(crate) const READ: &str = "\
 Examples:
   Read two streams for the first time:
@@ -58,33 +58,33 @@ Examples:
     source-cart catalog --streams products,categories > catalog.json
     source-cart read --catalog catalog.json > products.jsonl";
 
-/// Below the options of `streams`.
+/// Shown below the options of `streams`.
 pub(crate) const STREAMS: &str = "\
 Examples:
   source-cart streams
   source-cart streams --json > streams.json";
 
-/// Below the options of `catalog`.
+/// Shown below the options of `catalog`.
 pub(crate) const CATALOG: &str = "\
 Examples:
   source-cart catalog > catalog.json
   source-cart catalog --streams orders,order_items
   source-cart catalog --streams all --full-refresh";
 
-/// Below the options of `init`.
+/// Shown below the options of `init`.
 pub(crate) const INIT: &str = "\
 Examples:
   source-cart init
   source-cart init --output mystore.json";
 
-/// Below the options of `state`.
+/// Shown below the options of `state`.
 pub(crate) const STATE: &str = "\
 Examples:
   source-cart state show state.json
   source-cart state set state.json products 2024-06-01
   source-cart state reset state.json orders products";
 
-/// Below the options of `completions`.
+/// Shown below the options of `completions`.
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   source-cart completions bash > source-cart.bash

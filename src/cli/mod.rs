@@ -1,40 +1,36 @@
-//! The command line: the protocol's four commands as the Python CDK has them, and what people who type
-//! them need besides. No file is read here; of the values only the names of streams are judged.
+//! The command line: the four commands of the protocol as in the Python CDK, and commands for people.
+//!
+//! `read_args` has the arguments of `read`, `streams_arg` the value of `--streams`, `help` the examples in the help.
 
-pub(crate) mod help;
+mod help;
+mod read_args;
 pub(crate) mod streams_arg;
 
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
-use crate::cli::streams_arg::StreamsArg;
-use crate::config;
-use crate::output::OutputArgs;
-use crate::timestamp::Unreadable;
-use crate::user_error::UserError;
+use crate::output::OutputOptions;
+pub(crate) use read_args::{Overrides, ReadArguments, StreamSource};
+use streams_arg::StreamsArg;
 
 /// Airbyte source connector for Cart.com (formerly AmeriCommerce).
 #[derive(Debug, Parser)]
 #[command(name = "source-cart", version, arg_required_else_help = true, after_help = help::FIRST_STEPS)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The four commands of the protocol, and those for people.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the specification of the configuration
     ///
     /// Prints one SPEC message: the fields of a configuration, as a JSON schema.
     #[command(after_help = help::SPEC)]
-    Spec {
-        /// Enable debug logging
-        #[arg(long)]
-        debug: bool,
-    },
+    Spec(LogArguments),
     /// Test the configuration against the store
     ///
     /// Requests one row of one stream per scope and prints one `CONNECTION_STATUS` message: SUCCEEDED, or FAILED
@@ -90,7 +86,7 @@ pub(crate) enum Command {
     /// read uses the file.
     #[command(after_help = help::STATE)]
     State {
-        /// What to do with it.
+        /// The subcommand.
         #[command(subcommand)]
         action: StateAction,
     },
@@ -104,7 +100,7 @@ pub(crate) enum Command {
     },
 }
 
-/// What `state` does.
+/// The subcommands of `state`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StateAction {
     /// Print a table: stream, cursor, rows that an interrupted read did not read yet, size
@@ -131,16 +127,24 @@ pub(crate) enum StateAction {
     },
 }
 
-/// The configuration and the log: what the commands of the protocol share.
+/// Arguments for the log.
+#[derive(Debug, Args)]
+pub(crate) struct LogArguments {
+    /// Enable debug logging
+    #[arg(long)]
+    pub debug: bool,
+}
+
+/// The configuration and the log.
 #[derive(Debug, Args)]
 pub(crate) struct WithConfig {
     /// The configuration; `-` reads it from standard input. Default: the file that `SOURCE_CART_CONFIG` names, or
     /// else config.json in this folder
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Enable debug logging
-    #[arg(long)]
-    pub debug: bool,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArguments,
 }
 
 /// The arguments of `check`.
@@ -152,69 +156,6 @@ pub(crate) struct CheckArguments {
     /// Exit 1 if the connection fails
     #[arg(long)]
     pub fail: bool,
-}
-
-/// The arguments of `read`.
-#[derive(Debug, Args)]
-pub(crate) struct ReadArguments {
-    /// The configuration.
-    #[command(flatten)]
-    pub with: WithConfig,
-    /// What replaces it for this run.
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Which streams.
-    #[command(flatten)]
-    pub source: StreamSource,
-    /// Read all rows of the streams, whatever the catalog or the state says
-    #[arg(long)]
-    pub full_refresh: bool,
-    /// The state of an earlier read: its STATE messages, or any form that platforms store
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub state: Option<PathBuf>,
-    /// Where the output goes.
-    #[command(flatten)]
-    pub to: OutputArgs,
-}
-
-impl ReadArguments {
-    /// Checks that no file is overwritten that is read as well.
-    ///
-    /// # Errors
-    /// [`UserError`] that names both options.
-    pub(crate) fn check_paths(&self) -> Result<(), UserError> {
-        self.to.check_paths(&[
-            ("`--config`", self.with.config.as_deref()),
-            ("`--catalog`", self.source.catalog.as_deref()),
-            ("`--state`", self.state.as_deref()),
-        ])
-    }
-}
-
-/// Values of the configuration that the command line replaces.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Overrides {
-    /// Read only rows updated on or after this date, such as 2021-01-01; replaces `start_date`
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub start_date: Option<String>,
-    /// Read only rows updated before this date; replaces `end_date`
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub end_date: Option<String>,
-    /// Use at most this share of the store's call limit, 10 to 100; replaces `call_limit_percent`
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(10..=100))]
-    pub call_limit_percent: Option<u64>,
-}
-
-/// Which streams `read` reads: one of the two ways to say so.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct StreamSource {
-    /// The streams and their sync modes: a configured catalog, or the output of `discover`
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub catalog: Option<PathBuf>,
-    /// Names of streams: `orders,order_items`, 'order*', or `all`; incremental if the stream supports it
-    #[arg(long, value_name = "NAMES")]
-    pub streams: Vec<StreamsArg>,
 }
 
 /// The arguments of `catalog`.
@@ -231,30 +172,19 @@ pub(crate) struct CatalogArguments {
     pub config: Option<PathBuf>,
 }
 
-/// Checks a date of the command line; the text is kept, since it takes the place of one in the configuration.
-fn date(text: &str) -> Result<String, &'static str> {
-    match config::instant(text.trim()) {
-        Ok(_) => Ok(text.trim().to_owned()),
-        Err(Unreadable::NoOffset) => Err("it has no time zone; add `Z` for UTC, such as 2021-01-01T00:00:00Z"),
-        Err(Unreadable::Form) => Err("write it like 2021-01-01 or 2021-01-01T00:00:00Z"),
-    }
-}
-
-/// The whole command line, for what is made from it: completions, manual pages, tests.
-#[must_use]
+/// Returns the definition of the command line, for completions, manual pages and tests.
 pub fn command_line() -> clap::Command {
     Cli::command()
 }
 
 impl Command {
-    /// Whether `--debug` was given.
-    #[must_use]
+    /// Returns true for `--debug`.
     pub(crate) fn debug(&self) -> bool {
         match self {
-            Self::Spec { debug } => *debug,
-            Self::Discover(with) => with.debug,
-            Self::Check(arguments) => arguments.with.debug,
-            Self::Read(arguments) => arguments.with.debug,
+            Self::Spec(log) => log.debug,
+            Self::Discover(with) => with.log.debug,
+            Self::Check(arguments) => arguments.with.log.debug,
+            Self::Read(arguments) => arguments.with.log.debug,
             Self::Catalog(_)
             | Self::Streams { .. }
             | Self::Init { .. }
@@ -263,45 +193,46 @@ impl Command {
         }
     }
 
-    /// Returns true if it does nothing but write to stdout.
-    #[must_use]
+    /// Returns true if the command sends no requests.
+    pub(crate) fn is_offline(&self) -> bool {
+        !matches!(self, Self::Check(_) | Self::Read(_) | Self::Init { .. })
+    }
+
+    /// Returns true if the command does nothing except writing to stdout.
     pub(crate) fn needs_stdout(&self) -> bool {
         match self {
             Self::Read(arguments) => arguments.to.output.is_none(),
             Self::State { action } => matches!(action, StateAction::Show { .. }),
             Self::Check(_) | Self::Init { .. } => false,
-            Self::Spec { .. }
-            | Self::Discover(_)
-            | Self::Streams { .. }
-            | Self::Catalog(_)
-            | Self::Completions { .. } => true,
+            Self::Spec(_) | Self::Discover(_) | Self::Streams { .. } | Self::Catalog(_) | Self::Completions { .. } => {
+                true
+            }
         }
     }
 
-    /// Puts a configuration where none is named, and returns false if a command that needs one has none.
-    pub(crate) fn use_config(&mut self, usual: Option<PathBuf>) -> bool {
+    /// Uses `default` if the command line names no configuration. Returns false if the command needs one and has none.
+    pub(crate) fn use_config(&mut self, default: Option<PathBuf>) -> bool {
         let (config, is_needed) = match self {
             Self::Check(arguments) => (&mut arguments.with.config, true),
             Self::Read(arguments) => (&mut arguments.with.config, true),
             Self::Discover(with) => (&mut with.config, false),
             Self::Catalog(arguments) => (&mut arguments.config, false),
-            Self::Spec { .. }
+            Self::Spec(_)
             | Self::Streams { .. }
             | Self::Init { .. }
             | Self::State { .. }
             | Self::Completions { .. } => return true,
         };
         if config.is_none() {
-            *config = usual;
+            *config = default;
         }
         config.is_some() || !is_needed
     }
 
-    /// Where the output of a read goes; nothing for the other commands.
-    #[must_use]
-    pub(crate) fn output_args(&self) -> Option<&OutputArgs> {
+    /// Returns the output options of `read`; `None` for other commands.
+    pub(crate) fn output_options(&self) -> Option<OutputOptions> {
         match self {
-            Self::Read(arguments) => Some(&arguments.to),
+            Self::Read(arguments) => Some(arguments.to.options()),
             _ => None,
         }
     }

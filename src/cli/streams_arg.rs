@@ -1,4 +1,4 @@
-//! The streams that `--streams` names: `orders,order_items`, `order*`, or `all`. Pure.
+//! The value of `--streams`: `orders,order_items`, `order*`, or `all`.
 
 use std::str::FromStr;
 
@@ -6,26 +6,26 @@ use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use crate::streams::{self, STREAMS, Stream};
 use crate::user_error::{UserError, unknown_stream_text};
 
-/// Stands for every stream.
+/// The name for all streams.
 const ALL: &str = "all";
 
-/// One stream that was asked for.
+/// A selected stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SelectedStream {
-    /// The name to read it under; an alias that was typed stays.
+    /// Its name in messages: an alias if the user typed one.
     pub name: &'static str,
     /// The stream.
     pub stream: &'static Stream,
 }
 
-/// The streams of one `--streams`, in the order given.
+/// The streams of one `--streams`, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamsArg(Vec<SelectedStream>);
 
 impl FromStr for StreamsArg {
     type Err = String;
 
-    /// Every unknown name is told, with the nearest right ones.
+    /// Parses the names. The error lists every unknown name, with suggestions.
     fn from_str(text: &str) -> Result<Self, String> {
         let (mut selected, mut faults) = (Vec::new(), Vec::new());
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -59,12 +59,12 @@ impl FromStr for StreamsArg {
     }
 }
 
-/// Returns true if a name has the form of a pattern: `*` stands for any letters, also none, `?` for one.
+/// Returns true if a name matches a pattern: `*` matches any number of letters, `?` matches one.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some(first) = pattern.chars().next() else { return name.is_empty() };
     let rest = &pattern[first.len_utf8()..];
     match first {
-        // Two stars in a row mean no more than one, and would only take time.
+        // Two stars match the same as one, but slowly.
         '*' if rest.starts_with('*') => matches(rest, name),
         '*' => name.char_indices().map(|(at, _)| &name[at..]).chain([""]).any(|tail| matches(rest, tail)),
         _ => name
@@ -74,8 +74,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The streams of several selections, each once.
-#[must_use]
+/// Returns the streams of several selections, each once.
 pub(crate) fn merged(selections: &[StreamsArg]) -> Vec<SelectedStream> {
     let mut merged: Vec<SelectedStream> = Vec::new();
     for selected in selections.iter().flat_map(|selection| &selection.0) {
@@ -87,23 +86,21 @@ pub(crate) fn merged(selections: &[StreamsArg]) -> Vec<SelectedStream> {
 }
 
 impl SelectedStream {
-    /// How it is read when nothing else is said.
-    #[must_use]
+    /// Returns its sync mode: incremental if the stream supports it.
     pub(crate) fn mode(&self, full_refresh: bool) -> SyncMode {
         if self.stream.has_updated_at && !full_refresh { SyncMode::Incremental } else { SyncMode::FullRefresh }
     }
 }
 
-/// The configured catalog that `--streams` stands in for, with all fields of each stream.
-#[must_use]
+/// Returns the configured catalog for `--streams`, with all fields of each stream.
 pub(crate) fn catalog(selections: &[StreamsArg]) -> ConfiguredCatalog {
     ConfiguredCatalog::of(merged(selections).iter().map(|selected| (selected.name, selected.mode(false))))
 }
 
-/// The catalog with each stream once.
+/// Returns the catalog with each stream once.
 ///
 /// # Errors
-/// [`UserError`] that names a stream which the catalog holds in two ways. Two names of one stream are two ways: a
+/// [`UserError`] if the catalog lists a stream with two settings. Two names of one stream are two settings: a
 /// destination waits for both.
 pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, UserError> {
     let own = |name: &str| streams::find(name).map_or_else(|| name.to_owned(), |stream| stream.name.to_owned());

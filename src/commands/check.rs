@@ -1,13 +1,14 @@
-//! `check`: tries the configuration with one cheap request per scope. A person in a terminal also sees which scopes
-//! the token has, the call limit, and how many rows there are.
+//! `check`: tests the configuration with one small request per scope. In a terminal it also prints the scopes of the
+//! token, the call limit, and the number of rows.
 
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::{client, warn};
-use crate::airbyte::message::{ConnectionStatus, Message};
+use super::{CommandResult, client, config_input, warn};
+use crate::airbyte::message::{CheckStatus, ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
 use crate::cart::Client;
+use crate::cli::{CheckArguments, Overrides};
 use crate::config::Config;
 use crate::http::{BoxFuture, Discard, Error, RequestEvent, RequestObserver, RetryPolicy};
 use crate::output::progress;
@@ -16,25 +17,26 @@ use crate::output::table::{aligned, cut, grouped};
 use crate::streams::{self, STREAMS, SUGGESTED, Scope, Stream};
 use crate::sync::query::Query;
 use crate::sync::shop::Shop as _;
-use crate::user_error::{UserError, short_reason};
+use crate::user_error::UserError;
 
-/// Streams are only counted where the call limit lets all requests of a check pass in one window: one for each scope
-/// and each suggested stream. Where the store tells no limit, nothing is known to be in the way.
+/// Minimum call limit for counting rows: all requests of a check, one for each scope and each suggested stream, fit in
+/// one window. Rows are also counted if the store does not report its limit.
 const CALLS: u32 = 20;
 
-/// The time for counting: a person waits for no more than a window of the call limit.
+/// Maximum time for counting rows: a person waits for one window of the call limit.
 const COUNTING: Duration = Duration::from_secs(10);
 
-/// Tries the configuration: one cheap request per scope. Returns true if the connection works. `in_terminal` shows
-/// the details on stderr.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn check(
-    config: Result<Config, UserError>,
+/// Tests the configuration and prints the result. With `--fail` a failed connection is a failure of the command.
+/// `in_terminal` prints the details on stderr. `version` is for the log.
+pub(crate) async fn run(
+    arguments: &CheckArguments,
     in_terminal: bool,
+    version: &str,
     emitter: &Emitter,
-) -> Result<bool, Closed> {
+) -> CommandResult {
+    emitter.log(Level::Debug, version).await?;
+    let config = config_input::config(arguments.with.config.as_deref(), &Overrides::default());
+    emitter.hide(config.as_ref().map(Config::secrets).unwrap_or_default());
     warn(config.as_ref().map(|config| config.warnings.as_slice()).unwrap_or_default(), emitter).await?;
     let client = config.and_then(|config| client(&config, RetryPolicy::CHECK));
     let result = match client {
@@ -44,7 +46,7 @@ pub(crate) async fn check(
             if in_terminal && tried.worked {
                 let rows = tried.rows(&client, &spinner, emitter).await;
                 drop(spinner);
-                // The verdict follows, whether or not anybody can be told of this.
+                // The result follows, even if stderr is closed.
                 let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &client).as_bytes());
             }
             result
@@ -55,16 +57,16 @@ pub(crate) async fn check(
         emitter.log(Level::Warn, note).await?;
     }
     let (status, message) = match &result {
-        Ok(note) => ("SUCCEEDED", note.as_deref()),
-        Err(message) => ("FAILED", Some(message.as_str())),
+        Ok(note) => (CheckStatus::Succeeded, note.as_deref()),
+        Err(message) => (CheckStatus::Failed, Some(message.as_str())),
     };
     let message = message.map(|text| emitter.masked(text));
-    let connection_status = ConnectionStatus { status, message: message.as_deref() };
-    emitter.message(&Message::ConnectionStatus { connection_status }).await?;
-    Ok(result.is_ok())
+    let connection_status = ConnectionStatus { status, message };
+    emitter.message(Message::ConnectionStatus { connection_status }).await?;
+    Ok(result.is_ok() || !arguments.fail)
 }
 
-/// The note of a check that found the sign-in good and ran out of time.
+/// Returns the note of a check that was signed in and ran out of time.
 fn unfinished(host: &str, bound: Duration) -> String {
     format!(
         "{host} accepts the sign-in, but answers so slowly that not every scope could be tried within {} seconds. A sync may take long; check again later to see whether the token lacks a scope.",
@@ -72,76 +74,73 @@ fn unfinished(host: &str, bound: Duration) -> String {
     )
 }
 
-/// Whether at least one scope works; a note if not all do, or why none does. Takes no longer than the
-/// client's patience in all.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
+/// Tests all scopes, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
+/// all do.
+pub(super) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
     let (result, tried) = try_each(client, emitter).await?;
     Ok(result.map_err(|message| Refusal { message, suspect: tried.suspect() }))
 }
 
 /// Why a configuration does not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// For the user.
+pub(super) struct Refusal {
+    /// The error for the user.
     pub message: String,
-    /// What may be wrong.
+    /// The part that may be wrong, if it is known.
     pub suspect: Option<Suspect>,
 }
 
 /// The part of a configuration that may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Suspect {
-    /// The token, or the user of the router.
+pub(super) enum Suspect {
+    /// The token, or the credentials of the router.
     SignIn,
     /// The host.
     Host,
 }
 
-/// The same, and what came of each scope.
+/// Tests all scopes, and returns the result of each as well.
 async fn try_each(client: &Client, emitter: &Emitter) -> Result<(Result<Option<String>, String>, Tried), Closed> {
     let (bound, mut tried) = (client.retry_policy().total, Tried::default());
     let result = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
         Ok(result) => result?,
         Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound))),
-        // What was wrong at first says more than that there is no time left.
+        // The first error says more than the lack of time.
         Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound).message)),
     };
     Ok((result, tried))
 }
 
-/// What came of the scopes that were tried.
+/// The results of the scopes.
 #[derive(Default)]
 struct Tried {
     worked: bool,
-    /// They work; with the rows that the store counts.
+    /// Readable streams, with the store's count of the rows.
     readable: Vec<(&'static Stream, Option<u64>)>,
-    /// The first sentence about a fault that is no refusal.
+    /// The first error other than a refusal.
     first: Option<String>,
-    /// A fault came from the host as such, not from what was requested.
+    /// True if an error is one of the host, not of a resource.
     is_host: bool,
-    /// The token lacks them.
+    /// Streams that the token may not read.
     refused: Vec<&'static Stream>,
-    /// The store does not know them.
+    /// Streams that the store does not know.
     unknown: Vec<&'static Stream>,
-    /// They failed otherwise: in what way.
+    /// Streams with another error.
     failed: Vec<(&'static Stream, String)>,
 }
 
-/// The streams that are tried: the smallest of each scope.
+/// Returns the streams to request: the smallest of each scope.
 fn probes() -> impl Iterator<Item = &'static Stream> {
     STREAMS.iter().filter(|stream| stream.is_scope_probe)
 }
 
-/// Requests one row of a stream. Returns how many rows the store counts, if it says so.
+/// Requests one row of a stream. Returns the store's count of the rows, if the response has it.
 async fn probe(client: &Client, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
     let answer = client.list(&query, &Requests(emitter), &mut Discard).await?;
     Ok(answer.page.total)
 }
 
-/// The same without a bound.
+/// Tests all scopes without a time limit.
 async fn try_each_scope(
     client: &Client,
     emitter: &Emitter,
@@ -149,7 +148,7 @@ async fn try_each_scope(
 ) -> Result<Result<Option<String>, String>, Closed> {
     for stream in probes() {
         let query = Query::new(stream, 1);
-        // Where the first that was asked for with patience failed, the others are soon told.
+        // The first failed after all retries, so the others are not retried.
         let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
         let error = match probe(client, query, emitter).await {
             Ok(rows) => {
@@ -166,14 +165,14 @@ async fn try_each_scope(
         match error.status() {
             Some(401 | 403) => tried.refused.push(stream),
             Some(404) => tried.unknown.push(stream),
-            // This would meet every request.
+            // All requests would fail in the same way.
             _ if is_of_the_host(&error) && !tried.worked => {
                 tried.is_host = true;
                 return Ok(Err(user_error.message));
             }
             _ => {
                 tried.is_host |= matches!(error.root(), Error::Body { .. });
-                tried.failed.push((stream, short_reason(&error)));
+                tried.failed.push((stream, error.short_reason()));
                 tried.first.get_or_insert(user_error.message);
             }
         }
@@ -181,7 +180,7 @@ async fn try_each_scope(
     Ok(tried.result(&client.host()))
 }
 
-/// Whether a fault has nothing to do with what was asked for.
+/// Returns true if an error does not depend on the requested resource.
 fn is_of_the_host(error: &Error) -> bool {
     use crate::http::error::TransportErrorKind::{Broken, Timeout};
     match error.root() {
@@ -192,7 +191,7 @@ fn is_of_the_host(error: &Error) -> bool {
 }
 
 impl Tried {
-    /// A note if not all scopes work, or why none does.
+    /// Returns a note if not all scopes work, or an error if none does.
     fn result(&self, host: &str) -> Result<Option<String>, String> {
         if !self.worked {
             return Err(match &self.first {
@@ -233,7 +232,8 @@ impl Tried {
         }
         Ok((!note.is_empty()).then(|| note.join(" ")))
     }
-    /// Returns what may be wrong where nothing works.
+
+    /// Returns the part of the configuration that may be wrong if nothing works.
     fn suspect(&self) -> Option<Suspect> {
         match self {
             Self { is_host: true, .. } => Some(Suspect::Host),
@@ -243,7 +243,7 @@ impl Tried {
         }
     }
 
-    /// Returns what a person sees of a scope: whether it can be read, and what to do if not.
+    /// Returns the access to a scope for the table, with what to do if it is missing.
     fn access(&self, stream: &Stream) -> String {
         let is = |other: &&Stream| other.name == stream.name;
         let scope = stream.scope.name();
@@ -259,8 +259,8 @@ impl Tried {
         }
     }
 
-    /// Returns the rows of the suggested streams that the token can read and the store counts. They cost a request
-    /// each, so nothing is requested where the call limit is low, and none is tried twice.
+    /// Returns the store's count of the rows of the suggested streams that the token can read. Each takes a request, so
+    /// nothing is requested if the call limit is low, and no request is retried.
     async fn rows(&self, client: &Client, spinner: &Spinner, emitter: &Emitter) -> Vec<(&'static str, u64)> {
         let mut rows = Vec::new();
         if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
@@ -285,7 +285,7 @@ impl Tried {
     }
 }
 
-/// Returns what a person sees in a terminal, within its width.
+/// Returns the details for a terminal, cut to its width.
 fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
     let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
     let mut scopes = vec![cells(["scope", "readable"])];
@@ -305,7 +305,7 @@ fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
     text.lines().map(|line| cut(line, width) + "\n").collect()
 }
 
-/// A scope, with the first of its streams; the documentation lists them all.
+/// Returns a scope with its first streams; the documentation lists them all.
 fn lacking(scope: Scope) -> String {
     const SHOWN: usize = 3;
     let names: Vec<&str> = STREAMS.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
@@ -314,7 +314,7 @@ fn lacking(scope: Scope) -> String {
     format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))
 }
 
-/// Logs each request. Nobody is told of waits in `check`: it ends within its patience, and says then.
+/// Logs each request. Waits are not logged: `check` ends within the time of its retry policy.
 struct Requests<'e>(&'e Emitter);
 
 impl RequestObserver for Requests<'_> {

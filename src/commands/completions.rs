@@ -1,24 +1,22 @@
-//! `completions`: the script that makes a shell complete the command line, with the names of streams.
+//! `completions`: prints a script with which a shell completes commands, options and names of streams.
 //!
-//! The scripts come from `clap_complete`; what is changed in them is the fault of its bash script for names with a
-//! hyphen, and what follows `--streams`. Tests run them in the shells.
+//! The scripts are those of `clap_complete`, with a fix for names with a hyphen in bash, and with names of streams
+//! after `--streams`. Tests run them in the shells.
 
 use clap_complete::Shell;
 
-use crate::airbyte::{Closed, Emitter};
+use super::CommandResult;
+use crate::airbyte::Emitter;
 use crate::cli;
 use crate::streams::STREAMS;
 
 /// Prints the completions of a shell.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn completions(shell: Shell, emitter: &Emitter) -> Result<(), Closed> {
-    emitter.send(script(shell).into_bytes()).await
+pub(crate) async fn run(shell: Shell, emitter: &Emitter) -> CommandResult {
+    emitter.text(script(shell)).await?;
+    Ok(true)
 }
 
 /// Returns the completions of a shell.
-#[must_use]
 pub fn script(shell: Shell) -> String {
     let mut command = cli::command_line();
     let name = command.get_name().to_owned();
@@ -34,13 +32,12 @@ pub fn script(shell: Shell) -> String {
     }
 }
 
-/// The state of a command is called `source__cart__subcmd__check` where it is set, and
-/// `source__subcmd__cart__subcmd__check` where it is looked for (`clap_complete` 4.6, `subcommand_details`), so that
-/// nothing is completed after a subcommand. Both get the name that is set.
+/// Fixes the script for bash: `clap_complete` 4.6 (`subcommand_details`) sets the state `source__cart__subcmd__check`
+/// and looks for `source__subcmd__cart__subcmd__check`, so that nothing is completed after a subcommand.
 fn bash(script: &str, name: &str, streams: &[&str]) -> String {
     let (wrong, right) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
     let script = script.replace(&wrong, &right);
-    // Bash completes the word as a whole: what stands before the last comma is put before each name.
+    // Bash replaces the complete word, so each name gets the text before the last comma.
     let names = format!(
         "local before=\"\"\n                    [[ \"${{cur}}\" == *,* ]] && before=\"${{cur%,*}},\"\n                    COMPREPLY=($(compgen -P \"${{before}}\" -W \"all {}\" -- \"${{cur##*,}}\"))",
         streams.join(" ")
@@ -77,7 +74,7 @@ fn after_option(script: &str, option: &str, old: &str, new: &str) -> String {
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         text.push_str(option);
-        // The branch ends here, so that nothing of the next one is changed.
+        // The branch ends at `;;`: the next one is not changed.
         let (branch, rest) = part.split_once(";;").unwrap_or((part, ""));
         text.push_str(&branch.replace(old, new));
         text.push_str(";;");

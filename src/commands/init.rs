@@ -1,5 +1,5 @@
-//! `init`: asks on a terminal for what a config needs, tries it against the store, and writes it to a
-//! file that only its owner can read. Everything it says goes to stderr; stdout stays empty.
+//! `init`: asks in a terminal for the required settings, tests them against the store, and writes them to a file that
+//! only its owner can read. All text goes to stderr; stdout stays empty.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::Path;
@@ -8,29 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use super::check::{Refusal, Suspect, try_scopes};
+use super::{CommandResult, client};
 use crate::airbyte::Emitter;
-use crate::commands::{Refusal, Suspect};
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
+use crate::files;
 use crate::http::RetryPolicy;
+use crate::output::stdout::Terminals;
+use crate::shutdown;
 use crate::sync::shop::Shop as _;
 use crate::user_error::UserError;
-use crate::{Terminals, commands, files};
 
-/// How it ended, if nothing failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InitOutcome {
-    /// The file is there.
-    Written,
-    /// It was not wanted: by an answer, by Ctrl-C or by Ctrl-D.
-    Cancelled,
-}
-
-/// One value of the config that is asked for.
+/// A question for one setting.
 struct Question {
-    /// Path of the field, by which `config` tells its faults.
+    /// Path of the setting, as in the errors of `config`.
     field: &'static str,
     text: &'static str,
-    /// What an empty answer means at first; later it is the answer before.
+    /// The value of an empty answer at first; later it is the previous answer.
     usual: &'static str,
     hidden: bool,
 }
@@ -39,67 +33,64 @@ const fn asks(field: &'static str, text: &'static str) -> Question {
     Question { field, text, usual: "", hidden: false }
 }
 
-/// What a token needs.
+/// The settings for a token.
 const TOKEN: &[Question] = &[
     asks("credentials.store_name", "Store host name, for example mystore.americommerce.com"),
     Question { hidden: true, ..asks("credentials.access_token", "Access token (not shown)") },
 ];
 
-/// What the router needs.
+/// The settings for the Central API Router.
 const ROUTER: &[Question] = &[
     asks("credentials.user_name", "User name from Cart.com support"),
     Question { hidden: true, ..asks("credentials.user_secret", "User secret (not shown)") },
     asks("credentials.site_id", "Site ID, the number after PSID on https://{your store}/store/sitemonitor.aspx"),
 ];
 
-/// Long before the first store of this platform: everything there is.
+/// The default is before the first store of this platform: all rows.
 const START: Question = Question {
     usual: "2000-01-01T00:00:00Z",
     ..asks("start_date", "Start date: only rows updated on or after it are read")
 };
 
-/// Asks, tries and writes.
-///
-/// # Errors
-/// [`UserError`] if there is no terminal or the file cannot be written.
-pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) -> Result<InitOutcome, UserError> {
+/// Asks for the settings, tests them and writes the file. Fails silently if the user cancels it.
+pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) -> CommandResult {
     if !terminals.stdin || !terminals.stderr {
-        return Err(UserError::no_terminal(None));
+        return Err(UserError::no_terminal(None).into());
     }
     let file = ConfigFile::new(path)?;
     match asked(&file, &Prompter::new(), emitter).await {
         Ok(Some(config)) => {
             file.write(&config)?;
             let name = path.display();
-            // The file is there, whether or not anybody can still be told.
+            // The file is written, even if stderr is closed.
             let _ignored = writeln!(
                 io::stderr(),
                 "Wrote {name}, which only you can read.\nNext: source-cart read --config {name} --streams orders > orders.jsonl"
             );
-            Ok(InitOutcome::Written)
+            Ok(true)
         }
-        // No terminal to type a secret on, though there seemed to be one.
-        Err(error) if !is_end(&error) => Err(UserError::no_terminal(Some(&error))),
+        // No terminal for a hidden answer, although there seemed to be one.
+        Err(error) if !is_end(&error) => Err(UserError::no_terminal(Some(&error)).into()),
         Ok(None) | Err(_) => {
             let _ignored = writeln!(io::stderr(), "\nNothing was written.");
-            Ok(InitOutcome::Cancelled)
+            Ok(false)
         }
     }
 }
 
-/// Whether somebody ended the questions: Ctrl-D, Ctrl-C, a terminal that was closed.
+/// Returns true if the user ended the questions: with Ctrl-D, with Ctrl-C, or by closing the terminal.
 fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, Interrupted, UnexpectedEof};
     matches!(error.kind(), UnexpectedEof | Interrupted | BrokenPipe)
 }
 
-/// A config that is to be written, if one is.
+/// Asks until the settings work or the user decides. Returns the config to write, if any.
 async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io::Result<Option<Value>> {
     if file.existed && !prompter.agrees(&format!("{} exists. Replace it?", file.name))? {
         return Ok(None);
     }
     let mut config = json!({});
-    // Every field at first, and then those that may be wrong.
+    // All settings at first, then those that may be wrong.
     let mut fields: &[&str] = &[];
     loop {
         answer(&mut config, fields, prompter)?;
@@ -114,7 +105,7 @@ async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io:
     }
 }
 
-/// Returns the fields of the answers that may be wrong; none if nothing is known of that.
+/// Returns the settings that may be wrong; none if that is not known.
 fn suspected(config: &Value, refusal: &Refusal) -> &'static [&'static str] {
     match (refusal.suspect, config["credentials"]["auth_type"] == TOKEN_TYPE) {
         (Some(Suspect::SignIn), true) => &["credentials.access_token"],
@@ -124,8 +115,7 @@ fn suspected(config: &Value, refusal: &Refusal) -> &'static [&'static str] {
     }
 }
 
-/// Asks for the values of these fields, or for every value if none is named. The answers before are offered again,
-/// but for those that are hidden.
+/// Asks for these settings, or for all if the list is empty. Previous answers are offered again, except secrets.
 fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Result<()> {
     let is_router = if fields.is_empty() {
         prompter.say("How do you sign in: with a token of one store (1), or through the Central API Router (2)?")?;
@@ -143,7 +133,7 @@ fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Resul
         let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
         loop {
             let given = match question.hidden {
-                // Each character of a key counts.
+                // Every character of a key counts.
                 true if question.field.ends_with("user_secret") => prompter.ask_hidden(question.text)?,
                 true => prompter.ask_hidden(question.text)?.trim().to_owned(),
                 false => prompter.ask(question.text, &before)?,
@@ -153,7 +143,7 @@ fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Resul
             prompter.say(&fault)?;
         }
     }
-    // In the form that the specification has for it, whatever was typed.
+    // In the format of the specification.
     if let Some(start) = config[START.field].as_str().and_then(|typed| instant(typed.trim()).ok()) {
         config[START.field] = start.to_string().into();
     }
@@ -167,26 +157,26 @@ fn put(config: &mut Value, field: &str, given: String) {
     }
 }
 
-/// What `config` has to say of this one field.
+/// Returns the error of a setting, if it has one.
 fn fault(config: &Value, field: &str) -> Option<String> {
     let faults = Config::parse(config.to_string().as_bytes()).err()?;
     faults.iter().find(|fault| fault.field == field).map(ToString::to_string)
 }
 
-/// Why the store refuses the config, if it does. A note on missing scopes is told, and is no refusal.
+/// Tests the settings. Returns why the store refuses them, if it does; missing scopes are only printed.
 async fn tried(config: &Value, prompter: &Prompter, emitter: &Emitter) -> io::Result<Option<Refusal>> {
     let refusal = |user_error: UserError| Ok(Some(Refusal { message: user_error.message, suspect: None }));
     let parsed = match Config::parse(config.to_string().as_bytes()) {
         Ok(parsed) => parsed,
         Err(faults) => return refusal(UserError::config(&faults)),
     };
-    let emitter = emitter.clone().with_secrets(parsed.secrets());
-    let client = match commands::client(&parsed, RetryPolicy::CHECK) {
+    emitter.hide(parsed.secrets());
+    let client = match client(&parsed, RetryPolicy::CHECK) {
         Ok(client) => client,
         Err(user_error) => return refusal(user_error),
     };
     prompter.say(&format!("Testing the connection to {} ...", client.host()))?;
-    match commands::try_scopes(&client, &emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
+    match try_scopes(&client, emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
         Ok(None) => prompter.say("It works.")?,
         Ok(Some(note)) => prompter.say(&format!("It works, but: {}", emitter.masked(&note)))?,
         Err(refusal) => return Ok(Some(Refusal { message: emitter.masked(&refusal.message), ..refusal })),
@@ -194,24 +184,24 @@ async fn tried(config: &Value, prompter: &Prompter, emitter: &Emitter) -> io::Re
     Ok(None)
 }
 
-/// Where questions are put and answers come from.
+/// Asks questions in the terminal.
 struct Prompter {
-    /// Whether a secret is being typed: the terminal shows nothing then, and must be set right first.
+    /// True while a secret is typed: the terminal shows nothing then and must be restored first.
     is_secret_prompt: Arc<AtomicBool>,
 }
 
 impl Prompter {
-    /// Ctrl-C ends the process here as it would without us, but never leaves a terminal that shows nothing.
+    /// Returns a prompter. Ctrl-C ends the process, except while a secret is typed: the prompt for it restores the
+    /// terminal and returns an error.
     fn new() -> Self {
         let is_secret_prompt = Arc::new(AtomicBool::new(false));
         let is_prompting = Arc::clone(&is_secret_prompt);
-        tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if !is_prompting.load(Ordering::SeqCst) {
-                    let _ignored = writeln!(io::stderr(), "\nNothing was written.");
-                    std::process::exit(i32::from(crate::FAILURE));
-                }
+        shutdown::exit_on_ctrl_c(move || {
+            let exits = !is_prompting.load(Ordering::SeqCst);
+            if exits {
+                let _ignored = writeln!(io::stderr(), "\nNothing was written.");
             }
+            exits
         });
         Self { is_secret_prompt }
     }
@@ -236,11 +226,11 @@ impl Prompter {
         self.is_secret_prompt.store(true, Ordering::SeqCst);
         let given = rpassword::read_password();
         self.is_secret_prompt.store(false, Ordering::SeqCst);
-        // What a secret begins or ends with may be part of it.
+        // Spaces may be part of a secret.
         Ok(given?.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    /// One of the choices, of which the first is the usual one.
+    /// Asks for one of the choices; the first is the default.
     fn choice(&self, question: &str, choices: &[&'static str]) -> io::Result<&'static str> {
         loop {
             let given = self.ask(question, choices.first().copied().unwrap_or_default())?;
@@ -265,12 +255,11 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// # Errors
-    /// [`UserError`] if the path does not name a file that can be written.
+    /// Checks that the file can be written.
     fn new(path: &Path) -> Result<Self, UserError> {
         let name = path.display().to_string();
         let user_error = |problem: &str| UserError::unwritable(&name, problem);
-        // A secret goes to no device, and opening a pipe would wait for its other side.
+        // No secret is written to a device, and opening a pipe would wait for its reader.
         if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             return Err(user_error("it is not a regular file"));
         }
@@ -279,11 +268,7 @@ impl ConfigFile {
         Ok(Self { file, name, existed })
     }
 
-    /// Writes the file whole or not at all. A file that was not there when the questions began is not
-    /// replaced if somebody has made one since.
-    ///
-    /// # Errors
-    /// [`UserError`]
+    /// Writes the file in one step. A file that somebody created since the first question is not replaced.
     fn write(&self, config: &Value) -> Result<(), UserError> {
         let text = format!("{config:#}\n");
         self.file.write_private(text.as_bytes(), self.existed).map_err(|error| {

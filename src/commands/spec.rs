@@ -1,25 +1,33 @@
-//! The specification that `spec` prints: `spec.json`, with what stands elsewhere filled in.
+//! `spec`: prints `spec.json` with values from other places.
 
+use super::{CommandResult, compact};
+use crate::airbyte::{Emitter, Message};
 use crate::record_options;
 
-/// The specification.
+/// The specification, with placeholders.
 const SPEC: &str = include_str!("../cart/spec.json");
 
-/// Stands in it for the collections that `expand` can name, which come from the table.
+/// The placeholder for the collections of `expand`, which are in the table.
 const CHOICES: &str = "\"filled in from the table of streams\"";
 
-/// The line of it with the address of the documentation.
+/// The placeholder for the address of the documentation.
 const DOCUMENTATION: &str = "\"documentationUrl\": \"filled in from Cargo.toml\",";
 
-/// Returns the specification as JSON. It names the project's public address, `repository` in Cargo.toml, and no
-/// address as long as there is none.
-#[must_use]
-pub(crate) fn text() -> String {
+/// Prints the specification.
+pub(crate) async fn run(emitter: &Emitter) -> CommandResult {
+    if let Some(spec) = compact(&text()) {
+        emitter.message(Message::Spec { spec }).await?;
+    }
+    Ok(true)
+}
+
+/// Returns the specification as JSON. The address of the documentation is `repository` in Cargo.toml, if it is set.
+fn text() -> String {
     let choices: Vec<String> = record_options::choices().map(|choice| format!("\"{choice}\"")).collect();
     SPEC.replace(CHOICES, &choices.join(",")).replace(DOCUMENTATION, &documentation(env!("CARGO_PKG_REPOSITORY")))
 }
 
-/// The line with an address; nothing without one.
+/// Returns the line with an address, or an empty string without one.
 fn documentation(address: &str) -> String {
     if address.is_empty() { String::new() } else { format!("\"documentationUrl\": \"{address}\",") }
 }

@@ -1,34 +1,33 @@
-//! `state show`, `state reset` and `state set`: what a state file says, for people, and how they change it. A file is
-//! changed as a read does it: as a whole, and by one process at a time.
+//! `state`: prints or changes a state file. Like a read, it locks the file and replaces it in one step.
 
 use std::path::Path;
 
+use super::{CommandResult, state_input};
+use crate::airbyte::Emitter;
 use crate::airbyte::state::{States, StoredState};
 use crate::cli::StateAction;
 use crate::config;
 use crate::output::state_file::{ClaimError, LockedStateFile};
-use crate::state_input;
+use crate::output::table::aligned;
 use crate::streams;
 use crate::sync::{StateOverview, overview};
 use crate::timestamp::Timestamp;
 use crate::user_error::{UserError, unknown_stream_text};
 
-/// Does what is asked, and returns what is to be said.
-///
-/// # Errors
-/// [`UserError`] that says what cannot be done.
-pub(crate) fn run(action: &StateAction) -> Result<String, UserError> {
-    match action {
+/// Prints or changes a state file.
+pub(crate) async fn run(action: &StateAction, emitter: &Emitter) -> CommandResult {
+    let text = match action {
         StateAction::Show { file } => state_input::read(file).map(|states| table(&states)),
         StateAction::Reset { file, streams } => change(file, |states| reset(states, streams)),
         StateAction::Set { file, stream, date } => {
-            let cursor = cursor(stream, date)?;
-            change(file, |states| Ok(set(states, stream, cursor)))
+            cursor(stream, date).and_then(|cursor| change(file, |states| Ok(set(states, stream, cursor))))
         }
-    }
+    };
+    emitter.text(text?).await?;
+    Ok(true)
 }
 
-/// Takes the file, changes its states and writes it.
+/// Locks a file, changes its states and writes it. Returns the text to print.
 fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, UserError>) -> Result<String, UserError> {
     let name = file.display().to_string();
     let locked = LockedStateFile::new(file).map_err(|fault| match fault {
@@ -44,7 +43,7 @@ fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, UserEr
     Ok(message)
 }
 
-/// Removes the states of these streams; all of them are there, or none is removed.
+/// Removes the states of these streams. If one of them is missing, none is removed.
 fn reset(states: &mut States, streams: &[String]) -> Result<String, UserError> {
     let mut message = String::new();
     for stream in streams {
@@ -59,17 +58,17 @@ fn reset(states: &mut States, streams: &[String]) -> Result<String, UserError> {
     Ok(message)
 }
 
-/// Replaces the state of a stream, under whatever name it has.
+/// Replaces the state of a stream, under any name of the stream.
 fn set(states: &mut States, stream: &str, cursor: Timestamp) -> String {
     let state = format!(r#"{{"updated_at":"{cursor}"}}"#).into();
-    match states.list.iter_mut().find(|known| state_input::are_one(&known.name, stream)) {
+    match states.list.iter_mut().find(|known| state_input::is_same_stream(&known.name, stream)) {
         Some(known) => known.state = state,
         None => states.list.push(StoredState { name: stream.to_owned(), state }),
     }
     format!("{stream}: the next read continues from {cursor}.\n")
 }
 
-/// The date to set. A day alone means its midnight in UTC, as in the configuration.
+/// Parses a date. A day means its midnight in UTC, as in the configuration.
 fn cursor(stream: &str, date: &str) -> Result<Timestamp, UserError> {
     match streams::find(stream) {
         None => return Err(UserError::no_set_stream(&unknown_stream_text(stream))),
@@ -84,28 +83,20 @@ fn cursor(stream: &str, date: &str) -> Result<Timestamp, UserError> {
     config::instant(text).map_err(|_| UserError::no_set_date(text))
 }
 
-/// A table of the states.
+/// Returns a table of the states.
 fn table(states: &States) -> String {
     let row = |state: &StoredState| {
         let (cursor, left) = match overview(&state.state) {
             Ok(StateOverview { cursor, left }) => (cursor.unwrap_or_else(|| "-".to_owned()), left),
             Err(fault) => ("-".to_owned(), format!("not usable: {fault}")),
         };
-        // The file may hold anything; the table stays one line a stream.
+        // The file may contain anything; the table has one line per stream.
         let name: String = state.name.chars().filter(|character| !character.is_control()).take(60).collect();
-        [name, cursor, left, state.state.len().to_string()]
+        vec![name, cursor, left, state.state.len().to_string()]
     };
-    let head = ["stream", "cursor", "rows left", "bytes"].map(str::to_owned);
-    let rows: Vec<[String; 4]> = std::iter::once(head).chain(states.list.iter().map(row)).collect();
-    let mut widths = [0; 4];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let [name, date, left, bytes] = widths;
-    let line = |[a, b, c, d]: &[String; 4]| format!("{a:name$}  {b:date$}  {c:left$}  {d:>bytes$}\n");
-    rows.iter().map(line).collect()
+    let head = ["stream", "cursor", "rows left", "bytes"].map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(states.list.iter().map(row)).collect();
+    aligned(&rows, &[3])
 }
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
-//! `streams`: the table of streams for people, and as JSON for programs.
+//! `streams`: prints all streams, as a table or as JSON.
 
 use serde_json::json;
 
-use crate::airbyte::{Closed, Emitter};
+use super::CommandResult;
+use crate::airbyte::Emitter;
 use crate::output::progress;
 use crate::output::table::{aligned, cut};
 use crate::streams::{CURSOR, STREAMS, Stream};
 
-/// Prints the streams: a table, or a JSON list. The table fits the terminal if stdout is one.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub(crate) async fn list(as_json: bool, in_terminal: bool, emitter: &Emitter) -> Result<(), Closed> {
+/// Prints the streams. The table is cut to the width of the terminal if stdout is one.
+pub(crate) async fn run(as_json: bool, in_terminal: bool, emitter: &Emitter) -> CommandResult {
     let width = if in_terminal { progress::terminal().0 } else { usize::MAX };
-    let text = if as_json { json_list() } else { table(width) };
-    emitter.send(text.into_bytes()).await
+    emitter.text(if as_json { json_list() } else { table(width) }).await?;
+    Ok(true)
 }
 
-/// Returns one JSON object a line, so that `grep` finds a stream too.
+/// Returns a JSON list with one stream per line, for `grep`.
 fn json_list() -> String {
     let modes = |stream: &Stream| match stream.has_updated_at {
         true => json!(["full_refresh", "incremental"]),
@@ -36,7 +34,7 @@ fn json_list() -> String {
     format!("[\n{}\n]\n", STREAMS.iter().map(line).collect::<Vec<_>>().join(",\n"))
 }
 
-/// Returns the table. The keys come last, since a few of them are long.
+/// Returns the table. The keys are the last column, since a few of them are long.
 fn table(width: usize) -> String {
     let head = ["stream", "modes", "scope", "key"];
     let row = |stream: &Stream| {

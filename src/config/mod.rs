@@ -1,15 +1,13 @@
 //! The configuration file, parsed into what the rest of the program works with: nothing behind this
 //! file sees a text that was not checked. No HTTP, no messages.
 
-pub(crate) mod raw;
-
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::cart::Auth;
-use crate::config::raw::{FieldError, RawConfig, kind};
+use crate::raw_config::{FieldError, RawConfig, kind};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
 use crate::suggest::suggestions;

@@ -195,4 +195,18 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Returns how the request failed, in a few words.
+    pub fn short_reason(&self) -> String {
+        match (self.status(), self.root()) {
+            (Some(status), _) => format!("HTTP {status}"),
+            (None, Self::Transport { kind: TransportErrorKind::Name, .. }) => "host not found".to_owned(),
+            (None, Self::Transport { kind: TransportErrorKind::Connect, .. }) => "no connection".to_owned(),
+            (None, Self::Transport { kind: TransportErrorKind::Timeout, .. }) => "no answer in time".to_owned(),
+            (None, Self::Transport { .. }) => "the connection broke".to_owned(),
+            (None, Self::Proxy { .. }) => "no connection through the proxy".to_owned(),
+            (None, Self::TooLarge { .. }) => "too large an answer".to_owned(),
+            _ => "an answer that is none of the API".to_owned(),
+        }
+    }
 }

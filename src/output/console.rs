@@ -1,56 +1,56 @@
-//! Messages in words, for people: on stderr, one after the other, beside the lines of the board.
+//! Messages as text for people, on stderr.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::airbyte::parsed_message::ParsedMessage;
-use crate::airbyte::{Level, StreamStatus};
+use crate::airbyte::message::{
+    CheckStatus, ConnectionStatus, Descriptor, Level, Log, Message, RateLimited, Reason, StreamStatus,
+    StreamStatusBody, Trace,
+};
 use crate::timestamp::Timestamp;
-use crate::user_error;
 
-/// What is told.
+/// Which messages are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verbosity {
-    /// Errors and a `check` that failed, a line each: what cron sends by mail.
+    /// Errors and a failed `check`, one line each: cron sends them by mail.
     OneLineErrors,
-    /// Errors, and the verdict of `check`.
+    /// Errors, and the result of `check`.
     Errors,
-    /// These, and warnings.
+    /// The same, and warnings.
     Warnings,
-    /// All that a log would hold.
+    /// Every message of a log.
     Everything,
 }
 
-/// Tells people.
+/// Prints messages as text on stderr.
 #[derive(Debug)]
 pub(super) struct Console {
     verbosity: Verbosity,
-    /// Whether colours may be used.
     use_colour: bool,
     progress: Arc<Progress>,
     state_location: StateLocation,
-    /// True once it was said that the read was interrupted.
+    /// True after the interruption was printed.
     interrupted: bool,
 }
 
-/// Where a state is kept.
+/// Where the state of a read is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StateLocation {
     /// In this file.
     File(PathBuf),
-    /// In the output, which is a file or a program's.
+    /// In the output.
     Output,
     /// Nowhere.
     Nowhere,
 }
 
 impl StateLocation {
-    /// Says that a read was interrupted, and how it can be continued.
+    /// Returns the text for an interrupted read, with the way to continue it.
     fn interruption(&self) -> String {
         let how = match self {
-            // A file that was not there is not written before the first state.
+            // A new file is not written before the first state.
             Self::File(path) if path.exists() => {
                 format!("To continue, run it again with `--state {}`.", path.display())
             }
@@ -62,8 +62,7 @@ impl StateLocation {
 }
 
 impl Console {
-    /// Tells as much as `verbosity` says. Colours are for a terminal, where nobody objects (no-color.org).
-    #[must_use]
+    /// Returns a console. It uses colours in a terminal unless the environment forbids it (no-color.org).
     pub(super) fn new(
         verbosity: Verbosity,
         on_terminal: bool,
@@ -75,86 +74,91 @@ impl Console {
         Self { verbosity, use_colour: on_terminal && !plain, progress, state_location, interrupted: false }
     }
 
-    /// Tells what was heard, if it is to be told.
-    pub(super) fn print(&mut self, parsed_message: &ParsedMessage) {
-        let text = match parsed_message {
-            // Each stream says so; a person asked once.
-            ParsedMessage::Error { message, .. } if user_error::is_interruption(message) => {
+    /// Prints a message, if its kind is printed.
+    pub(super) fn print(&mut self, message: &Message) {
+        let text = match message {
+            // Each stream reports it; a person pressed Ctrl-C once.
+            Message::Trace { trace: Trace::Error { error, .. } } if error.is_interruption => {
                 (!std::mem::replace(&mut self.interrupted, true)).then(|| self.state_location.interruption())
             }
-            _ => render(parsed_message, self.verbosity, self.use_colour),
+            _ => render(message, self.verbosity, self.use_colour),
         };
         let Some(text) = text else { return };
-        // Who has closed stderr does not want to hear it.
+        // If stderr is closed, nobody wants the text.
         let _ignored = self.progress.suspend(|| std::io::stderr().write_all(text.as_bytes()));
     }
 }
 
-/// What is said of a check that failed without a word.
+/// The text of a failed check without a message.
 const UNREADABLE: &str = "the store cannot be read.";
 
-/// What is said of a message, with its line feed.
-fn render(parsed_message: &ParsedMessage, verbosity: Verbosity, use_colour: bool) -> Option<String> {
+/// Returns the text of a message with its line feed, if its kind is printed.
+fn render(message: &Message, verbosity: Verbosity, use_colour: bool) -> Option<String> {
+    const RED: u8 = 31;
+    const GREEN: u8 = 32;
+    const YELLOW: u8 = 33;
     let paint = |text: &str, colour: u8| match use_colour {
         true => format!("\x1b[1;{colour}m{text}\x1b[0m"),
         false => text.to_owned(),
     };
-    const RED: u8 = 31;
-    const GREEN: u8 = 32;
-    const YELLOW: u8 = 33;
-    let everything = verbosity == Verbosity::Everything;
-    match parsed_message {
-        ParsedMessage::Error { stream, message, .. } if verbosity == Verbosity::OneLineErrors => {
-            let of = stream.as_ref().map_or_else(String::new, |stream| format!("{stream}: "));
-            Some(format!("{}: {of}{message}\n", paint("error", RED)))
-        }
-        ParsedMessage::ConnectionStatus { succeeded: true, .. } if verbosity == Verbosity::OneLineErrors => None,
-        ParsedMessage::ConnectionStatus { succeeded: false, message } if verbosity == Verbosity::OneLineErrors => {
-            let message = message.as_deref().unwrap_or(UNREADABLE);
-            Some(format!("{}: {message}\n", paint("error", RED)))
-        }
-        ParsedMessage::Log { level: Level::Error | Level::Fatal, text } => {
-            Some(format!("{}: {text}\n", paint("error", RED)))
-        }
-        ParsedMessage::Log { level: Level::Warn, text } if verbosity >= Verbosity::Warnings => {
-            Some(format!("{}: {text}\n", paint("warning", YELLOW)))
-        }
-        ParsedMessage::Log { level: Level::Debug, text } if everything => Some(format!("debug: {text}\n")),
-        ParsedMessage::Log { level: Level::Info, text } if everything => Some(format!("{text}\n")),
-        ParsedMessage::Log { .. } => None,
-        ParsedMessage::Error { stream, message, cause } => {
-            let (sentence, remedy) = split_remedy(message);
-            let of = stream.as_ref().map_or_else(String::new, |stream| format!("{stream}: "));
+    let on_one_line = verbosity == Verbosity::OneLineErrors;
+    match message {
+        Message::Log { log: Log { level, message } } => match level {
+            Level::Warn if verbosity >= Verbosity::Warnings => {
+                Some(format!("{}: {message}\n", paint("warning", YELLOW)))
+            }
+            Level::Info if verbosity == Verbosity::Everything => Some(format!("{message}\n")),
+            Level::Debug if verbosity == Verbosity::Everything => Some(format!("debug: {message}\n")),
+            _ => None,
+        },
+        Message::Trace { trace: Trace::Error { error, .. } } => {
+            let of = error.stream().map_or_else(String::new, |stream| format!("{stream}: "));
+            let (sentence, remedy) =
+                if on_one_line { (error.message.clone(), String::new()) } else { split_remedy(&error.message) };
             let mut text = format!("{}: {of}{sentence}\n", paint("error", RED));
-            if let Some(cause) = cause {
+            if let Some(cause) = error.internal_message.as_ref().filter(|_| !on_one_line) {
                 text.push_str(&format!("  cause: {cause}\n"));
             }
-            if !remedy.is_empty() {
-                text.push_str(&format!("  {remedy}\n"));
-            }
+            text.push_str(&indented(&remedy));
             Some(text)
         }
-        ParsedMessage::ConnectionStatus { succeeded: true, message } => {
-            let note = message.as_ref().map_or_else(String::new, |note| format!("  {note}\n"));
-            Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("ok", GREEN)))
-        }
-        ParsedMessage::ConnectionStatus { succeeded: false, message } => {
-            let (sentence, remedy) = split_remedy(message.as_deref().unwrap_or(UNREADABLE));
-            let rest = if remedy.is_empty() { String::new() } else { format!("  {remedy}\n") };
-            Some(format!("{}: {sentence}\n{rest}", paint("failed", RED)))
-        }
-        ParsedMessage::Status { stream, status, waits_until } if everything => match (status, waits_until) {
-            (_, Some(until)) => Some(format!("{stream}: waits for the store's call limit until {}.\n", moment(*until))),
-            (StreamStatus::Started, None) => Some(format!("{stream}: started.\n")),
-            (StreamStatus::Running, None) => None,
-            (StreamStatus::Complete, None) => Some(format!("{stream}: complete.\n")),
-            (StreamStatus::Incomplete, None) => Some(format!("{stream}: not complete.\n")),
+        Message::ConnectionStatus { connection_status: ConnectionStatus { status, message } } => match status {
+            CheckStatus::Succeeded if on_one_line => None,
+            CheckStatus::Succeeded => {
+                let note = indented(message.as_deref().unwrap_or_default());
+                Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("ok", GREEN)))
+            }
+            CheckStatus::Failed => {
+                let message = message.as_deref().unwrap_or(UNREADABLE);
+                if on_one_line {
+                    return Some(format!("{}: {message}\n", paint("error", RED)));
+                }
+                let (sentence, remedy) = split_remedy(message);
+                Some(format!("{}: {sentence}\n{}", paint("failed", RED), indented(&remedy)))
+            }
         },
-        ParsedMessage::Status { .. } => None,
+        Message::Trace { trace: Trace::StreamStatus { stream_status, .. } } if verbosity == Verbosity::Everything => {
+            let StreamStatusBody { stream_descriptor: Descriptor { name }, status, reasons } = stream_status;
+            match (status, reasons) {
+                (_, Some([Reason::RateLimited { rate_limited: RateLimited { quota_reset } }])) => {
+                    Some(format!("{name}: waits for the store's call limit until {}.\n", moment(*quota_reset)))
+                }
+                (StreamStatus::Started, None) => Some(format!("{name}: started.\n")),
+                (StreamStatus::Running, None) => None,
+                (StreamStatus::Complete, None) => Some(format!("{name}: complete.\n")),
+                (StreamStatus::Incomplete, None) => Some(format!("{name}: not complete.\n")),
+            }
+        }
+        Message::Trace { .. } | Message::Spec { .. } | Message::Catalog { .. } => None,
     }
 }
 
-/// The sentence that says what is wrong, and the rest, which says what to do.
+/// Returns an indented line; nothing for empty text.
+fn indented(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("  {text}\n") }
+}
+
+/// Splits a message into the sentence that says what failed and the rest, which says what to do.
 fn split_remedy(message: &str) -> (String, String) {
     let end = [". ", "; "].into_iter().filter_map(|end| message.find(end)).min();
     let Some((sentence, rest)) = end.and_then(|end| message.split_at_checked(end)) else {
@@ -165,8 +169,8 @@ fn split_remedy(message: &str) -> (String, String) {
     (format!("{sentence}."), format!("{}{}", first.unwrap_or_default(), letters.as_str()))
 }
 
-/// A moment in milliseconds since the epoch, in UTC, to the second.
-pub(super) fn moment(millis: u64) -> String {
+/// Returns a time in milliseconds since the epoch as UTC, rounded up to a second.
+fn moment(millis: u64) -> String {
     let seconds = i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX / 1000);
     Timestamp::from_millis(seconds * 1000).to_string()
 }
@@ -174,21 +178,31 @@ pub(super) fn moment(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::airbyte::{FailureType, TraceError};
+
+    fn error(stream: Option<&str>, message: &str, cause: Option<&str>) -> Message {
+        Message::error(TraceError {
+            message: message.to_owned(),
+            internal_message: cause.map(str::to_owned),
+            failure_type: FailureType::ConfigError,
+            stream_descriptor: stream.map(|name| Descriptor { name: name.to_owned() }),
+            is_interruption: false,
+        })
+    }
+
+    fn check_result(status: CheckStatus, message: &str) -> Message {
+        Message::ConnectionStatus { connection_status: ConnectionStatus { status, message: Some(message.to_owned()) } }
+    }
 
     #[test]
     fn an_error_is_a_sentence_its_cause_and_what_to_do() {
-        let error = ParsedMessage::Error {
-            stream: Some("orders".into()),
-            message: "shop.example.com refused the sign-in (HTTP 401 on `orders`). Check the token; it may be old."
-                .into(),
-            cause: Some("orders: HTTP 401".into()),
-        };
-        insta::assert_snapshot!(render(&error, Verbosity::Errors, false).unwrap_or_default());
-        let file = ParsedMessage::Error {
-            stream: None,
-            message: "The config file `x` does not exist; give `--config` a readable JSON file.".into(),
-            cause: None,
-        };
+        let refused = error(
+            Some("orders"),
+            "shop.example.com refused the sign-in (HTTP 401 on `orders`). Check the token; it may be old.",
+            Some("orders: HTTP 401"),
+        );
+        insta::assert_snapshot!(render(&refused, Verbosity::Errors, false).unwrap_or_default());
+        let file = error(None, "The config file `x` does not exist; give `--config` a readable JSON file.", None);
         assert_eq!(
             render(&file, Verbosity::Errors, true).unwrap_or_default(),
             "\x1b[1;31merror\x1b[0m: The config file `x` does not exist.\n  Give `--config` a readable JSON file.\n"
@@ -197,18 +211,17 @@ mod tests {
 
     #[test]
     fn with_one_line_errors_each_failure_is_one_line() {
-        let error = |stream: Option<&str>| ParsedMessage::Error {
-            stream: stream.map(str::to_owned),
-            message: "The store failed. Try again.".into(),
-            cause: Some("HTTP 503".into()),
-        };
-        let check_result =
-            |succeeded| ParsedMessage::ConnectionStatus { succeeded, message: Some("It cannot be. Do this.".into()) };
-        let all = [error(None), error(Some("orders")), check_result(true), check_result(false)];
-        let reported: String =
-            all.iter().filter_map(|parsed_message| render(parsed_message, Verbosity::OneLineErrors, false)).collect();
+        let message = "The store failed. Try again.";
+        let all = [
+            error(None, message, Some("HTTP 503")),
+            error(Some("orders"), message, Some("HTTP 503")),
+            check_result(CheckStatus::Succeeded, "It cannot be. Do this."),
+            check_result(CheckStatus::Failed, "It cannot be. Do this."),
+        ];
+        let printed: String =
+            all.iter().filter_map(|message| render(message, Verbosity::OneLineErrors, false)).collect();
         assert_eq!(
-            reported,
+            printed,
             "error: The store failed. Try again.\nerror: orders: The store failed. Try again.\nerror: It cannot be. Do this.\n"
         );
     }
@@ -226,8 +239,14 @@ mod tests {
 
     #[test]
     fn verbosity_selects_what_is_printed() {
-        let log = |level| ParsedMessage::Log { level, text: "x".into() };
-        let status = |status, waits_until| ParsedMessage::Status { stream: "orders".into(), status, waits_until };
+        let log = |level| Message::Log { log: Log { level, message: "x".to_owned() } };
+        let status = |status, quota_reset: Option<u64>| {
+            let stream_descriptor = Descriptor { name: "orders".to_owned() };
+            let reasons =
+                quota_reset.map(|quota_reset| [Reason::RateLimited { rate_limited: RateLimited { quota_reset } }]);
+            let stream_status = StreamStatusBody { stream_descriptor, status, reasons };
+            Message::Trace { trace: Trace::StreamStatus { emitted_at: 0, stream_status } }
+        };
         let all = [
             log(Level::Debug),
             log(Level::Info),
@@ -236,17 +255,16 @@ mod tests {
             status(StreamStatus::Running, Some(1_600_000_000_001)),
             status(StreamStatus::Complete, None),
             status(StreamStatus::Incomplete, None),
-            ParsedMessage::ConnectionStatus { succeeded: true, message: Some("The token lacks `read_people`.".into()) },
-            ParsedMessage::ConnectionStatus { succeeded: false, message: Some("It cannot be. Do this.".into()) },
+            check_result(CheckStatus::Succeeded, "The token lacks `read_people`."),
+            check_result(CheckStatus::Failed, "It cannot be. Do this."),
         ];
-        let reported = |verbosity| {
-            all.iter().filter_map(|parsed_message| render(parsed_message, verbosity, false)).collect::<String>()
-        };
+        let printed =
+            |verbosity| all.iter().filter_map(|message| render(message, verbosity, false)).collect::<String>();
         let check_results = "ok: the store answers, and the sign-in works.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
-        assert_eq!(reported(Verbosity::Errors), check_results);
-        assert_eq!(reported(Verbosity::Warnings), format!("warning: x\n{check_results}"));
+        assert_eq!(printed(Verbosity::Errors), check_results);
+        assert_eq!(printed(Verbosity::Warnings), format!("warning: x\n{check_results}"));
         assert_eq!(
-            reported(Verbosity::Everything),
+            printed(Verbosity::Everything),
             format!(
                 "debug: x\nx\nwarning: x\norders: started.\norders: waits for the store's call limit until 2020-09-13T12:26:41Z.\norders: complete.\norders: not complete.\n{check_results}"
             )

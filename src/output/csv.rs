@@ -1,38 +1,41 @@
 //! Records as rows of comma-separated values (RFC 4180, lines ended by a line feed).
 //!
-//! A column for each declared field, in the order of the schema, and a last one, `_extra`, for what no
-//! schema declares, as one JSON object. Null and absent are empty, an empty text is `""`; numbers keep
-//! the store's digits; what is nested stays JSON. Nothing here knows where rows go.
+//! There is a column for each declared field, in the order of the schema, and a last one, `_extra`, for undeclared
+//! fields, as one JSON object. Null and missing values are empty, an empty string is `""`; numbers keep the store's
+//! digits; nested values stay JSON.
 
 use std::collections::HashMap;
 
 use crate::json::{Kind, NotJson, Scanner};
 
-/// The column of what no schema declares.
+/// The column of undeclared fields.
 const EXTRA: &str = "_extra";
 
-/// The columns of one stream.
+/// The columns of a stream.
 #[derive(Debug)]
 pub(crate) struct Columns {
     names: Vec<String>,
-    /// Columns by the field's name as it stands in JSON.
+    /// Columns by the field's name as it is written in JSON.
     by_name: HashMap<Vec<u8>, usize>,
-    /// For each column, where its value lies in the record at hand.
+    /// For each column, the type and position of its value in the current record.
     values: Vec<Option<(Kind, usize, usize)>>,
+    has_header: bool,
 }
 
 impl Columns {
-    /// Columns for these fields.
-    #[must_use]
+    /// Returns columns for these fields.
     pub(crate) fn new(names: Vec<String>) -> Self {
         let text = |name: &String| serde_json::to_string(name).unwrap_or_default();
         let inside = |text: String| text.trim_matches('"').as_bytes().to_vec();
         let by_name = names.iter().enumerate().map(|(index, name)| (inside(text(name)), index)).collect();
-        Self { values: vec![None; names.len()], names, by_name }
+        Self { values: vec![None; names.len()], names, by_name, has_header: false }
     }
 
-    /// Appends the line of names.
-    pub(crate) fn header(&self, out: &mut Vec<u8>) {
+    /// Appends the line of names, the first time it is called.
+    pub(crate) fn header_once(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.has_header, true) {
+            return;
+        }
         for name in &self.names {
             field(name.as_bytes(), out);
             out.push(b',');
@@ -41,10 +44,7 @@ impl Columns {
         out.push(b'\n');
     }
 
-    /// Appends the row of one record, a JSON object.
-    ///
-    /// # Errors
-    /// [`NotJson`], with nothing appended.
+    /// Appends the row of a record, a JSON object. Appends nothing if it is not JSON.
     pub(crate) fn row(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<(), NotJson> {
         self.values.fill(None);
         let mut extra = Vec::new();
@@ -57,7 +57,7 @@ impl Columns {
             let from = scanner.position();
             let (kind, _) = scanner.value()?;
             match self.by_name.get(name) {
-                // Of two fields with one name the last counts, as everywhere in JSON.
+                // If a name occurs twice, the last value is used, as everywhere in JSON.
                 Some(&column) => self.values[column] = Some((kind, from, scanner.position())),
                 None => {
                     extra.push(if extra.is_empty() { b'{' } else { b',' });
@@ -96,14 +96,14 @@ fn cell(kind: Kind, raw: &[u8], out: &mut Vec<u8>) {
             }
             match serde_json::from_slice::<String>(raw) {
                 Ok(text) => field(text.as_bytes(), out),
-                // Half of a pair of surrogates is no character: the text stays as the store wrote it.
+                // Half of a surrogate pair is not a character: the text stays as the store wrote it.
                 Err(_) => field(inside, out),
             }
         }
     }
 }
 
-/// Appends a text, in quotes where it needs them; an empty one has them, so that it is not null.
+/// Appends a string, in quotes where it needs them. An empty string is quoted, so that it differs from null.
 fn field(text: &[u8], out: &mut Vec<u8>) {
     if !text.is_empty() && !text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
         out.extend_from_slice(text);
@@ -132,9 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn the_header_names_the_declared_fields_and_what_is_left() {
+    fn the_header_is_written_once() {
         let mut out = Vec::new();
-        Columns::new(vec!["id".to_owned(), "a,b".to_owned()]).header(&mut out);
+        let mut columns = Columns::new(vec!["id".to_owned(), "a,b".to_owned()]);
+        columns.header_once(&mut out);
+        columns.header_once(&mut out);
         assert_eq!(out, b"id,\"a,b\",_extra\n");
     }
 

@@ -1,29 +1,28 @@
-//! The sink of `read --dry-run`: stdout gets the report and nothing else; messages are said in words on stderr.
+//! The sink of `read --dry-run`: stdout gets the estimate and nothing else; messages are text on stderr.
 
 use std::io::Write;
 
 use super::console::Console;
-use crate::airbyte::parsed_message::ParsedMessage;
-use crate::airbyte::{Sink, WriteError};
+use crate::airbyte::{Message, RecordBatch, Sink, WriteError};
 
-/// What messages begin with; a report begins otherwise.
-const MESSAGE: &[u8] = b"{\"type\":";
-
-/// Writes reports to `out`.
+/// Writes text to `out` and messages to the console.
 pub(super) struct DryRunSink<W> {
     pub(super) out: W,
     pub(super) console: Console,
 }
 
 impl<W: Write + Send> Sink for DryRunSink<W> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), WriteError> {
-        if !lines.starts_with(MESSAGE) {
-            return self.out.write_all(lines).map_err(WriteError::stdout);
-        }
-        if let Some(parsed_message) = ParsedMessage::parse(lines) {
-            self.console.print(&parsed_message);
-        }
+    fn records(&mut self, _: RecordBatch) -> Result<(), WriteError> {
         Ok(())
+    }
+
+    fn message(&mut self, message: &Message) -> Result<(), WriteError> {
+        self.console.print(message);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), WriteError> {
+        self.out.write_all(text.as_bytes()).map_err(WriteError::stdout)
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {

@@ -1,7 +1,8 @@
-//! What a read would take: a table for people, or one JSON document. Pure.
+//! The estimate of `read --dry-run`: a table for people, or one JSON document.
 
 use serde::Serialize;
 
+use super::table::aligned;
 use crate::airbyte::SyncMode;
 
 /// Seconds of a window of the call limit (API documentation, API limits).
@@ -10,37 +11,44 @@ const WINDOW_SECONDS: u64 = 10;
 /// The heads of the columns.
 const HEAD: &str = "stream mode rows pages calls time";
 
-/// Stands in the table for what is not known.
+/// An unknown figure in the table.
 const UNKNOWN: &str = "-";
 
-/// What one stream would take.
+/// The estimate for a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct StreamForecast {
     /// Its name.
     pub stream: String,
-    /// How it is read.
+    /// Its sync mode.
     pub sync_mode: SyncMode,
-    /// Rows that would be delivered.
+    /// Rows that a read would emit.
     pub rows: Option<u64>,
-    /// Pages that hold them.
+    /// Pages with these rows.
     pub pages: Option<u64>,
-    /// Calls that it takes to read them.
+    /// Calls for these pages.
     pub calls: Option<u64>,
-    /// Why nothing is known of it.
+    /// Why there is no estimate.
     pub error: Option<String>,
 }
 
-/// The call limit as the answers showed it.
+impl StreamForecast {
+    /// Returns a forecast without figures.
+    pub(crate) fn unknown(stream: &str, sync_mode: SyncMode) -> Self {
+        Self { stream: stream.to_owned(), sync_mode, rows: None, pages: None, calls: None, error: None }
+    }
+}
+
+/// The call limit as the responses reported it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct CallLimit {
     /// Calls that the store allows in 10 seconds.
     pub allowed: Option<u32>,
-    /// Those that a read may use at present.
+    /// Those that a read may use.
     pub in_use: Option<u32>,
 }
 
 impl CallLimit {
-    /// Returns the seconds that so many calls take, rounded up, if the store reports its limit.
+    /// Returns the seconds that these calls take, rounded up, if the store reports its limit.
     fn seconds(self, calls: u64) -> Option<u64> {
         self.allowed?;
         let in_use = u64::from(self.in_use?.max(1));
@@ -48,12 +56,12 @@ impl CallLimit {
     }
 }
 
-/// What a read would take.
+/// The estimate for a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forecast {
     /// In the order of the catalog.
     pub streams: Vec<StreamForecast>,
-    /// At the end of the requests.
+    /// After the last request.
     pub limit: CallLimit,
 }
 
@@ -71,7 +79,7 @@ struct StreamBody<'a> {
     seconds: Option<u64>,
 }
 
-/// The sums; nothing where one of the streams is not known.
+/// The sums; null if a stream is unknown.
 #[derive(Serialize)]
 struct Total {
     rows: Option<u64>,
@@ -92,8 +100,7 @@ impl Forecast {
         }
     }
 
-    /// Returns one JSON document, in one line.
-    #[must_use]
+    /// Returns a JSON document on one line.
     pub(crate) fn json<'s>(&'s self) -> String {
         let seconds = |calls| self.limit.seconds(calls);
         let body = |forecast: &'s StreamForecast| StreamBody { forecast, seconds: forecast.calls.and_then(seconds) };
@@ -104,38 +111,26 @@ impl Forecast {
         text
     }
 
-    /// Returns the table, and a line about the call limit. It fits 80 columns.
-    #[must_use]
+    /// Returns the table, with a line about the call limit. It fits 80 columns.
     pub(crate) fn table(&self) -> String {
         let number = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
         let time = |seconds: Option<u64>| seconds.map_or_else(|| UNKNOWN.to_owned(), duration);
-        let mut heads = HEAD.split(' ').map(str::to_owned);
-        let head = std::array::from_fn(|_| heads.next().unwrap_or_default());
         let row = |stream: &StreamForecast| {
             let mode = match stream.sync_mode {
                 SyncMode::FullRefresh => "full",
                 SyncMode::Incremental => "incremental",
             };
             let seconds = stream.calls.and_then(|calls| self.limit.seconds(calls));
-            let numbers = [stream.rows, stream.pages, stream.calls].map(number);
-            let [rows, pages, calls] = numbers;
-            [stream.stream.clone(), mode.to_owned(), rows, pages, calls, time(seconds)]
+            let [rows, pages, calls] = [stream.rows, stream.pages, stream.calls].map(number);
+            vec![stream.stream.clone(), mode.to_owned(), rows, pages, calls, time(seconds)]
         };
-        let mut rows: Vec<[String; 6]> = std::iter::once(head).chain(self.streams.iter().map(row)).collect();
+        let head = HEAD.split(' ').map(str::to_owned).collect();
+        let mut rows: Vec<Vec<String>> = std::iter::once(head).chain(self.streams.iter().map(row)).collect();
         let total = self.total();
         let [all_rows, pages, calls] = [total.rows, total.pages, total.calls].map(number);
-        rows.push(["total".to_owned(), String::new(), all_rows, pages, calls, time(total.seconds)]);
-        let widths: [usize; 6] =
-            std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
-        let mut text = String::new();
-        for row in &rows {
-            let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-                // Names and modes on the left, numbers on the right.
-                if column < 2 { format!("{cell:width$}") } else { format!("{cell:>width$}") }
-            });
-            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-            text.push('\n');
-        }
+        rows.push(vec!["total".to_owned(), String::new(), all_rows, pages, calls, time(total.seconds)]);
+        // Names and modes to the left, numbers to the right.
+        let mut text = aligned(&rows, &[2, 3, 4, 5]);
         text.push_str(&match self.limit {
             CallLimit { allowed: Some(allowed), in_use: Some(in_use) } => {
                 format!("Call limit: {allowed} per {WINDOW_SECONDS} s, of which {in_use} may be used.\n")
@@ -146,7 +141,7 @@ impl Forecast {
     }
 }
 
-/// Seconds as people read them: `45 s`, `3 min`, `2.5 h`.
+/// Returns seconds like `45 s`, `3 min` or `2.5 h`.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

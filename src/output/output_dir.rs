@@ -1,14 +1,14 @@
-//! The folder that `--output` names: a file a stream and run, whole when it bears its name.
+//! The folder of `--output`: one file per stream and run, complete once it has its final name.
 //!
 //! ```text
-//! orders.jsonl                   the first run that brought records
+//! orders.jsonl                   the first run with records
 //! orders.run0002.jsonl           the next; a finished file is never touched again
-//! orders.run0003.jsonl.partial   being written, or left by a run that was killed
-//! .source-cart.lock              held while a run writes here
+//! orders.run0003.jsonl.partial   being written, or left by a killed run
+//! .source-cart.lock              locked while a run writes here
 //! ```
 //!
-//! What a killed run left is finished by the next one in the same folder: the half row at its end is
-//! cut off, and it gets its name, since a state may cover its rows. Nothing here knows formats or states.
+//! The next run in the same folder finishes the files of a killed run: it cuts off an incomplete row at the end and
+//! gives the file its final name, since a state may cover its rows.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,41 +16,31 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Format;
+use super::options::{Format, OutputError};
 use crate::airbyte::WriteError;
 use crate::files::{self, LockError, sync_folder};
-use crate::streams;
 
-/// Behind the name of a file that is not whole yet.
+/// Ends the name of an incomplete file.
 const PARTIAL: &str = ".partial";
 
-/// Held by the one run that writes to the folder.
+/// Locked by the one run that writes to the folder.
 const LOCK: &str = ".source-cart.lock";
 
-/// Bytes of a file that are looked at in one go.
+/// Bytes of a file that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Why a folder cannot be used.
-#[derive(Debug)]
-pub(crate) enum OutputDirError {
-    /// Another run writes to it.
-    Busy,
-    /// This file or folder failed.
-    Failed(PathBuf, io::Error),
-}
-
-/// The folder of one run.
+/// The folder, locked for one run.
 #[derive(Debug)]
 pub(crate) struct OutputDir {
     path: PathBuf,
     format: Format,
-    /// The files that are being written, by stream.
+    /// Incomplete files, by stream.
     files: HashMap<String, PartialFile>,
-    /// Given back when the process ends, however it ends.
+    /// The operating system releases it when the process ends.
     _lock: File,
 }
 
-/// A file that is being written.
+/// An incomplete file.
 #[derive(Debug)]
 struct PartialFile {
     file: Arc<File>,
@@ -58,14 +48,12 @@ struct PartialFile {
 }
 
 impl OutputDir {
-    /// Takes the folder for this run, makes it if it is not there, and finishes what a killed run left.
-    ///
-    /// # Errors
-    /// [`OutputDirError`]
-    pub(crate) fn open(path: &Path, format: Format) -> Result<Self, OutputDirError> {
+    /// Locks the folder, creates it if it does not exist, and finishes the files of a killed run. `is_stream` returns
+    /// true for the name of a stream.
+    pub(crate) fn open(path: &Path, format: Format, is_stream: fn(&str) -> bool) -> Result<Self, OutputError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |error| OutputDirError::Failed(path, error)
+            move |error| OutputError::Folder(path, error)
         };
         if path.exists() && !path.is_dir() {
             return Err(failed(path)(io::ErrorKind::NotADirectory.into()));
@@ -73,13 +61,14 @@ impl OutputDir {
         fs::create_dir_all(path).map_err(failed(path))?;
         let lock_path = path.join(LOCK);
         let lock = files::lock(&lock_path).map_err(|fault| match fault {
-            LockError::Busy => OutputDirError::Busy,
-            LockError::Failed(error) => OutputDirError::Failed(lock_path, error),
+            LockError::Busy => OutputError::FolderBusy(path.to_owned()),
+            LockError::Failed(error) => OutputError::Folder(lock_path, error),
         })?;
         for name in names(path).map_err(failed(path))? {
-            if let Some((stream, format)) = name.strip_suffix(PARTIAL).and_then(owner) {
+            let owner = name.strip_suffix(PARTIAL).and_then(owner).filter(|(stream, _)| is_stream(stream));
+            if let Some((stream, format)) = owner {
                 let left = path.join(&name);
-                // A run makes nothing but files there. What else bears the name is none of its own.
+                // A run creates only files. Anything else with such a name belongs to somebody else.
                 if !fs::symlink_metadata(&left).is_ok_and(|found| found.is_file()) {
                     continue;
                 }
@@ -89,17 +78,13 @@ impl OutputDir {
         Ok(Self { path: path.to_owned(), format, files: HashMap::new(), _lock: lock })
     }
 
-    /// Appends whole rows of a stream; `header` is what its file begins with.
-    ///
-    /// # Errors
-    /// [`WriteError`]
-    pub(crate) fn append(&mut self, stream: &str, header: &[u8], rows: &[u8]) -> Result<(), WriteError> {
+    /// Appends complete rows of a stream.
+    pub(crate) fn append(&mut self, stream: &str, rows: &[u8]) -> Result<(), WriteError> {
         if !self.files.contains_key(stream) {
             let name = free_name(&self.path, stream, self.format).map_err(|error| unwritten(&self.path, error))?;
             let path = self.path.join(name + PARTIAL);
             let made = File::create_new(&path).and_then(|file| {
-                (&file).write_all(header)?;
-                // A state may soon claim its rows, so that its name must be there after a crash.
+                // A state may soon cover its rows, so its name must be on the disk after a crash.
                 sync_folder(&path)?;
                 Ok(file)
             });
@@ -109,22 +94,18 @@ impl OutputDir {
         let Some(partial) = self.files.get(stream) else { return Ok(()) };
         let written = (&*partial.file).write_all(rows).map_err(|error| unwritten(&partial.path, error));
         if written.is_err() {
-            // It may end in half a row: it stays partial, and the next run finishes it.
+            // It may end with an incomplete row: it stays partial, and the next run finishes it.
             self.files.remove(stream);
         }
         written
     }
 
-    /// The file that a stream's rows go to, if it is open.
-    #[must_use]
+    /// Returns the incomplete file of a stream, if there is one.
     pub(crate) fn file(&self, stream: &str) -> Option<&Arc<File>> {
         self.files.get(stream).map(|partial| &partial.file)
     }
 
-    /// Gives the file of a stream its name, when its rows are on the disk.
-    ///
-    /// # Errors
-    /// [`WriteError`]
+    /// Brings the rows of a stream to the disk and gives its file the final name.
     pub(crate) fn finish(&mut self, stream: &str) -> Result<(), WriteError> {
         let Some(partial) = self.files.remove(stream) else { return Ok(()) };
         let name = partial.path.with_extension("");
@@ -132,18 +113,14 @@ impl OutputDir {
         named.and_then(|()| sync_folder(&name)).map_err(|error| unwritten(&name, error))
     }
 
-    /// Finishes every file that is still open: their streams ended without a word, but rows are rows.
-    ///
-    /// # Errors
-    /// [`WriteError`]
+    /// Finishes the files of streams that ended without a status.
     pub(crate) fn finish_all(&mut self) -> Result<(), WriteError> {
         let streams: Vec<String> = self.files.keys().cloned().collect();
         streams.iter().try_for_each(|stream| self.finish(stream))
     }
 }
 
-/// Returns true if a path looks like that of a file with rows in it.
-#[must_use]
+/// Returns true if a path has the extension of a file with rows.
 pub(crate) fn is_named_as_file(path: &Path) -> bool {
     const ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "json", "txt", "parquet", "gz", "zst"];
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -154,22 +131,21 @@ fn unwritten(path: &Path, error: io::Error) -> WriteError {
     WriteError { what: format!("`{}`", path.display()), error }
 }
 
-/// The names in a folder that are text; a file of another name is none of ours.
+/// Returns the names in a folder that are UTF-8. Other names are not of this program.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().into_string().ok()).transpose();
     fs::read_dir(folder)?.filter_map(name).collect()
 }
 
-/// Stream and format of a finished file's name, if it is one of ours.
+/// Returns the stream and the format in the name of a complete file, if it has the form of this program.
 fn owner(name: &str) -> Option<(&str, Format)> {
     let (name, format) = [Format::Jsonl, Format::Csv]
         .into_iter()
         .find_map(|format| Some((name.strip_suffix(format.extension())?.strip_suffix('.')?, format)))?;
-    let stream = name.split_once(".run").map_or(name, |(stream, _)| stream);
-    streams::find(stream).map(|_| (stream, format))
+    Some((name.split_once(".run").map_or(name, |(stream, _)| stream), format))
 }
 
-/// The name for the next file of a stream: behind all that are there, so that later rows stand in later
+/// Returns the name for the next file of a stream. It sorts after all existing ones, so that later rows are in later
 /// files.
 fn free_name(folder: &Path, stream: &str, format: Format) -> io::Result<String> {
     let extension = format.extension();
@@ -185,8 +161,7 @@ fn free_name(folder: &Path, stream: &str, format: Format) -> io::Result<String> 
     Ok(if last == 0 { format!("{stream}.{extension}") } else { format!("{stream}.run{:04}.{extension}", last + 1) })
 }
 
-/// Cuts the half row off the end of a file that a killed run left, and gives it its name. A file without
-/// a row goes away.
+/// Finishes a file of a killed run: cuts off an incomplete row at its end and renames it. Removes a file without rows.
 fn finish_left(folder: &Path, left: &Path, stream: &str, format: Format) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(left)?;
     let (length, lines) = whole_lines(&file, format)?;
@@ -197,15 +172,15 @@ fn finish_left(folder: &Path, left: &Path, stream: &str, format: Format) -> io::
     file.sync_all()?;
     let mut name = left.with_extension("");
     if name.exists() {
-        // Somebody has put a file of this name there meanwhile.
+        // Somebody has created a file of this name in the meantime.
         name = folder.join(free_name(folder, stream, format)?);
     }
     fs::rename(left, &name)?;
     sync_folder(&name)
 }
 
-/// Length and number of the whole lines that a file begins with. In csv a line feed inside quotes ends
-/// no line.
+/// Returns the length and the number of the complete lines of a file. In CSV a line feed inside quotes does not end a
+/// line.
 fn whole_lines(mut file: &File, format: Format) -> io::Result<(u64, u64)> {
     let (mut at, mut quoted, mut length, mut lines) = (0, false, 0, 0);
     let mut chunk = vec![0; CHUNK];
@@ -233,7 +208,11 @@ fn whole_lines(mut file: &File, format: Format) -> io::Result<(u64, u64)> {
 mod tests {
     use super::*;
 
-    /// The files of a folder with their content, but for the lock.
+    fn is_stream(name: &str) -> bool {
+        name == "orders"
+    }
+
+    /// Returns the files of a folder with their content, except the lock.
     fn content(folder: &Path) -> Vec<(String, String)> {
         let mut names = names(folder).unwrap();
         names.retain(|name| name != LOCK);
@@ -245,10 +224,10 @@ mod tests {
         content.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect()
     }
 
-    /// A run that is killed behind these rows.
+    /// Writes like a run that is killed after these rows.
     fn killed(path: &Path, format: Format, rows: &[u8]) {
-        let mut folder = OutputDir::open(path, format).unwrap();
-        folder.append("orders", b"", rows).unwrap();
+        let mut folder = OutputDir::open(path, format, is_stream).unwrap();
+        folder.append("orders", rows).unwrap();
     }
 
     #[test]
@@ -256,9 +235,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/folder");
         for run in 1..=3 {
-            let mut folder = OutputDir::open(&path, Format::Jsonl).unwrap();
-            folder.append("orders", b"", format!("{{\"run\":{run}}}\n").as_bytes()).unwrap();
-            folder.append("orders", b"", b"{}\n").unwrap();
+            let mut folder = OutputDir::open(&path, Format::Jsonl, is_stream).unwrap();
+            folder.append("orders", format!("{{\"run\":{run}}}\n").as_bytes()).unwrap();
+            folder.append("orders", b"{}\n").unwrap();
             folder.finish("orders").unwrap();
             folder.finish("pages").unwrap();
         }
@@ -293,7 +272,7 @@ mod tests {
                 ("orders.jsonl", "{\"a\":\"\\\"\"}\n{\"b\":2}\n"),
             ])
         );
-        drop(OutputDir::open(dir.path(), Format::Jsonl).unwrap());
+        drop(OutputDir::open(dir.path(), Format::Jsonl, is_stream).unwrap());
         assert_eq!(content(dir.path())[1], ("orders.csv".to_owned(), "id,note\n1,\"a\nb\"\n".to_owned()));
     }
 
@@ -302,20 +281,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         killed(dir.path(), Format::Csv, b"id,note\n1,\"x");
         killed(dir.path(), Format::Jsonl, b"{\"a\"");
-        drop(OutputDir::open(dir.path(), Format::Csv).unwrap());
+        drop(OutputDir::open(dir.path(), Format::Csv, is_stream).unwrap());
         assert_eq!(content(dir.path()), []);
         killed(dir.path(), Format::Jsonl, b"{}\n");
         fs::write(dir.path().join("orders.jsonl"), "mine").unwrap();
-        drop(OutputDir::open(dir.path(), Format::Csv).unwrap());
+        drop(OutputDir::open(dir.path(), Format::Csv, is_stream).unwrap());
         assert_eq!(content(dir.path()), files(&[("orders.jsonl", "mine"), ("orders.run0002.jsonl", "{}\n")]));
     }
 
     #[test]
     fn two_runs_never_write_to_one_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let first = OutputDir::open(dir.path(), Format::Csv).unwrap();
-        assert!(matches!(OutputDir::open(dir.path(), Format::Jsonl), Err(OutputDirError::Busy)));
+        let first = OutputDir::open(dir.path(), Format::Csv, is_stream).unwrap();
+        assert!(matches!(OutputDir::open(dir.path(), Format::Jsonl, is_stream), Err(OutputError::FolderBusy(_))));
         drop(first);
-        OutputDir::open(dir.path(), Format::Jsonl).unwrap();
+        OutputDir::open(dir.path(), Format::Jsonl, is_stream).unwrap();
     }
 }

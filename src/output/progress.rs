@@ -1,6 +1,5 @@
-//! What a person in a terminal sees of a read: lines while it runs, and a table at the end. All of it on stderr,
-//! and nothing where stderr is not a terminal. Nothing here knows where facts come from; `progress_lines` has the lines,
-//! `summary` the table.
+//! The progress of a read in a terminal, on stderr: lines while it runs (`progress_lines`), and a table at the end
+//! (`summary`).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +12,17 @@ use super::summary::{self, EndedStream, Total};
 use super::table::{USUAL_WIDTH, grouped};
 use super::wait_time::WaitTime;
 
-/// How often the lines are drawn again while nothing happens, so that time is seen to pass.
+/// Time between two drawings while nothing happens, so that the clock is seen to run.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The height of a terminal that does not tell it: that of most when they open.
+/// The height of a terminal that does not report it: most open with this height.
 const USUAL_HEIGHT: usize = 24;
 
 /// Returns the columns and lines of the terminal that stderr is.
 pub(crate) fn terminal() -> (usize, usize) {
     let size = terminal_size::terminal_size_of(std::io::stderr());
     match size.map(|(width, height)| (usize::from(width.0), usize::from(height.0))) {
-        // Some terminals say that they have no size.
+        // Some terminals report that they have no size.
         Some((width, height)) if width > 0 && height > 0 => (width, height),
         _ => (USUAL_WIDTH, USUAL_HEIGHT),
     }
@@ -34,13 +33,13 @@ pub(crate) fn terminal() -> (usize, usize) {
 pub struct Calls {
     /// Calls that this process made.
     pub made: u64,
-    /// Those of them that the store refused (429).
+    /// Those that the store refused (429).
     pub refused: u64,
-    /// Calls of other applications that were seen.
+    /// Calls of other applications.
     pub foreign: u64,
-    /// Calls that the store allows in a window, if it says so.
+    /// Calls that the store allows in a window, if it reports it.
     pub allowed: Option<u32>,
-    /// Those of them that this process may make at present.
+    /// Those that this process may make at present.
     pub in_use: Option<u32>,
     /// Calls of others in a window at present.
     pub others: u32,
@@ -49,15 +48,13 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Returns the limit in use: `18 of 20 per 10 s, others 3`. Nothing where the store does not tell its limit.
-    #[must_use]
+    /// Returns the limit in use, like `18 of 20 per 10 s, others 3`, if the store reports its limit.
     pub(super) fn in_use(&self) -> Option<String> {
         let (in_use, allowed) = (self.in_use?, self.allowed?);
         Some(format!("{in_use} of {allowed} per {} s, others {}", self.window.as_secs().max(1), self.others))
     }
 
-    /// Returns what was used in a run: `calls: 61 made, 1 refused; others made 14; 20 allowed per 10 s`.
-    #[must_use]
+    /// Returns the calls of a run, like `calls: 61 made, 1 refused; others made 14; 20 allowed per 10 s`.
     pub(super) fn in_all(&self) -> String {
         let Self { made, refused, foreign, allowed, window, .. } = self;
         let limit = allowed.map_or_else(String::new, |allowed| {
@@ -72,10 +69,10 @@ impl Calls {
     }
 }
 
-/// Returns the use of the call limit at the moment.
+/// Returns the current use of the call limit.
 pub(super) type Count = Box<dyn Fn() -> Calls + Send + Sync>;
 
-/// The lines; or none, which is the default.
+/// The progress of a read. The default shows nothing.
 #[derive(Debug, Default)]
 pub struct Progress(Option<Shown>);
 
@@ -85,64 +82,62 @@ struct Shown {
     display_state: Arc<Mutex<DisplayState>>,
 }
 
-/// What was noted.
+/// Everything that is shown.
 #[derive(Default)]
 struct DisplayState {
     progress_lines: ProgressLines,
     waits: WaitTime,
     calls: Option<Count>,
     ended: Vec<EndedStream>,
-    /// What is to be said of streams at their end.
+    /// Summaries of streams that are about to end.
     summaries: Vec<StreamSummary>,
 }
 
 impl fmt::Debug for DisplayState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Facts").field("progress", &self.progress_lines).finish_non_exhaustive()
+        f.debug_struct("DisplayState").field("progress", &self.progress_lines).finish_non_exhaustive()
     }
 }
 
-/// What is to be said of a stream at its end.
+/// A stream in the table at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamSummary {
     /// The stream.
     pub stream: String,
     /// Rows delivered.
     pub rows: u64,
-    /// Answers that came whole.
+    /// Complete responses.
     pub pages: u64,
-    /// Requests sent, each attempt of them.
+    /// Requests sent, including repeated ones.
     pub requests: u64,
-    /// The time it waited for the call limit or for another attempt.
+    /// Time spent waiting for the call limit or before another attempt.
     pub waited: Duration,
-    /// Where the cursor was, and where it is now.
+    /// The cursor before and after.
     pub cursor: (Option<String>, Option<String>),
 }
 
 impl Progress {
-    /// Lines on stderr.
-    #[must_use]
+    /// Returns a progress that is shown on stderr.
     pub fn on_stderr() -> Self {
         let display_state: Arc<Mutex<DisplayState>> = Arc::default();
         let seen = Arc::clone(&display_state);
         let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
-            // What cannot be drawn is drawn the next time.
+            // A failed drawing is repeated at the next tick.
             let _drawn = out.write_str(&locked(&seen).lines(Instant::now(), terminal()).join("\n"));
         };
-        // The form is a constant that a test draws.
+        // A test checks the template.
         let style = ProgressStyle::with_template("{lines}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style.with_key("lines", lines));
         Self(Some(Shown { bar, display_state }))
     }
 
-    /// Returns true if there is anything to see.
-    #[must_use]
+    /// Returns true if it is shown.
     pub fn is_shown(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Runs what writes to the terminal itself, so that it does not write into the lines.
+    /// Runs a function that writes to the terminal, with the lines taken off.
     pub fn suspend<T>(&self, writes: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(shown) if locked(&shown.display_state).progress_lines.began.is_some() => shown.bar.suspend(writes),
@@ -151,7 +146,7 @@ impl Progress {
         }
     }
 
-    /// Streams of these names are to be read.
+    /// Starts the progress of a read of these streams.
     pub fn plan<'n>(&self, names: impl Iterator<Item = &'n str>) {
         let Some(shown) = &self.0 else { return };
         let line = |name: &str| StreamLine { stream: name.to_owned(), ..StreamLine::default() };
@@ -163,22 +158,22 @@ impl Progress {
         shown.bar.enable_steady_tick(TICK);
     }
 
-    /// The use of the call limit is what `count` returns.
+    /// Shows the use of the call limit that `count` returns.
     pub fn count_calls(&self, count: impl Fn() -> Calls + Send + Sync + 'static) {
         self.note(|display_state, _| display_state.calls = Some(Box::new(count)));
     }
 
-    /// A stream begins.
+    /// Notes that a stream begins.
     pub fn begin(&self, stream: &str) {
         self.change(stream, |line, now| (line.stage, line.began) = (Stage::UnderWay, Some(now)));
     }
 
-    /// The store has counted its rows.
+    /// Notes the store's count of the rows of a stream.
     pub fn expect(&self, stream: &str, rows: u64) {
         self.change(stream, |line, _| line.expected = Some(rows));
     }
 
-    /// An answer came, and rows of it were emitted.
+    /// Notes emitted rows.
     pub fn deliver(&self, stream: &str, rows: u64) {
         self.change(stream, |line, now| {
             line.rows += rows;
@@ -187,19 +182,19 @@ impl Progress {
         self.note(|display_state, now| display_state.progress_lines.rate.add(now, rows));
     }
 
-    /// It waits for the call limit until this moment.
+    /// Notes that a stream waits for the call limit until this time.
     pub fn wait(&self, stream: &str, until: SystemTime) {
         self.change(stream, |line, now| line.wait = Some(Wait::CallLimit(after(now, until))));
         self.note(|display_state, now| display_state.waits.begin(now, after(now, until)));
     }
 
-    /// An attempt failed, and another one follows.
+    /// Notes that an attempt failed and another one follows.
     pub fn retry(&self, stream: &str, why: &str, delay: Duration) {
         self.change(stream, |line, now| line.wait = Some(Wait::Attempt(now + delay, why.to_owned())));
         self.note(|display_state, now| display_state.waits.begin(now, now + delay));
     }
 
-    /// It sends a request.
+    /// Notes that a stream sends a request.
     pub fn send(&self, stream: &str) {
         self.change(stream, |line, _| {
             line.requests += 1;
@@ -208,12 +203,12 @@ impl Progress {
         self.note(|display_state, now| display_state.waits.sent(now));
     }
 
-    /// What is to be said of a stream in the table.
+    /// Adds the summary of a stream that is about to end.
     pub fn add_summary(&self, summary: StreamSummary) {
         self.note(|display_state, _| display_state.summaries.push(summary));
     }
 
-    /// A stream is at its end.
+    /// Notes that a stream has ended.
     pub fn end(&self, stream: &str, complete: bool) {
         self.change(stream, |line, _| line.stage = Stage::Ended);
         self.note(|display_state, now| {
@@ -227,8 +222,7 @@ impl Progress {
         });
     }
 
-    /// Takes the lines off the terminal, and returns the table, if a stream was read.
-    #[must_use]
+    /// Removes the lines, and returns the table, if a stream was read.
     pub fn close(&self) -> Option<String> {
         let shown = self.0.as_ref()?;
         shown.bar.disable_steady_tick();
@@ -268,12 +262,12 @@ impl DisplayState {
     }
 }
 
-/// Returns the moment, which may have passed.
+/// Returns a system time as an instant, `now` if it has passed.
 fn after(now: Instant, until: SystemTime) -> Instant {
     now + until.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// Only what is drawn depends on the facts, so a panic elsewhere does not spoil them.
+/// Locks the state. Only the drawing depends on it, so a panic elsewhere does no harm.
 fn locked(display_state: &Mutex<DisplayState>) -> MutexGuard<'_, DisplayState> {
     display_state.lock().unwrap_or_else(PoisonError::into_inner)
 }

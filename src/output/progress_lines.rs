@@ -1,5 +1,5 @@
-//! The lines that are shown while streams are read: where each stands, how long it takes, what it waits for.
-//! Pure: what is shown follows from what was noted, the time, and the size of the terminal.
+//! The lines that are shown while streams are read, as a pure function of the figures, the time and the size of the
+//! terminal.
 
 use std::time::{Duration, Instant};
 
@@ -9,38 +9,38 @@ use super::table::{cut, grouped};
 
 /// The longest name that is shown in full: the longest of the table has 31 letters.
 const LONGEST_NAME: usize = 31;
-/// From this width on a bar has room beside the longest name and its numbers.
+/// Minimum width for a bar next to the longest name and its numbers.
 const WIDE: usize = 110;
 /// The length of a bar.
 const BAR: usize = 20;
-/// Lines of the terminal that are left to other text than that of streams: two for the totals, one for the streams
-/// that are not shown, one for the cursor.
+/// Lines of the terminal that do not show streams: two for the totals, one for the streams that are not shown, one for
+/// the cursor.
 const OTHER_LINES: usize = 4;
-/// Rows of a page before any has come: as many as are requested.
+/// Rows of a page before the first one arrived: as many as are requested.
 const USUAL_PAGE: u64 = 1000;
 
-/// Where a stream stands.
+/// How far a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It has not begun.
     #[default]
     Planned,
-    /// It is read.
+    /// It is being read.
     UnderWay,
     /// It has ended.
     Ended,
 }
 
-/// Why a stream waits.
+/// The reason of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// For the call limit, until then.
+    /// The call limit, until this time.
     CallLimit(Instant),
-    /// For another attempt, until then, after this fault.
+    /// Another attempt at this time, after this error.
     Attempt(Instant, String),
 }
 
-/// One stream.
+/// The figures of a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamLine {
     pub(super) stream: String,
@@ -60,16 +60,16 @@ impl StreamLine {
         self.stage == Stage::UnderWay && (self.requests > 0 || self.wait.is_some())
     }
 
-    /// Rows that are still to come, if the store has counted them.
+    /// Returns the remaining rows, if the store has counted them.
     fn left(&self) -> Option<u64> {
         match self.stage {
             Stage::Ended => Some(0),
-            // More came than were counted: the count says nothing.
+            // More rows than counted: the count is wrong.
             _ => self.expected.and_then(|expected| expected.checked_sub(self.rows)),
         }
     }
 
-    /// Calls that are still to be made for `rows` rows.
+    /// Returns the calls that `rows` more rows take.
     fn calls(&self, rows: u64) -> u64 {
         let page = if self.rows == 0 { USUAL_PAGE } else { (self.rows / self.requests.max(1)).max(1) };
         rows.div_ceil(page)
@@ -88,7 +88,7 @@ impl StreamLine {
         Some(format!("[{}{}]", "=".repeat(done), " ".repeat(BAR - done)))
     }
 
-    /// What follows the numbers: what it waits for, or its rate.
+    /// Returns the reason of the wait, or the rate.
     fn state(&self, now: Instant) -> String {
         let seconds = |until: Instant| until.saturating_duration_since(now).as_secs_f64().ceil();
         match &self.wait {
@@ -104,7 +104,7 @@ fn per_second(rate: f64) -> String {
     format!("{} rows/s", grouped(rate.round() as u64))
 }
 
-/// Hours, minutes and seconds.
+/// Returns a time as hours, minutes and seconds.
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds / 3600 {
@@ -113,7 +113,7 @@ fn clock(time: Duration) -> String {
     }
 }
 
-/// All streams of a read, in the order in which they were selected.
+/// All streams of a read, in the order of the selection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProgressLines {
     pub(super) lines: Vec<StreamLine>,
@@ -127,7 +127,7 @@ impl ProgressLines {
         let news: Vec<&StreamLine> = self.lines.iter().filter(|line| line.has_news()).collect();
         let listed = news.len().min(height.saturating_sub(OTHER_LINES).max(1));
         let (news, hidden) = news.split_at(listed);
-        // All names that may come, so that the columns stay where they are.
+        // Of all streams, so that the columns do not move.
         let name = self.lines.iter().map(|line| line.stream.chars().count()).max().unwrap_or(0).min(LONGEST_NAME);
         let numbers: Vec<String> = news.iter().map(|line| line.numbers()).collect();
         let width = numbers.iter().map(String::len).max().unwrap_or(0);
@@ -169,8 +169,8 @@ impl ProgressLines {
         )
     }
 
-    /// Returns the time that the rest takes, if the store has counted the rows of each stream: at the rate of the
-    /// last seconds, and no less than the call limit in use lets pass.
+    /// Returns the remaining time, if the store has counted the rows of each stream: at the rate of the last seconds,
+    /// and at least as long as the call limit requires.
     fn time_left(&self, rate: f64, left: Option<u64>, calls: Option<&Calls>) -> Option<Duration> {
         let left = left.filter(|&left| left > 0)?;
         let by_rate = (rate > 0.0).then(|| left as f64 / rate);

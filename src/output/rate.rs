@@ -1,15 +1,15 @@
-//! How fast rows arrive. Pure: it looks at no clock.
+//! Rows per second. Reads no clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Rows of this time make the rate: three windows of the call limit, since all calls of a window may be made at
-/// its start.
+/// The time over which the rate is computed: three windows of the call limit, since all calls of a window may be made
+/// at its start.
 const SPAN: Duration = Duration::from_secs(30);
 /// Rows that arrive within this time are one entry, so that a fast read keeps few.
 const STEP: Duration = Duration::from_millis(500);
 
-/// Rows of the last seconds.
+/// The rows of the last seconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rate {
     arrived: VecDeque<(Instant, u64)>,
@@ -32,7 +32,7 @@ impl Rate {
     pub(super) fn per_second(&self, began: Instant, now: Instant) -> f64 {
         let is_recent = |(at, _): &&(Instant, u64)| now.saturating_duration_since(*at) <= SPAN;
         let rows: u64 = self.arrived.iter().filter(is_recent).map(|(_, rows)| rows).sum();
-        // Within the first second a rate says little.
+        // In the first second a rate means little.
         let time = now.saturating_duration_since(began).clamp(Duration::from_secs(1), SPAN);
         rows as f64 / time.as_secs_f64()
     }

@@ -1,76 +1,61 @@
-//! Records without the messages around them: what a batch of lines holds, as JSON lines or as csv.
-//! Nothing here knows where they go.
+//! Records without the messages around them, as JSON lines or as CSV.
 
-use std::collections::{HashMap, HashSet};
+use std::io;
 
-use super::Format;
 use super::csv::Columns;
-use crate::airbyte::message::record_parts;
-use crate::json::NotJson;
+use crate::airbyte::WriteError;
+use crate::airbyte::message::RECORD_SUFFIX;
 
-/// The records of one batch of lines.
-#[derive(Debug)]
-pub(super) struct EncodedRecords<'r> {
-    /// Their stream.
-    pub stream: String,
-    /// What stands before the first record of the stream, once.
-    pub header: &'r [u8],
-    /// The records.
-    pub rows: &'r [u8],
-}
-
-/// Makes bare records.
-#[derive(Debug)]
-pub(super) struct RecordEncoder {
-    format: Format,
-    encoded: Vec<u8>,
-    header: Vec<u8>,
-    /// Streams whose header was made.
-    headed: HashSet<String>,
-}
-
-impl RecordEncoder {
-    /// Nothing yet.
-    #[must_use]
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, encoded: Vec::new(), header: Vec::new(), headed: HashSet::new() }
+/// Appends the records of these RECORD lines to `out`: as CSV with `columns`, or else one JSON object per line. Each
+/// line has `prefix_length` bytes before its data.
+pub(super) fn encode(
+    lines: &[u8],
+    prefix_length: usize,
+    mut columns: Option<&mut Columns>,
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    if let Some(columns) = &mut columns {
+        columns.header_once(out);
     }
-
-    /// The stream of a batch of lines, what stands before its first record, and the records. `None` if
-    /// the batch holds no record.
-    ///
-    /// # Errors
-    /// [`NotJson`] if a record is none, which cannot be: it was copied as JSON.
-    pub(super) fn encode(
-        &mut self,
-        lines: &[u8],
-        columns: &mut HashMap<String, Columns>,
-    ) -> Result<Option<EncodedRecords<'_>>, NotJson> {
-        self.encoded.clear();
-        let mut stream = None;
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            let Some((name, data)) = record_parts(line) else { continue };
-            let name: &String = stream.get_or_insert_with(|| String::from_utf8_lossy(name).into_owned());
-            match columns.get_mut(name).filter(|_| self.format == Format::Csv) {
-                Some(columns) => columns.row(data, &mut self.encoded)?,
-                None => {
-                    self.encoded.extend_from_slice(data);
-                    self.encoded.push(b'\n');
-                }
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let end = line.len().saturating_sub(RECORD_SUFFIX.len());
+        let data = line.get(prefix_length..end).unwrap_or_default();
+        match &mut columns {
+            Some(columns) => columns.row(data, out).map_err(|fault| WriteError {
+                what: "a record".to_owned(),
+                error: io::Error::other(format!("it is not JSON at byte {}", fault.0)),
+            })?,
+            None => {
+                out.extend_from_slice(data);
+                out.push(b'\n');
             }
         }
-        let Some(stream) = stream else { return Ok(None) };
-        self.header = self.header(&stream, columns).unwrap_or_default();
-        Ok(Some(EncodedRecords { stream, header: &self.header, rows: &self.encoded }))
     }
+    Ok(())
+}
 
-    /// What stands before the first record of a stream, if it was not asked for before.
-    pub(super) fn header(&mut self, stream: &str, columns: &mut HashMap<String, Columns>) -> Option<Vec<u8>> {
-        let columns = columns.get(stream)?;
-        self.headed.insert(stream.to_owned()).then(|| {
-            let mut header = Vec::new();
-            columns.header(&mut header);
-            header
-        })
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+    use crate::airbyte::message::record_prefix;
+
+    #[test]
+    fn records_are_found_by_the_length_of_the_prefix_whatever_they_contain() {
+        for stream in ["orders", "a\"b,\"data\":"] {
+            let records = [r#"{"id":1,"x":"}}"}"#, "{}", r#"{"data":[1],"id":2}"#];
+            let line = |data: &str| [&record_prefix(stream)[..], data.as_bytes(), RECORD_SUFFIX].concat();
+            let lines = records.map(line).concat();
+            let prefix_length = record_prefix(stream).len();
+            let mut out = Vec::new();
+            encode(&lines, prefix_length, None, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), records.join("\n") + "\n");
+            let (mut columns, mut out) = (Columns::new(vec!["id".to_owned()]), Vec::new());
+            encode(&lines, prefix_length, Some(&mut columns), &mut out).unwrap();
+            encode(&lines, prefix_length, Some(&mut columns), &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.matches("id,_extra\n").count(), 1, "{text}");
+            assert_eq!(text.lines().count(), 7, "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! The document of `read --summary`: what a run did, for programs that watch it.
+//! The document of `read --summary`: the result of a run, for programs that monitor it.
 //!
-//! It is written once, at the end, whatever that end was: facts are noted while streams are read, and what is not
-//! known stays null. `docs/reference/summary.schema.json` describes it. Nothing here knows where facts come from.
+//! It is written once, when the run ends for any reason. Figures are collected while streams are read; unknown ones
+//! are null. `docs/reference/summary.schema.json` describes the document.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,45 +10,45 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::options::OutputError;
 use super::progress::{self, Count};
 use crate::airbyte::message::now;
-use crate::airbyte::{Closed, ConfiguredCatalog, EmittedError, FailureType, SyncMode, WriteError};
+use crate::airbyte::{Closed, ConfiguredCatalog, FailureType, SyncMode, TraceError, WriteError};
 use crate::files::{self, WritableFile};
 use crate::timestamp::Timestamp;
-use crate::user_error::UserError;
 
-/// The form of the document. It grows by new fields; a field that changes its meaning makes it 2.
+/// The version of the document. New fields do not change it; a field that changes its meaning makes it 2.
 const FORMAT: u32 = 1;
 
-/// What was read of a stream.
+/// Figures of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamFigures {
     /// Rows delivered.
     pub rows: u64,
-    /// Requests sent, those that were repeated and those that failed included.
+    /// Requests sent, including repeated and failed ones.
     pub requests: u64,
-    /// Attempts that failed and were made again.
+    /// Failed attempts that were repeated.
     pub retries: u64,
-    /// How long it waited for the call limit or for another attempt.
+    /// Time spent waiting for the call limit or before another attempt.
     pub waited: Duration,
-    /// The cursor in the last state.
+    /// The cursor of the last state.
     pub cursor: Option<String>,
 }
 
-/// Where a stream stands.
+/// How far a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
-    /// The run ended before it.
+    /// The run ended before the stream began.
     #[default]
     NotStarted,
-    /// It was not read to its end.
+    /// It was not read completely.
     Incomplete,
-    /// It was.
+    /// It was read completely.
     Complete,
 }
 
-/// What is noted of a stream.
+/// The entry of a stream.
 #[derive(Default)]
 struct Stream {
     name: String,
@@ -56,12 +56,12 @@ struct Stream {
     status: Status,
     cursor_before: Option<String>,
     figures: Option<StreamFigures>,
-    /// Gives the figures while the stream is read.
+    /// Returns the figures while the stream is read.
     follow: Option<Box<dyn Fn() -> Option<StreamFigures> + Send>>,
 }
 
 impl Stream {
-    /// Takes the last figures.
+    /// Stores the last figures.
     fn freeze(&mut self) {
         if let Some(follow) = self.follow.take() {
             self.figures = follow();
@@ -75,11 +75,11 @@ struct RunState {
     calls: Option<Count>,
 }
 
-/// Notes what a run does, if somebody wants to know.
+/// Collects the figures of a run, if there is a file for them.
 pub struct RunSummary {
     path: Option<PathBuf>,
     began: u64,
-    /// The file, once it was found to be one that can be written.
+    /// The file, after [`try_file`](Self::try_file).
     target: OnceLock<WritableFile>,
     run_state: Mutex<RunState>,
 }
@@ -91,27 +91,23 @@ impl fmt::Debug for RunSummary {
 }
 
 impl RunSummary {
-    /// Begins the summary of a run; without a path it notes nothing.
-    #[must_use]
+    /// Returns the summary of a run that starts now. Without a path it collects nothing.
     pub fn new(path: Option<&Path>) -> Self {
         Self { path: path.map(Path::to_owned), began: now(), target: OnceLock::new(), run_state: Mutex::default() }
     }
 
-    /// Tries whether the file can be written, before anything is read.
-    ///
-    /// # Errors
-    /// [`UserError`] that names the file and what is wrong with it.
-    pub(crate) fn try_file(&self) -> Result<(), UserError> {
+    /// Checks that the file can be written.
+    pub(crate) fn try_file(&self) -> Result<(), OutputError> {
         let Some(path) = &self.path else { return Ok(()) };
         let target = files::check_writable(path);
-        let target = target.map_err(|problem| UserError::summary_file(&path.display().to_string(), &problem))?;
-        // It is tried once a run.
+        let target = target.map_err(|problem| OutputError::Summary(path.clone(), problem))?;
+        // It is checked once per run.
         let _first = self.target.set(target);
         Ok(())
     }
 
     fn run_state(&self) -> MutexGuard<'_, RunState> {
-        // Every change to it is complete when the lock is given back.
+        // Each change is complete when the lock is released.
         self.run_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,7 +117,7 @@ impl RunSummary {
         }
     }
 
-    /// These streams are to be read; `count` returns the use of the call limit.
+    /// Adds the streams of a read; `count` returns the use of the call limit.
     pub fn plan(&self, catalog: &ConfiguredCatalog, count: impl Fn() -> progress::Calls + Send + Sync + 'static) {
         if self.path.is_none() {
             return;
@@ -134,12 +130,12 @@ impl RunSummary {
         *self.run_state() = RunState { streams: streams.collect(), calls: Some(Box::new(count)) };
     }
 
-    /// A stream begins.
+    /// Notes that a stream begins.
     pub fn begin(&self, stream: &str) {
         self.change(stream, |stream| stream.status = Status::Incomplete);
     }
 
-    /// A stream is read from this cursor on; `figures` says how far it is.
+    /// Notes the cursor before a stream; `figures` returns its figures while it is read.
     pub fn follow(
         &self,
         stream: &str,
@@ -152,7 +148,7 @@ impl RunSummary {
         });
     }
 
-    /// A stream is at its end.
+    /// Notes that a stream has ended.
     pub fn end(&self, stream: &str, complete: Result<bool, Closed>) {
         self.change(stream, |stream| {
             stream.freeze();
@@ -162,21 +158,13 @@ impl RunSummary {
         });
     }
 
-    /// Takes the last figures of the streams that were broken off. What they come from is not used after this.
+    /// Stores the last figures of streams that did not end. Their sources are not used after this.
     pub fn freeze(&self) {
         self.run_state().streams.iter_mut().for_each(Stream::freeze);
     }
 
-    /// Writes the document: the exit code, the errors that were emitted, and why the output could not be written.
-    ///
-    /// # Errors
-    /// [`WriteError`] if it cannot be written.
-    pub fn write(
-        &self,
-        exit_code: u8,
-        errors: &[EmittedError],
-        unwritten: Option<&WriteError>,
-    ) -> Result<(), WriteError> {
+    /// Writes the document, with the emitted errors; `unwritten` is an error of the output.
+    pub fn write(&self, exit_code: u8, errors: &[TraceError], unwritten: Option<TraceError>) -> Result<(), WriteError> {
         let Some(target) = self.target.get() else { return Ok(()) };
         self.freeze();
         let text = self.text(exit_code, errors, unwritten);
@@ -184,15 +172,8 @@ impl RunSummary {
         target.write_atomically(text.as_bytes()).map_err(fault)
     }
 
-    fn text(&self, exit_code: u8, errors: &[EmittedError], unwritten: Option<&WriteError>) -> String {
-        let of = |name: Option<&str>| {
-            let error = errors.iter().find(|error| error.stream.as_deref() == name)?;
-            Some(ErrorBody { failure_type: error.failure_type, message: error.message.clone() })
-        };
-        let unwritten = unwritten.map(|fault| {
-            let UserError { kind, message, .. } = UserError::unwritten(fault);
-            ErrorBody { failure_type: kind, message }
-        });
+    fn text(&self, exit_code: u8, errors: &[TraceError], unwritten: Option<TraceError>) -> String {
+        let of = |name: Option<&str>| errors.iter().find(|error| error.stream() == name).cloned().map(ErrorBody::from);
         let run_state = self.run_state();
         let streams = run_state.streams.iter().map(|stream| StreamBody {
             stream: &stream.name,
@@ -212,7 +193,7 @@ impl RunSummary {
             started_at: moment(self.began),
             ended_at: moment(now()),
             exit_code,
-            error: unwritten.or_else(|| of(None)),
+            error: unwritten.map(ErrorBody::from).or_else(|| of(None)),
             calls: run_state.calls.as_ref().map(|count| {
                 let progress::Calls { made, refused, foreign, allowed, in_use, .. } = count();
                 Calls { made, refused, foreign, allowed, in_use }
@@ -225,12 +206,12 @@ impl RunSummary {
     }
 }
 
-/// A moment in milliseconds since the epoch, in UTC.
+/// Returns a time in milliseconds since the epoch as UTC.
 fn moment(millis: u64) -> String {
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(0)).to_string()
 }
 
-/// The document.
+/// The written document.
 #[derive(Serialize)]
 struct Document<'a> {
     format: u32,
@@ -248,6 +229,12 @@ struct ErrorBody {
     #[serde(rename = "type")]
     failure_type: FailureType,
     message: String,
+}
+
+impl From<TraceError> for ErrorBody {
+    fn from(error: TraceError) -> Self {
+        Self { failure_type: error.failure_type, message: error.message }
+    }
 }
 
 /// Calls of the run, and the call limit per window of 10 seconds at its end.

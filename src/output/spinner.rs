@@ -1,19 +1,18 @@
-//! A line on stderr that moves while a short command waits for the store. Nothing where stderr is not a terminal.
+//! A moving line on stderr while a short command waits for the store.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often it moves.
+/// Time between two movements.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The line. It is gone when this is dropped.
+/// The line. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Spinner(ProgressBar);
 
 impl Spinner {
     /// Shows a line with this text, if `is_shown`.
-    #[must_use]
     pub(crate) fn new(is_shown: bool, text: &str) -> Self {
         let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);

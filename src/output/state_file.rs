@@ -1,9 +1,9 @@
-//! The file of states that `--state-out` names: always whole, and never ahead of the rows.
+//! The file of `--state-out`: always complete, and never ahead of the rows.
 //!
-//! A thread of its own writes it, so that a slow disk slows no row: whenever states are newer than the
-//! file, it first brings to the disk what they cover, then puts a whole new file in the place of the old
-//! one. What comes meanwhile goes out together with the next. A pipe or a device gets the last states, once.
-//! One process has a file at a time: `FILE.lock` is for that and stays. Nothing here knows what a state means.
+//! Its own thread writes it, so that a slow disk delays no row: whenever states are newer than the file, it first
+//! brings the rows that they cover to the disk, then replaces the file in one step. States that arrive in the
+//! meantime are written with the next file. A pipe or a device gets the last states, once. One process uses a file
+//! at a time: it locks `FILE.lock`, which is not removed.
 
 use std::fs::File;
 use std::io;
@@ -12,35 +12,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::airbyte::WriteError;
 use crate::airbyte::state::StoredState;
 use crate::files::{LockError, WritableFile};
 
-/// The shortest time between two files. A sync that reads a hundred pages a second makes as many states;
-/// four files a second cost next to nothing, and a kill costs a quarter of a second of reading again.
+/// Minimum time between two files. A sync that reads a hundred pages a second produces as many states; four files a
+/// second cost almost nothing, and after a kill a quarter of a second is read again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A state file that this process has to itself.
+/// A state file that is locked by this process.
 #[derive(Debug)]
 pub(crate) struct LockedStateFile {
     target: WritableFile,
-    /// Given back when the process ends, however it ends.
+    /// The operating system releases it when the process ends.
     lock: Option<File>,
 }
 
-/// Why a state file cannot be had.
+/// Why a state file cannot be locked.
 #[derive(Debug)]
 pub(crate) enum ClaimError {
-    /// Another process has it.
+    /// Another process uses it.
     Busy,
     /// A clause that says why it cannot be written.
     Unwritable(String),
 }
 
-/// The file, kept up to date.
+/// A state file with a thread that keeps it up to date.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     shared: Arc<Shared>,
@@ -57,46 +54,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct PendingStates {
-    /// Names and states, in the order in which the names first came.
+    /// Names and states, in the order in which the names first occurred.
     list: Vec<(String, Arc<str>)>,
-    /// Files that hold rows which the states cover, not known to be on the disk.
+    /// Files with rows that the states cover and that may not be on the disk yet.
     rows: Vec<Arc<File>>,
-    /// Whether the file is older than `list`.
+    /// True if `list` is newer than the file.
     is_newer: bool,
     ended: bool,
     fault: Option<WriteError>,
 }
 
-/// What a STATE line holds.
-#[derive(Deserialize)]
-struct StateLine<'a> {
-    #[serde(borrow)]
-    state: Body<'a>,
-}
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    stream: Stream<'a>,
-}
-
-#[derive(Deserialize)]
-struct Stream<'a> {
-    stream_descriptor: Name,
-    #[serde(borrow)]
-    stream_state: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
 impl LockedStateFile {
-    /// Takes a file for this process, and tries whether it can be written.
-    ///
-    /// # Errors
-    /// [`ClaimError`]
+    /// Locks a file and checks that it can be written.
     pub(crate) fn new(path: &Path) -> Result<Self, ClaimError> {
         let target = WritableFile::find(path).map_err(ClaimError::Unwritable)?;
         let lock = target.lock().map_err(|fault| match fault {
@@ -107,32 +76,24 @@ impl LockedStateFile {
         Ok(Self { target, lock })
     }
 
-    /// Returns the file's path, links followed.
-    #[must_use]
+    /// Returns the file's path after links.
     pub(crate) fn path(&self) -> &Path {
         self.target.path()
     }
 
-    /// Returns true if there is a file with states of earlier runs.
-    #[must_use]
+    /// Returns true if the file exists, with states of earlier runs.
     pub(crate) fn is_there(&self) -> bool {
         self.target.is_regular() && self.path().exists()
     }
 
-    /// Replaces the file by these states.
-    ///
-    /// # Errors
-    /// Why it cannot be written.
+    /// Replaces the content of the file with these states.
     pub(crate) fn write(&self, states: &[StoredState]) -> io::Result<()> {
         self.target.write_atomically(&text(states.iter().map(|state| (state.name.as_str(), &*state.state))))
     }
 }
 
 impl StateFile {
-    /// Keeps a file, beginning with these states. It is not touched before a state is newer.
-    ///
-    /// # Errors
-    /// Why not.
+    /// Starts with these states. The file is not changed before there is a newer one.
     pub(crate) fn start(locked: LockedStateFile, states: impl IntoIterator<Item = StoredState>) -> io::Result<Self> {
         let LockedStateFile { target, lock } = locked;
         let path = target.path().to_owned();
@@ -149,29 +110,18 @@ impl StateFile {
         Ok(Self { shared, thread: Some(thread), path, _lock: lock })
     }
 
-    /// Takes note of a STATE line whose rows were written; `rows` gives the file that holds a stream's.
+    /// Replaces the state of a stream. `rows` is the file with the rows that it covers.
     ///
     /// # Errors
     /// [`WriteError`] if an earlier state could not be written.
-    pub(crate) fn note<'f>(
-        &self,
-        line: &[u8],
-        rows: impl FnOnce(&str) -> Option<&'f Arc<File>>,
-    ) -> Result<(), WriteError> {
-        let parsed = serde_json::from_slice::<StateLine<'_>>(line);
-        let Ok(StateLine { state: Body { stream: Stream { stream_descriptor: Name { name }, stream_state } } }) =
-            parsed
-        else {
-            return Err(self.unwritten(io::Error::other("a state that cannot be read")));
-        };
-        let rows = rows(&name);
+    pub(crate) fn update(&self, stream: &str, state: &str, rows: Option<&Arc<File>>) -> Result<(), WriteError> {
         let mut states = self.shared.lock();
         if let Some(fault) = states.fault.take() {
             return Err(fault);
         }
-        match states.list.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, state)) => *state = stream_state.get().into(),
-            None => states.list.push((name, stream_state.get().into())),
+        match states.list.iter_mut().find(|(known, _)| known == stream) {
+            Some((_, known)) => *known = state.into(),
+            None => states.list.push((stream.to_owned(), state.into())),
         }
         if let Some(rows) = rows
             && !states.rows.iter().any(|known| Arc::ptr_eq(known, rows))
@@ -185,9 +135,6 @@ impl StateFile {
     }
 
     /// Waits until the last states are on the disk.
-    ///
-    /// # Errors
-    /// [`WriteError`]
     pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
         self.shared.lock().ended = true;
         self.shared.changed.notify_one();
@@ -210,11 +157,11 @@ fn unwritten(path: &Path, error: io::Error) -> WriteError {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, PendingStates> {
-        // Every change to it is complete when the lock is given back.
+        // Each change is complete when the lock is released.
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until the end, or until it cannot.
+    /// Writes the file until the end, or until an error.
     fn keep(&self, target: &WritableFile) {
         loop {
             let mut states = self.lock();
@@ -241,11 +188,11 @@ impl Shared {
     }
 }
 
-/// The list as `--state` takes it, a stream a line; each state is JSON without a line break.
+/// Returns the states as a list that `--state` accepts, one stream per line. Each state is JSON without a line break.
 fn text<'s>(states: impl Iterator<Item = (&'s str, &'s str)> + Clone) -> Vec<u8> {
-    /// What a line has beside the name and the state, and a little more.
+    /// The length of a line without name and state, and a little more.
     const AROUND: usize = 100;
-    // Room for all of it at once: a buffer that grows would hold a large state twice.
+    // Allocated at once: a growing buffer would hold a large state twice.
     let size = states.clone().map(|(name, state)| name.len() + state.len() + AROUND).sum();
     let mut text = Vec::with_capacity(size);
     text.push(b'[');
@@ -267,12 +214,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::airbyte::message::state_line;
     use crate::airbyte::state;
-
-    fn line(name: &str, state: &str) -> Vec<u8> {
-        state_line(name, &RawValue::from_string(state.to_owned()).unwrap(), 1)
-    }
 
     fn open(path: &Path, given: &[(&str, &str)]) -> StateFile {
         let state = |&(name, state): &(&str, &str)| StoredState { name: name.to_owned(), state: state.into() };
@@ -284,9 +226,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut file = open(&path, &[("orders", r#"{"updated_at":"2021-01-01T00:00:00Z"}"#), ("pages", r#"{"x":1}"#)]);
-        file.note(&line("orders", r#"{"updated_at":"2022-01-01T00:00:00Z"}"#), |_| None).unwrap();
-        file.note(&line("customers", r#"{"n":123456789012345678901234567890}"#), |_| None).unwrap();
-        file.note(&line("orders", r#"{"updated_at":"2023-01-01T00:00:00Z"}"#), |_| None).unwrap();
+        file.update("orders", r#"{"updated_at":"2022-01-01T00:00:00Z"}"#, None).unwrap();
+        file.update("customers", r#"{"n":123456789012345678901234567890}"#, None).unwrap();
+        file.update("orders", r#"{"updated_at":"2023-01-01T00:00:00Z"}"#, None).unwrap();
         file.finish().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(
@@ -337,7 +279,7 @@ mod tests {
             std::thread::yield_now();
         }
         fs::remove_dir_all(&inside).unwrap();
-        file.note(&line("orders", "{}"), |_| None).unwrap();
+        file.update("orders", "{}", None).unwrap();
         let reported = file.finish().unwrap_err().to_string();
         assert!(
             reported.starts_with("the state file `") && reported.contains("state.json` cannot be written"),

@@ -1,24 +1,24 @@
-//! What stdout is, as far as it matters to what is written there.
+//! The kind of file that stdout is, and which standard streams are terminals.
 
 use std::fs::File;
+use std::io::IsTerminal as _;
 
 use crate::files;
 
-/// What stdout is.
+/// The kind of file that stdout is.
 #[derive(Debug, Default)]
 pub struct Stdout {
-    /// Stdout once more, if it is a file, so that its content can be brought to the disk.
+    /// A second handle of stdout, if it is a file, to bring its content to the disk.
     pub file: Option<File>,
-    /// Device and number, if it is a file or a pipe.
+    /// Device and inode, if it is a file or a pipe.
     pub identity: Option<(u64, u64)>,
-    /// Whether it was closed when the process began.
+    /// True if it was closed when the process started.
     pub is_closed: bool,
 }
 
 impl Stdout {
-    /// Looks at stdout.
+    /// Examines stdout.
     #[cfg(unix)]
-    #[must_use]
     pub fn of(out: &std::io::Stdout) -> Self {
         use std::os::fd::AsFd as _;
         use std::os::unix::fs::FileTypeExt as _;
@@ -34,30 +34,57 @@ impl Stdout {
 
     /// Returns true if stderr is the same file or pipe.
     #[cfg(unix)]
-    #[must_use]
-    pub fn is_also(&self, err: &std::io::Stderr) -> bool {
+    fn is_also(&self, err: &std::io::Stderr) -> bool {
         use std::os::fd::AsFd as _;
         let found = err.as_fd().try_clone_to_owned().and_then(|err| File::from(err).metadata());
         self.identity.is_some() && found.ok().and_then(|found| files::identity(&found)) == self.identity
     }
 
-    /// What stderr is cannot be found out here.
+    /// Returns false: this platform does not say it.
     #[cfg(not(unix))]
-    #[must_use]
-    pub fn is_also(&self, _: &std::io::Stderr) -> bool {
+    fn is_also(&self, _: &std::io::Stderr) -> bool {
         false
     }
 
-    /// What stdout is cannot be found out here.
+    /// Returns nothing: this platform does not say it.
     #[cfg(not(unix))]
-    #[must_use]
     pub fn of(_: &std::io::Stdout) -> Self {
         Self::default()
     }
 }
 
-/// Returns true if stdout is what Rust's runtime puts in the place of a closed one: the null device, opened to be
-/// read as well. A shell opens it for `> /dev/null` to be written only.
+/// Which of the standard streams are terminals.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminals {
+    /// True if standard input is a terminal.
+    pub stdin: bool,
+    /// True if standard output is a terminal.
+    pub stdout: bool,
+    /// True if standard error is a terminal.
+    pub stderr: bool,
+    /// True if standard output and standard error are the same file, which must contain only messages.
+    pub one_file: bool,
+}
+
+impl Terminals {
+    /// Examines the standard streams; `stdout` is the kind of file that `out` is.
+    pub fn of(stdout: &Stdout, out: &std::io::Stdout, err: &std::io::Stderr) -> Self {
+        Self {
+            stdin: std::io::stdin().is_terminal(),
+            stdout: out.is_terminal(),
+            stderr: err.is_terminal(),
+            one_file: stdout.file.is_some() && stdout.is_also(err),
+        }
+    }
+
+    /// Returns true if at least one of them is a terminal.
+    pub(crate) fn any(self) -> bool {
+        self.stdin || self.stdout || self.stderr
+    }
+}
+
+/// Returns true if stdout is the file that Rust's runtime opens in the place of a closed one: the null device, open for
+/// reading too. For `> /dev/null` a shell opens it for writing only.
 #[cfg(unix)]
 fn is_closed(mut out: &File, found: &std::fs::Metadata) -> bool {
     use std::io::Read as _;

@@ -1,21 +1,20 @@
-//! The table after a read: what was done for each stream, in all, and with the call limit.
+//! The table after a read: one row per stream, the total, and the use of the call limit.
 
 use std::time::Duration;
 
 use super::progress::{Calls, StreamSummary};
 use super::table::{aligned, cut, grouped, width};
 
-/// More streams than this are not all listed: a table that is longer than a usual terminal of 24 lines has
-/// scrolled away before it is read.
+/// Maximum streams that are all listed: with more, the table would be longer than a terminal of 24 lines.
 const MANY: usize = 18;
 
 /// The longest name that is shown in full: the longest of the table has 31 letters.
 const LONGEST_NAME: usize = 31;
 
-/// A stream that was read.
+/// A stream that has ended.
 #[derive(Clone, Debug)]
 pub(super) struct EndedStream {
-    /// What was done.
+    /// Its figures.
     pub summary: StreamSummary,
     /// The time from its first request to its end.
     pub lasted: Duration,
@@ -23,12 +22,12 @@ pub(super) struct EndedStream {
     pub complete: bool,
 }
 
-/// All of a read.
+/// The figures of a read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Total {
-    /// The time it took.
+    /// Its duration.
     pub lasted: Duration,
-    /// The time in which no request was sent since one waited.
+    /// The time in which all requests waited.
     pub waited: Duration,
     /// The use of the call limit.
     pub calls: Option<Calls>,
@@ -43,19 +42,19 @@ enum Column {
     Requests,
     Waited,
     Took,
-    /// Where the cursor was and is.
+    /// The cursor before and after.
     Cursors,
-    /// Where it is.
+    /// The cursor after.
     Cursor,
     Outcome,
 }
 
-/// Their heads, in the same order.
+/// The heads of the columns, in the order of [`Column`].
 const HEADS: &str = "stream rows pages requests waited took cursor cursor outcome";
 
 use Column::{Cursor, Cursors, Outcome, Pages, Requests, Rows, Stream, Took, Waited};
 
-/// The columns from the widest table to the narrowest; the first that fits is taken.
+/// The columns of each form of the table, from the widest to the narrowest; the first that fits is used.
 const FORMS: [&[Column]; 4] = [
     &[Stream, Rows, Pages, Requests, Waited, Took, Cursors, Outcome],
     &[Stream, Rows, Pages, Requests, Waited, Took, Cursor, Outcome],
@@ -92,7 +91,7 @@ impl Column {
     }
 }
 
-/// Seconds; tenths of them are of interest where there are few.
+/// Returns a time in seconds, with tenths if it is short.
 fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds < 100.0 => format!("{seconds:.1}s"),
@@ -104,8 +103,8 @@ fn outcome(complete: bool) -> String {
     if complete { "complete" } else { "INCOMPLETE" }.to_owned()
 }
 
-/// Returns the table, at most `columns` characters wide. Of many streams it lists those that did something, and
-/// one line sums up the others.
+/// Returns the table, at most `columns` characters wide. Of many streams it lists those with rows and those that
+/// failed, and sums up the others in one row.
 pub(super) fn written(ended: &[EndedStream], total: &Total, columns: usize) -> String {
     let is_listed = |ended: &&EndedStream| !ended.complete || ended.summary.rows > 0;
     let (listed, others): (Vec<&EndedStream>, Vec<&EndedStream>) =
@@ -134,7 +133,7 @@ pub(super) fn written(ended: &[EndedStream], total: &Total, columns: usize) -> S
     text
 }
 
-/// One row for several streams. Their waits overlap, so only the total of a run has any.
+/// Returns one row for several streams. Their waits overlap, so only the total of a read has a wait.
 fn summed(form: &[Column], name: &str, ended: &[&EndedStream], total: Option<&Total>) -> Vec<String> {
     let sum = |of: fn(&StreamSummary) -> u64| grouped(ended.iter().map(|ended| of(&ended.summary)).sum());
     let cell = |column: &Column| match column {

@@ -1,13 +1,13 @@
-//! Plain tables for people: columns below each other, in as many characters as there are. No colours.
+//! Plain tables for people, without colours.
 
-/// The width where nothing tells it: that of a terminal as it opens, and of a page that is printed.
+/// The width if nothing reports it: most terminals open with it.
 pub(crate) const USUAL_WIDTH: usize = 80;
 
 /// The space between two columns.
 const GAP: &str = "  ";
 
-/// Returns the rows as lines, with columns below each other. Columns whose place is in `numbers` stand on the
-/// right, the others on the left.
+/// Returns the rows as lines with aligned columns: those with an index in `numbers` to the right, the others to the
+/// left.
 pub(crate) fn aligned(rows: &[Vec<String>], numbers: &[usize]) -> String {
     let length = |cell: &String| cell.chars().count();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(length).max().unwrap_or(0);
@@ -32,7 +32,7 @@ pub(crate) fn width(text: &str) -> usize {
     text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
-/// Returns a line of at most `width` characters; `…` stands for what was cut off.
+/// Returns a line cut to `width` characters, with `…` at the end if it was longer.
 pub(crate) fn cut(line: &str, width: usize) -> String {
     if line.chars().count() <= width {
         return line.to_owned();

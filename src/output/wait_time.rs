@@ -1,14 +1,14 @@
-//! Time spent waiting: for the call limit, and before another attempt. Pure: it looks at no clock.
+//! Time spent waiting for the call limit and before another attempt. Reads no clock.
 
 use std::time::{Duration, Instant};
 
-/// Adds up waits. Waits of concurrent requests overlap and count once, so the sum is never more than the time
-/// that has passed.
+/// A sum of waits. Overlapping waits of concurrent requests count once, so the sum is never more than the time that has
+/// passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitTime {
-    /// Up to `until`, part of which may lie in the future.
+    /// The sum up to `until`, which may be in the future.
     announced: Duration,
-    /// The moment up to which waits are counted.
+    /// The time up to which waits are counted.
     until: Option<Instant>,
 }
 
@@ -20,14 +20,13 @@ impl WaitTime {
         self.until = Some(from.max(until));
     }
 
-    /// Notes that a request is sent: what is left of the announced wait is not waited for.
+    /// Notes that a request is sent, which ends the announced wait early.
     pub fn sent(&mut self, now: Instant) {
         self.announced = self.total(now);
         self.until = self.until.map(|until| until.min(now));
     }
 
-    /// Returns the time that was spent waiting until now.
-    #[must_use]
+    /// Returns the time spent waiting until now.
     pub fn total(&self, now: Instant) -> Duration {
         let ahead = self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         self.announced.saturating_sub(ahead)

@@ -18,7 +18,6 @@ use crate::airbyte::{Closed, Level};
 use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver};
 use crate::record::{RecordSchema, RecordWriter};
 use crate::timestamp::Timestamp;
-use crate::user_error::short_reason;
 
 /// Why a stream stopped before it was complete.
 #[derive(Debug)]
@@ -457,7 +456,7 @@ impl StreamContext {
 impl StreamContext {
     async fn retries(&self, attempt: u32, error: &Error, delay: Duration, how: &str) -> Result<(), Closed> {
         self.output.emitter().log(Level::Debug, &error.to_string()).await?;
-        self.output.retries(attempt, &short_reason(error), delay, how).await
+        self.output.retries(attempt, &error.short_reason(), delay, how).await
     }
 }
 

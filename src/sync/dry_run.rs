@@ -1,11 +1,10 @@
-//! `read --dry-run`: what a read would take, from one request a stream. Nothing is delivered and no state changes.
+//! The estimate of `read --dry-run` for a stream, from one request. No row is emitted and no state changes.
 //!
-//! A stream that would be read for its changes is asked as a read asks first, for its newest changes, so that rows
-//! that were sent before are not counted; any other is asked for one row, and the store's count is the answer.
+//! For a stream that would be read for its changes, the request is the first one of such a read, for the newest
+//! changes, so that rows that were emitted before are not counted; for any other stream it is a request for one row,
+//! with the store's count.
 
 use std::sync::Arc;
-
-use tokio::task::JoinSet;
 
 use super::checkpoint::Checkpoint;
 use super::context::{StreamContext, StreamError};
@@ -15,79 +14,32 @@ use super::row_filter::{Decision, RowFilter};
 use super::rows::Rows;
 use super::sent_rows::OVERLAP_SECONDS;
 use super::stream_output::StreamOutput;
-use super::{SyncContext, columns, context, state_of};
+use super::{StreamFailure, SyncContext, columns, context, state_of};
 use crate::airbyte::state::StoredState;
-use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, SyncMode};
-use crate::output::forecast::{CallLimit, Forecast, StreamForecast};
+use crate::airbyte::{ConfiguredStream, Emitter, SyncMode};
+use crate::output::forecast::StreamForecast;
 use crate::output::progress::Progress;
-use crate::panic_hook;
 use crate::timestamp::Timestamp;
-use crate::user_error::UserError;
 
 /// Calls of a read of several pages beyond these pages: for the newest changes, and to be sure of the end.
 const FURTHER_CALLS: u64 = 2;
 /// The same on a first sync and in a full refresh, which also look for rows without `updated_at`.
 const FURTHER_CALLS_AT_FIRST: u64 = 3;
 
-/// Asks the store what each stream would take, and prints it. True if every stream is known.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub async fn run(
-    sync_context: SyncContext,
-    catalog: ConfiguredCatalog,
-    states: Vec<StoredState>,
-    as_json: bool,
-    emitter: &Emitter,
-) -> Result<bool, Closed> {
-    let (sync_context, states) = (Arc::new(sync_context), Arc::new(states));
-    let mut asked = JoinSet::new();
-    let streams = catalog.streams.len();
-    for (index, configured) in catalog.streams.into_iter().enumerate() {
-        let (sync_context, states, emitter) = (Arc::clone(&sync_context), Arc::clone(&states), emitter.clone());
-        asked.spawn(async move { (index, one(&sync_context, configured, &states, &emitter).await) });
-    }
-    let mut found: Vec<Option<StreamForecast>> = vec![None; streams];
-    let mut is_known = true;
-    while let Some(done) = asked.join_next().await {
-        let Ok((index, outcome)) = done else {
-            is_known = false;
-            let user_error = UserError::panic(&panic_hook::last_location());
-            emitter.error(None, user_error.kind, &user_error.message, user_error.internal.as_deref()).await?;
-            continue;
-        };
-        let forecast = outcome?;
-        is_known &= forecast.error.is_none();
-        if let Some(forecast_slot) = found.get_mut(index) {
-            *forecast_slot = Some(forecast);
-        }
-    }
-    let usage = sync_context.client.usage();
-    let forecast = Forecast {
-        streams: found.into_iter().flatten().collect(),
-        limit: CallLimit { allowed: usage.allowed, in_use: usage.in_use },
-    };
-    emitter.send(if as_json { forecast.json() } else { forecast.table() }.into_bytes()).await?;
-    Ok(is_known)
-}
-
-/// Asks about one stream; a failure is said on stderr and is in the forecast.
-async fn one(
+/// Returns the estimate for a stream.
+pub(crate) async fn run(
     sync_context: &SyncContext,
-    configured: ConfiguredStream,
+    configured: &ConfiguredStream,
     states: &[StoredState],
     emitter: &Emitter,
-) -> Result<StreamForecast, Closed> {
-    let name = configured.stream.name.clone();
-    let sync_mode = configured.sync_mode;
-    let unknown = StreamForecast { stream: name.clone(), sync_mode, rows: None, pages: None, calls: None, error: None };
-    match need(sync_context, &configured, states, emitter).await {
-        Ok(need) => Ok(StreamForecast { rows: need.rows, pages: need.pages(), calls: need.calls(), ..unknown }),
-        Err(user_error) => {
-            emitter.error(Some(&name), user_error.kind, &user_error.message, user_error.internal.as_deref()).await?;
-            Ok(StreamForecast { error: Some(emitter.masked(&user_error.message)), ..unknown })
-        }
-    }
+) -> Result<StreamForecast, StreamFailure> {
+    let need = need(sync_context, configured, states, emitter).await?;
+    Ok(StreamForecast {
+        rows: need.rows,
+        pages: need.pages(),
+        calls: need.calls(),
+        ..StreamForecast::unknown(&configured.stream.name, configured.sync_mode)
+    })
 }
 
 /// What a stream needs.
@@ -122,18 +74,18 @@ async fn need(
     configured: &ConfiguredStream,
     states: &[StoredState],
     emitter: &Emitter,
-) -> Result<Need, UserError> {
+) -> Result<Need, StreamFailure> {
     let name = &configured.stream.name;
-    let Some(stream) = sync_context.client.find(name) else { return Err(UserError::unknown_stream(name)) };
+    let Some(stream) = sync_context.client.find(name) else { return Err(StreamFailure::UnknownStream) };
     let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse);
-    let (checkpoint, mut notes) = parsed.map_err(|fault| UserError::bad_state(name, &fault))?;
+    let (checkpoint, mut notes) = parsed.map_err(StreamFailure::InvalidState)?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     // What is to be said of the state, the read says.
     let checkpoint = checkpoint.begin(full_refresh, columns.as_deref(), &mut notes);
-    let output = StreamOutput::new(name.clone(), emitter.clone(), Arc::new(Progress::default()));
+    let output = StreamOutput::new(name, emitter.clone(), Arc::new(Progress::default()));
     let Some(context) = context(sync_context, configured, stream, &output) else {
-        return Err(UserError::panic("a schema of the table is not JSON"));
+        return Err(StreamFailure::bad_schema());
     };
     let page_size = match sync_context.record_options.parameter(stream, &configured.stream.json_schema) {
         Some(_) => context.capabilities.nested_page_size,
@@ -141,10 +93,8 @@ async fn need(
     };
     let is_first = checkpoint.cursor.is_none();
     let retried = checkpoint.unread.len() as u64 + if checkpoint.rows_without_key > 0 { 2 } else { 0 };
-    let (rows, looked_at) = match rows(&context, &checkpoint).await {
-        Ok(found) => found,
-        Err(stream_error) => return Err(UserError::stopped(name, stream, &stream_error, &sync_context.client.host())),
-    };
+    let counted = rows(&context, &checkpoint).await;
+    let (rows, looked_at) = counted.map_err(|error| StreamFailure::Stopped(stream, error))?;
     Ok(Need {
         rows,
         looked_at,

@@ -10,8 +10,8 @@ use super::rows::RowSink;
 use super::stream::Stream;
 use crate::cart::page::{PageError, PageParser};
 use crate::config::Config;
-use crate::config::raw::{FieldError, RawConfig};
 use crate::http::Envelope;
+use crate::raw_config::{FieldError, RawConfig};
 use crate::record::{CursorValue, Key, RecordSchema, RecordWriter};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
@@ -69,7 +69,7 @@ pub fn page<'b>(
     record_schema: &Arc<RecordSchema>,
 ) -> Result<Page, PageError> {
     let mut writer = RecordWriter::new(Arc::clone(record_schema));
-    let mut sink = RowSink::new(Vec::new().into(), prefix, &mut writer);
+    let mut sink = RowSink::new(Default::default(), prefix, &mut writer);
     let (mut reading, mut chunk) = (PageParser::new(names), Vec::new());
     for part in parts {
         chunk.extend_from_slice(part);

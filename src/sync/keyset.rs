@@ -399,7 +399,7 @@ impl KeysetWalk {
         let batch = self.context.output.begin_batch(0).await?;
         let walk_state = self.walk_state();
         if batch.inner.has_uncovered_records() {
-            batch.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || self.state(&walk_state));
+            batch.send_state(StatePolicy::Now, || self.state(&walk_state));
         }
         Ok(())
     }

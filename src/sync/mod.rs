@@ -1,13 +1,11 @@
-//! The read: where both sides meet. A configured catalog and the states become streams that are read
-//! side by side; each ends COMPLETE or INCOMPLETE, whatever the others do.
+//! The sync: how a stream is read. A configured stream and its state become records, messages and a new state.
 //!
-//! In reading order: `sync` (which walks a stream needs), `skipped_rows` (rows that could not be had before), `filter` (what
-//! the date filter means), `keyset` and
-//! `paged` (how rows are read), `reads_all_rows` (when one answer holds all rows), `count_check` (what was read against what
-//! is counted), `probes` (single requests), `ends` (whether a list is at its end), `row_filter` (which rows are
-//! delivered), `rows` (one answer), `sent_rows`, `sent_hashes`, `checkpoint` and `checkpoint_fields` (what a state says), `columns`
-//! (which columns a walk reads), `output` (what was sent), `context` (what they share), `dry_run`
-//! (what a read would take).
+//! In reading order: `stream_sync` (which walks a stream needs), `skipped_rows` (rows that could not be read before),
+//! `date_filter` (what the store's date filter means), `keyset`, `paged` and `single_page` (the ways to read rows),
+//! `count_check` (rows read against the store's count), `probes` (single requests), `list_end` (whether a list is
+//! complete), `row_filter` (which rows are emitted), `rows` (one response), `checkpoint` with `checkpoint_fields`,
+//! `sent_rows` and `sent_hashes` (what a state contains), `columns` (which columns a walk reads), `stream_output`
+//! (what was emitted), `context` (what all of them share), `dry_run` (the estimate of a read).
 
 mod checkpoint;
 mod checkpoint_fields;
@@ -38,142 +36,96 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::airbyte::state::StoredState;
-use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
-use crate::output::progress::{Calls, Progress, StreamSummary};
+use crate::airbyte::{Closed, ConfiguredStream, Emitter, Level, StreamStatus, SyncMode};
+use crate::output::progress::{Progress, StreamSummary};
 use crate::output::run_summary::RunSummary;
 use crate::panic_hook;
 use crate::record_options::RecordOptions;
 use crate::timestamp::Timestamp;
-use crate::user_error::UserError;
 use checkpoint::{Checkpoint, Job};
 pub(crate) use checkpoint::{StateOverview, overview};
 use context::StreamContext;
 pub use context::StreamError;
-pub use dry_run::run as dry_run;
+pub(crate) use dry_run::run as dry_run;
 pub use sent_rows::OVERLAP_SECONDS;
 use shop::Shop;
 use stream::Stream;
 use stream_output::{Resumed, StatePolicy, StreamOutput, SyncStats};
 use stream_sync::FinishedSync;
 
-/// Shorter waits, such as before a second attempt, are not worth a word in the receipt.
+/// Shorter waits, such as before a second attempt, are not worth a mention.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What a read needs besides the catalog and the states.
+/// What a read needs besides its streams and their states.
 #[derive(Debug)]
 pub struct SyncContext {
-    /// The store.
+    /// The client of the store.
     pub client: Arc<dyn Shop>,
-    /// The first instant of change that is read.
+    /// Rows updated before this time are not read.
     pub start: Timestamp,
-    /// The first that is not.
+    /// Rows updated at this time or later are not read.
     pub end: Option<Timestamp>,
-    /// What is asked of the records.
+    /// Options of the configuration for records.
     pub record_options: RecordOptions,
-    /// Shows a person how far it is.
+    /// Shows how far the read is.
     pub progress: Arc<Progress>,
-    /// Notes what the document of `--summary` says.
+    /// Collects what `--summary` reports.
     pub summary: Arc<RunSummary>,
-    /// Turns true when the process is asked to end.
+    /// Becomes true when the process is asked to end.
     pub shutdown: watch::Receiver<bool>,
 }
 
-/// Reads all configured streams. True if every one is complete.
-///
-/// # Errors
-/// [`Closed`] if stdout is gone.
-pub async fn run(
-    sync_context: SyncContext,
-    catalog: ConfiguredCatalog,
-    states: Vec<StoredState>,
-    emitter: &Emitter,
-) -> Result<bool, Closed> {
-    let sync_context = Arc::new(sync_context);
-    let states = Arc::new(states);
-    sync_context.progress.plan(catalog.streams.iter().map(|configured| configured.stream.name.as_str()));
-    let count = |client: &Arc<dyn Shop>| {
-        let client = Arc::clone(client);
-        move || calls(&*client)
-    };
-    sync_context.summary.plan(&catalog, count(&sync_context.client));
-    sync_context.progress.count_calls(count(&sync_context.client));
-    let mut streams = JoinSet::new();
-    for configured in catalog.streams {
-        let (sync_context, states, emitter) = (Arc::clone(&sync_context), Arc::clone(&states), emitter.clone());
-        streams.spawn(async move { read_one(&sync_context, &configured, &states, &emitter).await });
-    }
-    let mut complete = true;
-    while let Some(done) = streams.join_next().await {
-        match done {
-            Ok(stream_complete) => complete &= stream_complete?,
-            Err(_) => {
-                complete = false;
-                let user_error = UserError::panic(&panic_hook::last_location());
-                emitter.error(None, user_error.kind, &user_error.message, user_error.internal.as_deref()).await?;
-            }
-        }
-    }
-    Ok(complete)
+/// Why a stream is not complete.
+#[derive(Debug)]
+pub(crate) enum StreamFailure {
+    /// No stream has this name.
+    UnknownStream,
+    /// Its state cannot be used; the clause says why.
+    InvalidState(String),
+    /// It stopped, or had to skip rows.
+    Stopped(&'static Stream, StreamError),
+    /// This program failed; the text is for its maintainers.
+    Panicked(String),
 }
 
-/// Returns the use of the call limit at the moment.
-fn calls(client: &dyn Shop) -> Calls {
-    let usage = client.usage();
-    Calls {
-        made: usage.made,
-        refused: usage.refused,
-        foreign: usage.foreign,
-        allowed: usage.allowed,
-        in_use: usage.in_use,
-        others: usage.others,
-        window: client.retry_policy().backoff.window,
+impl StreamFailure {
+    /// Returns the failure of a stream whose task panicked.
+    fn panicked() -> Self {
+        Self::Panicked(panic_hook::last_location())
+    }
+
+    fn bad_schema() -> Self {
+        Self::Panicked("a schema of the table is not JSON".to_owned())
     }
 }
 
-/// The state to begin with: the one that bears the configured name, or another name of the stream.
+/// Returns the state of a stream: the one with the configured name, or else with another name of the stream.
 fn state_of<'s>(states: &'s [StoredState], name: &str, stream: &Stream) -> Option<&'s str> {
     let is_named = |state: &&StoredState| state.name == name;
     let is_other = |state: &&StoredState| state.name == stream.name || stream.aliases.contains(&state.name.as_str());
     states.iter().find(is_named).or_else(|| states.iter().find(is_other)).map(|state| &*state.state)
 }
 
-async fn read_one(
+/// Reads a stream and emits everything except its last status and error.
+pub(crate) async fn read(
     sync_context: &SyncContext,
     configured: &ConfiguredStream,
     states: &[StoredState],
     emitter: &Emitter,
-) -> Result<bool, Closed> {
-    let name = &configured.stream.name;
-    sync_context.progress.begin(name);
-    sync_context.summary.begin(name);
-    let complete = read_stream(sync_context, configured, states, emitter).await;
-    sync_context.progress.end(name, matches!(complete, Ok(true)));
-    sync_context.summary.end(name, complete);
-    complete
-}
-
-async fn read_stream(
-    sync_context: &SyncContext,
-    configured: &ConfiguredStream,
-    states: &[StoredState],
-    emitter: &Emitter,
-) -> Result<bool, Closed> {
+) -> Result<Result<(), StreamFailure>, Closed> {
     let name = &configured.stream.name;
     emitter.status(name, StreamStatus::Started, None).await?;
-    let Some(stream) = sync_context.client.find(name) else {
-        return fail(emitter, name, &UserError::unknown_stream(name)).await;
+    let Some(stream) = sync_context.client.find(name) else { return Ok(Err(StreamFailure::UnknownStream)) };
+    let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse);
+    let (before, mut notes) = match parsed {
+        Ok(parsed) => parsed,
+        Err(fault) => return Ok(Err(StreamFailure::InvalidState(fault))),
     };
-    let (before, mut notes) =
-        match state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse) {
-            Ok(parsed) => parsed,
-            Err(fault) => return fail(emitter, name, &UserError::bad_state(name, &fault)).await,
-        };
-    let output = StreamOutput::new(name.clone(), emitter.clone(), Arc::clone(&sync_context.progress));
+    let output = StreamOutput::new(name, emitter.clone(), Arc::clone(&sync_context.progress));
     let Some(context) = context(sync_context, configured, stream, &output) else {
-        return fail(emitter, name, &UserError::panic("a schema of the table is not JSON")).await;
+        return Ok(Err(StreamFailure::bad_schema()));
     };
     let followed = Arc::clone(&output);
     sync_context.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
@@ -198,7 +150,7 @@ async fn read_stream(
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
 
-    // In a task of its own, so that a panic ends this stream alone, and with a status.
+    // In a task of its own, so that a panic ends only this stream, with a status.
     let running = tokio::spawn(async move {
         panic_hook::failpoint(context.output.name());
         if is_finished {
@@ -206,64 +158,47 @@ async fn read_stream(
         }
         stream_sync::run(&context, checkpoint, full_refresh, job).await
     });
-    let host = sync_context.client.host();
-    let (outcome, lost) = match running.await {
-        Ok(Ok(FinishedSync { checkpoint, skipped_rows })) => {
-            let user_error = skipped_rows.map(|stream_error| UserError::stopped(name, stream, &stream_error, &host));
-            (Ok((checkpoint, user_error)), false)
-        }
+    let outcome = match running.await {
+        Ok(Ok(finished)) => Ok(finished),
         Ok(Err(StreamError::Closed)) => return Err(Closed),
-        Ok(Err(stream_error)) => (
-            Err(UserError::stopped(name, stream, &stream_error, &host)),
-            matches!(stream_error, StreamError::CountMismatch { .. }),
-        ),
-        Err(_) => (Err(UserError::panic(&panic_hook::last_location())), false),
+        Ok(Err(error)) => Err(StreamFailure::Stopped(stream, error)),
+        Err(_) => Err(StreamFailure::panicked()),
     };
     output.report_at_end().await?;
     let stats = output.inner().await.stats.clone();
-    let cursor = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
+    // A full refresh has no cursor.
+    let finished = outcome.as_ref().ok().filter(|_| !full_refresh);
+    let cursor = finished.and_then(|finished| finished.checkpoint.cursor);
+    let text = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
     sync_context.progress.add_summary(StreamSummary {
         stream: name.clone(),
         rows: stats.delivered,
         pages: stats.requests,
         requests: output.sent(),
         waited: output.waited(),
-        // A full refresh reads from no cursor.
-        cursor: (
-            cursor(before.cursor),
-            outcome.as_ref().ok().and_then(|(finished, _)| cursor(finished.cursor.filter(|_| !full_refresh))),
-        ),
+        cursor: (text(before.cursor), text(cursor)),
     });
-    match outcome {
-        Ok((finished, user_error)) => {
-            let state = finished.to_json();
-            output.begin_batch(0).await?.send_with_state(Vec::new().into(), 0, StatePolicy::Final, || state.clone());
-            let cursor = finished.cursor.filter(|_| !full_refresh);
-            emitter.log(Level::Info, &summary_line(&output, &stats, before.cursor, cursor)).await?;
-            if let Some(user_error) = user_error {
-                return fail(emitter, name, &user_error).await;
-            }
-            emitter.status(name, StreamStatus::Complete, None).await?;
-            Ok(true)
+    let last_state = match &outcome {
+        Ok(finished) => Some(finished.checkpoint.to_json()),
+        // Rows are missing: the stream goes back to its old state, and what was read of a walk is not trusted.
+        Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
+            Some(Checkpoint { walk: None, ..before.clone() }.to_json())
         }
-        Err(user_error) => {
-            // Loss takes the stream back to where it was; any other failure keeps the last checkpoint.
-            let needs_state = lost || output.inner().await.last_state().is_none();
-            if needs_state {
-                // What was read of a walk is doubtful as well.
-                let state = if lost { Checkpoint { walk: None, ..before.clone() } } else { before.clone() }.to_json();
-                output
-                    .begin_batch(0)
-                    .await?
-                    .send_with_state(Vec::new().into(), 0, StatePolicy::Final, || state.clone());
-            }
-            emitter.log(Level::Info, &summary_line(&output, &stats, before.cursor, None)).await?;
-            fail(emitter, name, &user_error).await
-        }
+        // After any other failure the last state is valid.
+        Err(_) => output.inner().await.last_state().is_none().then(|| before.to_json()),
+    };
+    if let Some(state) = last_state {
+        output.begin_batch(0).await?.send_state(StatePolicy::Final, || state);
     }
+    emitter.log(Level::Info, &summary_line(&output, &stats, before.cursor, cursor)).await?;
+    Ok(match outcome {
+        Ok(FinishedSync { skipped_rows: Some(error), .. }) => Err(StreamFailure::Stopped(stream, error)),
+        Ok(FinishedSync { skipped_rows: None, .. }) => Ok(()),
+        Err(failure) => Err(failure),
+    })
 }
 
-/// A reader of one stream; nothing if its schema cannot be read.
+/// Returns the context of a stream; `None` if its schema is not valid.
 fn context(
     sync_context: &SyncContext,
     configured: &ConfiguredStream,
@@ -285,17 +220,11 @@ fn context(
     )))
 }
 
-async fn fail(emitter: &Emitter, name: &str, user_error: &UserError) -> Result<bool, Closed> {
-    emitter.status(name, StreamStatus::Incomplete, None).await?;
-    emitter.error(Some(name), user_error.kind, &user_error.message, user_error.internal.as_deref()).await?;
-    Ok(false)
-}
-
-/// The last LOG of a stream: a receipt.
+/// Returns the last LOG of a stream: its figures.
 fn summary_line(output: &StreamOutput, stats: &SyncStats, from: Option<Timestamp>, to: Option<Timestamp>) -> String {
     let (name, delivered) = (output.name(), stats.delivered);
     let mut text = match (stats.resumed, stats.counted) {
-        // What was left and what the pass after it found add up to what came.
+        // Rows left and rows of the next pass add up to the rows emitted.
         (Some(Resumed { left: Some(left), since: None }), _) => {
             format!("{name}: resumed; the store counted {left} rows left; {delivered} delivered")
         }

@@ -1,7 +1,6 @@
-//! The account of one stream in one run: what went out, what a STATE may claim, what the last LOG says.
+//! The output of a stream in a run: what was emitted, when a STATE is due, and the figures for the last LOG.
 //!
-//! Lines of a stream leave through here only, in the order in which the state knows of them. Nothing
-//! here asks the store.
+//! Records of a stream are emitted only here, in the order in which its state covers them. Sends no request.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,51 +8,52 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::checkpoint::CURSOR_FIELD;
 use super::row_filter::Decision;
 use crate::airbyte::emit::SendPermit;
-use crate::airbyte::message::state_line;
-use crate::airbyte::{Closed, Emitter, Level, LineBatch, StreamStatus};
+use crate::airbyte::message::record_prefix;
+use crate::airbyte::{Closed, Emitter, Level, LineBatch, RecordBatch, StateMessage, StreamStatus};
 use crate::output::progress::Progress;
 use crate::output::run_summary::StreamFigures;
 use crate::output::wait_time::WaitTime;
 use crate::record::{FieldIssue, MAX_FURTHER_FIELDS};
 
-/// Records after which a checkpoint goes out: one full page, so that a kill costs about a page.
+/// Records after which a state is emitted: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
-/// Pages after which a checkpoint goes out, whatever they held: rows that are only looked at must not
-/// be looked at from the start again after each kill.
+/// Pages after which a state is emitted, even if they had no new rows: a walk over known rows must not start over
+/// after each kill.
 const CHECKPOINT_PAGES: u32 = 10;
-/// The same while nothing was delivered: a sync of an unchanged store sends its final state alone, also
-/// where an import has tied a hundred thousand rows.
+/// The same while nothing was emitted: a sync of an unchanged store emits only its final state, even if a hundred
+/// thousand rows share the newest date.
 const CHECKPOINT_PAGES_OF_NOTHING: u32 = 100;
-/// Where pages are small, a checkpoint goes out when it takes at most this part of the output.
+/// With small pages a state is emitted when it is at most this part (1/8) of the output since the last one.
 const CHECKPOINT_PART: usize = 8;
 
-/// Moments closer than this are the same: they were computed from two readings of the clock.
+/// Times closer than this are the same: they were computed from two readings of the clock.
 const SAME_MOMENT_MILLIS: u64 = 100;
 
-/// Warnings about fields that a stream logs in one run: far more than a store differs by, and few enough not to bury
-/// the rest of the log where each row has other fields.
+/// Maximum warnings about fields per stream and run: far more than a store differs by, and few enough not to hide the
+/// rest of the log if every row has other fields.
 const WARNINGS: usize = 200;
 
-/// The account.
+/// The output of a stream.
 #[derive(Debug)]
 pub(super) struct StreamOutput {
-    name: String,
+    name: Arc<str>,
+    /// The length of a RECORD line before its data.
+    prefix_length: usize,
     emitter: Emitter,
     progress: Arc<Progress>,
     inner: Mutex<OutputState>,
-    /// Requests sent. This and the waits are noted without the lock of the entries, which is held while lines wait
-    /// for a slow stdout: a request does not wait for that.
+    /// Requests sent. This and the waits do not use the lock of `inner`, which is held while records wait for a slow
+    /// stdout.
     sent: AtomicU64,
     waits: StdMutex<WaitTime>,
 }
 
-/// The entries; locked while lines leave.
+/// The state of the output; locked while records are emitted.
 #[derive(Debug, Default)]
 pub(super) struct OutputState {
     running: bool,
@@ -61,54 +61,54 @@ pub(super) struct OutputState {
     pages_since_state: u32,
     bytes_since_state: usize,
     last_state: Option<Value>,
-    /// The last moment that RATE_LIMITED named.
+    /// The last time that RATE_LIMITED reported.
     limited_until: Option<u64>,
     issues: HashSet<FieldIssue>,
-    /// Warnings about fields that were logged, and those that were one too many.
+    /// Warnings about fields that were logged, and those that were not.
     logged: usize,
     withheld: usize,
-    /// Entries of `expand` whose collections some record has, and those that some record lacks.
+    /// Entries of `expand` whose collections some record has, and those that some record does not have.
     filled: BTreeSet<String>,
     unfilled: BTreeSet<String>,
     warned: HashSet<&'static str>,
-    /// What happened, for the last LOG.
+    /// Figures for the last LOG.
     pub stats: SyncStats,
 }
 
-/// What a run did for a stream.
+/// Figures of a stream in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SyncStats {
-    /// Rows that the store counted in the range when it was first asked.
+    /// Rows that the store counted in the range at first.
     pub counted: Option<u64>,
-    /// Rows delivered.
+    /// Rows emitted.
     pub delivered: u64,
-    /// Rows that came but were delivered before, as remembered in the state.
+    /// Rows read that an earlier run emitted, as stored in the state.
     pub known: u64,
-    /// Rows that came but lie outside the dates asked for.
+    /// Rows read that are outside the requested dates.
     pub outside: u64,
-    /// Rows changed after the interrupted walk began, which the pass after it brings.
+    /// Rows changed after the interrupted walk began, which the next pass emits.
     pub later: u64,
-    /// Rows that came a second time because others moved.
+    /// Rows read twice because others moved.
     pub repeated: u64,
-    /// Requests that brought an answer.
+    /// Requests with a response.
     pub requests: u64,
-    /// Attempts that failed and were made again.
+    /// Failed attempts that were repeated.
     pub retries: u64,
     /// Set if the run finishes a walk that an earlier one began.
     pub resumed: Option<Resumed>,
 }
 
-/// The rows of a run that finishes an interrupted walk, as the store counted them.
+/// The store's counts in a run that finishes an interrupted walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Resumed {
-    /// Those that the walk had left, if its state knew how many there were.
+    /// Rows that the walk had left, if the state has the count.
     pub left: Option<u64>,
-    /// Those of the pass that followed.
+    /// Rows of the pass that followed.
     pub since: Option<u64>,
 }
 
 impl SyncStats {
-    /// Counts the rows that came and were not delivered.
+    /// Counts the rows that were read and not emitted.
     pub(crate) fn count_skipped(&mut self, decisions: &[Decision]) {
         for decision in decisions {
             match decision {
@@ -121,33 +121,36 @@ impl SyncStats {
     }
 }
 
-/// A place for lines in the output, held together with the entries, so that what is entered and what
-/// leaves cannot come apart: between taking it and sending nothing waits.
+/// A free slot in the output, with the lock on its state: records and the state that covers them cannot be separated,
+/// since nothing waits between taking the slot and sending.
 #[derive(Debug)]
 pub(super) struct PendingBatch<'l> {
-    name: &'l str,
-    progress: &'l Progress,
+    output: &'l StreamOutput,
     permit: SendPermit<'l>,
-    /// The entries.
+    /// The state of the output.
     pub inner: MutexGuard<'l, OutputState>,
 }
 
 impl StreamOutput {
-    /// An empty account for the stream of this name.
-    #[must_use]
-    pub(super) fn new(name: String, emitter: Emitter, progress: Arc<Progress>) -> Arc<Self> {
-        let (inner, sent, waits) = (Mutex::default(), AtomicU64::default(), StdMutex::default());
-        Arc::new(Self { name, emitter, progress, inner, sent, waits })
+    /// Returns the output of a stream that begins.
+    pub(super) fn new(name: &str, emitter: Emitter, progress: Arc<Progress>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            prefix_length: record_prefix(name).len(),
+            emitter,
+            progress,
+            inner: Mutex::default(),
+            sent: AtomicU64::default(),
+            waits: StdMutex::default(),
+        })
     }
 
-    /// The name that messages bear.
-    #[must_use]
+    /// Returns the stream's name in messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns what was read so far; nothing while lines leave.
-    #[must_use]
+    /// Returns the figures so far; `None` while records are emitted.
     pub(super) fn figures(&self) -> Option<StreamFigures> {
         let inner = self.inner.try_lock().ok()?;
         let stats = &inner.stats;
@@ -161,41 +164,34 @@ impl StreamOutput {
         })
     }
 
-    /// Where messages go.
-    #[must_use]
+    /// Returns the emitter.
     pub(super) fn emitter(&self) -> &Emitter {
         &self.emitter
     }
 
-    /// Looks at the entries.
+    /// Locks the state of the output.
     pub(super) async fn inner(&self) -> MutexGuard<'_, OutputState> {
         self.inner.lock().await
     }
 
-    /// Takes a place in the output for `records` records; says RUNNING before the first.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Waits for a free slot for `records` records; emits RUNNING before the first.
     pub(super) async fn begin_batch(&self, records: usize) -> Result<PendingBatch<'_>, Closed> {
         let mut inner = self.inner.lock().await;
         if records > 0 && !inner.running {
             self.emitter.status(&self.name, StreamStatus::Running, None).await?;
             inner.running = true;
         }
-        Ok(PendingBatch { name: &self.name, progress: &self.progress, permit: self.emitter.reserve().await?, inner })
+        Ok(PendingBatch { output: self, permit: self.emitter.reserve().await?, inner })
     }
 
-    /// Says that the stream waits for the call limit until `quota_reset` (milliseconds since the epoch).
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Reports that the stream waits for the call limit until `quota_reset` (milliseconds since the epoch).
     pub(super) async fn rate_limited(&self, quota_reset: u64) -> Result<(), Closed> {
-        // Under the lock, so that it cannot come between a page's state and the end of the stream.
+        // Locked, so that it cannot come between a page's state and the end of the stream.
         let mut inner = self.inner.lock().await;
         let until = SystemTime::UNIX_EPOCH + Duration::from_millis(quota_reset);
         self.waits(until.duration_since(SystemTime::now()).unwrap_or_default());
         self.progress.wait(&self.name, until);
-        // Several requests of the stream wait for the same moment; it is said once.
+        // Several requests of the stream wait for the same time; it is reported once.
         if inner.limited_until.is_some_and(|reported| quota_reset <= reported + SAME_MOMENT_MILLIS) {
             return Ok(());
         }
@@ -220,36 +216,28 @@ impl StreamOutput {
         self.progress.send(&self.name);
     }
 
-    /// Returns the requests that were sent, each attempt of them.
+    /// Returns the requests sent, including repeated ones.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Returns the time spent waiting for the call limit or before another attempt. Concurrent requests wait at the
-    /// same time, which counts once.
+    /// Returns the time spent waiting for the call limit or before another attempt. Overlapping waits count once.
     pub(super) fn waited(&self) -> Duration {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).total(Instant::now())
     }
 
-    /// Says that an attempt failed, why, and that another one follows: `how` is empty or says with what.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Reports that an attempt failed and another one follows. `how` says how the next one differs, or is empty.
     pub(super) async fn retries(&self, attempt: u32, why: &str, delay: Duration, how: &str) -> Result<(), Closed> {
         self.waits(delay);
         self.inner.lock().await.stats.retries += 1;
         self.progress.retry(&self.name, why, delay);
-        // One failure is nothing unusual; where the next attempt fails as well, it may be an outage.
+        // One failure is common; if the next attempt fails too, it may be an outage.
         let level = if attempt < 2 { Level::Info } else { Level::Warn };
         let (name, next) = (&self.name, attempt + 1);
         self.emitter.log(level, &format!("{name}: {why}; retrying {}{how} (attempt {next}).", within(delay))).await
     }
 
-    /// Says that the run finishes a walk that an earlier one began. `left` is how many rows it had left, if that
-    /// is known.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Notes that the run finishes a walk that an earlier one began, with `left` rows left, if that is known.
     pub(super) async fn resume(&self, left: Option<u64>) -> Result<(), Closed> {
         self.inner.lock().await.stats.resumed = Some(Resumed { left, since: None });
         let Some(left) = left else { return Ok(()) };
@@ -257,14 +245,11 @@ impl StreamOutput {
         self.emitter.estimate(&self.name, left).await
     }
 
-    /// Enters the store's own count of the rows, once, and tells it.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Notes the store's count of the rows, once, and reports it.
     pub(super) async fn count(&self, counted: u64) -> Result<(), Closed> {
         let stats = &mut self.inner.lock().await.stats;
         if let Some(Resumed { left, since }) = &mut stats.resumed {
-            // The pass after the walk: the platform has an estimate of what was left, unless nothing told it.
+            // The pass after the walk: the platform has an estimate of what was left, if that was known.
             if since.is_none() {
                 *since = Some(counted);
                 self.progress.expect(&self.name, left.unwrap_or_default() + counted);
@@ -280,9 +265,6 @@ impl StreamOutput {
     }
 
     /// Logs a warning about the store once per run and stream.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(super) async fn warn_once(&self, what: &'static str, text: &str) -> Result<(), Closed> {
         if self.inner.lock().await.warned.insert(what) {
             self.emitter.log(Level::Warn, &format!("{}: {text}", self.name)).await?;
@@ -290,10 +272,7 @@ impl StreamOutput {
         Ok(())
     }
 
-    /// Reports what was noticed about fields, each once per run and stream.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Logs issues of fields, each once per run and stream.
     pub(super) async fn report(&self, issues: Vec<FieldIssue>) -> Result<(), Closed> {
         let name = &self.name;
         for issue in issues {
@@ -344,15 +323,12 @@ impl StreamOutput {
         Ok(())
     }
 
-    /// Reports what can be said of fields only at the end of the run.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
+    /// Logs issues of fields that are known only at the end of the run.
     pub(super) async fn report_at_end(&self) -> Result<(), Closed> {
         let mut texts = Vec::new();
         {
             let inner = self.inner.lock().await;
-            // A single row may have nothing to nest.
+            // A single row may have no nested rows.
             let rows = inner.stats.delivered;
             if rows > 1 {
                 texts.extend(inner.unfilled.difference(&inner.filled).map(|entry| {
@@ -371,7 +347,7 @@ impl StreamOutput {
     }
 }
 
-/// Returns a delay in words.
+/// Returns a delay as text.
 fn within(delay: Duration) -> String {
     match delay.as_secs_f64() {
         seconds if delay.is_zero() || seconds < 0.05 => "at once".to_owned(),
@@ -381,76 +357,90 @@ fn within(delay: Duration) -> String {
 }
 
 impl PendingBatch<'_> {
-    /// Sends lines that hold `records` records, with no state.
+    /// Sends `records` records without a state.
     pub(super) fn send(mut self, lines: LineBatch, records: usize) {
-        self.inner.since_state += records as u64;
-        self.inner.stats.delivered += records as u64;
-        self.inner.pages_since_state += 1;
-        self.progress.deliver(self.name, records as u64);
-        self.permit.send(lines);
+        self.count(records);
+        self.emit(lines, records, None);
     }
 
-    /// Sends lines that hold `records` records and, when it is time, the state that `state` makes.
+    /// Sends `records` records and, if it is due, the state that `state` returns.
     pub(super) fn send_with_state(
         mut self,
-        mut lines: LineBatch,
+        lines: LineBatch,
         records: usize,
         when: StatePolicy,
         state: impl FnOnce() -> Value,
     ) {
-        self.progress.deliver(self.name, records as u64);
+        self.count(records);
         let inner = &mut *self.inner;
-        inner.since_state += records as u64;
-        inner.stats.delivered += records as u64;
-        inner.pages_since_state += 1;
         inner.bytes_since_state += lines.len();
         let pages = if inner.stats.delivered == 0 { CHECKPOINT_PAGES_OF_NOTHING } else { CHECKPOINT_PAGES };
         let due = inner.since_state >= CHECKPOINT_RECORDS || inner.pages_since_state >= pages;
         let state = state();
-        let is_time = match when {
+        let is_due = match when {
             StatePolicy::Final => true,
-            // The platform loses its count over two equal states of a stream in one run.
+            // The platform miscounts if a stream emits two equal states in one run.
             _ if inner.last_state.as_ref() == Some(&state) => false,
             StatePolicy::Now => true,
             StatePolicy::WhenDue => due || inner.bytes_since_state >= CHECKPOINT_PART * state.to_string().len(),
         };
-        if is_time {
-            inner.append_state(self.name, state, &mut lines);
-        }
-        self.permit.send(lines);
+        let state = if is_due { inner.take_state(&self.output.name, state) } else { None };
+        self.emit(lines, records, state);
+    }
+
+    /// Sends the state that `state` returns, if it is due, without records.
+    pub(super) fn send_state(self, when: StatePolicy, state: impl FnOnce() -> Value) {
+        self.send_with_state(LineBatch::default(), 0, when, state);
+    }
+
+    fn count(&mut self, records: usize) {
+        self.output.progress.deliver(&self.output.name, records as u64);
+        self.inner.since_state += records as u64;
+        self.inner.stats.delivered += records as u64;
+        self.inner.pages_since_state += 1;
+    }
+
+    fn emit(self, lines: LineBatch, records: usize, state: Option<StateMessage>) {
+        let StreamOutput { name, prefix_length, .. } = self.output;
+        self.permit.send(RecordBatch {
+            stream: Arc::clone(name),
+            records,
+            prefix_length: *prefix_length,
+            lines,
+            state,
+        });
     }
 }
 
-/// When a state goes out.
+/// When a state is emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StatePolicy {
-    /// When enough has gone out since the last one.
+    /// After enough records or pages since the last one.
     WhenDue,
-    /// With these lines, if it says anything new.
+    /// With these records, if it differs from the last one.
     Now,
-    /// In any case: the platform waits for a state behind the last change of status.
+    /// Always: the platform waits for a state after the last change of status.
     Final,
 }
 
 impl OutputState {
-    fn append_state(&mut self, name: &str, state: Value, lines: &mut LineBatch) {
-        let Ok(raw) = serde_json::value::to_raw_value(&state) else { return };
-        let raw: &RawValue = &raw;
-        lines.append(state_line(name, raw, self.since_state));
+    /// Returns the message of a state that is emitted now.
+    fn take_state(&mut self, name: &Arc<str>, state: Value) -> Option<StateMessage> {
+        let raw = serde_json::value::to_raw_value(&state).ok()?;
+        let message = StateMessage { stream: Arc::clone(name), state: raw, records: self.since_state };
         self.last_state = Some(state);
         self.since_state = 0;
         self.pages_since_state = 0;
         self.bytes_since_state = 0;
+        Some(message)
     }
 
-    /// The last state that went out in this run.
-    #[must_use]
+    /// Returns the last state of this run.
     pub(super) fn last_state(&self) -> Option<&Value> {
         self.last_state.as_ref()
     }
 
-    /// Whether records went out since the last state.
-    #[must_use]
+    /// Returns true if records were emitted since the last state.
     pub(super) fn has_uncovered_records(&self) -> bool {
         self.since_state > 0
     }

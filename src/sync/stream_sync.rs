@@ -133,12 +133,7 @@ impl StreamSync<'_> {
             Ok(walked) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
                 let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() }.to_json();
-                self.context.output.begin_batch(0).await?.send_with_state(
-                    Vec::new().into(),
-                    0,
-                    StatePolicy::Now,
-                    || done,
-                );
+                self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || done);
                 let count_check =
                     CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
                 let walk = match count_check.verify(walked).await {
@@ -455,7 +450,7 @@ impl StreamSync<'_> {
         }
         // The next sync begins anew, and knows that the counts are wrong.
         let state = Checkpoint { has_wrong_count: true, ..base.clone() }.to_json();
-        self.context.output.begin_batch(0).await?.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || state);
+        self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || state);
         Err(StreamError::WrongCount)
     }
 

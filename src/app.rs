@@ -1,0 +1,184 @@
+//! Runs a command: parses the command line, opens the output, and returns the exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::FromArgMatches as _;
+
+use crate::airbyte::{Closed, Emitter, FailureType, Level, Message, TraceError, emit};
+use crate::cli::{self, Cli, Command};
+use crate::commands::{
+    CommandError, CommandResult, catalog, check, completions, config_input, discover, init, read, spec, state, streams,
+};
+use crate::output::stdout::{Stdout, Terminals};
+use crate::output::table::USUAL_WIDTH;
+use crate::output::{self, ReadOutput};
+use crate::panic_hook;
+use crate::user_error::UserError;
+
+/// Exit code of a success.
+const SUCCESS: u8 = 0;
+/// Exit code of a failure, which is reported as a TRACE error.
+const FAILURE: u8 = 1;
+/// Exit code if every error may pass by itself (`EX_TEMPFAIL` of sysexits.h): run it again later.
+const TEMPORARY_FAILURE: u8 = 75;
+/// Exit code of a wrong command line, as in the Python CDK.
+const USAGE: u8 = 2;
+/// Exit code if the output could not be written (`EX_IOERR` of sysexits.h).
+const STDOUT_GONE: u8 = 74;
+
+/// Name and version, for the first line of the log.
+const VERSION: &str = concat!("source-cart ", env!("CARGO_PKG_VERSION"));
+
+/// Runs the command line and returns the exit code. Messages go to `out`, text for people to `err`. `stdout` and
+/// `terminals` describe the standard streams.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: impl Write + Send + 'static,
+    stdout: Stdout,
+    err: &mut impl Write,
+    terminals: Terminals,
+) -> u8 {
+    let cli = match parse(arguments, terminals) {
+        Ok(cli) => cli,
+        Err(usage) => return print_usage(&usage, out, err, terminals),
+    };
+    if stdout.is_closed && cli.command.needs_stdout() {
+        let _ignored = writeln!(
+            err,
+            "source-cart: standard output is closed, so everything would be lost, and nothing was done. Redirect it to a file or a pipe, or give `read` a folder with `--output`."
+        );
+        return STDOUT_GONE;
+    }
+    let runtime = if cli.command.is_offline() {
+        tokio::runtime::Builder::new_current_thread().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ignored = writeln!(err, "source-cart: the runtime cannot be started: {error}");
+            return FAILURE;
+        }
+    };
+    let (sink, read_output) = output::open(out, stdout, cli.command.output_options(), terminals, describe_write_error);
+    let (emitter, writer) = emit::start(sink, log_level(&cli.command), || Message::error(panic_error()));
+    // After a panic only the emitter is used again, and it sends complete messages.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            match dispatch(cli.command, &read_output, terminals, &emitter).await {
+                Ok(true) => Ok(SUCCESS),
+                Ok(false) => Ok(FAILURE),
+                Err(CommandError::Closed) => Err(Closed),
+                Err(CommandError::User(error)) => emitter.error(error.into_trace(None)).await.map(|()| FAILURE),
+            }
+        })
+    }));
+    let outcome = outcome.unwrap_or_else(|_| runtime.block_on(emitter.error(panic_error())).map(|()| FAILURE));
+    let errors = emitter.errors();
+    drop(emitter);
+    read_output.summary.freeze();
+    // Requests that still run are dropped; their rows were not emitted.
+    runtime.shutdown_background();
+    let written = writer.finish();
+    // A reader that closes stdout, such as `head`, has what it wanted.
+    let is_wanted = !matches!(&written, Err(error) if error.is_closed_stdout());
+    if let Some(table) = read_output.progress.close().filter(|_| is_wanted) {
+        let _ignored = write!(err, "{table}");
+    }
+    let code = match (outcome, &written) {
+        (Ok(FAILURE), Ok(())) if is_temporary(&errors) => TEMPORARY_FAILURE,
+        (Ok(code), Ok(())) => code,
+        (Err(Closed), Ok(())) => STDOUT_GONE,
+        (_, Err(error)) => {
+            if is_wanted {
+                let _ignored = writeln!(err, "source-cart: {error}");
+            }
+            STDOUT_GONE
+        }
+    };
+    match read_output.summary.write(code, &errors, written.as_ref().err().map(describe_write_error)) {
+        Ok(()) => code,
+        Err(error) => {
+            let _ignored = writeln!(err, "source-cart: {error}");
+            if code == SUCCESS { STDOUT_GONE } else { code }
+        }
+    }
+}
+
+/// Returns the least severe level that is logged.
+fn log_level(command: &Command) -> Level {
+    let is_debug = |level: &String| level.eq_ignore_ascii_case("debug") || level.eq_ignore_ascii_case("trace");
+    if command.debug() || std::env::var("LOG_LEVEL").ok().as_ref().is_some_and(is_debug) {
+        Level::Debug
+    } else {
+        Level::Info
+    }
+}
+
+fn panic_error() -> TraceError {
+    UserError::panic(&panic_hook::last_location()).into_trace(None)
+}
+
+fn describe_write_error(error: &emit::WriteError) -> TraceError {
+    UserError::unwritten(error).into_trace(None)
+}
+
+/// Returns true if there are errors and each of them may pass by itself.
+fn is_temporary(errors: &[TraceError]) -> bool {
+    !errors.is_empty() && errors.iter().all(|error| error.failure_type == FailureType::TransientError)
+}
+
+/// Parses the command line. If it names no configuration, uses the one of the environment or the current folder.
+fn parse(arguments: impl IntoIterator<Item = OsString>, terminals: Terminals) -> Result<Cli, clap::Error> {
+    let mut line = cli::command_line();
+    if !terminals.any() && std::env::var_os("COLUMNS").is_none() {
+        line = line.term_width(USUAL_WIDTH);
+    }
+    let mut cli = Cli::from_arg_matches(&line.try_get_matches_from_mut(arguments)?)?;
+    if cli.command.use_config(config_input::default_config()) {
+        return Ok(cli);
+    }
+    Err(line.error(clap::error::ErrorKind::MissingRequiredArgument, config_input::no_config()))
+}
+
+/// Prints help and version to stdout. Prints usage errors to stderr, and as a TRACE error to stdout if a program
+/// reads it.
+fn print_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, terminals: Terminals) -> u8 {
+    let text = usage.render();
+    if usage.use_stderr() {
+        let _ignored = write!(err, "{text}");
+        if !terminals.stdout {
+            let line = Message::error(UserError::usage(&text.to_string()).into_trace(None)).line();
+            // If stdout is closed, stderr has the error.
+            let _ignored = out.write_all(&line).and_then(|()| out.flush());
+        }
+        return USAGE;
+    }
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => SUCCESS,
+        Err(_) => STDOUT_GONE,
+    }
+}
+
+async fn dispatch(
+    command: Command,
+    read_output: &ReadOutput,
+    terminals: Terminals,
+    emitter: &Emitter,
+) -> CommandResult {
+    panic_hook::failpoint("main");
+    match command {
+        Command::Spec(_) => spec::run(emitter).await,
+        Command::Check(arguments) => check::run(&arguments, terminals.stderr, VERSION, emitter).await,
+        Command::Discover(arguments) => discover::run(arguments.config.as_deref(), emitter).await,
+        Command::Catalog(arguments) => catalog::run(&arguments, emitter).await,
+        Command::Read(arguments) => read::run(arguments, read_output, VERSION, emitter).await,
+        Command::Streams { json } => streams::run(json, terminals.stdout, emitter).await,
+        Command::State { action } => state::run(&action, emitter).await,
+        Command::Init { output } => init::run(&output, terminals, emitter).await,
+        Command::Completions { shell } => completions::run(shell, emitter).await,
+    }
+}

@@ -1,0 +1,101 @@
+//! The files that the command line names, and the configuration among them.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cli::Overrides;
+use crate::config::{self, Config};
+use crate::files::input;
+use crate::raw_config::RawConfig;
+use crate::record_options::RecordOptions;
+use crate::user_error::UserError;
+
+/// The largest file that is read: the states of 70 streams at their bound take 5 MB, a catalog less.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// The largest configuration that is read: its values take a few hundred bytes.
+const LARGEST_CONFIG: u64 = 1024 * 1024;
+
+/// The environment variable that names the configuration if the command line does not.
+const CONFIG_VARIABLE: &str = "SOURCE_CART_CONFIG";
+
+/// The configuration in the current folder, used if nothing else is named: the file that `init` writes.
+const CONFIG_FILE: &str = "config.json";
+
+/// Reads a file that the command line names; `what` is `config`, `catalog` or `state`.
+pub(super) fn file(what: &str, path: &Path) -> Result<Vec<u8>, UserError> {
+    let user_error = |problem: &str| UserError::file(what, &path.display().to_string(), problem);
+    let most = if what == "config" { LARGEST_CONFIG } else { LARGEST_FILE };
+    let text = input::read(path, most).map_err(|problem| user_error(&problem))?;
+    match std::str::from_utf8(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(user_error("is not UTF-8 text")),
+    }
+}
+
+/// Reads the text of the configuration, from standard input if the path is `-`.
+fn config_text(path: &Path) -> Result<Vec<u8>, UserError> {
+    if path != Path::new("-") {
+        return file("config", path);
+    }
+    let mut text = Vec::new();
+    let read = std::io::stdin().lock().take(LARGEST_CONFIG + 1).read_to_end(&mut text);
+    let size = read.map_err(|error| UserError::standard_input(&format!("cannot be read ({error})")))?;
+    if size as u64 > LARGEST_CONFIG {
+        return Err(UserError::standard_input(&format!("is larger than {} MiB", LARGEST_CONFIG >> 20)));
+    }
+    match std::str::from_utf8(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(UserError::standard_input("is not UTF-8 text")),
+    }
+}
+
+/// Returns the configuration that is used if the command line names none.
+pub(crate) fn default_config() -> Option<PathBuf> {
+    let named = std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from(CONFIG_FILE)).filter(|file| file.exists()))
+}
+
+/// Returns the message for a command that needs a configuration and has none.
+pub(crate) fn no_config() -> String {
+    format!(
+        "No configuration found. Name a file with `--config`, or in the environment variable {CONFIG_VARIABLE}, or put {CONFIG_FILE} in this folder; `source-cart init` writes one."
+    )
+}
+
+/// Reads and parses the configuration; `overrides` replace its values.
+pub(super) fn config(path: Option<&Path>, overrides: &Overrides) -> Result<Config, UserError> {
+    let path = path.ok_or_else(|| UserError::no_config(&no_config()))?;
+    Config::parse(&overridden(config_text(path)?, overrides)).map_err(|faults| UserError::config(&faults))
+}
+
+/// Returns the record options of the configuration, and a warning for each unknown setting. `discover` and `catalog`
+/// use nothing else of it, so it needs no sign-in and may be missing; a file that is named and is not a JSON object
+/// is an error, since it may contain record options.
+pub(super) fn record_options(config: Option<&Path>) -> Result<(RecordOptions, Vec<String>), UserError> {
+    let Some(path) = config else { return Ok((RecordOptions::default(), Vec::new())) };
+    let fields = RawConfig::parse(&config_text(path)?).map_err(|fault| UserError::config(&[fault]))?;
+    let record_options = RecordOptions::parse(&fields).map_err(|faults| UserError::config(&faults))?;
+    Ok((record_options, config::unknown(&fields)))
+}
+
+/// Returns the text of a configuration with the overrides. A text that is not an object is unchanged; the parser
+/// refuses it.
+fn overridden(text: Vec<u8>, overrides: &Overrides) -> Vec<u8> {
+    let Overrides { start_date, end_date, call_limit_percent } = overrides;
+    let values = [
+        ("start_date", start_date.clone().map(Value::from)),
+        ("end_date", end_date.clone().map(Value::from)),
+        ("call_limit_percent", call_limit_percent.map(Value::from)),
+    ];
+    let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(json) else { return text };
+    let given: Vec<(&str, Value)> = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    if given.is_empty() {
+        return text;
+    }
+    fields.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    Value::Object(fields).to_string().into_bytes()
+}

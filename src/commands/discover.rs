@@ -1,0 +1,38 @@
+//! `discover`: prints the catalog of streams.
+
+use std::path::Path;
+
+use super::{CommandResult, compact, config_input, warn};
+use crate::airbyte::Emitter;
+use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
+use crate::record_options::RecordOptions;
+use crate::streams::{CURSOR, STREAMS, Stream};
+
+/// Prints the catalog; of the configuration only the record options are used.
+pub(crate) async fn run(config: Option<&Path>, emitter: &Emitter) -> CommandResult {
+    let (record_options, warnings) = config_input::record_options(config)?;
+    warn(&warnings, emitter).await?;
+    let streams = STREAMS.iter().filter_map(|stream| described(stream, &record_options)).collect();
+    emitter.message(Message::Catalog { catalog: Catalog { streams } }).await?;
+    Ok(true)
+}
+
+/// Returns the description of a stream; `None` if its schema is not valid.
+pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions) -> Option<CatalogStream> {
+    let modes: &[&str] = if stream.has_updated_at { &["full_refresh", "incremental"] } else { &["full_refresh"] };
+    // An unchanged schema keeps the order of its fields.
+    let json_schema = if record_options.changes_schema(stream) {
+        compact(&record_options.schema(stream)?.to_string())?
+    } else {
+        compact(stream.schema)?
+    };
+    Some(CatalogStream {
+        name: stream.name,
+        json_schema,
+        supported_sync_modes: modes,
+        source_defined_cursor: stream.has_updated_at.then_some(true),
+        default_cursor_field: stream.has_updated_at.then_some([CURSOR]),
+        source_defined_primary_key: [[stream.key]],
+        is_resumable: stream.has_updated_at.then_some(true),
+    })
+}
