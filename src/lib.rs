@@ -20,26 +20,56 @@
 //! one thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream is one schema
 //! file and one row of the table.
 
-pub mod airbyte;
+// Without the feature, `pub` in these modules reaches no further than the crate.
+#![cfg_attr(not(feature = "fuzzing"), allow(unreachable_pub))]
+
 mod buffer_pool;
-pub mod cart;
 mod cli;
 mod commands;
 mod config;
 mod files;
-pub mod json;
-pub mod output;
-pub mod panic_hook;
-pub mod record;
-pub mod record_options;
-pub mod secret;
+mod panic_hook;
+mod record_options;
+mod secret;
 mod shutdown;
 mod state_input;
-pub mod streams;
 mod suggest;
-pub mod sync;
-pub mod timestamp;
 mod user_error;
+
+// Fuzz targets, benches and tests use these.
+#[cfg(feature = "fuzzing")]
+pub mod airbyte;
+#[cfg(feature = "fuzzing")]
+pub mod cart;
+#[cfg(feature = "fuzzing")]
+pub mod json;
+#[cfg(feature = "fuzzing")]
+pub mod output;
+#[cfg(feature = "fuzzing")]
+pub mod record;
+#[cfg(feature = "fuzzing")]
+pub mod streams;
+#[cfg(feature = "fuzzing")]
+pub mod sync;
+#[cfg(feature = "fuzzing")]
+pub mod timestamp;
+
+#[cfg(not(feature = "fuzzing"))]
+mod airbyte;
+#[cfg(not(feature = "fuzzing"))]
+mod cart;
+#[cfg(not(feature = "fuzzing"))]
+mod json;
+#[cfg(not(feature = "fuzzing"))]
+mod output;
+#[cfg(not(feature = "fuzzing"))]
+mod record;
+#[cfg(not(feature = "fuzzing"))]
+mod streams;
+#[cfg(not(feature = "fuzzing"))]
+mod sync;
+#[cfg(not(feature = "fuzzing"))]
+mod timestamp;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +86,6 @@ use commands::init::InitOutcome;
 use output::PendingDestination;
 use output::progress::Progress;
 use output::run_summary::RunSummary;
-use output::stdout::Stdout;
 use user_error::UserError;
 
 /// Exit code when all went well.
@@ -75,6 +104,8 @@ const VERSION: &str = concat!("source-cart ", env!("CARGO_PKG_VERSION"));
 
 pub use cli::command_line;
 pub use commands::script as completion_script;
+pub use output::stdout::Stdout;
+pub use panic_hook::install_hook;
 
 /// Which of the process's standard streams a person sits at.
 #[derive(Clone, Copy, Debug)]

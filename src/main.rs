@@ -3,11 +3,10 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use source_cart::Terminals;
-use source_cart::output::stdout::Stdout;
+use source_cart::{Stdout, Terminals};
 
 fn main() -> ExitCode {
-    source_cart::panic_hook::install_hook();
+    source_cart::install_hook();
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to hand it to its one owner")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();

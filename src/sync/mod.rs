@@ -17,6 +17,7 @@ mod count_check;
 mod date_filter;
 mod dry_run;
 #[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod keyset;
 mod list_end;
