@@ -298,14 +298,6 @@ impl Emitter {
         self.message(&Message::Trace { trace: Trace::Estimate { emitted_at: now(), estimate } }).await
     }
 
-    /// Writes a STATE that covers `records` records since the last one of the stream.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
-    pub async fn state(&self, stream: &str, state: &RawValue, records: u64) -> Result<(), Closed> {
-        self.send(super::message::state_line(stream, state, records)).await
-    }
-
     /// The text with every secret replaced.
     #[must_use]
     pub fn masked(&self, text: &str) -> String {

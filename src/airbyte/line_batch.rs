@@ -73,7 +73,7 @@ impl LineBatch {
     }
 
     /// All lines, one after the other.
-    #[must_use]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn to_vec(&self) -> Vec<u8> {
         self.blocks.concat()
     }

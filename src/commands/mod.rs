@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::airbyte::catalog::{self, CatalogEntry};
 use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
@@ -102,11 +102,11 @@ pub(crate) async fn catalog(
 
 fn described(stream: &'static Stream, record_options: &RecordOptions) -> Option<CatalogStream<'static>> {
     let modes: &[&str] = if stream.has_updated_at { &["full_refresh", "incremental"] } else { &["full_refresh"] };
-    // The table's own text keeps its order of fields.
+    // The text of the schema file keeps its order of fields.
     let json_schema = if record_options.changes_schema(stream) {
-        compact(&record_options.schema(stream)?.to_string())?
+        to_raw_value(&record_options.schema(stream)).ok()?
     } else {
-        compact(stream.schema)?
+        (stream.fields)().schema_text.clone()
     };
     Some(CatalogStream {
         name: stream.name,

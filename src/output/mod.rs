@@ -220,8 +220,7 @@ impl PendingDestination {
             for configured in &catalog.streams {
                 let name = &configured.stream.name;
                 let selection = &configured.stream.json_schema;
-                let columns =
-                    streams::find(name).and_then(|stream| record_options.columns(stream, selection)).map(Columns::new);
+                let columns = streams::find(name).map(|stream| Columns::new(record_options.columns(stream, selection)));
                 destination.columns.extend(columns.map(|columns| (name.clone(), columns)));
             }
         }
