@@ -130,7 +130,7 @@ fn compact(text: &str) -> Option<Box<RawValue>> {
 /// # Errors
 /// [`UserError`] if TLS cannot be set up.
 pub(crate) fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<Client>, UserError> {
-    let retry_policy = retry_policy.at_most(config.retry, config.timeout);
+    let retry_policy = retry_policy.at_most(config.test_settings.retry, config.test_settings.timeout);
     let rate_limiter = RateLimiter::new(config.limit_percent, retry_policy.backoff.window);
     Client::new(config.base.clone(), config.auth.clone(), rate_limiter, config.in_flight, retry_policy)
         .map(Arc::new)
