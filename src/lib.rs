@@ -5,44 +5,81 @@
 //! - `app`: runs a command: command line, output, exit code
 //! - `cli`: arguments, help, `--streams`
 //! - `commands`: the commands, a file each
-//! - `raw_config`, `config`, [`record_options`]: the configuration
-//! - [`sync`]: how a stream is read, and what its state contains
-//! - [`streams`]: the table of streams, with `schemas/*.json`
-//! - [`cart`]: the API side, everything over HTTP; names nothing of Airbyte
-//! - [`airbyte`]: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
-//! - [`output`]: where messages go: stdout, files, the state file, text for people
+//! - `raw_config`, `config`, `record_options`: the configuration
+//! - `sync`: how a stream is read, and what its state contains; names no shop
+//! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
+//! - `cart`: Cart.com: sign-in, parameters, responses, call limit, and the table of streams
+//! - `stream_fields`: the fields of a stream, from its file in `schemas/cart`
+//! - `airbyte`: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
+//! - `output`: where messages go: stdout, files, the state file, text for people
 //! - `user_error`: the messages of errors for users
-//! - [`record`], [`json`], [`timestamp`]: one record, JSON text, dates; pure
+//! - `record`, `json`, `timestamp`: one record, JSON text, dates; pure
 //! - `files`: bounded reads, atomic writes
 //! - `shutdown`: signals
-//! - [`panic_hook`], [`secret`], `suggest`, `buffer_pool`: small helpers
+//! - `panic_hook`, `secret`, `suggest`, `buffer_pool`: small helpers
 //!
 //! Only the thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream takes one schema
 //! file and one row of the table.
 
-pub mod airbyte;
+// Without the feature, `pub` in these modules reaches no further than the crate, and needs no docs.
+#![cfg_attr(not(feature = "fuzzing"), allow(unreachable_pub, unused_imports, unfulfilled_lint_expectations))]
+
 mod app;
 mod buffer_pool;
-pub mod cart;
 mod cli;
 mod commands;
 mod config;
 mod files;
-pub mod http;
-pub mod json;
-pub mod output;
-pub mod panic_hook;
+mod http;
+mod panic_hook;
 mod raw_config;
-pub mod record;
-pub mod record_options;
-pub mod secret;
+mod record_options;
+mod secret;
 mod shutdown;
 mod suggest;
-pub mod sync;
-pub mod timestamp;
 mod user_error;
 
+// Fuzz targets, benchmarks and tests use these.
+#[cfg(feature = "fuzzing")]
+pub mod airbyte;
+#[cfg(feature = "fuzzing")]
+pub mod cart;
+#[cfg(feature = "fuzzing")]
+pub mod json;
+#[cfg(feature = "fuzzing")]
+pub mod output;
+#[cfg(feature = "fuzzing")]
+pub mod record;
+#[cfg(feature = "fuzzing")]
+pub mod stream_fields;
+#[cfg(feature = "fuzzing")]
+pub mod sync;
+#[cfg(feature = "fuzzing")]
+pub mod timestamp;
+
+#[cfg(not(feature = "fuzzing"))]
+mod airbyte;
+#[cfg(not(feature = "fuzzing"))]
+mod cart;
+#[cfg(not(feature = "fuzzing"))]
+mod json;
+#[cfg(not(feature = "fuzzing"))]
+mod output;
+#[cfg(not(feature = "fuzzing"))]
+mod record;
+#[cfg(not(feature = "fuzzing"))]
+mod stream_fields;
+#[cfg(not(feature = "fuzzing"))]
+mod sync;
+#[cfg(not(feature = "fuzzing"))]
+mod timestamp;
+
 pub use app::run;
+#[cfg(feature = "fuzzing")]
 pub use cart::streams;
+#[cfg(not(feature = "fuzzing"))]
+pub(crate) use cart::streams;
 pub use cli::command_line;
 pub use commands::completions::script as completion_script;
+pub use output::stdout::{Stdout, Terminals};
+pub use panic_hook::install_hook;

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use source_cart::output::stdout::{Stdout, Terminals};
+use source_cart::{Stdout, Terminals};
 
 fn main() -> ExitCode {
-    source_cart::panic_hook::install_hook();
+    source_cart::install_hook();
     #[expect(clippy::disallowed_methods, reason = "passed on to its only owner, the writer's thread")]
     let out = std::io::stdout();
     let mut err = std::io::stderr();

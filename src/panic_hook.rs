@@ -35,22 +35,22 @@ fn named(location: &Location<'_>) -> String {
     format!("at {}:{}", last.join("/"), location.line())
 }
 
-/// The variable that makes a debug build panic: the name of a place, then what the panic says.
-#[cfg(debug_assertions)]
+/// Names where to panic and with which message, as `orders: message`.
+#[cfg(feature = "failpoints")]
 const FAILPOINT_VARIABLE: &str = "SOURCE_CART_TEST_PANIC";
 
-/// A panic at `location_text`, if a test asks for it. No release build holds it.
-#[cfg(debug_assertions)]
-pub(crate) fn failpoint(location_text: &str) {
-    let asked = std::env::var(FAILPOINT_VARIABLE).unwrap_or_default();
-    if let Some(message) = asked.strip_prefix(location_text).and_then(|rest| rest.strip_prefix(": ")) {
-        #[expect(clippy::panic, reason = "this is what is rehearsed")]
+/// Panics if a test has named this point in [`FAILPOINT_VARIABLE`].
+#[cfg(feature = "failpoints")]
+pub(crate) fn failpoint(name: &str) {
+    let wanted = std::env::var(FAILPOINT_VARIABLE).unwrap_or_default();
+    if let Some(message) = wanted.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")) {
+        #[expect(clippy::panic, reason = "the test asked for it")]
         {
             panic!("{message}");
         }
     }
 }
 
-/// Nothing: there is no rehearsal outside debug builds.
-#[cfg(not(debug_assertions))]
+/// Does nothing: this build has no failpoints.
+#[cfg(not(feature = "failpoints"))]
 pub(crate) fn failpoint(_: &str) {}

@@ -105,7 +105,7 @@ impl Timestamp {
     }
 
     /// Ticks of 100 ns since the epoch, for hashing and tests.
-    #[must_use]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn ticks(self) -> i64 {
         self.0
     }

@@ -37,11 +37,11 @@ impl Page {
     /// The page of a stream of the table.
     pub(crate) fn of(name: &str) -> Page {
         let Some(stream) = streams::find(name) else { panic!("no stream {name}") };
-        let schema: Value = serde_json::from_str(stream.schema).unwrap_or_default();
-        let body = format!("{{\"total_count\":{ROWS},\"{}\":[{}]}}", stream.list, rows(&schema).join(","));
+        let schema = &(stream.fields)().schema;
+        let body = format!("{{\"total_count\":{ROWS},\"{}\":[{}]}}", stream.list, rows(schema).join(","));
         Page {
             body: body.into_bytes(),
-            record_schema: Arc::new(RecordSchema::new(&schema, stream.key, Some("updated_at"))),
+            record_schema: Arc::new(RecordSchema::new(schema, stream.key, Some("updated_at"))),
             list: stream.list,
             prefix: record_prefix(name),
         }

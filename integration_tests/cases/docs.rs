@@ -70,11 +70,12 @@ fn notes(stream: &'static Stream) -> String {
 
 /// The sensitive fields of a stream, and those of its collections that are no streams of their own.
 fn sensitive(stream: &'static Stream) -> Vec<String> {
-    let nested = stream.collections.iter().flat_map(|(collection, element)| {
-        let words = element.split_whitespace().filter(|word| word.ends_with('!'));
-        words.filter_map(move |word| Some(format!("`{collection}.{}`", word.split_once(':')?.0)))
-    });
-    stream.sensitive.iter().map(|field| format!("`{field}`")).chain(nested).collect()
+    let fields = (stream.fields)();
+    let nested = fields
+        .collections
+        .iter()
+        .flat_map(|collection| collection.sensitive.iter().map(move |field| format!("`{}.{field}`", collection.name)));
+    fields.sensitive.iter().map(|field| format!("`{field}`")).chain(nested).collect()
 }
 
 fn streams_page() -> String {
@@ -97,8 +98,8 @@ fn streams_page() -> String {
             STREAMS
                 .iter()
                 .filter(|stream| stream.uses_lookups)
-                .flat_map(|stream| stream.collections)
-                .map(|(name, _)| *name)
+                .flat_map(|stream| &(stream.fields)().collections)
+                .map(|collection| collection.name.as_str())
         ),
     );
     let mut heading = "";
@@ -113,7 +114,7 @@ fn streams_page() -> String {
         let nested = if stream.uses_lookups {
             code(["lookups"])
         } else {
-            code(stream.collections.iter().map(|(name, _)| *name))
+            code((stream.fields)().collections.iter().map(|collection| collection.name.as_str()))
         };
         let _ = writeln!(
             page,
@@ -136,7 +137,7 @@ fn sensitive_page() -> String {
         By default these fields are emitted like all others. Set `redact_sensitive_fields` in the config to emit null\n\
         instead, also inside nested collections. Only the fields in the table are hidden. Other personal data, such as the\n\
         names, addresses and e-mail addresses of customers, is still emitted: deselect the field or the stream.\n\n\
-        Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
+        Generated from `schemas/cart/` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
         | stream | fields |\n|---|---|\n"
         .to_owned();
     for stream in STREAMS {

@@ -41,7 +41,7 @@ fn no_documented_field_is_missing() {
             continue;
         };
         for field in fields {
-            let nested = stream.collections.iter().any(|(name, _)| name == field);
+            let nested = (stream.fields)().collections.iter().any(|collection| collection.name == *field);
             assert!(nested || schema["properties"].get(field).is_some(), "{}.{field}", stream.name);
         }
     }

@@ -107,6 +107,54 @@ fn one_address_is_named_and_none_as_long_as_there_is_none() {
 }
 
 #[test]
+fn tables_of_settings_have_the_names_types_and_defaults_of_the_specification() {
+    let run = Command::new("spec").run();
+    let schema = &run.spec()["connectionSpecification"];
+    let mut settings: Vec<(&String, &Value)> = schema["properties"].as_object().unwrap().iter().collect();
+    settings.sort_by_key(|(_, field)| field["order"].as_u64());
+    let mut tables = 0;
+    for file in ["docs/reference/configuration.md", "README.md"] {
+        let text = text(file);
+        let mut lines = text.lines().skip_while(|line| !line.starts_with("| field | "));
+        if lines.next().is_none() {
+            continue;
+        }
+        tables += 1;
+        let rows: Vec<Vec<&str>> = lines
+            .skip(1)
+            .map_while(|line| Some(line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect()))
+            .collect();
+        assert_eq!(rows.len(), settings.len(), "{file}");
+        for (row, (name, field)) in rows.iter().zip(&settings) {
+            let place = format!("{file}: {name}");
+            assert_eq!(row[0], format!("`{name}`"), "{place}");
+            let is_required = schema["required"].as_array().unwrap().iter().any(|required| required == *name);
+            let default = field.get("default").map(|default| format!("no, {default}"));
+            assert_eq!(
+                row[1],
+                if is_required { "yes".to_owned() } else { default.unwrap_or("no".to_owned()) },
+                "{place}"
+            );
+            let example = row[2].trim_matches('`');
+            let example: Value = serde_json::from_str(example).unwrap_or_else(|_| example.into());
+            let is_of_type = match field["type"].as_str().unwrap() {
+                "string" => example.is_string(),
+                "integer" => example.is_u64(),
+                "boolean" => example.is_boolean(),
+                "array" => example.is_array(),
+                // Described below the table.
+                _ => example == "see below",
+            };
+            assert!(is_of_type, "{place}: {example}");
+            if let (Some(least), Some(most)) = (field["minimum"].as_u64(), field["maximum"].as_u64()) {
+                assert!(row[3].contains(&format!("{least} to {most}")), "{place}");
+            }
+        }
+    }
+    assert!(tables > 0);
+}
+
+#[test]
 fn the_form_has_titles_groups_and_examples() {
     fn check(name: &str, field: &Value) {
         for key in ["title", "description"] {

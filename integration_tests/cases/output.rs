@@ -130,7 +130,7 @@ fn csv_has_the_schemas_columns_and_the_stores_digits() {
     let text = String::from_utf8(output.stdout).unwrap();
     let rows = parsed(&text);
     let header: Vec<&str> = rows[0].iter().map(|name| name.as_deref().unwrap()).collect();
-    let schema = include_str!("../../schemas/orders.json");
+    let schema = include_str!("../../schemas/cart/orders.json");
     let places: Vec<usize> =
         header[..header.len() - 1].iter().map(|name| schema.find(&format!("\"{name}\": {{")).unwrap()).collect();
     assert!(places.is_sorted() && header[0] == "id" && header.last() == Some(&"_extra"), "{header:?}");

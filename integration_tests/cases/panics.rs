@@ -1,9 +1,7 @@
 //! Faults of the connector itself: a panic, wherever it is, ends in a TRACE error and a non-zero exit.
 //!
-//! Debug builds panic where `SOURCE_CART_TEST_PANIC` asks for it; what the panic says is the token here, so
+//! Builds with the feature `failpoints` panic where `SOURCE_CART_TEST_PANIC` says; what the panic says is the token here, so
 //! that the harness, which looks for the token in all output, notices if a panic's message is told.
-
-#![cfg(debug_assertions)]
 
 use serde_json::Value;
 

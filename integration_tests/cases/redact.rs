@@ -42,7 +42,7 @@ fn sensitive_fields_are_null_and_all_others_as_they_were() {
     let mut data = Data::sample(3, 30);
     for stream in STREAMS {
         for id in data.ids(stream.name) {
-            for field in stream.sensitive {
+            for field in &(stream.fields)().sensitive {
                 data.set_field(stream.name, id, field, "\"kept secret\"");
             }
         }
@@ -63,7 +63,7 @@ fn sensitive_fields_are_null_and_all_others_as_they_were() {
         };
         let mut expected = by_key(&plain);
         for record in expected.values_mut() {
-            record.extend(stream.sensitive.iter().map(|field| ((*field).to_owned(), "null".to_owned())));
+            record.extend((stream.fields)().sensitive.iter().map(|field| (field.clone(), "null".to_owned())));
         }
         assert_eq!(by_key(&redacted), expected, "{}", stream.name);
     }
@@ -230,12 +230,13 @@ fn fields() -> Vec<(String, bool)> {
     }
     let mut found = Vec::new();
     for stream in STREAMS {
-        let schema = serde_json::from_str(stream.schema).unwrap();
-        walk(stream.name, &schema, &|name| stream.sensitive.contains(&name), &mut found);
-        for (collection, element) in stream.collections {
-            // A bare word stands for the fields of a stream, which are looked at where they are.
-            for (name, kind) in element.split_whitespace().filter_map(|word| word.split_once(':')) {
-                found.push((format!("{}.{collection}.{name}", stream.name), kind.ends_with('!')));
+        let fields = (stream.fields)();
+        walk(stream.name, &fields.schema, &|name| fields.sensitive.iter().any(|field| field == name), &mut found);
+        // The fields that an element has from a stream are looked at where they are.
+        for collection in &fields.collections {
+            for name in collection.properties.keys() {
+                let path = format!("{}.{}.{name}", stream.name, collection.name);
+                found.push((path, collection.sensitive.contains(name)));
             }
         }
     }

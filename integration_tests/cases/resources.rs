@@ -39,7 +39,8 @@ fn the_table_is_what_the_documentation_lists() {
         assert_eq!((stream.key, stream.has_updated_at), (of.pk, of.has_updated_at), "{}", stream.name);
         assert!(of.scopes.contains(&stream.scope.name()), "{}: {:?}", stream.name, of.scopes);
         let documented: BTreeSet<&str> = of.nested.iter().map(|nested| nested.name).collect();
-        let collections: BTreeSet<&str> = stream.collections.iter().map(|(name, _)| *name).collect();
+        let collections: BTreeSet<&str> =
+            (stream.fields)().collections.iter().map(|collection| collection.name.as_str()).collect();
         if !stream.uses_lookups {
             assert_eq!(collections, documented, "{}", stream.name);
         }

@@ -70,6 +70,7 @@ impl LineBatch {
     }
 
     /// Returns a copy of all lines.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn to_vec(&self) -> Vec<u8> {
         self.blocks.concat()
     }

@@ -177,6 +177,7 @@ impl<'n> PageParser<'n> {
     ///
     /// # Errors
     /// [`PageError`] if there was no list.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn finish(self, sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
         self.finish_with_meta(sink).map(|meta| meta.envelope)
     }
@@ -370,6 +371,7 @@ fn is_blank(text: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`PageError`]; elements may have been handed on before it was noticed.
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn read(body: &[u8], names: &[&str], sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
     let mut parser = PageParser::new(names);
     parser.feed(body, true, sink)?;

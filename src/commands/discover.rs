@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{CommandResult, compact, config_input, warn};
+use serde_json::value::to_raw_value;
+
+use super::{CommandResult, config_input, warn};
 use crate::airbyte::Emitter;
 use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
 use crate::record_options::RecordOptions;
@@ -20,11 +22,11 @@ pub(crate) async fn run(config: Option<&Path>, emitter: &Emitter) -> CommandResu
 /// Returns the description of a stream; `None` if its schema is not valid.
 pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions) -> Option<CatalogStream> {
     let modes: &[&str] = if stream.has_updated_at { &["full_refresh", "incremental"] } else { &["full_refresh"] };
-    // An unchanged schema keeps the order of its fields.
+    // The text of the schema file keeps its order of fields.
     let json_schema = if record_options.changes_schema(stream) {
-        compact(&record_options.schema(stream)?.to_string())?
+        to_raw_value(&record_options.schema(stream)).ok()?
     } else {
-        compact(stream.schema)?
+        (stream.fields)().schema_text.clone()
     };
     Some(CatalogStream {
         name: stream.name,

@@ -280,3 +280,29 @@ impl ConfigFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_required_setting_is_asked_and_no_other() {
+        let spec: Value = serde_json::from_str(include_str!("../cart/spec.json")).unwrap();
+        let schema = &spec["connectionSpecification"];
+        for (variant, questions) in [(0, TOKEN), (1, ROUTER)] {
+            let variant = &schema["properties"]["credentials"]["oneOf"][variant];
+            let required = variant["required"].as_array().unwrap().iter().filter_map(Value::as_str);
+            let mut required: Vec<String> = required.map(|name| format!("credentials.{name}")).collect();
+            required.retain(|field| field != "credentials.auth_type");
+            let mut asked: Vec<&str> = questions.iter().map(|question| question.field).collect();
+            asked.sort_unstable();
+            required.sort_unstable();
+            assert_eq!(asked, required);
+            for question in questions {
+                let field = &variant["properties"][question.field.trim_start_matches("credentials.")];
+                assert_eq!(question.hidden, field["airbyte_secret"] == true, "{}", question.field);
+            }
+        }
+        assert_eq!(schema["required"], json!(["credentials", START.field]));
+    }
+}

@@ -60,7 +60,7 @@ async fn warn(warnings: &[String], emitter: &Emitter) -> Result<(), Closed> {
 
 /// Returns a client for the configured store.
 fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<Client>, UserError> {
-    let retry_policy = retry_policy.at_most(config.retry, config.timeout);
+    let retry_policy = retry_policy.at_most(config.test_settings.retry, config.test_settings.timeout);
     let rate_limiter = RateLimiter::new(config.limit_percent, retry_policy.backoff.window);
     Client::new(config.base.clone(), config.auth.clone(), rate_limiter, config.in_flight, retry_policy)
         .map(Arc::new)

@@ -41,10 +41,8 @@ pub(crate) struct Config {
     pub in_flight: usize,
     /// What is asked of the records.
     pub record_options: RecordOptions,
-    /// How long a request is retried, if not as long as usual.
-    pub retry: Option<Duration>,
-    /// How long one attempt may take, if not as long as usual.
-    pub timeout: Option<Duration>,
+    /// Settings that only tests have.
+    pub test_settings: TestSettings,
     /// What is allowed and looks like a mistake, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -83,8 +81,6 @@ impl Config {
         }
         let limit_percent = integer_setting(&fields, "call_limit_percent", 10, 100, DEFAULT_LIMIT_PERCENT, &mut faults);
         let in_flight = integer_setting(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
-        let retry = seconds(&fields, "_retry_seconds", 600, &mut faults);
-        let timeout = seconds(&fields, "_timeout_seconds", 300, &mut faults);
         let mut warnings = unknown(&fields);
         warnings.extend(
             start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
@@ -106,8 +102,7 @@ impl Config {
                 limit_percent: u32::try_from(limit_percent).unwrap_or(100),
                 in_flight: usize::try_from(in_flight).unwrap_or(1),
                 record_options,
-                retry,
-                timeout,
+                test_settings: TestSettings::of(&fields),
                 warnings,
             }),
             (record_options, ..) => Err(faults.into_iter().chain(record_options.err().into_iter().flatten()).collect()),
@@ -247,10 +242,33 @@ fn as_integer(value: &Value) -> Option<u64> {
     })
 }
 
-/// A time of the config that only tests shorten; it is not part of the specification.
-fn seconds(fields: &RawConfig, name: &str, most: u64, faults: &mut FieldErrors) -> Option<Duration> {
-    let given = !fields.lacks(name);
-    given.then(|| Duration::from_secs(integer_setting(fields, name, 1, most, most, faults)))
+/// Settings that only tests have; builds without the feature `failpoints` read none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestSettings {
+    /// How long a request is retried, if not as long as usual.
+    pub retry: Option<Duration>,
+    /// How long one attempt may take, if not as long as usual.
+    pub timeout: Option<Duration>,
+    /// Base URL of the Central API Router, if not the public one.
+    router: Option<Url>,
+}
+
+impl TestSettings {
+    #[cfg(feature = "failpoints")]
+    fn of(fields: &RawConfig) -> Self {
+        let seconds = |name| fields.get(name).and_then(Value::as_u64).map(Duration::from_secs);
+        let router = fields.get("_router_url").and_then(Value::as_str);
+        Self {
+            retry: seconds("_retry_seconds"),
+            timeout: seconds("_timeout_seconds"),
+            router: router.and_then(|text| Url::parse(text).ok()),
+        }
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    fn of(_: &RawConfig) -> Self {
+        Self::default()
+    }
 }
 
 pub(crate) const TOKEN_TYPE: &str = "SINGLE_STORE_ACCESS_TOKEN";
@@ -298,7 +316,7 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
             let user = text(credentials, "user_name", "the provisioning user name from Cart.com support", faults);
             let secret = text(credentials, USER_SECRET, "the secret that goes with `user_name`", faults);
             let site_id = text(credentials, "site_id", "`12345`, the PSID of `/store/sitemonitor.aspx`", faults);
-            let base = router_base(fields).map_err(|problem| faults.add("_router_url", problem)).ok();
+            let base = TestSettings::of(fields).router.or_else(|| Url::parse(ROUTER).ok());
             Some((Auth::Router { user: user?, secret: Secret::new(secret?), site_id: site_id? }, base?))
         }
         Some(other) => {
@@ -433,20 +451,6 @@ fn store_base(
     Url::parse(&format!("{}://{host}{port}/api/v1/", url.scheme())).map_err(|_| bad("is not a host name"))
 }
 
-/// The router's base URL; `_router_url` replaces it in tests and is not part of the specification.
-fn router_base(fields: &RawConfig) -> Result<Url, String> {
-    let given = fields.get("_router_url").and_then(Value::as_str).unwrap_or(ROUTER);
-    let url = Url::parse(given)
-        .map_err(|_| "is not a URL, such as `https://public.americommerce.com/api/v1/`.".to_owned())?;
-    let secure =
-        url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
-    if secure && url.path().ends_with('/') {
-        Ok(url)
-    } else {
-        Err("must begin with `https://` (or `http://` and a loopback address) and end with `/`.".to_owned())
-    }
-}
-
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
@@ -458,6 +462,8 @@ fn is_loopback(host: &Host<&str>) -> bool {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -567,6 +573,51 @@ mod tests {
         assert_eq!(config.base.as_str(), ROUTER);
         assert!(matches!(config.auth, Auth::Router { site_id, .. } if site_id == "12345"));
         assert_eq!((config.limit_percent, config.in_flight), (100, 8));
+    }
+
+    #[test]
+    fn the_specification_has_the_same_settings_types_bounds_and_defaults() {
+        let spec: Value = serde_json::from_str(include_str!("../cart/spec.json")).unwrap();
+        let schema = &spec["connectionSpecification"];
+        let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&schema["properties"]), FIELDS.map(str::to_owned).into());
+        let variants = schema["properties"]["credentials"]["oneOf"].as_array().unwrap();
+        let of_variants: BTreeSet<String> = variants.iter().flat_map(|variant| keys(&variant["properties"])).collect();
+        assert_eq!(of_variants, CREDENTIALS.map(str::to_owned).into());
+        for (variant, auth_type) in variants.iter().zip([TOKEN_TYPE, ROUTER_TYPE]) {
+            assert_eq!(variant["properties"]["auth_type"]["const"], auth_type);
+            let required: Vec<&str> =
+                variant["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            let mut config = token("mystore.americommerce.com");
+            config["credentials"] = required.iter().map(|name| ((*name).to_owned(), json!("a.b"))).collect();
+            config["credentials"]["auth_type"] = json!(auth_type);
+            parse(&config).unwrap();
+            for name in required {
+                let mut config = config.clone();
+                config["credentials"].as_object_mut().unwrap().remove(name);
+                assert!(faults(&config).contains(name), "{name}");
+            }
+        }
+        let with = |name: &str, value: &Value| {
+            let mut config = token("mystore.americommerce.com");
+            config[name] = value.clone();
+            config
+        };
+        let usual = format!("{:?}", parse(&token("mystore.americommerce.com")).unwrap());
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            let wrong = if property["type"] == "object" { json!(1) } else { json!({}) };
+            assert!(faults(&with(name, &wrong)).contains(name.as_str()), "{name} has a type");
+            let is_required = schema["required"].as_array().unwrap().contains(&json!(name));
+            assert_eq!(parse(&with(name, &Value::Null)).is_err(), is_required, "{name}");
+            if let Some(default) = property.get("default") {
+                assert_eq!(format!("{:?}", parse(&with(name, default)).unwrap()), usual, "{name} has this default");
+            }
+            if let (Some(least), Some(most)) = (property["minimum"].as_u64(), property["maximum"].as_u64()) {
+                for (value, is_allowed) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+                    assert_eq!(parse(&with(name, &json!(value))).is_ok(), is_allowed, "{name} {value}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -348,7 +348,7 @@ impl RecordWriter {
         self.record_schema.key != index && self.record_schema.cursor != Some(index) && self.get(index).inside.is_none()
     }
 
-    /// Takes the value of a field and fits it.
+    /// Reads the value of a field and fits it to the declared type.
     // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
     #[inline(always)]
     fn value(
@@ -362,25 +362,23 @@ impl RecordWriter {
         let from = scanner.position();
         let field = self.get(index);
         let (accepts, is_date, is_redacted) = (field.accepts, field.is_date, field.is_redacted);
-        let has_inside = field.inside.is_some();
-        if has_inside {
+        if field.inside.is_some() {
             self.filled.push(index);
-        }
-        if has_inside && !is_redacted && matches!(scanner.peek(), Some(b'[' | b'{')) {
-            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
-            self.inside(scanner, index, out)?;
-            *pending = scanner.position();
-            return Ok(());
+            if !is_redacted && matches!(scanner.peek(), Some(b'[' | b'{')) {
+                out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+                self.inside(scanner, index, out)?;
+                *pending = scanner.position();
+                return Ok(());
+            }
         }
         let (kind, spaced) = scanner.value()?;
         let raw = scanner.since(from);
         if is_redacted {
-            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            drop_value(scanner, from, pending, out);
             out.extend_from_slice(b"null");
-            *pending = scanner.position();
             return Ok(());
         }
-        let fits = match kind {
+        let mut fits = match kind {
             Kind::Null => accepts & NULL != 0,
             Kind::Boolean => accepts & BOOLEAN != 0,
             Kind::Integer => accepts & INTEGER != 0,
@@ -389,35 +387,8 @@ impl RecordWriter {
             Kind::Object => accepts & OBJECT != 0,
             Kind::Text => accepts & TEXT != 0 && !is_date,
         };
-        let mut is_mismatch = !fits;
         if kind == Kind::Text && !fits {
-            let inside = &raw[1..raw.len() - 1];
-            let rewritten = fit_text(inside, accepts, is_date);
-            is_mismatch = rewritten.is_none();
-            if let Some(value) = &rewritten {
-                if matches!(value, Fitted::Never) && !std::mem::replace(&mut self.reported_dates[index], true) {
-                    self.issues.push(FieldIssue::PlaceholderDate(self.record_schema.fields[index].name.clone()));
-                }
-                out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
-                match value {
-                    Fitted::Null | Fitted::Never => out.extend_from_slice(b"null"),
-                    Fitted::Number => out.extend_from_slice(inside),
-                    Fitted::Instant(instant, _) => {
-                        out.push(b'"');
-                        instant.write_to(out);
-                        out.push(b'"');
-                    }
-                }
-                *pending = scanner.position();
-            }
-            if self.record_schema.cursor == Some(index) {
-                (meta.updated, meta.offset) = match rewritten {
-                    _ if date::is_placeholder(inside) => (CursorValue::Missing, None),
-                    Some(Fitted::Instant(instant, offset)) => (CursorValue::At(instant), Some(offset)),
-                    Some(_) => (CursorValue::Missing, None),
-                    None => (CursorValue::Invalid, None),
-                };
-            }
+            fits = self.rewrite_text(scanner, index, from, pending, out, meta);
         } else if self.record_schema.cursor == Some(index) {
             meta.updated = if kind == Kind::Null { CursorValue::Missing } else { CursorValue::Invalid };
             meta.offset = None;
@@ -426,36 +397,80 @@ impl RecordWriter {
             meta.key = key_of(kind, raw);
         }
         if spaced {
-            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            drop_value(scanner, from, pending, out);
             json::write_compact(raw, out);
-            *pending = scanner.position();
         }
-        if !is_mismatch {
+        if fits {
             return Ok(());
         }
         if accepts & TEXT != 0 && !is_date && matches!(kind, Kind::Integer | Kind::Decimal) {
-            out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+            drop_value(scanner, from, pending, out);
             out.push(b'"');
             out.extend_from_slice(raw);
             out.push(b'"');
-            *pending = scanner.position();
-            return Ok(());
-        }
-        if !std::mem::replace(&mut self.reported[index], true) {
-            let came = match kind {
-                Kind::Null => "null",
-                Kind::Boolean => "a boolean",
-                Kind::Integer => "an integer",
-                Kind::Decimal => "a decimal number",
-                Kind::Array => "an array",
-                Kind::Object => "an object",
-                Kind::Text if is_date => "a text that is no date and time with an offset",
-                Kind::Text => "a text",
-            };
-            let field = self.get(index);
-            self.issues.push(FieldIssue::TypeMismatch(field.name.clone(), declared(accepts, is_date), came));
+        } else if !std::mem::replace(&mut self.reported[index], true) {
+            self.report_mismatch(index, kind);
         }
         Ok(())
+    }
+
+    /// Rewrites a string, which is not the declared type, to that type; returns false if it stays as it is. A cursor is
+    /// read into `meta` either way.
+    #[inline(always)]
+    fn rewrite_text(
+        &mut self,
+        scanner: &Scanner<'_>,
+        index: usize,
+        from: usize,
+        pending: &mut usize,
+        out: &mut Vec<u8>,
+        meta: &mut RecordMeta,
+    ) -> bool {
+        let raw = scanner.since(from);
+        let inside = &raw[1..raw.len() - 1];
+        let field = self.get(index);
+        let fitted = fit_text(inside, field.accepts, field.is_date);
+        if self.record_schema.cursor == Some(index) {
+            (meta.updated, meta.offset) = match fitted {
+                _ if date::is_placeholder(inside) => (CursorValue::Missing, None),
+                Some(Fitted::Instant(instant, offset)) => (CursorValue::At(instant), Some(offset)),
+                Some(_) => (CursorValue::Missing, None),
+                None => (CursorValue::Invalid, None),
+            };
+        }
+        let Some(fitted) = fitted else { return false };
+        if matches!(fitted, Fitted::Never) && !std::mem::replace(&mut self.reported_dates[index], true) {
+            self.issues.push(FieldIssue::PlaceholderDate(self.record_schema.fields[index].name.clone()));
+        }
+        drop_value(scanner, from, pending, out);
+        match fitted {
+            Fitted::Null | Fitted::Never => out.extend_from_slice(b"null"),
+            Fitted::Number => out.extend_from_slice(inside),
+            Fitted::Instant(instant, _) => {
+                out.push(b'"');
+                instant.write_to(out);
+                out.push(b'"');
+            }
+        }
+        true
+    }
+
+    /// Notes that a value of a field does not fit the declared type.
+    #[cold]
+    fn report_mismatch(&mut self, index: usize, kind: Kind) {
+        let field = self.get(index);
+        let came = match kind {
+            Kind::Null => "null",
+            Kind::Boolean => "a boolean",
+            Kind::Integer => "an integer",
+            Kind::Decimal => "a decimal number",
+            Kind::Array => "an array",
+            Kind::Object => "an object",
+            Kind::Text if field.is_date => "a text that is no date and time with an offset",
+            Kind::Text => "a text",
+        };
+        let issue = FieldIssue::TypeMismatch(field.name.clone(), declared(field.accepts, field.is_date), came);
+        self.issues.push(issue);
     }
 }
 
@@ -531,6 +546,13 @@ fn key_of(kind: Kind, raw: &[u8]) -> Key {
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// Copies what is pending before the value that began at `from` and has just been read; the value itself is not copied.
+#[inline(always)]
+fn drop_value(scanner: &Scanner<'_>, from: usize, pending: &mut usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
+    *pending = scanner.position();
 }
 
 #[inline]

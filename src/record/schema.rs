@@ -86,9 +86,10 @@ impl RecordSchema {
         record_schema
     }
 
-    /// Lets these fields go out as null.
-    pub fn redact(&mut self, names: &[&str]) {
-        for field in self.fields.iter_mut().filter(|field| names.contains(&field.name.as_str())) {
+    /// Sets these fields to null.
+    pub fn redact(&mut self, names: &[impl AsRef<str>]) {
+        let is_named = |field: &&mut Field| names.iter().any(|name| name.as_ref() == field.name);
+        for field in self.fields.iter_mut().filter(is_named) {
             field.is_redacted = true;
         }
     }
@@ -128,11 +129,6 @@ impl RecordSchema {
     /// Returns true if a field of this name is dropped.
     pub(super) fn drops(&self, name: &[u8]) -> bool {
         self.selected.as_ref().is_some_and(|names| !names.contains(name))
-    }
-
-    /// The names of the declared fields, in the order of the schema.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|field| field.name.as_str())
     }
 }
 

@@ -15,6 +15,7 @@ mod count_check;
 mod date_filter;
 mod dry_run;
 #[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod keyset;
 mod list_end;
@@ -211,7 +212,7 @@ fn context(
         Arc::clone(&sync_context.client),
         Arc::clone(output),
         (sync_context.start, sync_context.end),
-        sync_context.record_options.record_schema(stream, selection)?,
+        sync_context.record_options.record_schema(stream, selection),
         (
             sync_context.record_options.parameter(stream, selection).map(|(_, names)| names),
             sync_context.record_options.fields(stream, selection),

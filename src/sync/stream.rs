@@ -1,7 +1,9 @@
 //! One row of a shop's table of streams. The tables are in the folders of the shops.
 
+use crate::stream_fields::StreamFields;
+
 /// One stream: a list of the API, and how it is read.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Stream {
     /// Name of the stream; also the resource's path below the API's root.
     pub name: &'static str,
@@ -19,24 +21,24 @@ pub struct Stream {
     /// streams it looks for such rows first.
     pub may_lack_updated_at: bool,
     /// Whether the stream has far more rows than others, mostly of no interest.
+    #[cfg_attr(not(feature = "fuzzing"), expect(dead_code, reason = "only the page of streams shows it"))]
     pub is_large: bool,
     /// The right that the sign-in needs.
     pub scope: Scope,
     /// Whether `check` tries this stream: the smallest of its scope.
     pub is_scope_probe: bool,
-    /// Collections that the API can nest in each row.
-    pub collections: &'static [Collection],
-    /// Whether all of them are requested together, each with one object.
+    /// True if all nested collections are requested together, each with one object.
     pub uses_lookups: bool,
-    /// Fields that hold secrets, card data, login names or network addresses.
-    pub sensitive: &'static [&'static str],
-    /// JSON schema of the records.
-    pub schema: &'static str,
+    /// Returns the fields of the records, read from the schema file once.
+    pub fields: fn() -> &'static StreamFields,
 }
 
-/// A nested collection: its name, and what one element of it holds. A bare word stands for the fields
-/// of that stream, `name:type` for one field more; `!` behind the type marks it as sensitive.
-pub type Collection = (&'static str, &'static str);
+impl PartialEq for Stream {
+    /// Compares by name: a table lists each once.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
 
 /// A right that a sign-in can have, by the name that the shop gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,8 @@ impl Scope {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     /// A stream of a made-up shop.
@@ -65,9 +69,13 @@ pub(super) mod tests {
         is_large: false,
         scope: Scope("read"),
         is_scope_probe: false,
-        collections: &[],
         uses_lookups: false,
-        sensitive: &[],
-        schema: r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#,
+        fields: || {
+            static FIELDS: LazyLock<StreamFields> = LazyLock::new(|| {
+                let schema = r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#;
+                StreamFields::parse(schema).unwrap_or_default()
+            });
+            &FIELDS
+        },
     };
 }

@@ -87,7 +87,7 @@ fn open_output(
     let locked = options.state_out.as_deref().map(|path| output.destination.lock_state_file(path)).transpose()?;
     let (given, state_file) = state_input::open(arguments.state.as_deref(), locked, catalog)?;
     let columns = catalog.streams.iter().filter_map(|ConfiguredStream { stream, .. }| {
-        let columns = record_options.columns(streams::find(&stream.name)?, &stream.json_schema)?;
+        let columns = record_options.columns(streams::find(&stream.name)?, &stream.json_schema);
         Some((stream.name.clone(), Columns::new(columns)))
     });
     let columns: HashMap<String, Columns> = columns.collect();
