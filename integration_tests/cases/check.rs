@@ -72,9 +72,9 @@ fn a_wrong_token_fails() {
 fn a_wrong_signature_fails() {
     let store = start(SignIn::Router, Options::default(), Data::sample(1, 5));
     let message = fails(&router_config(&store.router_base(), "myUser", "another-secret", "12345", START), &store);
-    assert!(message.contains("refused the sign-in (HTTP 401)") && message.contains("router credentials"), "{message}");
+    assert!(message.contains("rejected the credentials (HTTP 401)") && message.contains("router credentials"), "{message}");
     let message = fails(&router_config(&store.router_base(), "myUser", ROUTER_SECRET, "99", START), &store);
-    assert!(message.contains("refused the sign-in"), "{message}");
+    assert!(message.contains("rejected the credentials"), "{message}");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_store_too_slow_for_all_scopes_is_reported_and_succeeds() {
     let run = Command::new("check").config(&config_with(&store, &json!({"_retry_seconds": 2}))).run();
     let (status, message) = run.connection_status();
     assert_eq!((run.code, status), (Some(0), "SUCCEEDED"), "{}", run.transcript());
-    assert!(message.contains("accepts the sign-in, but answers so slowly"), "{message}");
+    assert!(message.contains("accepts the credentials, but is so slow"), "{message}");
 }
 
 #[test]

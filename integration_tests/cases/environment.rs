@@ -43,7 +43,7 @@ fn a_variable_that_is_missing_is_named_with_its_field() {
     insta::assert_snapshot!(message);
     let run = Command::new("read").config(&config).arg("--streams").arg("orders").run();
     assert_eq!(run.code, Some(1));
-    assert!(only_error(&run).contains("`store_name` names the environment variable `STORE`"));
+    assert!(only_error(&run).contains("`store_name` uses the environment variable `STORE`"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn discover_needs_only_what_it_asks_for() {
     assert!(orders.unwrap()["json_schema"]["properties"]["items"].is_object());
     let run = Command::new("discover").file("config", &config.to_string()).run();
     assert_eq!(run.code, Some(1));
-    assert!(only_error(&run).starts_with("`expand[0]` names the environment variable `WHAT`, which is not set"));
+    assert!(only_error(&run).starts_with("`expand[0]` uses the environment variable `WHAT`, which is not set"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
     person.is_asked("`access_token` is empty").is_asked("(not shown): ").answers("wrong-token-0123");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("yesterday");
     person.is_asked("is not a date and time").is_asked("[2000-01-01T00:00:00Z]: ").answers("2021-01-01T00:00:00Z");
-    person.is_asked("refused the sign-in (HTTP 401)").is_asked("[a]: ").answers("a");
+    person.is_asked("rejected the credentials (HTTP 401)").is_asked("[a]: ").answers("a");
     // The token alone is asked for again.
     person.is_asked("(not shown): ").answers(TOKEN);
     person.is_asked("It works, but: The token lacks");
@@ -175,7 +175,7 @@ fn a_variable_is_tried_filled_in_and_written_as_it_was_typed() {
     person.is_asked("Sign-in? [1]: ").answers("1");
     person.is_asked("mystore.americommerce.com: ").answers(&store.url());
     person.is_asked("(not shown): ").answers("${CART_TOCEN}");
-    person.is_asked("names the environment variable `CART_TOCEN`, which is not set");
+    person.is_asked("uses the environment variable `CART_TOCEN`, which is not set");
     person.is_asked("(not shown): ").answers("${CART_TOKEN}");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
     person.is_asked("It works.");
@@ -219,7 +219,7 @@ fn a_file_is_replaced_only_after_a_yes() {
     assert_eq!(person.ends().0, 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     let reported = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
-    assert!(reported.contains("`config.json` cannot be written: there is one now"), "{reported}");
+    assert!(reported.contains("`config.json` cannot be written: it was created in the meantime"), "{reported}");
     assert_eq!(files(folder.path()), ["config.json", "out.jsonl"]);
 }
 

@@ -35,10 +35,10 @@ fn files_that_are_missing_or_no_files_are_named() {
     let missing = refused(Command::new("read").config(&nobody()).arg("--catalog").arg("/no/such/catalog.json"));
     assert_eq!(
         missing,
-        "The catalog file `/no/such/catalog.json` does not exist; give `--catalog` a readable JSON file."
+        "The catalog file `/no/such/catalog.json` does not exist. Set `--catalog` to a readable JSON file."
     );
     let directory = refused(Command::new("read").config(&nobody()).arg("--catalog").arg("/"));
-    assert_eq!(directory, "The catalog file `/` is a directory; give `--catalog` a readable JSON file.");
+    assert_eq!(directory, "The catalog file `/` is a directory. Set `--catalog` to a readable JSON file.");
     let catalog = configured(&[("orders", "incremental")]);
     let state =
         refused(Command::new("read").config(&nobody()).catalog(&catalog).arg("--state").arg("/no/such/state.json"));
@@ -64,7 +64,7 @@ fn the_config_can_come_from_standard_input() {
     assert!(refused(read().stdin("")).contains("not valid JSON"));
     assert_eq!(
         refused(read().stdin([0xff])),
-        "The config on standard input is not UTF-8 text; give `--config -` one JSON object there, or name a file."
+        "The config on standard input is not UTF-8 text. Send one JSON object there, or set `--config` to a file."
     );
 }
 
@@ -218,7 +218,7 @@ fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
     assert_eq!(run.code, Some(0), "{}", run.transcript());
     writer.join().unwrap().unwrap();
     let sentence = refused(Command::new("read").arg("--config").arg(&path).catalog(&json!({"streams": []})));
-    assert!(sentence.contains("is a pipe or device that did not come to an end within 30 seconds"), "{sentence}");
+    assert!(sentence.contains("is a pipe or device that did not end within 30 seconds"), "{sentence}");
     let store = start(
         SignIn::Token,
         Options { tls: Some(crate::fake_store::Tls::default()), ..Options::default() },
@@ -299,10 +299,10 @@ fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
     // A form keeps what was filled in for the other way to sign in.
     config["credentials"]["site_id"] = json!("12345");
     let expected = [
-        "The config holds `call_limit_percnt`, which is not a setting and has no effect. Did you mean `call_limit_percent`?",
-        "The config holds `expands`, which is not a setting and has no effect. Did you mean `expand`?",
-        "The config holds `zzz`, which is not a setting and has no effect. `source-cart spec` prints the settings.",
-        "The config holds `credentials.acess_token`, which is not a setting and has no effect. Did you mean `credentials.access_token`?",
+        "The config contains `call_limit_percnt`, which is not a setting and has no effect. Did you mean `call_limit_percent`?",
+        "The config contains `expands`, which is not a setting and has no effect. Did you mean `expand`?",
+        "The config contains `zzz`, which is not a setting and has no effect. Run `source-cart spec` to list the settings.",
+        "The config contains `credentials.acess_token`, which is not a setting and has no effect. Did you mean `credentials.access_token`?",
     ];
     let read = Command::new("read").config(&config).catalog(&configured(&[("orders", "incremental")])).run();
     assert_eq!((read.code, read.warnings()), (Some(0), expected.to_vec()));
@@ -341,14 +341,14 @@ fn likely_mistakes_are_warned_about() {
         run
     };
     let info =
-        ("INFO", "stores: the rows have no update date, so all of them are read each time, as in a full refresh.");
+        ("INFO", "stores: the rows have no update date, so every sync reads all of them.");
     let usual = run(&config, &catalog);
     assert!(!usual.logs().contains(&info) && usual.warnings().is_empty());
     let wanted = run(&config, &wants_dates);
     assert!(wanted.logs().contains(&info) && wanted.warnings().is_empty());
     config["start_date"] = json!("2999-01-01T00:00:00Z");
     let future =
-        "`start_date` (2999-01-01T00:00:00Z) is in the future. Until then no row that has an update date is read.";
+        "`start_date` (2999-01-01T00:00:00Z) is in the future. Until then, only rows without an update date are read.";
     assert_eq!(run(&config, &catalog).warnings(), [future]);
     let check = Command::new("check").config(&config).run();
     assert_eq!((check.connection_status().0, check.warnings()), ("SUCCEEDED", vec![future]));
@@ -389,14 +389,14 @@ fn an_unusable_file_is_described_in_one_sentence() {
         (deep(100_000), "not valid JSON"),
         (format!("{{\"credentials\":{}}}", deep(100)), "must be an object"),
         (with("/credentials", json!(5)), "must be an object"),
-        (with("/credentials/access_token", json!({"a": 1})), "must be a text"),
+        (with("/credentials/access_token", json!({"a": 1})), "must be a string"),
         (with("/credentials/access_token", json!("to\u{0}ken-0123")), "cannot be sent in an HTTP header"),
         (with("/credentials/access_token", json!("token-0123\r\nX-Evil: 1")), "cannot be sent in an HTTP header"),
         (with("/credentials/store_name", json!("shop.example.com\r\nHost: evil")), "cannot be sent in an HTTP header"),
         (with("/credentials/store_name", json!("shop.example.com\u{1}")), "cannot be sent in an HTTP header"),
-        (with("/credentials/store_name", json!(["a"])), "must be a text"),
+        (with("/credentials/store_name", json!(["a"])), "must be a string"),
         (with("/start_date", json!("2021-01-01T00:00:00Z\n2")), "is not a date and time"),
-        (with("/start_date", json!({})), "must be a text"),
+        (with("/start_date", json!({})), "must be a string"),
     ] {
         let sentence = refused(Command::new("read").file("config", &text).catalog(&json!({"streams": []})));
         assert!(sentence.contains(problem), "{sentence}");

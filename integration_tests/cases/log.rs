@@ -16,7 +16,7 @@ fn read_orders<'a>(store: &FakeStore, state: &str) -> Command<'a> {
 /// The last LOG of the stream, its account.
 fn account(run: &Run) -> String {
     let logs = run.logs();
-    let last = logs.iter().rev().find(|(_, text)| text.starts_with("orders: ") && text.contains("delivered"));
+    let last = logs.iter().rev().find(|(_, text)| text.starts_with("orders: ") && text.contains(" rows read"));
     last.unwrap_or_else(|| panic!("{}", run.transcript())).1.to_string()
 }
 
@@ -114,13 +114,13 @@ fn the_summary_line_of_a_resumed_read_adds_up() {
         let second = read_orders(&store, &state.to_string()).run();
         assert_eq!(second.code, Some(0), "{}", second.transcript());
         let text = account(&second);
-        let (left, since) = (number(&text, " rows left"), number(&text, " in the pass that followed"));
-        assert!(text.starts_with("orders: resumed; the store counted ") && left >= 3000 - read, "{text}");
-        let came = number(&text, " delivered")
+        let (left, since) = (number(&text, " left"), number(&text, " in the next pass"));
+        assert!(text.starts_with("orders: resumed; ") && left >= 3000 - read, "{text}");
+        let came = number(&text, " rows read")
             + number(&text, " unchanged rows skipped")
-            + number(&text, " left to the pass that followed");
+            + number(&text, " left to the next pass");
         assert_eq!(left + since, came, "{text}");
-        assert_eq!(number(&text, " delivered"), second.ids("orders").len() as u64, "{text}");
+        assert_eq!(number(&text, " rows read"), second.ids("orders").len() as u64, "{text}");
         assert_eq!(number(&text, " requests"), (store.requests().len() - before) as u64, "{text}");
     }
 }

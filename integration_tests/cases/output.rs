@@ -101,7 +101,7 @@ fn json_lines_are_the_data_of_the_records_and_nothing_else() {
     lines.sort_unstable();
     assert_eq!(lines, expected);
     for reported in
-        ["orders: started.", "orders: the store counted 60 rows in the range; 60 delivered", "orders: complete."]
+        ["orders: started.", "orders: 60 rows read (the store counted 60)", "orders: complete."]
     {
         assert!(output.stderr.contains(reported), "{}", output.stderr);
     }
@@ -234,7 +234,7 @@ fn a_stream_that_fails_leaves_the_rows_it_brought_and_the_others_their_files() {
     let output = bare(&command.arg("--output").arg(&files.path("out").display().to_string()));
     assert_eq!(output.code, Some(1));
     assert_eq!(names(&files.path("out")), ["orders.csv"]);
-    assert!(output.stderr.contains("error: products: ") && output.stderr.contains("products: not complete."));
+    assert!(output.stderr.contains("error: products: ") && output.stderr.contains("products: incomplete."));
 
     let setup = Setup::still(scattered("orders", 600, 5));
     let store = setup.start(SignIn::Token);

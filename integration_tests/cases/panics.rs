@@ -33,7 +33,7 @@ fn assert_reported(run: &Run, stream: Option<&str>) {
     let errors = run.errors();
     assert_eq!(errors.len(), 1, "{}", run.transcript());
     assert_eq!(errors[0].failure_type, "system_error");
-    assert!(errors[0].message.contains("through a fault of its own"), "{}", errors[0].message);
+    assert!(errors[0].message.contains("because of a bug"), "{}", errors[0].message);
     assert!(errors[0].internal_message.contains("src/panic_hook.rs:"), "{}", errors[0].internal_message);
     assert_eq!(errors[0].stream.as_deref(), stream);
     let reported: Vec<&str> = run.stderr.lines().filter(|line| !line.starts_with("source-cart: stdout")).collect();

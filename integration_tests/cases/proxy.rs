@@ -217,7 +217,7 @@ fn a_proxy_that_does_not_let_through_is_named_and_not_bypassed() {
     for (proxy, (kind, words)) in proxies.iter().zip([
         (
             "config_error",
-            "refused the sign-in (HTTP 407 on `orders`). Write its user name and password into HTTPS_PROXY",
+            "rejected the credentials (HTTP 407 on `orders`). Set HTTPS_PROXY to an address with a user name and password",
         ),
         ("transient_error", "did not connect to localhost"),
         ("transient_error", "did not connect to localhost"),

@@ -237,7 +237,7 @@ fn unusable_paths_are_reported_before_anything_is_read() {
     let other = files.path("other.json").display().to_string();
     assert_eq!(
         with(&absent, &other),
-        format!("The state file `{absent}` does not exist; give `--state` a readable JSON file.")
+        format!("The state file `{absent}` does not exist. Set `--state` to a readable JSON file.")
     );
     let reported = with("/no/such/state.json", "/no/such/state.json");
     assert!(

@@ -286,8 +286,8 @@ fn a_state_that_nothing_uses_is_warned_of() {
     let catalog = configured(&[("orders", "incremental")]);
     let cursor = json!({"updated_at": "2024-11-18T11:30:00Z"});
     for (state, reported) in [
-        (json!({"ordrs": cursor}), "`ordrs`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
-        (json!({"Orders": cursor}), "`Orders`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
+        (json!({"ordrs": cursor}), "`ordrs`, which is not a stream. It is ignored. Did you mean `orders`?"),
+        (json!({"Orders": cursor}), "`Orders`, which is not a stream. It is ignored. Did you mean `orders`?"),
         (json!({"orders": {"cursor": "2024-11-18T11:30:00Z"}}), "The state of `orders` holds nothing that this"),
         (json!({"type": "LOG", "log": {}}), "holds messages, but no STATE"),
     ] {

@@ -212,7 +212,7 @@ fn ctrl_c_says_one_line_and_then_the_table() {
     for (more, said) in [
         ("> out.jsonl", "Interrupted. To continue, pass the last STATE messages of the output to `--state`."),
         ("--state-out s.json > out.jsonl", "Interrupted. To continue, run it again with `--state s.json`."),
-        ("--format jsonl > out.jsonl", "Interrupted. No state was kept; the next run starts over."),
+        ("--format jsonl > out.jsonl", "Interrupted. No state was saved; the next run starts from the beginning."),
     ] {
         let store = start(SignIn::Token, options(), Data::sample(1, 300));
         let files = Files::new();
@@ -275,7 +275,7 @@ fn what_fails_is_said_on_stderr_where_stdout_is_a_file() {
     run("source-cart read --config none.json --streams orders > out.jsonl 2> err.txt");
     assert_eq!(
         text("err.txt"),
-        "error: The config file `none.json` does not exist; give `--config` a readable JSON file.\n"
+        "error: The config file `none.json` does not exist. Set `--config` to a readable JSON file.\n"
     );
     run("source-cart check --config none.json > out.jsonl 2> err.txt");
     assert!(text("err.txt").starts_with("error: The config file `none.json` does not exist"), "{}", text("err.txt"));
@@ -308,7 +308,7 @@ fn check_shows_scopes_the_call_limit_and_how_many_rows_there_are() {
         at("scope           readable"),
         at("read_people     yes"),
         at("read_orders     yes"),
-        at("read_catalog    no: tick read_catalog for the token"),
+        at("read_catalog    no: create a token with read_catalog"),
         at("stream            rows"),
         at("orders           1,200"),
         at("call limit: 50 calls per 10 s, for all applications of the store"),
@@ -336,13 +336,13 @@ fn check_prints_its_result_after_the_message() {
         good[good.len() - 3..],
         [
             "{\"type\":\"CONNECTION_STATUS\",\"connectionStatus\":{\"status\":\"SUCCEEDED\"}}",
-            "ok: the store answers, and the sign-in works.",
+            "ok: connected; the credentials work.",
             "exit code 0"
         ]
     );
     files.write("config.json", &nobody().to_string());
     let bad = seen(&files.path(""), "source-cart check --config config.json", &plain);
-    assert!(bad.contains("\"FAILED\"") && bad.contains("failed: No connection to 127.0.0.1:9 could be made"), "{bad}");
+    assert!(bad.contains("\"FAILED\"") && bad.contains("failed: Cannot connect to 127.0.0.1:9"), "{bad}");
     assert!(bad.contains("\n  Check `store_name`"), "{bad}");
     // A program behind a pipe gets the message alone.
     let file = seen(&files.path(""), "source-cart check --config config.json 2> err.txt | cat > out.jsonl", &[]);

@@ -150,7 +150,7 @@ pub fn start(
                 sink.take(&on_panic())?;
                 sink.flush()?;
             }
-            return Err(WriteError::stdout(std::io::Error::other("the connector failed through a fault of its own")));
+            return Err(WriteError::stdout(std::io::Error::other("the connector failed because of a bug")));
         };
         // The first fault says more than what follows from it.
         let finished = sink.finish();

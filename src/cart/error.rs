@@ -66,7 +66,7 @@ pub enum Error {
         page: bool,
     },
     /// The body is not UTF-8.
-    #[error("{resource}: the answer is not UTF-8 text from byte {at} on")]
+    #[error("{resource}: the response is not UTF-8 text (from byte {at})")]
     NotUtf8 {
         /// The resource asked for.
         resource: String,
@@ -74,7 +74,7 @@ pub enum Error {
         at: usize,
     },
     /// The body is larger than allowed.
-    #[error("{resource}: the answer exceeds {limit} bytes")]
+    #[error("{resource}: the response exceeds {limit} bytes")]
     TooLarge {
         /// The resource asked for.
         resource: String,
@@ -90,7 +90,7 @@ pub enum Error {
         last: Box<Error>,
     },
     /// The store wants to be asked again later than the patience allows.
-    #[error("{resource}: to be asked again in {} s: {last}", wait.as_secs())]
+    #[error("{resource}: the store asks to retry in {} s: {last}", wait.as_secs())]
     Deferred {
         /// The resource asked for.
         resource: String,

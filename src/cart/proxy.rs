@@ -70,12 +70,12 @@ fn parsed(value: &str, variable: &'static str) -> Result<Proxy, String> {
         let is_known = ["socks", "socks4", "socks4a", "socks5", "socks5h", "ftp", "quic"].contains(&scheme.as_str());
         // Anything else may be part of a password.
         let named = if is_known { format!(" (`{scheme}://`)") } else { String::new() };
-        return Err(format!("names a kind of proxy that is not supported{named}; `http://` and `https://` are"));
+        return Err(format!("names an unsupported kind of proxy{named}; use `http://` or `https://`"));
     }
     // A password may hold an `@`, a host cannot.
     let (sign_in, rest) = rest.rsplit_once('@').map_or((None, rest), |(sign_in, rest)| (Some(sign_in), rest));
     let address = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let bad = || "does not hold the address of a proxy".to_owned();
+    let bad = || "is not the address of a proxy".to_owned();
     let url = Url::parse(&format!("{scheme}://{address}/")).map_err(|_| bad())?;
     // A lone number is no address, though URLs take it for one.
     if address.split(':').next().is_some_and(|host| host.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -93,7 +93,7 @@ fn basic(sign_in: &str) -> Result<HeaderValue, String> {
     let (user, password) = sign_in.split_once(':').unwrap_or((sign_in, ""));
     let plain = [decoded(user), b":".to_vec(), decoded(password)].concat();
     let header = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain)));
-    let mut header = header.map_err(|_| "holds a sign-in that cannot be sent".to_owned())?;
+    let mut header = header.map_err(|_| "contains credentials that cannot be sent".to_owned())?;
     header.set_sensitive(true);
     Ok(header)
 }

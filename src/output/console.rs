@@ -55,7 +55,7 @@ impl StateLocation {
                 format!("To continue, run it again with `--state {}`.", path.display())
             }
             Self::Output => "To continue, pass the last STATE messages of the output to `--state`.".to_owned(),
-            Self::File(_) | Self::Nowhere => "No state was kept; the next run starts over.".to_owned(),
+            Self::File(_) | Self::Nowhere => "No state was saved; the next run starts from the beginning.".to_owned(),
         };
         format!("Interrupted. {how}\n")
     }
@@ -136,7 +136,7 @@ fn render(parsed_message: &ParsedMessage, verbosity: Verbosity, use_colour: bool
         }
         ParsedMessage::ConnectionStatus { succeeded: true, message } => {
             let note = message.as_ref().map_or_else(String::new, |note| format!("  {note}\n"));
-            Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("ok", GREEN)))
+            Some(format!("{}: connected; the credentials work.\n{note}", paint("ok", GREEN)))
         }
         ParsedMessage::ConnectionStatus { succeeded: false, message } => {
             let (sentence, remedy) = split_remedy(message.as_deref().unwrap_or(UNREADABLE));
@@ -144,11 +144,11 @@ fn render(parsed_message: &ParsedMessage, verbosity: Verbosity, use_colour: bool
             Some(format!("{}: {sentence}\n{rest}", paint("failed", RED)))
         }
         ParsedMessage::Status { stream, status, waits_until } if everything => match (status, waits_until) {
-            (_, Some(until)) => Some(format!("{stream}: waits for the store's call limit until {}.\n", moment(*until))),
+            (_, Some(until)) => Some(format!("{stream}: waiting for the store's call limit until {}.\n", moment(*until))),
             (StreamStatus::Started, None) => Some(format!("{stream}: started.\n")),
             (StreamStatus::Running, None) => None,
             (StreamStatus::Complete, None) => Some(format!("{stream}: complete.\n")),
-            (StreamStatus::Incomplete, None) => Some(format!("{stream}: not complete.\n")),
+            (StreamStatus::Incomplete, None) => Some(format!("{stream}: incomplete.\n")),
         },
         ParsedMessage::Status { .. } => None,
     }
@@ -179,14 +179,14 @@ mod tests {
     fn an_error_is_a_sentence_its_cause_and_what_to_do() {
         let error = ParsedMessage::Error {
             stream: Some("orders".into()),
-            message: "shop.example.com refused the sign-in (HTTP 401 on `orders`). Check the token; it may be old."
+            message: "shop.example.com rejected the credentials (HTTP 401 on `orders`). Check the token; it may be old."
                 .into(),
             cause: Some("orders: HTTP 401".into()),
         };
         insta::assert_snapshot!(render(&error, Verbosity::Errors, false).unwrap_or_default());
         let file = ParsedMessage::Error {
             stream: None,
-            message: "The config file `x` does not exist; give `--config` a readable JSON file.".into(),
+            message: "The config file `x` does not exist. Set `--config` to a readable JSON file.".into(),
             cause: None,
         };
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
         let render = |state_location: StateLocation| state_location.interruption();
         assert!(render(StateLocation::File(folder.clone())).contains(&format!("--state {}`", folder.display())));
         for state_location in [StateLocation::Nowhere, StateLocation::File(folder.join("no such file"))] {
-            assert_eq!(render(state_location), "Interrupted. No state was kept; the next run starts over.\n");
+            assert_eq!(render(state_location), "Interrupted. No state was saved; the next run starts from the beginning.\n");
         }
         assert!(render(StateLocation::Output).contains("STATE"));
     }
@@ -242,13 +242,13 @@ mod tests {
         let reported = |verbosity| {
             all.iter().filter_map(|parsed_message| render(parsed_message, verbosity, false)).collect::<String>()
         };
-        let check_results = "ok: the store answers, and the sign-in works.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
+        let check_results = "ok: connected; the credentials work.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
         assert_eq!(reported(Verbosity::Errors), check_results);
         assert_eq!(reported(Verbosity::Warnings), format!("warning: x\n{check_results}"));
         assert_eq!(
             reported(Verbosity::Everything),
             format!(
-                "debug: x\nx\nwarning: x\norders: started.\norders: waits for the store's call limit until 2020-09-13T12:26:41Z.\norders: complete.\norders: not complete.\n{check_results}"
+                "debug: x\nx\nwarning: x\norders: started.\norders: waiting for the store's call limit until 2020-09-13T12:26:41Z.\norders: complete.\norders: incomplete.\n{check_results}"
             )
         );
     }

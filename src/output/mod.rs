@@ -366,7 +366,7 @@ impl<W: Write + Send> OutputSink<W> {
                 let batch = encoder.encode(lines, &mut self.destination.columns);
                 let broken = |fault: NotJson| WriteError {
                     what: "a record".to_owned(),
-                    error: std::io::Error::other(format!("it is no JSON at byte {}", fault.0)),
+                    error: std::io::Error::other(format!("it is not valid JSON at byte {}", fault.0)),
                 };
                 match (batch.map_err(broken)?, &mut self.destination.folder) {
                     (None, _) => {}

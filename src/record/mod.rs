@@ -449,8 +449,8 @@ impl RecordWriter {
                 Kind::Decimal => "a decimal number",
                 Kind::Array => "an array",
                 Kind::Object => "an object",
-                Kind::Text if is_date => "a text that is no date and time with an offset",
-                Kind::Text => "a text",
+                Kind::Text if is_date => "a string that is not a date and time with an offset",
+                Kind::Text => "a string",
             };
             let field = self.get(index);
             self.issues.push(FieldIssue::TypeMismatch(field.name.clone(), declared(accepts, is_date), came));

@@ -148,7 +148,7 @@ impl CountCheck<'_> {
         let beyond = match self.context.fetch(&query.date_range(CURSOR, &self.filter), &mut self.context.writer()).await
         {
             Ok(answer) => answer.page,
-            // It counts rows and lists none.
+            // It counts rows but lists none.
             Err(StreamError::Request(_)) => return Err(lost),
             Err(stream_error) => return Err(stream_error),
         };
