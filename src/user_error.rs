@@ -1,5 +1,5 @@
-//! What to say and whom to blame: the one table from what happened to a sentence for the user (what,
-//! where, what to do) and the protocol's `failure_type`. Nothing else phrases failures for users.
+//! Errors as users see them: each error becomes a message (what failed, where, what to do) and the protocol's
+//! `failure_type`. No other module phrases errors for users.
 
 mod skipped_rows;
 
@@ -14,23 +14,22 @@ use crate::suggest::suggestions;
 use crate::sync::StreamError;
 use crate::timestamp::Timestamp;
 
-/// Stands in what is said of a stream that was to stop.
+/// Part of the message of a stream that was interrupted.
 const INTERRUPTED: &str = "` was interrupted. ";
 
-/// Returns true if the message of a failure says that a stream was to stop.
-#[must_use]
+/// Returns true if an error message says that a stream was interrupted.
 pub(crate) fn is_interruption(message: &str) -> bool {
     message.starts_with("The sync of `") && message.contains(INTERRUPTED)
 }
 
-/// A failure as it is told.
+/// An error to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserError {
-    /// Who can mend it.
+    /// Who can fix it.
     pub kind: FailureType,
-    /// For the user.
+    /// The message for the user.
     pub message: String,
-    /// For whoever looks closer.
+    /// Technical details, for `internal_message`.
     pub internal: Option<String>,
 }
 
@@ -39,52 +38,45 @@ impl UserError {
         Self { kind, message, internal: None }
     }
 
-    /// The config cannot be used.
-    #[must_use]
+    /// Reports all faults of the config.
     pub(crate) fn config(faults: &[FieldError]) -> Self {
         let faults: Vec<String> = faults.iter().map(FieldError::to_string).collect();
         Self::new(FailureType::ConfigError, faults.join(" "))
     }
 
-    /// There is no config.
-    #[must_use]
+    /// Reports that no config was found.
     pub(crate) fn no_config(message: &str) -> Self {
         Self::new(FailureType::ConfigError, message.to_owned())
     }
 
-    /// A file cannot be used; `what` is `config`, `catalog` or `state`.
-    #[must_use]
+    /// Reports a file that cannot be used; `what` is `config`, `catalog` or `state`.
     pub(crate) fn file(what: &str, path: &str, problem: &str) -> Self {
         let message = format!("The {what} file `{path}` {problem}. Set `--{what}` to a readable JSON file.");
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// What standard input holds in place of the config file cannot be used.
-    #[must_use]
+    /// Reports standard input, in place of the config file, that cannot be used.
     pub(crate) fn standard_input(problem: &str) -> Self {
         let message =
             format!("The config on standard input {problem}. Send one JSON object there, or set `--config` to a file.");
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// `init` has nobody to ask.
-    #[must_use]
+    /// Reports that `init` runs without a terminal.
     pub(crate) fn no_terminal(error: Option<&std::io::Error>) -> Self {
         let message = "`init` needs an interactive terminal. Run it in one, or write the config file by hand: `source-cart spec` prints its fields.";
         let internal = error.map(ToString::to_string);
         Self { internal, ..Self::new(FailureType::ConfigError, message.to_owned()) }
     }
 
-    /// A new config cannot be written.
-    #[must_use]
+    /// Reports a config file that cannot be written.
     pub(crate) fn unwritable(path: &str, problem: &str) -> Self {
         let message =
             format!("The config file `{path}` cannot be written: {problem}. Set `--output` to another file.");
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The catalog cannot be used.
-    #[must_use]
+    /// Reports a catalog that cannot be used.
     pub(crate) fn catalog(fault: &str) -> Self {
         let message = format!(
             "The catalog cannot be used: {fault}. The catalog must be a JSON object with a `streams` list; each stream needs `stream.name` and `sync_mode` (`full_refresh` or `incremental`)."
@@ -92,19 +84,17 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The catalog holds a stream twice, and not in the same way.
-    #[must_use]
+    /// Reports a stream that the catalog lists twice with different settings.
     pub(crate) fn duplicate_stream(one: &str, other: &str) -> Self {
-        let what = if one == other {
+        let message = if one == other {
             format!("The catalog lists stream `{one}` twice, with different settings. Keep one of the two entries.")
         } else {
             format!("The catalog lists one stream under two names, `{one}` and `{other}`. Keep one of the two entries.")
         };
-        Self::new(FailureType::ConfigError, what)
+        Self::new(FailureType::ConfigError, message)
     }
 
-    /// The state file cannot be used.
-    #[must_use]
+    /// Reports a state file that cannot be used.
     pub(crate) fn states(fault: &str) -> Self {
         let message = format!(
             "The state file is not valid ({fault}). Set `--state` to a file of STATE messages, or leave it out to read from the start date."
@@ -112,8 +102,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// One stream's state cannot be used.
-    #[must_use]
+    /// Reports a state of one stream that cannot be used.
     pub(crate) fn bad_state(stream: &str, fault: &str) -> Self {
         let message = format!(
             "The state of stream `{stream}` cannot be used: {fault}. Set it to a date such as `2021-07-01T13:59:28Z`, or remove the stream's state to read from the start date."
@@ -121,35 +110,31 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The catalog names a stream that does not exist.
-    #[must_use]
+    /// Reports a stream of the catalog that does not exist.
     pub(crate) fn unknown_stream(name: &str) -> Self {
         let message =
             format!("{} Remove it from the catalog; `discover` lists all streams.", unknown_stream_text(name));
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The command line cannot be understood; `usage` is what the parser says of it, in full.
-    #[must_use]
+    /// Reports a usage error; `usage` is the full text of the argument parser.
     pub(crate) fn usage(usage: &str) -> Self {
         let what = usage.split("\n\n").next().unwrap_or_default();
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        // With nothing to go by, the parser answers with its help.
+        // Without a command, the parser returns its help.
         let what = what.strip_prefix("error: ").unwrap_or("no command given");
         let end = if what.ends_with(['.', '?']) { "" } else { "." };
         let message = format!("{}{end} Run `source-cart --help`, or `--help` after a command.", capitalised(what));
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 
-    /// `--output` without a form that has files.
-    #[must_use]
+    /// Reports `--output` without a `--format` that writes files.
     pub(crate) fn output_needs_record_format() -> Self {
         let message = "`--output` writes only records. Set `--format jsonl` or `--format csv` as well, or leave `--output` out to write messages to stdout.";
         Self::new(FailureType::ConfigError, message.to_owned())
     }
 
-    /// Csv of several streams to one stdout.
-    #[must_use]
+    /// Reports CSV of several streams to stdout.
     pub(crate) fn csv_needs_one_stream(streams: usize) -> Self {
         let message = format!(
             "CSV to stdout supports one stream; you selected {streams}. Use `--output DIR` for one file per stream."
@@ -157,8 +142,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// Another run writes to the folder of `--output`.
-    #[must_use]
+    /// Reports that another run writes to the folder of `--output`.
     pub(crate) fn busy_folder(path: &str) -> Self {
         let message = format!(
             "Another sync is writing to the folder `{path}`. Wait until it ends, or set `--output` to another folder."
@@ -166,8 +150,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The folder of `--output`, or a file in it, cannot be used.
-    #[must_use]
+    /// Reports that the folder of `--output`, or a file in it, cannot be used.
     pub(crate) fn unusable_folder(path: &str, error: &std::io::Error) -> Self {
         let message = format!(
             "`{path}` cannot be used as the output folder ({error}). Set `--output` to a folder that this user may write to."
@@ -175,8 +158,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The file of `--state-out` cannot be written, as was found before anything was read.
-    #[must_use]
+    /// Reports, before anything is read, that the file of `--state-out` cannot be written.
     pub(crate) fn state_out(path: &str, error: &str) -> Self {
         let message = format!(
             "The state file `{path}` cannot be written ({error}). Set `--state-out` to a file in an existing folder that this user may write to."
@@ -184,8 +166,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// The file of `--summary` cannot be written, as was found before anything was read.
-    #[must_use]
+    /// Reports, before anything is read, that the file of `--summary` cannot be written.
     pub(crate) fn summary_file(path: &str, problem: &str) -> Self {
         let message = format!(
             "The summary `{path}` cannot be written ({problem}). Set `--summary` to a file in an existing folder that this user may write to."
@@ -193,8 +174,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// Another process has the state file.
-    #[must_use]
+    /// Reports that another process uses the state file.
     pub(crate) fn busy_state(path: &str) -> Self {
         let message = format!(
             "Another sync is using the state file `{path}`. Wait until it ends, or use another file."
@@ -202,8 +182,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// A state file cannot be changed.
-    #[must_use]
+    /// Reports a state file that cannot be changed.
     pub(crate) fn unchanged_state(path: &str, problem: &str) -> Self {
         let message = format!(
             "The state file `{path}` cannot be written ({problem}). Use a file in an existing folder that this user may write to."
@@ -211,8 +190,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// A state file has no state of this stream.
-    #[must_use]
+    /// Reports a state file without a state of this stream.
     pub(crate) fn no_such_state(stream: &str, names: &[&str]) -> Self {
         let meant = suggestions(&stream.to_lowercase(), names.iter().copied());
         let meant = meant.first().map_or(String::new(), |suggestion| format!(" Did you mean `{suggestion}`?"));
@@ -222,14 +200,12 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// No state of this stream can be set.
-    #[must_use]
+    /// Reports a stream whose state cannot be set.
     pub(crate) fn no_set_stream(problem: &str) -> Self {
         Self::new(FailureType::ConfigError, format!("{problem} Nothing was changed."))
     }
 
-    /// The date to set is none.
-    #[must_use]
+    /// Reports a date for `state set` that is not valid.
     pub(crate) fn no_set_date(date: &str) -> Self {
         let message = format!(
             "`{date}` is not a date. Enter a day, such as `2024-06-01`, or a time with its zone, such as `2024-06-01T08:00:00Z`."
@@ -237,8 +213,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// What lies at `--state-out` is something else.
-    #[must_use]
+    /// Reports that the file at `--state-out` is not a state file.
     pub(crate) fn no_state_file(path: &str) -> Self {
         let message = format!(
             "`{path}` exists and is not a state file, so it was not changed. Use another file, or move this one away."
@@ -246,15 +221,13 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// Two options name one file.
-    #[must_use]
+    /// Reports two options that name the same file.
     pub(crate) fn same_file(option: &str, other: &str, path: &str) -> Self {
         let message = format!("{option} and {other} are both `{path}`, which would be overwritten. Use two different files.");
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// `--output` names a file.
-    #[must_use]
+    /// Reports that `--output` names a file.
     pub(crate) fn output_must_be_directory(path: &str, stream: &str, extension: &str) -> Self {
         let message = format!(
             "`--output` needs a folder, but `{path}` looks like a file. Try `--output rows`, which writes `rows/{stream}.{extension}`; for a single stream, leave `--output` out and add `> {path}`."
@@ -262,8 +235,7 @@ impl UserError {
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// A file could not be written while rows were read.
-    #[must_use]
+    /// Reports a file that could not be written during a read.
     pub(crate) fn unwritten(fault: &WriteError) -> Self {
         let message = if fault.what == WriteError::STDOUT {
             format!(
@@ -277,14 +249,12 @@ impl UserError {
         Self::new(FailureType::SystemError, capitalised(&message))
     }
 
-    /// The HTTP client cannot be set up.
-    #[must_use]
+    /// Reports that the HTTP client cannot be set up.
     pub(crate) fn setup(problem: &str) -> Self {
         Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {problem}."))
     }
 
-    /// No scope could be tried within the time that `check` has.
-    #[must_use]
+    /// Reports that `check` could test no scope in time.
     pub(crate) fn check_timed_out(host: &str, bound: Duration) -> Self {
         let seconds = bound.as_secs();
         let message =
@@ -292,15 +262,13 @@ impl UserError {
         Self::new(FailureType::TransientError, message)
     }
 
-    /// A part of this program failed.
-    #[must_use]
+    /// Reports a bug of the connector, with its details.
     pub(crate) fn panic(detail: &str) -> Self {
         let message = "The connector failed because of a bug. Rows covered by a saved state are safe: run it again, and report the bug with this log.";
         Self { internal: Some(detail.to_owned()), ..Self::new(FailureType::SystemError, message.to_owned()) }
     }
 
-    /// A stream stopped.
-    #[must_use]
+    /// Reports why the sync of a stream ended.
     pub(crate) fn stopped(name: &str, stream: &Stream, stream_error: &StreamError, host: &str) -> Self {
         match stream_error {
             StreamError::Request(error) => Self::request(error, Some((name, stream)), host),
@@ -347,23 +315,22 @@ impl UserError {
         }
     }
 
-    /// A request failed for good; `stream` is the stream it was for, if it was for one.
-    #[must_use]
+    /// Reports a request that failed permanently; `stream` is its stream, if it has one.
     pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
         use FailureType::{ConfigError, SystemError, TransientError};
         let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
-        let scope = stream.map_or("that it needs", |(_, stream)| stream.scope.name());
+        let scope = stream.map_or_else(|| "that it needs".to_owned(), |(_, stream)| format!("`{}`", stream.scope.name()));
         let (kind, message) = match error.root() {
             Error::Status { status: 401, .. } => (
                 ConfigError,
                 format!(
-                    "{host} rejected the credentials (HTTP 401{on}). Check the token or the router credentials. If other streams work, create a new token with the scope `{scope}`."
+                    "{host} rejected the credentials (HTTP 401{on}). Check the token or the router credentials. If other streams work, create a new token with the scope {scope}."
                 ),
             ),
             Error::Status { status: 403, .. } => (
                 ConfigError,
                 format!(
-                    "{host} denied the request (HTTP 403{on}). Create a new token with the scope `{scope}`, and check that no firewall blocks this machine."
+                    "{host} denied the request (HTTP 403{on}). Create a new token with the scope {scope}, and check that no firewall blocks this machine."
                 ),
             ),
             Error::Status { status: 404, .. } => (
@@ -442,7 +409,7 @@ impl UserError {
                 TransientError,
                 format!(
                     "{host} asked to wait until {} ({}{on}), longer than a sync waits. Run the sync again after that time.",
-                    moment(*until),
+                    utc_time(*until),
                     short_reason(last)
                 ),
             ),
@@ -454,8 +421,7 @@ impl UserError {
     }
 }
 
-/// That no stream bears this name, and which may have been meant.
-#[must_use]
+/// Returns the message for an unknown stream name, with suggestions.
 pub(crate) fn unknown_stream_text(name: &str) -> String {
     let near = suggestions(name, STREAMS.iter().map(|stream| stream.name));
     let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
@@ -463,8 +429,7 @@ pub(crate) fn unknown_stream_text(name: &str) -> String {
     format!("There is no stream `{shown}`.{hint}")
 }
 
-/// How a request failed, in a few words.
-#[must_use]
+/// Returns the reason of a failed request in a few words.
 pub(crate) fn short_reason(error: &Error) -> String {
     match (error.status(), error.root()) {
         (Some(status), _) => format!("HTTP {status}"),
@@ -478,16 +443,16 @@ pub(crate) fn short_reason(error: &Error) -> String {
     }
 }
 
-/// Returns the sentence with a capital letter at its beginning.
+/// Returns the sentence with its first letter in upper case.
 fn capitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A moment in UTC, to the second.
-fn moment(at: SystemTime) -> String {
-    let whole = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let at = Timestamp::from_system(SystemTime::UNIX_EPOCH + Duration::from_secs(whole));
+/// Returns a time in UTC, rounded down to the second.
+fn utc_time(at: SystemTime) -> String {
+    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let at = Timestamp::from_system(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     at.map_or_else(|| "later".to_owned(), |at| at.to_string())
 }
 

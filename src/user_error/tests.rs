@@ -1,9 +1,9 @@
-//! Each sentence, and whom it blames.
+//! Checks each message and its `failure_type`.
 
 use super::*;
 
 #[test]
-fn each_failure_says_what_where_and_what_to_do() {
+fn each_error_says_what_failed_where_and_what_to_do() {
     let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
     let resource = || "orders".to_owned();
     let status = |status| Error::Status {
