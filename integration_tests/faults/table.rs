@@ -208,7 +208,7 @@ fn the_page_of_faults_is_current() {
          | a pipe that is read | 30 seconds until its end |\n\
          | pages of a stream read by key | the keys must rise |\n\
          | pages of a stream read page by page | ten pages without a new row end a pass; six passes end the read |\n\n\
-         `integration_tests/faults/hostile.rs` and `integration_tests/inputs.rs` test these limits.\n\n\
+         `integration_tests/faults/hostile.rs` and `integration_tests/cases/inputs.rs` test these limits.\n\n\
          A 404 after the first page of a stream that is read page by page counts as the end of its pages, as documented. Then the \
          counts show whether it was the end; if not, the pages are read again.\n\n\
          ## The table\n\n\
