@@ -71,8 +71,7 @@ impl UserError {
 
     /// Reports a config file that cannot be written.
     pub(crate) fn unwritable(path: &str, problem: &str) -> Self {
-        let message =
-            format!("The config file `{path}` cannot be written: {problem}. Set `--output` to another file.");
+        let message = format!("The config file `{path}` cannot be written: {problem}. Set `--output` to another file.");
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -176,9 +175,8 @@ impl UserError {
 
     /// Reports that another process uses the state file.
     pub(crate) fn busy_state(path: &str) -> Self {
-        let message = format!(
-            "Another sync is using the state file `{path}`. Wait until it ends, or use another file."
-        );
+        let message =
+            format!("Another sync is using the state file `{path}`. Wait until it ends, or use another file.");
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -223,7 +221,8 @@ impl UserError {
 
     /// Reports two options that name the same file.
     pub(crate) fn same_file(option: &str, other: &str, path: &str) -> Self {
-        let message = format!("{option} and {other} are both `{path}`, which would be overwritten. Use two different files.");
+        let message =
+            format!("{option} and {other} are both `{path}`, which would be overwritten. Use two different files.");
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -272,14 +271,13 @@ impl UserError {
     pub(crate) fn stopped(name: &str, stream: &Stream, stream_error: &StreamError, host: &str) -> Self {
         match stream_error {
             StreamError::Request(error) => Self::request(error, Some((name, stream)), host),
-            StreamError::Closed => {
-                Self::new(FailureType::TransientError, "Stdout was closed while records were written. Check the program that reads it.".to_owned())
-            }
+            StreamError::Closed => Self::new(
+                FailureType::TransientError,
+                "Stdout was closed while records were written. Check the program that reads it.".to_owned(),
+            ),
             StreamError::Interrupted => Self::new(
                 FailureType::TransientError,
-                format!(
-                    "The sync of `{name}` was interrupted. Run it again to continue from the last saved state."
-                ),
+                format!("The sync of `{name}` was interrupted. Run it again to continue from the last saved state."),
             ),
             StreamError::UnexpectedResponse(what) => Self::new(
                 FailureType::SystemError,
@@ -319,7 +317,8 @@ impl UserError {
     pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
         use FailureType::{ConfigError, SystemError, TransientError};
         let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
-        let scope = stream.map_or_else(|| "that it needs".to_owned(), |(_, stream)| format!("`{}`", stream.scope.name()));
+        let scope =
+            stream.map_or_else(|| "that it needs".to_owned(), |(_, stream)| format!("`{}`", stream.scope.name()));
         let (kind, message) = match error.root() {
             Error::Status { status: 401, .. } => (
                 ConfigError,
@@ -347,9 +346,7 @@ impl UserError {
             ),
             Error::Status { status: status @ (204 | 206 | 408 | 425 | 500..=599), .. } => (
                 TransientError,
-                format!(
-                    "{host} failed to answer (HTTP {status}{on}), also after retries. Run the sync again later."
-                ),
+                format!("{host} failed to answer (HTTP {status}{on}), also after retries. Run the sync again later."),
             ),
             Error::Status { status, .. } => (
                 SystemError,
@@ -465,9 +462,7 @@ fn transport(kind: TransportErrorKind, host: &str, on: &str) -> (FailureType, St
         ),
         TransportErrorKind::Connect => (
             TransientError,
-            format!(
-                "Cannot connect to {host}. Check `store_name`, and that no firewall or proxy blocks this machine."
-            ),
+            format!("Cannot connect to {host}. Check `store_name`, and that no firewall or proxy blocks this machine."),
         ),
         TransportErrorKind::Certificate => (
             ConfigError,

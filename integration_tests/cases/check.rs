@@ -72,7 +72,10 @@ fn a_wrong_token_fails() {
 fn a_wrong_signature_fails() {
     let store = start(SignIn::Router, Options::default(), Data::sample(1, 5));
     let message = fails(&router_config(&store.router_base(), "myUser", "another-secret", "12345", START), &store);
-    assert!(message.contains("rejected the credentials (HTTP 401)") && message.contains("router credentials"), "{message}");
+    assert!(
+        message.contains("rejected the credentials (HTTP 401)") && message.contains("router credentials"),
+        "{message}"
+    );
     let message = fails(&router_config(&store.router_base(), "myUser", ROUTER_SECRET, "99", START), &store);
     assert!(message.contains("rejected the credentials"), "{message}");
 }

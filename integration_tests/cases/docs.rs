@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_DOCS=1 cargo test docs` writes them anew.
 
-mod sentences;
+pub(crate) mod sentences;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -340,8 +340,7 @@ fn likely_mistakes_are_warned_about() {
         assert_eq!(run.code, Some(0), "{}", run.transcript());
         run
     };
-    let info =
-        ("INFO", "stores: the rows have no update date, so every sync reads all of them.");
+    let info = ("INFO", "stores: the rows have no update date, so every sync reads all of them.");
     let usual = run(&config, &catalog);
     assert!(!usual.logs().contains(&info) && usual.warnings().is_empty());
     let wanted = run(&config, &wants_dates);

@@ -100,9 +100,7 @@ fn json_lines_are_the_data_of_the_records_and_nothing_else() {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, expected);
-    for reported in
-        ["orders: started.", "orders: 60 rows read (the store counted 60)", "orders: complete."]
-    {
+    for reported in ["orders: started.", "orders: 60 rows read (the store counted 60)", "orders: complete."] {
         assert!(output.stderr.contains(reported), "{}", output.stderr);
     }
     let quiet = bare(&reading(&store, &selection, "jsonl").arg("--quiet"));

@@ -54,7 +54,10 @@ impl FromStr for StreamsArg {
         if faults.is_empty() {
             Ok(Self(selected))
         } else {
-            Err(format!("{} Run `source-cart streams` to list all streams; `{ALL}` selects them all.", faults.join(" ")))
+            Err(format!(
+                "{} Run `source-cart streams` to list all streams; `{ALL}` selects them all.",
+                faults.join(" ")
+            ))
         }
     }
 }

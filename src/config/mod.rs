@@ -88,15 +88,14 @@ impl Config {
         let retry = seconds(&fields, "_retry_seconds", 600, &mut faults);
         let timeout = seconds(&fields, "_timeout_seconds", 300, &mut faults);
         let mut warnings = unknown(&fields);
-        warnings.extend(
-            start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
-                |start| {
-                    format!(
-                        "`start_date` ({start}) is in the future. Until then, only rows without an update date are read."
-                    )
-                },
-            ),
-        );
+        warnings
+            .extend(start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
+            |start| {
+                format!(
+                    "`start_date` ({start}) is in the future. Until then, only rows without an update date are read."
+                )
+            },
+        ));
         warnings.extend(edge_space(&fields).map(str::to_owned));
         let faults = fields.all_faults(faults.0, |field| !RecordOptions::reads(field));
         match (RecordOptions::parse(&fields), sign_in, start) {
@@ -205,10 +204,7 @@ fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors)
         Err(Unreadable::NoOffset) => {
             faults.add(
                 name,
-                format!(
-                    "(`{}`) has no time zone. Add `Z` for UTC, such as `{example}`.",
-                    fields.shown(name, text)
-                ),
+                format!("(`{}`) has no time zone. Add `Z` for UTC, such as `{example}`.", fields.shown(name, text)),
             );
             None
         }
@@ -338,7 +334,10 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
         return None;
     }
     if name != USER_SECRET && !Auth::is_sendable(&value) {
-        faults.add(field, format!("contains characters that cannot be sent in an HTTP header. Copy it again: {example}."));
+        faults.add(
+            field,
+            format!("contains characters that cannot be sent in an HTTP header. Copy it again: {example}."),
+        );
         return None;
     }
     Some(value)
@@ -425,7 +424,9 @@ fn store_base(
         if !name.contains('.') {
             return Err(match (shown(store), shown(name)) {
                 (Some(store), Some(name)) => {
-                    format!("(`{store}`) is not a full host name. Enter it in full, such as `{name}.americommerce.com`.")
+                    format!(
+                        "(`{store}`) is not a full host name. Enter it in full, such as `{name}.americommerce.com`."
+                    )
                 }
                 _ => token(),
             });

@@ -298,9 +298,9 @@ impl WritableFile {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
         let folder = folder_of(&self.path).display();
         match error.kind() {
-            ResourceBusy => format!(
-                "the file itself is mounted, so it cannot be replaced; mount its folder `{folder}` instead"
-            ),
+            ResourceBusy => {
+                format!("the file itself is mounted, so it cannot be replaced; mount its folder `{folder}` instead")
+            }
             PermissionDenied | ReadOnlyFilesystem if self.path.exists() => format!(
                 "no file can be created in its folder `{folder}`: {error}; if the file itself is mounted, mount its folder instead"
             ),
@@ -364,7 +364,9 @@ fn open_within(path: &Path, timeout: Duration) -> Result<File, String> {
     std::thread::spawn(move || done.send(File::options().write(true).open(owned)));
     match outcome.recv_timeout(timeout) {
         Ok(opened) => opened.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("is a pipe or device that no program opened for reading within {} seconds", timeout.as_secs())),
+        Err(_) => {
+            Err(format!("is a pipe or device that no program opened for reading within {} seconds", timeout.as_secs()))
+        }
     }
 }
 

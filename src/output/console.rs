@@ -144,7 +144,9 @@ fn render(parsed_message: &ParsedMessage, verbosity: Verbosity, use_colour: bool
             Some(format!("{}: {sentence}\n{rest}", paint("failed", RED)))
         }
         ParsedMessage::Status { stream, status, waits_until } if everything => match (status, waits_until) {
-            (_, Some(until)) => Some(format!("{stream}: waiting for the store's call limit until {}.\n", moment(*until))),
+            (_, Some(until)) => {
+                Some(format!("{stream}: waiting for the store's call limit until {}.\n", moment(*until)))
+            }
             (StreamStatus::Started, None) => Some(format!("{stream}: started.\n")),
             (StreamStatus::Running, None) => None,
             (StreamStatus::Complete, None) => Some(format!("{stream}: complete.\n")),
@@ -179,8 +181,9 @@ mod tests {
     fn an_error_is_a_sentence_its_cause_and_what_to_do() {
         let error = ParsedMessage::Error {
             stream: Some("orders".into()),
-            message: "shop.example.com rejected the credentials (HTTP 401 on `orders`). Check the token; it may be old."
-                .into(),
+            message:
+                "shop.example.com rejected the credentials (HTTP 401 on `orders`). Check the token; it may be old."
+                    .into(),
             cause: Some("orders: HTTP 401".into()),
         };
         insta::assert_snapshot!(render(&error, Verbosity::Errors, false).unwrap_or_default());
@@ -219,7 +222,10 @@ mod tests {
         let render = |state_location: StateLocation| state_location.interruption();
         assert!(render(StateLocation::File(folder.clone())).contains(&format!("--state {}`", folder.display())));
         for state_location in [StateLocation::Nowhere, StateLocation::File(folder.join("no such file"))] {
-            assert_eq!(render(state_location), "Interrupted. No state was saved; the next run starts from the beginning.\n");
+            assert_eq!(
+                render(state_location),
+                "Interrupted. No state was saved; the next run starts from the beginning.\n"
+            );
         }
         assert!(render(StateLocation::Output).contains("STATE"));
     }

@@ -181,8 +181,7 @@ async fn read_stream(
         emitter.log(Level::Info, &text).await?;
     }
     if configured.sync_mode == SyncMode::Incremental && !stream.has_updated_at {
-        let text =
-            format!("{name}: the rows have no update date, so every sync reads all of them.");
+        let text = format!("{name}: the rows have no update date, so every sync reads all of them.");
         emitter.log(Level::Info, &text).await?;
     }
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;

@@ -160,7 +160,9 @@ impl ElementSink for RowSink<'_> {
             return Err("the response's list has an unknown name, and its rows lack the key of this stream".to_owned());
         }
         if !answer.list_name_known && self.writer.looks_foreign() {
-            return Err("the response's list has an unknown name, and its rows have fields of another stream".to_owned());
+            return Err(
+                "the response's list has an unknown name, and its rows have fields of another stream".to_owned()
+            );
         }
         // An answer to another request comes once; a store that does not honour keys answers so each time, and
         // the walk decides what to make of it.

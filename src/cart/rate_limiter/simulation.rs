@@ -334,7 +334,10 @@ pub(super) fn run(case: Case) -> Outcome {
                     );
                 }
                 Err(Blocked::UntilResponse) => {
-                    assert!(copies[copy].idle < IN_FLIGHT, "waits for a response although no request is in flight: {case:?}");
+                    assert!(
+                        copies[copy].idle < IN_FLIGHT,
+                        "waits for a response although no request is in flight: {case:?}"
+                    );
                     break;
                 }
                 Err(Blocked::Until { again, .. }) => {

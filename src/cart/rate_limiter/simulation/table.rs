@@ -67,7 +67,10 @@ fn without_others() -> String {
                 assert!(used <= 1.005, "more than the limit: {case}");
                 // In a sliding count, responses out of order may look like a call of others.
                 let is_exact = counts != Counts::Sliding;
-                assert!(!is_exact || outcome.usage.foreign == 0, "calls of others were seen, but there are none: {case}");
+                assert!(
+                    !is_exact || outcome.usage.foreign == 0,
+                    "calls of others were seen, but there are none: {case}"
+                );
                 assert_eq!((outcome.refused[0], outcome.usage.refused), (0, 0), "{case}");
                 if counts == Counts::Windows {
                     // At limit 5 the target is 4.7 of 5; at 20 and 50, 1.05 times the limit's time.
