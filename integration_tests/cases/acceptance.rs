@@ -1,6 +1,5 @@
 //! Assertions of Airbyte's retired connector acceptance tests on `spec`, `discover` and `read`, and a check of the
-//! files in
-//! `acceptance/`, which their successors use. Assertions of other tests are not repeated here.
+//! files in `acceptance/`, which their successors use. Assertions of other tests are not repeated here.
 
 use std::collections::BTreeSet;
 

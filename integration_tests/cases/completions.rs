@@ -96,8 +96,7 @@ fn fish_completes_commands_options_and_streams() {
 }
 
 /// Checks that zsh offers these words for a line. Returns `None` if it is not installed. It completes only in a
-/// terminal, so
-/// it runs in one.
+/// terminal, so it runs in one.
 fn zsh(line: &str, words: &[&str]) -> Option<()> {
     let found = words.iter().map(|word| format!("$seen == *{word}*")).collect::<Vec<_>>().join(" && ");
     let program = format!(

@@ -1,6 +1,5 @@
 //! `docs/operations.md`: its script for several stores fails if one store fails, and its alerts have the reason.
-//! `pages`
-//! tests that every command of the page works.
+//! `pages` tests that every command of the page works.
 
 use std::fs;
 use std::path::Path;

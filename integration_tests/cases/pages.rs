@@ -1,10 +1,8 @@
 //! Runs every command line that the README and the docs show.
 //!
 //! A block marked `sh` is run as one script, `cron` line by line without its times, and of `systemd` the started
-//! command,
-//! all blocks of a page in order and in one folder. `text` marks output. Lines with `cargo`, `docker` and `podman`
-//! belong
-//! to the gate and are skipped.
+//! command, all blocks of a page in order and in one folder. `text` marks output. Lines with `cargo`, `docker` and
+//! `podman` belong to the gate and are skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 //! follow, and no broken links.
 //!
 //! `TEXTS` lists the checked pages, `SOURCES` the checked code: its messages and doc comments. To check more, add a
-//! path; to refuse another phrase, add it to `PHRASES` or `SENTENCES`. Code blocks and words in backticks are not checked.
+//! path; to refuse another phrase, add it to `PHRASES` or `SENTENCES`. Code blocks and words in backticks are not
+//! checked.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -13,7 +13,7 @@ use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, no_state, read, start};
 
 /// Panics unless the tables have all rows of the store.
-fn assert_whole(destination: &Destination, store: &crate::fake_store::FakeStore, context: &str) {
+fn assert_all_read(destination: &Destination, store: &crate::fake_store::FakeStore, context: &str) {
     for stream in STREAMS {
         let comparison = store.data(|data| destination.compare(data, stream.name, stream.name, None, None));
         comparison.assert_clean_with_missing_dates(context);
@@ -62,7 +62,7 @@ fn all_resources_are_read_completely_by_full_refresh_with_every_name_of_their_li
         assert!(run.warnings().iter().all(|text| text.contains("microstores")), "{:?}", run.warnings());
         let mut destination = Destination::with_catalog(false, &catalog);
         destination.take(&run);
-        assert_whole(&destination, &store, &format!("{envelope:?}"));
+        assert_all_read(&destination, &store, &format!("{envelope:?}"));
     }
 }
 
@@ -87,7 +87,7 @@ fn all_resources_are_read_twice_and_then_only_rows_without_a_date() {
     assert_nothing_is_reported(&second);
     assert_read_is_well_formed(&second, &catalog);
     destination.take(&second);
-    assert_whole(&destination, &store, "second read");
+    assert_all_read(&destination, &store, "second read");
 
     let third = read(&config, &catalog, &destination.state_list());
     assert_nothing_is_reported(&third);

@@ -12,7 +12,7 @@ use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
 use crate::harness::setup::{Chance, SignIn, config, no_state, start};
-use crate::scenarios::kills::{Kill, get_through};
+use crate::scenarios::kills::{Kill, read_until_complete};
 use crate::scenarios::run::Setup;
 use crate::scenarios::stores::{churn, scattered};
 
@@ -76,7 +76,7 @@ fn soak(mode: &str, sign_in: SignIn, seed: u64, until: Instant) -> Vec<u64> {
         let context = format!("round {round}, {mode}, {sign_in:?}, seed {seed}");
         store.options(|options| options.live = Some(Box::new(churn("orders", seed + round))));
         let mut kills = 0;
-        get_through(&store, &config, &catalog, &mut destination, || {
+        read_until_complete(&store, &config, &catalog, &mut destination, || {
             kills += 1;
             match chance.below(2) {
                 _ if kills > KILLS => Kill::Requests(usize::MAX),

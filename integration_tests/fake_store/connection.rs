@@ -17,8 +17,7 @@ pub struct Late {
     /// One request in this many.
     pub one_in: u64,
     /// After the first time, every response on this connection is late: each request gets the previous response.
-    /// Otherwise,
-    /// the earlier response is sent twice and the right one never.
+    /// Otherwise, the earlier response is sent twice and the right one never.
     pub out_of_step: bool,
 }
 
@@ -49,8 +48,7 @@ impl Connection {
     }
 
     /// Returns the response to send for a request, and the number of the earlier request that it belongs to, if it is a
-    /// late
-    /// response.
+    /// late response.
     pub(super) fn exchange(
         &self,
         answer: Answer,

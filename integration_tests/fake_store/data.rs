@@ -45,8 +45,7 @@ impl Stamp {
 /// One row.
 ///
 /// A row without `fields` has the values that `Data::make` gives it, computed when it is listed. Large tables consist
-/// of
-/// such rows.
+/// of such rows.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Key.

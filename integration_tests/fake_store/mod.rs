@@ -1,11 +1,9 @@
 //! A fake Cart.com store for tests: a real HTTP/1.1 server over a store that the test can change.
 //!
 //! It is written from public facts about the API alone. It has the data ([`Data`]), the switches ([`Options`]), the
-//! faults
-//! ([`Fault`]), the request log ([`RecordedRequest`]) and the server. It must not use anything of the
-//! connector: no file of this folder names the crate under test, so that a misreading of the API in the connector
-//! cannot
-//! be repeated here. Only tests of the fake store itself are here.
+//! faults ([`Fault`]), the request log ([`RecordedRequest`]) and the server. It must not use anything of the connector:
+//! no file of this folder names the crate under test, so that a misreading of the API in the connector cannot be
+//! repeated here. Only tests of the fake store itself are here.
 //!
 //! ```ignore
 //! let store = FakeStore::start(Options::default(), Data::sample(1, 500));

@@ -1,8 +1,7 @@
 //! `Data::sample`: a realistic small store.
 //!
 //! It has the cases that broke readers of this API: initial order statuses without time stamps, rows without
-//! `updated_at`,
-//! many rows changed at the same time by a bulk update, and times on both sides of each clock change.
+//! `updated_at`, many rows changed at the same time by a bulk update, and times on both sides of each clock change.
 
 use super::data::{Data, Stamp};
 use super::resources::{Resource, resources};

@@ -62,7 +62,8 @@ fn source_files() -> Vec<PathBuf> {
     files
 }
 
-/// Returns the string literals of a source file as the compiler reads them, without comments, tests and reasons of lints.
+/// Returns the string literals of a source file as the compiler reads them, without comments, tests and reasons of
+/// lints.
 pub(crate) fn texts(source: &str) -> Vec<String> {
     let source = source.split("\nmod tests").next().unwrap();
     let (mut texts, mut rest) = (Vec::new(), source);

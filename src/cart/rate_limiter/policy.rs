@@ -20,8 +20,8 @@ const LARGEST_COUNT: u32 = 10_000_000;
 /// Percent of the limit in reserve while no other application calls. With a tenth, each plan has a call late in the
 /// window, and nine of ten requests do not wait.
 const RESERVE_PERCENT: u32 = 10;
-/// The reserve until the first complete window. With less, a sync that starts while another application uses 30 % of the
-/// calls costs it a call in up to one of five starts (limit 10).
+/// The reserve until the first complete window. With less, a sync that starts while another application uses 30 % of
+/// the calls costs it a call in up to one of five starts (limit 10).
 const FIRST_RESERVE_PERCENT: u32 = 50;
 /// The limit divided by this number is used even if others use it up: an eighth, and at least two calls, the first and
 /// the last of a window. With fewer, the smaller of two copies never sees the calls that the larger one leaves.

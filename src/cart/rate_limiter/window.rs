@@ -118,8 +118,8 @@ impl RateWindow {
         self.index += 1;
     }
 
-    /// Returns the best time for the last call of this window: as late as it is certainly counted in this window, or the
-    /// middle of the range in which the next one starts, if that range is wide. Its response halves the range.
+    /// Returns the best time for the last call of this window: as late as it is certainly counted in this window, or
+    /// the middle of the range in which the next one starts, if that range is wide. Its response halves the range.
     pub(super) fn last_call(&self) -> Option<Moment> {
         let end = self.end()?;
         let from = self.next_earliest.min(end);
