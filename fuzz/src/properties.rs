@@ -65,7 +65,7 @@ pub fn config(input: &[u8]) {
                 let named = value.to_string().contains(&format!("{}\":", &text[..text.len() - 1]));
                 let odd = named || secret.contains("${") || secret.contains('`');
                 if secret.len() >= 8 && !odd && !KNOWN.contains(secret) {
-                    assert!(!sentences.iter().any(|sentence| sentence.contains(secret)), "{secret:?} is told");
+                    assert!(!sentences.iter().any(|sentence| sentence.contains(secret)), "{secret:?} is shown");
                 }
             }
         }
@@ -282,31 +282,31 @@ pub fn page(input: &[u8]) {
     let size = usize::from(size.wrapping_sub(b'0')) % 75 + 1;
     let names = [setting.stream.list, setting.stream.name];
     let prefix = record_prefix(setting.stream.name);
-    let whole = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.record_schema);
+    let complete = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.record_schema);
     let parts = fuzzing::page(body.chunks(size), &names, &prefix, &setting.record_schema);
-    match (&whole, &parts) {
-        (Ok(whole), Ok(parts)) => assert_eq!(whole, parts, "in parts of {size}"),
+    match (&complete, &parts) {
+        (Ok(complete), Ok(parts)) => assert_eq!(complete, parts, "in parts of {size}"),
         // Which of several errors is found first may differ.
         (Err(_), Err(_)) => {}
-        _ => panic!("whole {whole:?}, in parts of {size} {parts:?}"),
+        _ => panic!("in one part {complete:?}, in parts of {size} {parts:?}"),
     }
-    let records = match (found(body, &names), &whole) {
-        (Found::NotJson, whole) => return assert!(whole.is_err(), "not JSON, and read: {whole:?}"),
+    let records = match (found(body, &names), &complete) {
+        (Found::NotJson, complete) => return assert!(complete.is_err(), "not JSON, and read: {complete:?}"),
         (Found::Deep, _) => return,
-        (Found::NoList, whole) => return assert!(matches!(whole, Err(PageError::NoList(_))), "{whole:?}"),
-        (Found::Empty, whole) => {
-            let rows = whole.as_ref().map(|page| page.rows.len());
-            return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{whole:?}");
+        (Found::NoList, complete) => return assert!(matches!(complete, Err(PageError::NoList(_))), "{complete:?}"),
+        (Found::Empty, complete) => {
+            let rows = complete.as_ref().map(|page| page.rows.len());
+            return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{complete:?}");
         }
-        (Found::Lists, whole) => {
-            return assert!(matches!(whole, Err(PageError::TwoLists | PageError::NotAnObject)), "{whole:?}");
+        (Found::Lists, complete) => {
+            return assert!(matches!(complete, Err(PageError::TwoLists | PageError::NotAnObject)), "{complete:?}");
         }
-        (Found::List(records), whole) if records.iter().any(|record| !record.get().starts_with('{')) => {
-            return assert_eq!(whole, &Err(PageError::NotAnObject));
+        (Found::List(records), complete) if records.iter().any(|record| !record.get().starts_with('{')) => {
+            return assert_eq!(complete, &Err(PageError::NotAnObject));
         }
         (Found::List(records), _) => records,
     };
-    let page = whole.expect("a list of objects is read");
+    let page = complete.expect("a list of objects is read");
     // A row without a key is left out, since it could not be distinguished from another.
     let has_key = |record: &&RawValue| {
         let stored = pairs(record.get()).expect("an object");
@@ -448,7 +448,7 @@ fn assert_record(stored: &[(&str, &RawValue)], sent: &str, properties: &Value, s
         if setting.redacted && sent == "null" && (inside || sensitive) {
             continue;
         }
-        assert!(inside || !setting.redacted || !sensitive, "{name} is sensitive and goes out as {sent}");
+        assert!(inside || !setting.redacted || !sensitive, "{name} is sensitive and is emitted as {sent}");
         let collection = !inside && setting.expanded && setting.stream.collections.iter().any(|(of, _)| *of == name);
         if collection && stored.starts_with(['[', '{']) {
             let inner = property.get("items").unwrap_or(property);
@@ -568,17 +568,14 @@ fn assert_record_meta(stored: &[(&str, &RawValue)], key: Key, updated: CursorVal
         // Such a row is distinguished by its content.
         None | Some("null") => assert!(matches!(key, Key::Other(_)), "{key:?}"),
         // `1.00` is `1`, written in another way.
-        Some(text) => match serde_json::from_str::<i64>(
-            text.split_once(".0").map_or(
-                text,
-                |(whole, zeros)| {
-                    if zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
-                },
-            ),
-        ) {
-            Ok(number) => assert_eq!(key, Key::Number(number)),
-            Err(_) => assert_ne!(key, Key::Missing),
-        },
+        Some(text) => {
+            match serde_json::from_str::<i64>(text.split_once(".0").map_or(text, |(complete, zeros)| {
+                if zeros.bytes().all(|digit| digit == b'0') { complete } else { text }
+            })) {
+                Ok(number) => assert_eq!(key, Key::Number(number)),
+                Err(_) => assert_ne!(key, Key::Missing),
+            }
+        }
     }
     let expected = match last(CURSOR).filter(|_| stream.has_updated_at) {
         None | Some("null" | "\"\"") => CursorValue::Missing,

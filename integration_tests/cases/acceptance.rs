@@ -155,19 +155,19 @@ fn from_each_checkpoint_the_rest_is_read_and_nothing_older() {
     let options = Options { max_count: Some(10), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(9, 120));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
-    let whole = read(&config, &catalog, &no_state());
-    assert_read_is_well_formed(&whole, &catalog);
-    let all: BTreeSet<i64> = whole.ids("orders").into_iter().collect();
+    let complete = read(&config, &catalog, &no_state());
+    assert_read_is_well_formed(&complete, &catalog);
+    let all: BTreeSet<i64> = complete.ids("orders").into_iter().collect();
     let mut before = BTreeSet::new();
     let mut checkpoints = Vec::new();
-    for message in whole.messages.iter().filter(|message| message.stream() == Some("orders")) {
+    for message in complete.messages.iter().filter(|message| message.stream() == Some("orders")) {
         match message.kind() {
             "RECORD" => drop(before.insert(message.field("id").unwrap().parse::<i64>().unwrap())),
             "STATE" => checkpoints.push((message.stream_state().unwrap().clone(), before.clone())),
             _ => {}
         }
     }
-    assert!(checkpoints.len() >= 2, "{}", whole.transcript());
+    assert!(checkpoints.len() >= 2, "{}", complete.transcript());
     // The acceptance tests try at most ten.
     for (state, before) in checkpoints.into_iter().take(10) {
         let given =

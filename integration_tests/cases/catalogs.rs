@@ -121,11 +121,11 @@ fn full_refresh_reads_rows_that_the_state_covers() {
     let first = read().run();
     let state = first.last_state_list();
     assert_eq!(read().state(&state).run().records("orders").len(), 0);
-    let whole = read().arg("--full-refresh").state(&state).run();
-    assert_eq!((whole.code, whole.records("orders").len()), (Some(0), 10));
+    let complete = read().arg("--full-refresh").state(&state).run();
+    assert_eq!((complete.code, complete.records("orders").len()), (Some(0), 10));
     let catalog = configured(&[("orders", "incremental")]);
-    let whole = Command::new("read").config(&config).catalog(&catalog).arg("--full-refresh").state(&state).run();
-    assert_eq!((whole.code, whole.records("orders").len()), (Some(0), 10));
+    let complete = Command::new("read").config(&config).catalog(&catalog).arg("--full-refresh").state(&state).run();
+    assert_eq!((complete.code, complete.records("orders").len()), (Some(0), 10));
 }
 
 #[test]

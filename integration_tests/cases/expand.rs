@@ -131,7 +131,7 @@ fn nested_records_are_converted_and_lookups_fill_objects() {
     let order = json::object(&by_id(&run, "orders")["100000"]).unwrap();
     let item = json::object(&elements(&order["items"])[0]).unwrap();
     assert_eq!((item["price"].as_str(), item["delivery_date"].as_str()), ("12.50", "null"));
-    assert_eq!(order.get("payments"), None, "what is not asked for is not there");
+    assert_eq!(order.get("payments"), None, "a collection that is not requested is missing");
 }
 
 #[test]

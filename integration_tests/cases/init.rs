@@ -252,7 +252,7 @@ fn without_a_terminal_nothing_is_asked() {
 
 #[test]
 fn one_terminal_stream_alone_is_not_a_terminal() {
-    for line in ["source-cart init < /dev/null", "source-cart init 2> told.txt"] {
+    for line in ["source-cart init < /dev/null", "source-cart init 2> errors.txt"] {
         let folder = tempfile::tempdir().unwrap();
         let (code, seen) = Person::types(folder.path(), line).ends();
         // If stderr is a terminal, it has the error as text as well; nothing was asked.

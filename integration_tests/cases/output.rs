@@ -56,7 +56,7 @@ fn parsed(text: &str) -> Vec<Vec<Option<String>>> {
         match letters.next() {
             Some(',') => {}
             Some('\n') => rows.push(vec![]),
-            other => panic!("{other:?} behind a cell"),
+            other => panic!("{other:?} after a cell"),
         }
     }
     assert_eq!(rows.pop(), Some(vec![]), "the last row is ended");

@@ -63,6 +63,6 @@ fn in_one_stream_and_the_others_are_read() {
 fn in_the_writer_whose_last_line_is_complete() {
     let run = panicking("writer", "read");
     assert_reported(&run, None);
-    assert_eq!(run.code, Some(74), "what was written is not whole");
+    assert_eq!(run.code, Some(74), "the output is not complete");
     assert_eq!(run.messages.last().map(|message| message.kind()), Some("TRACE"));
 }

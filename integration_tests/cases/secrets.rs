@@ -204,11 +204,11 @@ fn a_token_that_was_pasted_as_the_store_name_is_not_shown() {
         (LONG_TOKEN, LONG_TOKEN),
         ("onlylettersonly", "onlylettersonly"),
     ] {
-        for (before, behind) in
+        for (before, after) in
             [("", ""), (" ", "\n"), ("https://", "/"), ("http://", ""), ("my ", ""), ("ftp://", ""), ("https://x@", "")]
         {
             let mut config =
-                crate::harness::files::store_config(&format!("{before}{pasted}{behind}"), token, "2021-01-01");
+                crate::harness::files::store_config(&format!("{before}{pasted}{after}"), token, "2021-01-01");
             config["_retry_seconds"] = json!(1);
             let command = Command::new("check").config(&config).secret(pasted).arg("--debug");
             // In upper or lower case.
@@ -218,8 +218,8 @@ fn a_token_that_was_pasted_as_the_store_name_is_not_shown() {
             assert!(message.contains("`store_name`"), "{pasted}: {message}");
         }
     }
-    let whole = format!("{LONG_TOKEN}.americommerce.com");
-    let config = crate::harness::files::store_config(&whole, TOKEN, "2021-01-01");
+    let host_name = format!("{LONG_TOKEN}.americommerce.com");
+    let config = crate::harness::files::store_config(&host_name, TOKEN, "2021-01-01");
     let run = Command::new("check").config(&config).secret(LONG_TOKEN).run();
     assert!(run.connection_status().1.contains("looks like a token"), "{}", run.transcript());
     // A value that does not look like a token is shown, since that helps.

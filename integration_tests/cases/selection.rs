@@ -27,7 +27,7 @@ fn only_selected_fields_are_requested_and_the_state_is_the_same() {
     let options = || Options { max_count: Some(20), ..Options::default() };
     let store = start(SignIn::Token, options(), minutes("orders", 1, 50));
     let config = config(SignIn::Token, &store);
-    let whole = read(&config, &configured(&[("orders", "incremental")]), &no_state());
+    let complete = read(&config, &configured(&[("orders", "incremental")]), &no_state());
     assert!(store.requests().iter().all(|seen| seen.param("fields").is_none()));
     store.clear_requests();
 
@@ -47,8 +47,8 @@ fn only_selected_fields_are_requested_and_the_state_is_the_same() {
         state["sent"] = json!(null);
         state
     };
-    assert_eq!((run.records("orders").len(), state(&run)), (50, state(&whole)));
-    assert!(run.stdout.len() * 5 < whole.stdout.len(), "{} of {} bytes", run.stdout.len(), whole.stdout.len());
+    assert_eq!((run.records("orders").len(), state(&run)), (50, state(&complete)));
+    assert!(run.stdout.len() * 5 < complete.stdout.len(), "{} of {} bytes", run.stdout.len(), complete.stdout.len());
     let again = read(&config, &catalog, &run.last_state_list());
     assert_eq!(again.records("orders").len(), 0);
 }
@@ -110,7 +110,7 @@ fn unselected_fields_are_emitted_in_no_stream_even_if_the_store_sends_them() {
     let store = start(SignIn::Token, Options { ignore_fields: true, max_count: Some(7), ..Options::default() }, data);
     let config = config(SignIn::Token, &store);
     let all = configured_all("full_refresh");
-    let whole = read(&config, &all, &no_state());
+    let complete = read(&config, &all, &no_state());
     for odd in [0, 1] {
         let mut catalog = all.clone();
         for entry in catalog["streams"].as_array_mut().unwrap() {
@@ -128,7 +128,7 @@ fn unselected_fields_are_emitted_in_no_stream_even_if_the_store_sends_them() {
             let is_sent = |name: &str| {
                 selected.get(name).is_some() || name == stream.key || (stream.has_updated_at && name == "updated_at")
             };
-            let mut expected = by_key(&whole, stream.name, stream.key);
+            let mut expected = by_key(&complete, stream.name, stream.key);
             for record in expected.values_mut() {
                 let before = record.len();
                 record.retain(|name, _| is_sent(name));

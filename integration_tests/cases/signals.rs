@@ -125,7 +125,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
     // Signals arrive in any order. The termination signal is awaited; the others came before it.
     thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait().unwrap().is_none(), "it was told to ignore them");
+    assert!(child.try_wait().unwrap().is_none(), "it was started to ignore them");
     signal("TERM", &child);
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

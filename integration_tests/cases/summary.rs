@@ -133,7 +133,7 @@ fn a_failed_stream_has_its_reason_and_the_others_are_complete() {
     assert_eq!(of("status"), ["incomplete", "complete", "incomplete"]);
     assert_eq!(streams[0]["error"]["type"], "config_error");
     assert_eq!(streams[0]["requests"], json!(sent(&store, "products")), "a request that fails is one too");
-    assert_eq!(streams[2]["rows"], Value::Null, "it was never asked for");
+    assert_eq!(streams[2]["rows"], Value::Null, "it was never requested");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) struct Connection {
 struct Kept {
     /// The last response, and the number of its request.
     last: Option<(usize, Answer)>,
-    behind: bool,
+    is_late: bool,
 }
 
 impl Connection {
@@ -59,10 +59,10 @@ impl Connection {
             return (answer, None);
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let strikes = kept.behind || late.strikes(seen);
+        let strikes = kept.is_late || late.strikes(seen);
         match kept.last.take() {
             Some((earlier, before)) if strikes => {
-                kept.behind = late.out_of_step;
+                kept.is_late = late.out_of_step;
                 let next = if late.out_of_step { (seen.n, answer) } else { (earlier, before.clone()) };
                 kept.last = Some(next);
                 (before, Some(earlier))

@@ -322,7 +322,7 @@ pub(super) struct FakeBody {
 
 impl FakeBody {
     /// Creates a body that is sent at once.
-    pub(super) fn whole(bytes: Vec<u8>) -> FakeBody {
+    pub(super) fn at_once(bytes: Vec<u8>) -> FakeBody {
         FakeBody { rest: bytes.into(), endless: false, pace: None, sleep: None }
     }
 

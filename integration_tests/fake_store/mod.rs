@@ -330,11 +330,11 @@ async fn respond(
         Some(Fault::Raw(bytes)) => {
             shared.log.answered(place, raw_status(&bytes), 0);
             set_plan(plan, ConnectionPlan::Raw { bytes, announced: true });
-            return Response::new(FakeBody::whole(Vec::new()));
+            return Response::new(FakeBody::at_once(Vec::new()));
         }
         Some(Fault::ResetBeforeHeaders) => {
             set_plan(plan, ConnectionPlan::Reset);
-            return Response::new(FakeBody::whole(Vec::new()));
+            return Response::new(FakeBody::at_once(Vec::new()));
         }
         Some(Fault::CutBody { after }) => next = ConnectionPlan::Cut { after, reset: false },
         Some(Fault::ResetAfterHeaders) => next = ConnectionPlan::Cut { after: 0, reset: true },
@@ -392,12 +392,12 @@ async fn respond(
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         shared.log.answered(place, answer.status, answer.rows);
         set_plan(plan, ConnectionPlan::Raw { bytes: [head.into_bytes(), answer.body].concat(), announced: true });
-        return Response::new(FakeBody::whole(Vec::new()));
+        return Response::new(FakeBody::at_once(Vec::new()));
     }
     if let Some(missing) = unclosed {
         shared.log.answered(place, answer.status, answer.rows);
         set_plan(plan, ConnectionPlan::Raw { bytes: answer.without_length(missing), announced: false });
-        return Response::new(FakeBody::whole(Vec::new()));
+        return Response::new(FakeBody::at_once(Vec::new()));
     }
     if let Some((headers, of_body)) = change {
         answer.body = of_body(answer.body);
@@ -420,7 +420,7 @@ fn finish(answer: Answer, place: Place, shared: &Shared, pace: Option<u32>) -> R
     shared.log.answered(place, answer.status, answer.rows);
     let body = match pace {
         Some(per_second) => FakeBody::slow(answer.body, per_second),
-        None => FakeBody::whole(answer.body),
+        None => FakeBody::at_once(answer.body),
     };
     let mut response = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {

@@ -21,7 +21,7 @@ pub(crate) const QUIRKS: &[Quirk] = &[
     ("todays_offset", |options| options.dates = DateReading::TodaysOffset),
     ("whole_seconds", |options| options.fraction = Fraction::None),
     ("no_date_header", |options| options.date_header = false),
-    ("date_an_hour_behind", |options| {
+    ("date_header_one_hour_late", |options| {
         options.date_from_store = true;
         options.date_ahead_seconds = -3600;
     }),

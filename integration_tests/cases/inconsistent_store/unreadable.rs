@@ -46,8 +46,8 @@ fn assert_named(way: Way, error: &ErrorTrace, id: i64) {
     let digits = |c: char| !c.is_ascii_digit();
     let numbers: Vec<i64> = error.message.split(digits).filter_map(|text| text.parse().ok()).collect();
     let in_range = |pair: &[i64]| pair[0] <= id && id <= pair[1] && pair[0].abs_diff(pair[1]) <= A_FEW;
-    let beside = |number: &i64| way.stream == "microstores" && number.abs_diff(id) <= 1;
-    let named = numbers.contains(&id) || numbers.windows(2).any(in_range) || numbers.iter().any(beside);
+    let is_neighbour = |number: &i64| way.stream == "microstores" && number.abs_diff(id) <= 1;
+    let named = numbers.contains(&id) || numbers.windows(2).any(in_range) || numbers.iter().any(is_neighbour);
     assert!(named, "{id} is not named: {}", error.message);
 }
 
