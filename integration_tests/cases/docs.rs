@@ -82,8 +82,8 @@ fn streams_page() -> String {
         "# Streams\n\n\
          For people who select streams and create a token for them. After this page you know the {} streams, the scope\n\
          that each needs, its key and cursor, and which nested collections it can include.\n\n\
-         - **Stream**: a list of the Cart.com API with the same name.\n\
-         - **Scope**: what the token needs. The scope without `read_` works too.\n\
+         - **Stream**: one list resource of the Cart.com API, such as `/orders`.\n\
+         - **Scope**: the permission to tick when you create the token. The same scope without `read_` works too.\n\
          - **Cursor**: streams without a cursor are read completely in each sync.\n\
          - **Many rows**: visitors' carts and visits, which the store keeps for years. Select them only if you need them.\n\
          - **Rows without `{CURSOR}`**: some rows of the stream have no date, so no date filter finds them.\n  \
@@ -134,8 +134,8 @@ fn sensitive_page() -> String {
         For people who decide which data may leave the store. After this page you know which fields contain secrets, card\n\
         data, login names or network addresses, and how to hide them.\n\n\
         By default these fields are emitted like all others. Set `redact_sensitive_fields` in the config to emit null\n\
-        instead, also inside nested collections. The option does not hide names, addresses and e-mail addresses of\n\
-        customers, because they are the content of their streams. To leave them out, deselect the field or the stream.\n\n\
+        instead, also inside nested collections. Only the fields in the table are hidden. Other personal data, such as the\n\
+        names, addresses and e-mail addresses of customers, is still emitted: deselect the field or the stream.\n\n\
         Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
         | stream | fields |\n|---|---|\n"
         .to_owned();
