@@ -249,7 +249,7 @@ impl Source {
         for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
             let reported = line.map_err(|e| format!("the messages of {what} cannot be read ({e}).")).and_then(|line| {
                 pass_on(&mut out, &line)?;
-                outcome.take(&line).ok_or_else(|| format!("{what} printed a line that is no message: {line}"))
+                outcome.take(&line).ok_or_else(|| format!("{what} printed a line that is not a message: {line}"))
             });
             // All output is read, so that the exit code is that of the command.
             problem = problem.or(reported.err());

@@ -103,7 +103,7 @@ fn set(store: &FakeStore, what: &str) -> String {
         return "`set` needs a resource, the number of a row, a field and a value as JSON".to_owned();
     };
     if resource(name).is_none() || serde_json::from_str::<serde::de::IgnoredAny>(value).is_err() {
-        return format!("`{name}` is no resource, or `{value}` no JSON");
+        return format!("`{name}` is not a resource, or `{value}` is not JSON");
     }
     store.data(|data| {
         if !data.ids(name).contains(&id) {

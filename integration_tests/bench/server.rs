@@ -182,7 +182,7 @@ impl Store {
         let mut rows = 0;
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` has no value"))?;
-            let number = || value.parse::<u64>().map_err(|_| format!("`{word}` is no number"));
+            let number = || value.parse::<u64>().map_err(|_| format!("`{word}` is not a number"));
             match name {
                 "data" => next.data = value.to_owned(),
                 "gzip" => next.gzip = number()? != 0,
@@ -291,7 +291,7 @@ impl Store {
         let mut wanted = Wanted { matching: 0..table.rows(), descending: false, count: 100, page: 1 };
         let mut by_date = 0..table.rows();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let number = || value.parse::<usize>().map_err(|_| format!("{name} is no number"));
+            let number = || value.parse::<usize>().map_err(|_| format!("{name} is not a number"));
             match name.as_ref() {
                 "count" => wanted.count = number()?.max(1),
                 "page" => wanted.page = number()?.max(1),

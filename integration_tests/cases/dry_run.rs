@@ -52,7 +52,7 @@ fn a_dry_run_predicts_what_the_read_requests() {
     let run = read(&config, &configured(&streams), "[]");
     assert_eq!(run.records("orders").len() as u64, rows);
     let made = store.requests().iter().filter(|seen| seen.resource == "orders").count() as u64;
-    assert!(made.abs_diff(calls) <= 2, "{calls} calls were foretold, {made} were made");
+    assert!(made.abs_diff(calls) <= 2, "{calls} calls were predicted, {made} were made");
 
     // Nothing changed: one call and no rows, although the read looks back.
     let state = run.last_state_list();

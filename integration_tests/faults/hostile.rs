@@ -225,7 +225,7 @@ fn an_element_that_is_not_a_record_ends_the_stream() {
         let body = format!(r#"{{"total_count":2,"orders":[{{"id":1}},{element}]}}"#);
         let (run, _) = read_with(Options::default(), always(body.as_bytes()));
         assert_eq!(error(&run).0, "system_error", "{element}");
-        assert!(run.records("orders").is_empty(), "nothing of such a page goes out");
+        assert!(run.records("orders").is_empty(), "no row of such a page is emitted");
     }
 }
 

@@ -166,7 +166,7 @@ fn a_signal_ends_with_states_incomplete_and_an_error() {
         let records = run.records("orders").len() as f64;
         assert!(
             records > 0.0 && (covered - records).abs() < 0.5,
-            "every record that went out is covered: {covered} of {records}"
+            "every emitted record is covered: {covered} of {records}"
         );
 
         let mut destination = Destination::with_catalog(false, &catalog);
