@@ -1,4 +1,4 @@
-//! Writes what is shipped beside the executable: completions for shells, and manual pages.
+//! Writes the files that are shipped with the executable: completions for shells, and manual pages.
 //!
 //! ```sh
 //! cargo run --example assets -- target/assets
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use clap_complete::Shell;
 
-/// Writes all files into this folder, which is made if it is not there.
+/// Writes all files into this folder, which is created if it does not exist.
 pub(crate) fn write(folder: &Path) -> io::Result<()> {
     let (completions, man) = (folder.join("completions"), folder.join("man"));
     for folder in [&completions, &man] {

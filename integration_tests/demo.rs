@@ -4,10 +4,10 @@
 //! cargo run --release --example demo [-- --serve] [-- --orders 500]
 //! ```
 //!
-//! The messages of the runs go to standard output as they come, an account for people to standard error. The folder
-//! `demo-out` is left with a config, a configured catalog and a state to go on with. With `--serve` the store stays up
-//! until Ctrl-C, and a line `change` on standard input changes rows again. What is read is compared with the store:
-//! the exit code is 0 only if every stream was complete and the second read brought exactly what had changed.
+//! The messages of the runs go to standard output, a summary for people to standard error. The folder `demo-out` is
+//! left with a config, a configured catalog and a state, to continue from. With `--serve` the store keeps running until
+//! Ctrl-C, and a line `change` on standard input changes rows again. The records are compared with the store: the exit
+//! code is 0 only if every stream was complete and the second read returned exactly the changes.
 
 #[path = "fake_store/mod.rs"]
 mod fake_store;
@@ -25,10 +25,10 @@ use serde_json::{Value, json};
 
 use fake_store::{Data, FakeStore, Options, resource};
 
-/// Where the files go, below the current directory.
+/// Folder of the files, below the current directory.
 const FOLDER: &str = "demo-out";
 
-/// Fewer orders leave nothing to change.
+/// Minimum number of orders: with fewer, there is nothing to change.
 const FEWEST_ORDERS: usize = 20;
 
 fn main() -> ExitCode {
@@ -97,14 +97,14 @@ fn arguments() -> Result<Wanted, String> {
     Ok(wanted)
 }
 
-/// Builds the executable as a user would, and says where it lies.
+/// Builds the executable as a user would. Returns its path.
 fn build() -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
     command.args(["build", "--release", "--quiet", "--bin", "source-cart"]);
     command.args(["--message-format", "json-render-diagnostics"]);
     command.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
-    // What `cargo run` told this program about its package would make the other cargo build dependencies anew.
+    // With the variables that `cargo run` set for this package, the other cargo would rebuild the dependencies.
     for (name, _) in env::vars_os() {
         if is_of_package(&name) {
             command.env_remove(name);
@@ -135,7 +135,7 @@ fn is_of_package(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || NAMES.contains(&name))
 }
 
-/// The files that are left behind.
+/// The files that are left.
 struct Files {
     config: PathBuf,
     catalog: PathBuf,
@@ -164,7 +164,7 @@ impl Files {
         Ok(files)
     }
 
-    /// The arguments of a read.
+    /// Returns the arguments of a read.
     fn read(&self, with_state: bool) -> Vec<&OsStr> {
         let mut arguments: Vec<&OsStr> = vec!["read".as_ref(), "--config".as_ref(), self.config.as_ref()];
         arguments.extend::<[&OsStr; 2]>(["--catalog".as_ref(), self.catalog.as_ref()]);
@@ -174,7 +174,7 @@ impl Files {
         arguments
     }
 
-    /// Writes the states as a platform hands them in: a list, one a stream.
+    /// Writes the states as a platform passes them: a list with one for each stream.
     fn write_state(&self, states: &BTreeMap<String, Value>) -> Result<(), String> {
         write(&self.state, &states.values().cloned().collect())
     }
@@ -206,7 +206,7 @@ impl Source {
         }
     }
 
-    /// Asks for the catalog and writes one in which every stream is configured as a platform would.
+    /// Requests the catalog, and writes one in which every stream is configured as a platform would.
     fn discover(&self, files: &Files) -> Result<Vec<Stream>, String> {
         let catalog = self.run(&["discover".as_ref()])?.catalog;
         let found = catalog.as_ref().and_then(|catalog| catalog["streams"].as_array());
@@ -236,7 +236,7 @@ impl Source {
         Ok(streams)
     }
 
-    /// Runs one command, passes its messages on, and gathers what they say.
+    /// Runs one command, forwards its messages, and collects their content.
     fn run(&self, arguments: &[&OsStr]) -> Result<Outcome, String> {
         let what = arguments.first().map(|name| name.display().to_string()).unwrap_or_default();
         let mut command = Command::new(&self.executable);
@@ -249,9 +249,9 @@ impl Source {
         for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
             let reported = line.map_err(|e| format!("the messages of {what} cannot be read ({e}).")).and_then(|line| {
                 pass_on(&mut out, &line)?;
-                outcome.take(&line).ok_or_else(|| format!("{what} printed a line that is no message: {line}"))
+                outcome.take(&line).ok_or_else(|| format!("{what} printed a line that is not a message: {line}"))
             });
-            // The run is heard to its end, so that the exit code is its own.
+            // All output is read, so that the exit code is that of the command.
             problem = problem.or(reported.err());
         }
         let ended = child.wait().map_err(|e| format!("the end of {what} cannot be awaited ({e})."))?;
@@ -263,7 +263,7 @@ impl Source {
     }
 }
 
-/// Prints a message. Whoever has seen enough (`| head`) may close the pipe.
+/// Prints a message. The reader may close the pipe (`| head`).
 fn pass_on(out: &mut impl io::Write, line: &str) -> Result<(), String> {
     match writeln!(out, "{line}") {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(format!("the messages cannot be printed ({e}).")),
@@ -271,7 +271,7 @@ fn pass_on(out: &mut impl io::Write, line: &str) -> Result<(), String> {
     }
 }
 
-/// What the messages of one run said.
+/// The content of the messages of one run.
 #[derive(Default)]
 struct Outcome {
     status: Option<Value>,
@@ -317,7 +317,7 @@ impl Outcome {
         self.records.get(stream).map_or(0, Vec::len)
     }
 
-    /// Every stream complete, with a state, and with exactly the expected keys, each once.
+    /// Checks that every stream is complete, with a state, and with exactly the expected keys, each once.
     fn verify(&self, what: &str, streams: &[Stream], expected: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
         for Stream { name, key, .. } in streams {
             if !self.complete.contains(name) {
@@ -345,7 +345,7 @@ impl Outcome {
         Ok(())
     }
 
-    /// The changed rows came in their new form.
+    /// Checks that the changed rows were emitted in their new version.
     fn verify_form(&self, store: &FakeStore, streams: &[Stream], changes: &Changes) -> Result<(), String> {
         for Stream { name, key, .. } in streams {
             let Some(of) = resource(name) else { continue };
@@ -362,7 +362,7 @@ impl Outcome {
     }
 }
 
-/// The first of some keys, for a sentence.
+/// Returns the first of some keys, for a message.
 fn some<'k>(keys: impl Iterator<Item = &'k str>) -> Option<String> {
     const SHOWN: usize = 5;
     let keys: Vec<&str> = keys.collect();
@@ -375,7 +375,7 @@ fn some<'k>(keys: impl Iterator<Item = &'k str>) -> Option<String> {
     }
 }
 
-/// The keys of all rows of some streams, as they stand in records.
+/// Returns the keys of all rows of a stream, as in records.
 fn keys(store: &FakeStore, stream: &str) -> Result<Vec<String>, String> {
     let of = resource(stream).ok_or_else(|| format!("the sample store has no {stream}."))?;
     Ok(store.data(|data| data.ids(stream)).into_iter().map(|id| of.key_json(id)).collect())
@@ -385,7 +385,7 @@ fn everything(store: &FakeStore, streams: &[Stream]) -> Result<BTreeMap<String, 
     streams.iter().map(|stream| Ok((stream.name.clone(), keys(store, &stream.name)?))).collect()
 }
 
-/// What was done to the store between the two reads, by resource.
+/// Changes to the store between the two reads, by resource.
 #[derive(Default)]
 struct Changes {
     touched: BTreeMap<&'static str, Vec<i64>>,
@@ -394,7 +394,8 @@ struct Changes {
 }
 
 impl Changes {
-    /// What the next read has to bring: the changed rows, and all rows of a stream that is read in full each time.
+    /// Returns the expected keys of the next read: the changed rows, and all rows of a stream that is read in full each
+    /// time.
     fn expected(&self, store: &FakeStore, streams: &[Stream]) -> Result<BTreeMap<String, Vec<String>>, String> {
         let mut expected = BTreeMap::new();
         for Stream { name, incremental, .. } in streams {
@@ -409,7 +410,7 @@ impl Changes {
         Ok(expected)
     }
 
-    /// What was done to one stream, for people.
+    /// Describes the changes to one stream.
     fn text(&self, stream: &str) -> String {
         let kinds = [("changed", &self.touched), ("added", &self.added), ("deleted", &self.deleted)];
         let parts = kinds.into_iter().filter_map(|(what, rows)| {
@@ -420,7 +421,7 @@ impl Changes {
     }
 }
 
-/// A minute of business: some rows change, some come, one goes.
+/// Simulates a minute of business: some rows change, some are added, one is deleted.
 fn change(data: &mut Data) -> Changes {
     let mut changes = Changes::default();
     data.tick(60_000);
@@ -428,7 +429,7 @@ fn change(data: &mut Data) -> Changes {
         [("customers", 2), ("orders", 3), ("order_items", 2), ("order_statuses", 1), ("products", 1)]
     {
         let ids = data.ids(resource);
-        // Spread over the table: each is the first of an equal part.
+        // Distributed over the table: each is the first of an equal part.
         let chosen: Vec<i64> = (0..rows).filter_map(|n| ids.get(n * ids.len() / rows).copied()).collect();
         for id in &chosen {
             data.touch(resource, *id);
@@ -460,7 +461,7 @@ fn account(streams: &[Stream], first: &Outcome, second: &Outcome, changes: &Chan
     text
 }
 
-/// Where the files lie and what to type next.
+/// Describes where the files are, and the next commands.
 fn next_steps(source: &Source, files: &Files, store: &FakeStore, serve: bool) -> String {
     let here = env::current_dir().unwrap_or_default();
     let program = shell(source.executable.strip_prefix(&here).unwrap_or(&source.executable));
@@ -493,14 +494,14 @@ fn next_steps(source: &Source, files: &Files, store: &FakeStore, serve: bool) ->
     text
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn shell(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:\\".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// Keeps the store running. Ctrl-C ends the program.
+/// Keeps the store running until Ctrl-C.
 fn go_on(store: &FakeStore) -> Result<(), String> {
     for line in io::stdin().lock().lines() {
         match line.as_deref().map(str::trim) {
@@ -515,13 +516,13 @@ fn go_on(store: &FakeStore) -> Result<(), String> {
             Err(_) => break,
         }
     }
-    // Without a terminal there is no input, and the store goes on serving.
+    // Without a terminal there is no input, and the store keeps running.
     loop {
         std::thread::park();
     }
 }
 
-/// Speaks to people.
+/// Prints text for people.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,7 +1,7 @@
-//! The one integration test binary: runs the real executable against the fake store.
+//! The only integration test binary: runs the real executable against the fake store.
 //!
-//! `harness` runs the executable and checks what it wrote, `fake_store` is the store, `cases` holds the tests by
-//! subject, `scenarios` changes and kills while reading, `faults` breaks answers.
+//! `harness` runs the executable and checks its output, `fake_store` is the store, `cases` has the tests by
+//! subject, `scenarios` changes the store and kills reads, `faults` makes responses faulty.
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 

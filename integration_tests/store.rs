@@ -1,14 +1,14 @@
-//! The sample store by itself, to type commands against.
+//! Runs the sample store alone, to try commands against it.
 //!
 //! ```text
 //! cargo run --release --example store [-- --port 8080 --orders 500 --tls shop.example.com]
 //! ```
 //!
-//! It prints its URL and token, then serves until it is stopped. A line `change` on standard input changes some rows,
-//! adds some, deletes one and moves the store's clock on by a minute, so that the next incremental read finds something.
-//! With `--tls` it speaks HTTPS under that name, with an authority of its own, and says in which file that authority's
-//! certificate is.
-//! A line `set orders 100001 warehouse_note "fragile"` gives one row's field a value, whether the field is known or not.
+//! It prints its URL and token, then runs until it is stopped. A line `change` on standard input changes some rows,
+//! adds some, deletes one and moves the store's clock by a minute, so that the next incremental read finds changes.
+//! With `--tls` it serves HTTPS for that name, with its own authority, and prints the file with that authority's
+//! certificate.
+//! A line `set orders 100001 warehouse_note "fragile"` sets a field of one row, also an unknown field.
 
 #[path = "fake_store/mod.rs"]
 mod fake_store;
@@ -65,7 +65,7 @@ fn run() -> Result<(), String> {
             Err(_) => break,
         }
     }
-    // Without a terminal there is no input, and the store goes on serving.
+    // Without a terminal there is no input, and the store keeps running.
     loop {
         std::thread::park();
     }
@@ -94,7 +94,7 @@ fn change(store: &FakeStore) -> String {
     })
 }
 
-/// Gives a field of one row a value, and the row a new `updated_at`.
+/// Sets a field of one row, and a new `updated_at` of the row.
 fn set(store: &FakeStore, what: &str) -> String {
     let mut words = what.splitn(4, ' ');
     let (Some(name), Some(id), Some(field), Some(value)) =
@@ -103,7 +103,7 @@ fn set(store: &FakeStore, what: &str) -> String {
         return "`set` needs a resource, the number of a row, a field and a value as JSON".to_owned();
     };
     if resource(name).is_none() || serde_json::from_str::<serde::de::IgnoredAny>(value).is_err() {
-        return format!("`{name}` is no resource, or `{value}` no JSON");
+        return format!("`{name}` is not a resource, or `{value}` is not JSON");
     }
     store.data(|data| {
         if !data.ids(name).contains(&id) {

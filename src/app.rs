@@ -47,7 +47,7 @@ pub fn run(
     if stdout.is_closed && cli.command.needs_stdout() {
         let _ignored = writeln!(
             err,
-            "source-cart: standard output is closed, so everything would be lost, and nothing was done. Redirect it to a file or a pipe, or give `read` a folder with `--output`."
+            "source-cart: standard output is closed, so nothing was done. Redirect it to a file or a pipe, or set `--output` of `read` to a folder."
         );
         return STDOUT_GONE;
     }

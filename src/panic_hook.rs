@@ -15,7 +15,7 @@ pub fn install_hook() {
         // A stderr that is closed changes nothing.
         let _ignored = writeln!(
             std::io::stderr(),
-            "source-cart: the connector failed through a fault of its own, {location_text}; report it with this line."
+            "source-cart: the connector failed because of a bug, {location_text}; report it with this line."
         );
         *LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(location_text);
     }));

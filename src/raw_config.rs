@@ -66,7 +66,7 @@ impl RawConfig {
         let value: Value = serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let place = format!("(line {line}, column {column})");
-            FieldError::new("", format!("The config is not valid JSON {place}; give it as one JSON object."))
+            FieldError::new("", format!("The config is not valid JSON {place}. It must be one JSON object."))
         })?;
         let Value::Object(mut filled) = value else {
             return Err(FieldError::new(
@@ -160,12 +160,12 @@ fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<
         }
         let Some((name, behind)) = behind.split_once('}').filter(|(name, _)| is_name(name)) else {
             return Err(
-                "holds `${` without the name of an environment variable and `}` behind it; write it like `${CART_TOKEN}`, or `$${` where the two characters are meant.".to_owned(),
+                "contains `${` without the name of an environment variable and `}`. Write `${CART_TOKEN}`, or `$${` for a literal `${`.".to_owned(),
             );
         };
         let reported = |what: &str| {
             format!(
-                "names the environment variable `{name}`, which {what}; set it, or write `$${{` where `${{` is meant."
+                "uses the environment variable `{name}`, which {what}. Set it, or write `$${{` for a literal `${{`."
             )
         };
         let value = environment(name).ok_or_else(|| reported("is not set"))?;
@@ -190,7 +190,7 @@ pub(crate) fn kind(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -268,6 +268,6 @@ mod tests {
     fn a_variable_that_is_not_utf8_is_reported() {
         use std::os::unix::ffi::OsStringExt as _;
         let fault = filled("${X}", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
-        assert!(fault.starts_with("names the environment variable `X`, which is not UTF-8 text;"), "{fault}");
+        assert!(fault.starts_with("uses the environment variable `X`, which is not UTF-8 text."), "{fault}");
     }
 }

@@ -58,7 +58,7 @@ impl RecordOptions {
                 }
             }
             Some(other) => {
-                let problem = format!("must be a list of texts such as `[\"orders.items\"]`, not {}.", kind(other));
+                let problem = format!("must be a list of strings such as `[\"orders.items\"]`, not {}.", kind(other));
                 faults.push(FieldError::new(EXPAND, problem));
             }
         }
@@ -269,7 +269,7 @@ pub(crate) fn choices() -> impl Iterator<Item = String> {
 /// What one entry of `expand` asks for.
 fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static str, &'static Collection)>, String> {
     let Value::String(text) = entry else {
-        return Err(format!("must be a list of texts such as `[\"orders.items\"]`, not of {}.", kind(entry)));
+        return Err(format!("must be a list of strings such as `[\"orders.items\"]`, not of {}.", kind(entry)));
     };
     let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let has_collections = |stream: &&Stream| !(stream.fields)().collections.is_empty();
@@ -278,7 +278,7 @@ fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static
         let near = suggestions(name, able());
         let hint = if near.is_empty() { able().collect() } else { near };
         return Err(format!(
-            "holds `{}`, but no stream `{}` has nested collections; these have: {}.",
+            "contains `{}`, but stream `{}` has no nested collections. These streams do: {}.",
             shown(text),
             shown(name),
             hint.join(", ")
@@ -286,7 +286,7 @@ fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static
     };
     if !choices_of(stream).any(|known| known == choice) {
         let known: Vec<String> = choices_of(stream).map(|known| format!("`{}.{known}`", stream.name)).collect();
-        return Err(format!("holds `{}`, which does not exist; use {}.", shown(text), known.join(", ")));
+        return Err(format!("contains `{}`, which does not exist. Use {}.", shown(text), known.join(", ")));
     }
     let is_wanted = |collection: &&Collection| stream.uses_lookups || collection.name == choice;
     let wanted = (stream.fields)().collections.iter().filter(is_wanted);

@@ -1,4 +1,4 @@
-//! Holds what the fuzz targets share: the properties, which the package's own tests replay from the
+//! Properties that the fuzz targets share. The package's own tests check them with the
 //! corpora (`integration_tests/cases/corpora.rs`).
 
 pub mod properties;

@@ -1,7 +1,7 @@
-//! What must hold for every input: one function a fuzz target, which panics where it does not.
+//! Properties that are true for every input: one function for each fuzz target, which panics if the property is broken.
 //!
-//! What the connector reads is read a second time here with `serde_json` and `chrono`, in the plainest
-//! way, and compared. Nothing here knows how the connector does it.
+//! The inputs are parsed a second time here with `serde_json` and `chrono`, in the simplest
+//! way, and the results are compared. The connector's implementation is not used for the expected result.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -21,14 +21,14 @@ use source_cart::streams::{CURSOR, STREAMS, Stream};
 use source_cart::sync::fuzzing;
 use source_cart::timestamp::{Timestamp, Unreadable};
 
-/// One clear sentence, or a clause of one: nothing that would break the line or fill the screen.
+/// Panics unless the text is short and has no control characters, as a message needs.
 fn assert_printable(text: &str) {
     assert!(!text.chars().any(char::is_control), "control characters in {text:?}");
     // The longest lists all streams that have nested collections.
     assert!(text.chars().count() <= 1000, "too long: {text:?}");
 }
 
-/// A config file: any text gives a configuration, or sentences without the secret that stands in it.
+/// A config file: any text gives a configuration, or messages without the secrets in it.
 pub fn config(input: &[u8]) {
     let outcome = fuzzing::config(input);
     let value: Option<Value> =
@@ -37,16 +37,16 @@ pub fn config(input: &[u8]) {
         Ok(secrets) => {
             let value = value.expect("a config that is used is JSON");
             let written = ["access_token", "user_secret"].map(|name| value["credentials"][name].to_string());
-            // What is filled in from the environment does not stand in the text.
+            // Values from the environment are not in the text.
             let filled = written.iter().any(|text| text.contains("${"));
             for secret in secrets {
                 let secret = secret.expose();
                 assert!(!secret.trim().is_empty(), "{secret:?}");
-                // A token is sent in a header; the router's secret is a key of any characters.
+                // A token is sent in a header; the router's secret may have any characters.
                 let is_sent = value["credentials"]["auth_type"] == "SINGLE_STORE_ACCESS_TOKEN";
                 assert!(!is_sent || !secret.contains(|c: char| c.is_control()), "{secret:?}");
                 let text = json!(secret).to_string();
-                // Less its quotes: white space around a token is cut off.
+                // Without its quotes: white space around a token is trimmed.
                 let text = &text[1..text.len() - 1];
                 assert!(filled || written.iter().any(|written| written.contains(text)), "{secret:?}");
             }
@@ -57,26 +57,26 @@ pub fn config(input: &[u8]) {
             let Some(value) = value else { return };
             for name in ["access_token", "user_secret"] {
                 let Some(secret) = value["credentials"][name].as_str() else { continue };
-                // Less its quotes, and the white space that is cut off.
+                // Without its quotes, and the white space that is trimmed.
                 let secret = secret.trim();
                 let text = json!(secret).to_string();
-                // One that is the name of a field too is no secret, a short one may be part of a word, and one
-                // with a grave accent may end in that of the sentence.
+                // A secret that is also the name of a field is not secret, a short one may be part of a word, and one
+                // with a backtick may end in that of the message.
                 let named = value.to_string().contains(&format!("{}\":", &text[..text.len() - 1]));
                 let odd = named || secret.contains("${") || secret.contains('`');
                 if secret.len() >= 8 && !odd && !KNOWN.contains(secret) {
-                    assert!(!sentences.iter().any(|sentence| sentence.contains(secret)), "{secret:?} is told");
+                    assert!(!sentences.iter().any(|sentence| sentence.contains(secret)), "{secret:?} is shown");
                 }
             }
         }
     }
 }
 
-/// Words that the sentences about a config hold by themselves, so that a secret made of them tells nothing.
+/// Words that the messages about a config contain, so that a secret made of them reveals nothing.
 const KNOWN: &str = "credentials access_token store_name user_name user_secret site_id auth_type start_date end_date \
     SINGLE_STORE_ACCESS_TOKEN CENTRAL_API_ROUTER mystore.americommerce.com characters HTTP header provisioning";
 
-/// A catalog file: any text gives the streams that stand in it, in order, or a clause.
+/// A catalog file: any text gives its streams, in order, or an error.
 pub fn catalog(input: &[u8]) {
     let text = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     match catalog::parse(input) {
@@ -85,16 +85,16 @@ pub fn catalog(input: &[u8]) {
             let Ok(valid) = std::str::from_utf8(text) else { return };
             let mut raw = serde_json::Deserializer::from_str(valid).into_iter::<&RawValue>();
             assert!(raw.all(|document| document.is_ok()), "a catalog that is used is JSON");
-            // What is not looked at may hold half of a surrogate pair, which is no text to a reader of all of it.
+            // Parts that are not parsed may have half of a surrogate pair, which a full parser refuses.
             let documents = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
             let Ok(documents) = documents.collect::<Result<Vec<Value>, _>>() else { return };
             let [one] = documents.as_slice() else { return };
             let listed = one.pointer("/catalog/streams").or(one.get("streams"));
-            // A list of the values in their order is taken for an object too, as serde has it.
+            // Serde accepts a list of the values in their order for an object.
             let Some(listed) = listed.and_then(Value::as_array) else { return };
             assert_eq!(listed.len(), catalog.streams.len());
             for (entry, stream) in listed.iter().zip(&catalog.streams).filter(|(entry, _)| entry.is_object()) {
-                // A key that occurs twice is refused; so the last one is the only one.
+                // A key that occurs twice is refused, so the last one is the only one.
                 let name = entry.pointer("/stream/name").or(entry.get("name")).and_then(Value::as_str);
                 assert!(name.is_none_or(|name| name == stream.stream.name), "{entry}");
             }
@@ -103,7 +103,7 @@ pub fn catalog(input: &[u8]) {
     }
 }
 
-/// A state file: any text gives states that mean the same when they are written and read again.
+/// A state file: any text gives states that mean the same after they are written and read again.
 pub fn state(input: &[u8]) {
     let states = match state::parse(input.to_vec()) {
         Ok(states) => states.list,
@@ -114,7 +114,7 @@ pub fn state(input: &[u8]) {
     names.dedup();
     assert_eq!(names.len(), states.len(), "a stream has two states");
     for given in &states {
-        // What no other reader of JSON takes, such as half a pair of surrogates, may pass in a part that is not read.
+        // Text that no other JSON parser accepts, such as half a surrogate pair, may pass in a part that is not parsed.
         let Ok(value) = serde_json::from_str(&given.state) else { continue };
         let out = match fuzzing::state(&value) {
             Ok(out) => out,
@@ -133,13 +133,13 @@ pub fn state(input: &[u8]) {
     }
 }
 
-/// A `Retry-After`, and on a second line a `Date`: at most a minute, and where it is a date, the time between.
+/// A `Retry-After`, and on a second line a `Date`: at most a minute, and for a date, the difference.
 pub fn retry_after(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (value, date) = text.split_once('\n').map_or((text, None), |(value, date)| (value, Some(date)));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     let wait = wait_of(value, date, now);
-    // A hundred years, in seconds, and then no more.
+    // A hundred years, in seconds, and never more.
     let most = 3_162_240_000;
     assert!(wait.is_none_or(|wait| wait <= Duration::from_secs(most)), "{wait:?}");
     if let Ok(seconds) = value.trim().parse::<u64>() {
@@ -147,7 +147,7 @@ pub fn retry_after(input: &[u8]) {
     }
     let moment = |text: &str| {
         let time = DateTime::parse_from_rfc2822(text).ok().filter(|_| text.is_ascii() && text.ends_with(" GMT"))?;
-        // The two readers agree on the one form that a server should send.
+        // Both parsers agree on the one form that a server should send.
         let canonical = time.format("%a, %d %b %Y %H:%M:%S GMT").to_string() == text && !text.contains(":60 ");
         canonical.then(|| time.timestamp()).filter(|seconds| *seconds >= 0)
     };
@@ -158,7 +158,7 @@ pub fn retry_after(input: &[u8]) {
     }
 }
 
-/// An `X-AC-Call-Limit`: two numbers that can be calculated with, or nothing.
+/// An `X-AC-Call-Limit`: two numbers that are safe for arithmetic, or nothing.
 pub fn call_limit(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let read = CallLimit::parse(text);
@@ -178,7 +178,7 @@ pub fn call_limit(input: &[u8]) {
     }
 }
 
-/// A date: what `chrono` reads is read as the same instant, and what is written is read again.
+/// A date: parsed to the same time as by `chrono`, and equal after writing and parsing again.
 pub fn timestamp(input: &[u8]) {
     let read = Timestamp::parse(input);
     let peer = std::str::from_utf8(input).ok().filter(|text| text.is_ascii()).and_then(peer_instant);
@@ -206,9 +206,9 @@ pub fn timestamp(input: &[u8]) {
     }
 }
 
-/// The ticks of 100 ns since 1970 that `chrono` reads; a leap second, and what is finer, is nothing to it.
+/// Returns the ticks of 100 ns since 1970 according to `chrono`, which ignores leap seconds and smaller units.
 fn peer_instant(text: &str) -> Option<i128> {
-    // `+0530` is no RFC 3339, and is read all the same.
+    // `+0530` is not RFC 3339, and is accepted anyway.
     let bytes = text.as_bytes();
     let text = match bytes.len().checked_sub(5).map(|at| bytes[at]) {
         Some(b'+' | b'-') if !text[text.len() - 5..].contains(':') && text.contains(':') => {
@@ -225,13 +225,13 @@ fn peer_instant(text: &str) -> Option<i128> {
     Some(i128::from(time.timestamp()) * 10_000_000 + i128::from(time.timestamp_subsec_nanos() / 100))
 }
 
-/// Whether an instant has a year of four digits, in UTC.
+/// Returns true if a time has a year of four digits in UTC.
 fn is_writable(ticks: i128) -> bool {
     // 0000-01-01T00:00:00Z and 10000-01-01T00:00:00Z.
     (-621_672_192_000_000_000..2_534_023_008_000_000_000).contains(&ticks)
 }
 
-/// A stream, and what the config asks of its records.
+/// A stream, and the options of its records.
 struct Setting {
     stream: &'static Stream,
     properties: Value,
@@ -240,8 +240,8 @@ struct Setting {
     expanded: bool,
 }
 
-/// The streams that differ in what can happen to their rows: wide ones, undated ones, a key of another
-/// name, collections in lists and alone.
+/// The streams that differ in their rows: wide ones, rows without dates, a key of another
+/// name, collections in lists and single ones.
 const NAMES: [&str; 5] = ["orders", "products", "order_statuses", "customer_association", "subscriptions"];
 
 fn settings() -> &'static [Setting] {
@@ -274,40 +274,40 @@ fn settings() -> &'static [Setting] {
     })
 }
 
-/// An answer of the store, behind a byte for the setting and one for the size of the parts it comes in:
-/// cut anywhere it is read the same, and each record goes out as one line that means what came.
+/// A response of the store, after a byte for the setting and one for the size of its parts:
+/// with any parts it is parsed the same, and each record becomes one line with the same meaning.
 pub fn page(input: &[u8]) {
     let [setting, size, body @ ..] = input else { return };
     let setting = &settings()[usize::from(setting.wrapping_sub(b'0')) % settings().len()];
     let size = usize::from(size.wrapping_sub(b'0')) % 75 + 1;
     let names = [setting.stream.list, setting.stream.name];
     let prefix = record_prefix(setting.stream.name);
-    let whole = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.record_schema);
+    let complete = fuzzing::page(std::iter::once(body), &names, &prefix, &setting.record_schema);
     let parts = fuzzing::page(body.chunks(size), &names, &prefix, &setting.record_schema);
-    match (&whole, &parts) {
-        (Ok(whole), Ok(parts)) => assert_eq!(whole, parts, "in parts of {size}"),
-        // Which of several faults is met first may differ.
+    match (&complete, &parts) {
+        (Ok(complete), Ok(parts)) => assert_eq!(complete, parts, "in parts of {size}"),
+        // Which of several errors is found first may differ.
         (Err(_), Err(_)) => {}
-        _ => panic!("whole {whole:?}, in parts of {size} {parts:?}"),
+        _ => panic!("in one part {complete:?}, in parts of {size} {parts:?}"),
     }
-    let records = match (found(body, &names), &whole) {
-        (Found::NotJson, whole) => return assert!(whole.is_err(), "not JSON, and read: {whole:?}"),
+    let records = match (found(body, &names), &complete) {
+        (Found::NotJson, complete) => return assert!(complete.is_err(), "not JSON, and read: {complete:?}"),
         (Found::Deep, _) => return,
-        (Found::NoList, whole) => return assert!(matches!(whole, Err(PageError::NoList(_))), "{whole:?}"),
-        (Found::Empty, whole) => {
-            let rows = whole.as_ref().map(|page| page.rows.len());
-            return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{whole:?}");
+        (Found::NoList, complete) => return assert!(matches!(complete, Err(PageError::NoList(_))), "{complete:?}"),
+        (Found::Empty, complete) => {
+            let rows = complete.as_ref().map(|page| page.rows.len());
+            return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{complete:?}");
         }
-        (Found::Lists, whole) => {
-            return assert!(matches!(whole, Err(PageError::TwoLists | PageError::NotAnObject)), "{whole:?}");
+        (Found::Lists, complete) => {
+            return assert!(matches!(complete, Err(PageError::TwoLists | PageError::NotAnObject)), "{complete:?}");
         }
-        (Found::List(records), whole) if records.iter().any(|record| !record.get().starts_with('{')) => {
-            return assert_eq!(whole, &Err(PageError::NotAnObject));
+        (Found::List(records), complete) if records.iter().any(|record| !record.get().starts_with('{')) => {
+            return assert_eq!(complete, &Err(PageError::NotAnObject));
         }
         (Found::List(records), _) => records,
     };
-    let page = whole.expect("a list of objects is read");
-    // A row without a key is left out: nothing could tell it from another.
+    let page = complete.expect("a list of objects is read");
+    // A row without a key is left out, since it could not be distinguished from another.
     let has_key = |record: &&RawValue| {
         let stored = pairs(record.get()).expect("an object");
         stored
@@ -331,7 +331,7 @@ pub fn page(input: &[u8]) {
     }
 }
 
-/// What a plain reader finds in a body.
+/// The result of a simple parser for a body.
 enum Found<'b> {
     NotJson,
     /// JSON, but nested so deeply that it may be refused.
@@ -339,7 +339,7 @@ enum Found<'b> {
     NoList,
     /// No list and no array at all, but a count.
     Empty,
-    /// Several lists, each of which may be the one.
+    /// Several lists, so the right one is uncertain.
     Lists,
     List(Vec<&'b RawValue>),
 }
@@ -366,7 +366,7 @@ fn found<'b>(body: &'b [u8], names: &[&str]) -> Found<'b> {
     Found::List(serde_json::from_str(list.get()).expect("an array"))
 }
 
-/// How deeply arrays and objects nest in a text that is JSON.
+/// Returns the nesting depth of arrays and objects in JSON.
 fn depth(text: &str) -> usize {
     let (mut depth, mut most, mut quoted, mut escaped) = (0usize, 0, false, false);
     for byte in text.bytes() {
@@ -385,7 +385,7 @@ fn depth(text: &str) -> usize {
     most
 }
 
-/// A text that is JSON, without the white space outside its texts.
+/// Returns JSON without the white space outside its strings.
 fn compact(text: &str) -> String {
     let (mut quoted, mut escaped) = (false, false);
     let keep = |character: &char| {
@@ -401,12 +401,12 @@ fn compact(text: &str) -> String {
     text.chars().filter(keep).collect()
 }
 
-/// Returns true if a name, as it is written, is this one behind its escapes.
+/// Returns true if an escaped name is this name.
 fn is_name(written: &str, name: &str) -> bool {
     serde_json::from_str::<String>(&format!("\"{written}\"")).is_ok_and(|written| written == name)
 }
 
-/// The fields of an object in their order, also those that occur twice: names as they are written, raw values.
+/// Returns the fields of an object in order, also repeated ones: escaped names and raw values.
 fn pairs(text: &str) -> Option<Vec<(&str, &RawValue)>> {
     struct Pairs<'t>(Vec<(&'t str, &'t RawValue)>);
     struct Collect;
@@ -434,8 +434,8 @@ fn pairs(text: &str) -> Option<Vec<(&str, &RawValue)>> {
     serde_json::from_str::<Pairs<'_>>(text).ok().map(|pairs| pairs.0)
 }
 
-/// A record arrived: each field in its place, under its name, with a value that is as it was or was
-/// fitted to the schema in one of the ways that are documented.
+/// Checks a record: each field is in its position, with its name, and with its value unchanged or
+/// converted to the schema in one of the documented ways.
 fn assert_record(stored: &[(&str, &RawValue)], sent: &str, properties: &Value, setting: &Setting, inside: bool) {
     let sent = pairs(sent).unwrap_or_else(|| panic!("no object: {sent}"));
     assert_eq!(stored.len(), sent.len(), "{stored:?} and {sent:?}");
@@ -476,7 +476,7 @@ fn assert_collection(stored: &str, sent: &str, properties: &Value, setting: &Set
     }
 }
 
-/// A value is as it was, or was fitted.
+/// Checks that a value is unchanged or converted.
 fn assert_value(stored: &str, sent: &str, property: &Value) {
     let kinds: Vec<&str> = match &property["type"] {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
@@ -496,7 +496,7 @@ fn assert_value(stored: &str, sent: &str, property: &Value) {
         if stands_for_none(text) && declares("null") {
             return assert_eq!(sent, "null");
         }
-        // Whether it is read as the right instant is what the target `timestamp` asks.
+        // The target `timestamp` checks that the time is right.
         let expected = Timestamp::parse(text.as_bytes()).map(|instant| format!("\"{instant}\""));
         return assert_eq!(expected.unwrap_or_else(|_| repaired(stored)), sent);
     }
@@ -508,7 +508,7 @@ fn assert_value(stored: &str, sent: &str, property: &Value) {
     assert_eq!(if fitted { text.to_owned() } else { repaired(stored) }, sent);
 }
 
-/// Whether a text in a date field stands for no date, whatever the field.
+/// Returns true if a string is a placeholder date in every date field.
 fn stands_for_none(text: &str) -> bool {
     let is_early = text.starts_with("0000-") || text.starts_with("0001-");
     let years_2_to_9999 = -621_040_608_000_000_000..2_534_023_008_000_000_000;
@@ -517,7 +517,7 @@ fn stands_for_none(text: &str) -> bool {
     text == "-" || text.eq_ignore_ascii_case("n/a") || (is_early && looks_like_a_date(text)) || is_outside
 }
 
-/// Whether a text counts as no moment of a change.
+/// Returns true if a string is a placeholder for the time of a change.
 fn is_no_change(text: &str) -> bool {
     let clock = text.get(11..).unwrap_or_default();
     let clock = clock.split_once(['+', '-', 'Z', 'z']).map_or(clock, |(clock, _)| clock);
@@ -533,12 +533,12 @@ fn looks_like_a_date(text: &str) -> bool {
     day == "9999-99-99" && is_parted && rest.all(|c| c.is_ascii_digit() || ":.+-Zz".contains(c))
 }
 
-/// A name of a field, behind its escapes.
+/// Returns a field's name without its escapes.
 fn plain(name: &str) -> String {
     serde_json::from_str(&format!("\"{name}\"")).unwrap_or_else(|_| name.to_owned())
 }
 
-/// JSON text with U+FFFD in place of each escape that is half of a surrogate pair.
+/// Returns JSON with U+FFFD in place of each escape that is half of a surrogate pair.
 fn repaired(text: &str) -> String {
     let code = |at: usize| {
         let escape = text.get(at..at + 6).filter(|escape| escape.starts_with("\\u"))?;
@@ -563,24 +563,21 @@ fn repaired(text: &str) -> String {
     repaired
 }
 
-/// The key and the date are those of the record; of a field that occurs twice, the last one.
+/// Checks that the key and the date are those of the record; of a repeated field, the last one.
 fn assert_record_meta(stored: &[(&str, &RawValue)], key: Key, updated: CursorValue, stream: &Stream) {
     let last = |name: &str| stored.iter().rev().find(|(field, _)| plain(field) == name).map(|(_, value)| value.get());
     match last(stream.key) {
-        // Such a row is told from others by what it holds.
+        // Such a row is distinguished by its content.
         None | Some("null") => assert!(matches!(key, Key::Other(_)), "{key:?}"),
         // `1.00` is `1`, written in another way.
-        Some(text) => match serde_json::from_str::<i64>(
-            text.split_once(".0").map_or(
-                text,
-                |(whole, zeros)| {
-                    if zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
-                },
-            ),
-        ) {
-            Ok(number) => assert_eq!(key, Key::Number(number)),
-            Err(_) => assert_ne!(key, Key::Missing),
-        },
+        Some(text) => {
+            match serde_json::from_str::<i64>(text.split_once(".0").map_or(text, |(complete, zeros)| {
+                if zeros.bytes().all(|digit| digit == b'0') { complete } else { text }
+            })) {
+                Ok(number) => assert_eq!(key, Key::Number(number)),
+                Err(_) => assert_ne!(key, Key::Missing),
+            }
+        }
     }
     let expected = match last(CURSOR).filter(|_| stream.has_updated_at) {
         None | Some("null" | "\"\"") => CursorValue::Missing,

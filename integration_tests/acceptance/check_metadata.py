@@ -30,7 +30,7 @@ def without_ids(value):
 
 
 def upload_rules(metadata, project):
-    """What the registry refuses beyond the schema."""
+    """Returns faults that the registry refuses in addition to the schema."""
     data = metadata["data"]
     version, image = data["dockerImageTag"], data["dockerRepository"]
     breaking = data.get("releases", {}).get("breakingChanges", {})

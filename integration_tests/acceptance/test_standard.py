@@ -15,14 +15,14 @@ ROOT = pathlib.Path(os.environ["CONNECTOR_ROOT"])
 
 
 class Executable:
-    """Stands where the suite expects a Python source; it is never called."""
+    """A placeholder for the Python source that the suite expects; it is never called."""
 
     def spec(self, logger):
         raise AssertionError("the suite called a Python source")
 
 
 def run_executable(source, args, expecting_exception=None, *, expected_outcome=None):
-    """Takes the place of the function through which the suite starts a Python source."""
+    """Replaces the function with which the suite starts a Python source."""
     done = subprocess.run([os.environ["SOURCE_CART"], *args], capture_output=True, text=True, timeout=600)
     assert done.stderr == "", done.stderr
     output = entrypoint_wrapper.EntrypointOutput(messages=done.stdout.splitlines())

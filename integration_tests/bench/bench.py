@@ -1,6 +1,6 @@
 """Times source-cart, the published Python connector and a bare download against one store, in turn (A B A B).
 
-Started by run.sh. Every run is a whole process; its CPU seconds and peak memory are the kernel's account of it.
+Started by run.sh. Every run is a complete process; the kernel reports its CPU seconds and peak memory.
 The connectors write to /dev/null; that every record comes is checked once per case, outside the timed runs.
 """
 
@@ -27,7 +27,7 @@ OURS, PYTHON, CURL = "source-cart", "Python connector", "curl"
 
 
 class Store:
-    """The bench store: one process for all cases."""
+    """The store of the benchmarks: one process for all cases."""
 
     def __init__(self, program):
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -46,7 +46,7 @@ class Store:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def pages(self):
-        """The targets of a download of everything, page by page."""
+        """Returns the targets of a download of all rows, page by page."""
         for name, (rows, _) in self.tables.items():
             dated = "" if name == "order_statuses" else "&sort=updated_at&updated_at=gt%3A" + START.replace(":", "%3A")
             for page in range(1, max(1, math.ceil(rows / PAGE)) + 1):
@@ -58,7 +58,7 @@ class Store:
 
 
 class Run:
-    """What one process cost."""
+    """The resources that one process used."""
 
     def __init__(self, command, environment, seconds, out=None, look=0.1):
         began = time.monotonic()
@@ -91,7 +91,7 @@ class Run:
 
 
 class Watcher(threading.Thread):
-    """Looks at the peak memory of a process while it runs."""
+    """Measures the peak memory of a process while it runs."""
 
     def __init__(self, pid, longest):
         super().__init__(daemon=True)
@@ -140,7 +140,7 @@ class Bench:
         return str(path)
 
     def command(self, who, case, state=None, **config):
-        """The command line of one competitor."""
+        """Returns the command line of one competitor."""
         if who == CURL:
             pages = "".join(f'url = "{page}"\noutput = "/dev/null"\n' for page in self.store.pages())
             settings = f'silent\nshow-error\nfail\ncacert = "{self.store.authority}"\nheader = "Cache-Control: no-cache"\n'
@@ -185,7 +185,7 @@ class Bench:
         return run
 
     def alternate(self, commands, times, setting=None):
-        """Runs the commands in turn. `times` says how often each; `setting` is set anew before each run."""
+        """Runs the commands in turn. `times` is the number of runs of each; `setting` is set before each run."""
         runs = {who: [] for who in commands}
         for turn in range(max(times[who] for who in commands)):
             for who, command in commands.items():
@@ -196,7 +196,7 @@ class Bench:
         return runs
 
     def records(self, command):
-        """How many records come, and the last state of each stream: outside the timed runs."""
+        """Returns the number of records and the last state of each stream, outside the timed runs."""
         with tempfile.TemporaryFile() as out:
             self.run(command, out=out)
             out.seek(0)
@@ -362,7 +362,7 @@ class Bench:
         self.table(self.alternate(commands, {OURS: self.options.runs, PYTHON: 3}))
 
     def targets(self):
-        """Each target, what was measured, and whether it is met."""
+        """Returns each target, the measured value, and true if the target is met."""
         rows = []
 
         def target(case, what, bound, measure, is_most=True, unit=""):

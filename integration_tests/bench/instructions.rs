@@ -1,4 +1,4 @@
-//! Runs one pure part once, for `.ci/instructions` to count under callgrind. Its name is the argument.
+//! Runs one pure part once, for `.ci/instructions` to count under callgrind. The argument is its name.
 
 #[path = "pure_parts.rs"]
 mod pure_parts;

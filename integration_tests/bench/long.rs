@@ -1,31 +1,31 @@
-//! A table of any length that is not in memory: each row is made for the answer that lists it.
+//! A table of any length that is not in memory: each row is made for the response that lists it.
 //!
 //! Keys run from 1 without a gap, and each row was changed a second after the one before.
 
 use crate::tables::{Listed, Part, Wanted};
 
-/// The first moment of change: 2021-06-01T00:00:00Z, in milliseconds.
+/// Date of the first change: 2021-06-01T00:00:00Z, in milliseconds.
 const FIRST: i64 = 1_622_505_600_000;
 
-/// What each row says besides its key and date: about a KiB, as rows of the API commonly have.
+/// Content of each row besides its key and date: about a KiB, as rows of the API commonly have.
 const TEXT: &str = "A row of the middling kind, long enough that a page of a thousand of them is about a megabyte. ";
 
-/// A table of so many rows.
+/// A table of any number of rows.
 pub(crate) struct Long {
     rows: usize,
     rest: String,
 }
 
 impl Long {
-    /// The resource that it answers for.
+    /// The resource that it serves.
     pub(crate) const PATH: &str = "addresses";
 
-    /// A table of so many rows.
+    /// Creates a table of this many rows.
     pub(crate) fn new(rows: usize) -> Long {
         Long { rows, rest: format!("\"address_line_1\":\"{}\"}}", TEXT.repeat(10)) }
     }
 
-    /// About how many bytes all rows have.
+    /// Returns the approximate size of all rows in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.rows * (self.rest.len() + 60)
     }

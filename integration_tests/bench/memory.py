@@ -1,4 +1,4 @@
-"""Holds the connector's memory to a bound, whatever the length of a stream and however slowly it is read.
+"""Checks that the connector's memory is limited, for any length of a stream and any speed of the reader.
 
 Started by .ci/memory. Ends with 1 if a bound is broken, and says which.
 """
@@ -50,13 +50,13 @@ def read_late(bench, command):
 
 
 def slow_reader(bench):
-    """How many pages are asked for while nobody reads, and how many of them after a second."""
+    """Returns the number of pages requested while no program reads, and how many of them after a second."""
     bench.store.set(f"data=long rows={MANY}")
     command = bench.command(OURS, "slow")
     process = subprocess.Popen(command, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         process.stdout.read(3 * MIB)
-        # What is under way comes to its end.
+        # Requests in flight finish.
         time.sleep(2)
         before = bench.store.say("stats")["requests"]
         time.sleep(3)
@@ -80,7 +80,7 @@ def main():
     bench = Bench(options)
     failed = False
     try:
-        # What grows with the rows does so each time; a neighbour on the machine disturbs one.
+        # Memory that grows with the rows grows in each run; another process on the machine disturbs only one.
         for _ in range(3):
             few, many = peak(bench, FEW), peak(bench, MANY)
             print(f"peak memory: {few / MIB:.1f} MiB for {FEW:,} rows, {many / MIB:.1f} MiB for {MANY:,} (1 : {many / few:.2f})")

@@ -1,6 +1,6 @@
-"""Draws docs/development/performance.svg from docs/development/performance.json: for each case one bar a competitor, by wall time.
+"""Draws docs/development/performance.svg from docs/development/performance.json: for each case one bar per competitor, by wall time.
 
-The longest bar of a case fills the width; behind each stands the time, and its ratio to source-cart's. Started by
+The longest bar of a case fills the width; after each is the time, and its ratio to source-cart's. Started by
 bench.py; alone: python3 integration_tests/bench/plot.py JSON SVG.
 """
 
@@ -52,13 +52,13 @@ def draw(source, target):
             length = max(1.0, figure["wall_s"] / longest * (WIDTH - LEFT - RIGHT))
             # The median of the pairs, as in the tables.
             ratio = figure.get("wall_ratio")
-            behind = seconds(figure["wall_s"]) + (f" · {ratio:.2f} ×" if ratio and who != OURS else "")
+            label = seconds(figure["wall_s"]) + (f" · {ratio:.2f} ×" if ratio and who != OURS else "")
             middle = y + BAR - 3
             parts.append(f'<text x="{LEFT - 6}" y="{middle}" text-anchor="end">{escape(who)}</text>')
             parts.append(
                 f'<rect class="{CLASSES.get(who, "other")}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>'
             )
-            parts.append(f'<text x="{LEFT + length + 6:.1f}" y="{middle}">{behind}</text>')
+            parts.append(f'<text x="{LEFT + length + 6:.1f}" y="{middle}">{label}</text>')
             y += BAR + GAP
         y += 6
     parts.append(f'<text x="8" y="{y + 12}">Wall time, medians; × is times that of source-cart. Each case has its own scale.</text>')

@@ -1,7 +1,7 @@
-//! The pure parts, as the benchmarks and the count of instructions run them: always on the same bytes.
+//! The pure parts for the benchmarks and the instruction count: always with the same bytes.
 //!
 //! The rows are made from the schemas alone: every declared field in the order of the schema, most with a common
-//! value and some with one of their own, dates in local time with an offset, as the API sends them.
+//! value and some with a unique one, dates in local time with an offset, as the API sends them.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use source_cart::record::{NotARecord, RecordSchema, RecordWriter};
 use source_cart::streams;
 use source_cart::timestamp::Timestamp;
 
-/// Rows to a page, as the connector asks for them.
+/// Rows per page, as the connector requests them.
 pub(crate) const ROWS: usize = 1000;
-/// Bytes handed to the reading at a time, as the client does.
+/// Bytes passed to the parser at a time, as the client does.
 const WINDOW: usize = 64 * 1024;
-/// Instants read and written in one go.
+/// Times parsed and written per run.
 pub(crate) const INSTANTS: usize = 1000;
 
-/// A page of a stream and what is needed to read it.
+/// A page of a stream, and the parts needed to parse it.
 pub(crate) struct Page {
-    /// The body of the answer.
+    /// Body of the response.
     pub(crate) body: Vec<u8>,
     record_schema: Arc<RecordSchema>,
     list: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The page of a stream of the table.
+    /// Returns the page of a stream of the table.
     pub(crate) fn of(name: &str) -> Page {
         let Some(stream) = streams::find(name) else { panic!("no stream {name}") };
         let schema = &(stream.fields)().schema;
@@ -48,7 +48,7 @@ impl Page {
     }
 }
 
-/// One row after the other, each field drawn by a generator that is the same everywhere (SplitMix64).
+/// Returns rows whose fields are drawn by a reproducible generator (SplitMix64).
 fn rows(schema: &Value) -> Vec<String> {
     let mut seed = 7u64;
     let mut draw = |bound: u64| {
@@ -118,7 +118,7 @@ impl ElementSink for LineBatch<'_> {
     }
 }
 
-/// A page to lines, in windows as they come from the socket. Gives the length of the lines.
+/// Converts a page to lines, in chunks as they come from the socket. Returns the length of the lines.
 #[inline(never)]
 pub(crate) fn page_to_lines(page: &Page) -> usize {
     let names = [page.list];
@@ -137,7 +137,7 @@ pub(crate) fn page_to_lines(page: &Page) -> usize {
     black_box(lines.out.len())
 }
 
-/// Local times with an offset, to UTC.
+/// Converts local times with an offset to UTC.
 #[inline(never)]
 pub(crate) fn instants_to_utc(texts: &[String]) -> usize {
     let mut out = Vec::with_capacity(32 * texts.len());
@@ -149,7 +149,7 @@ pub(crate) fn instants_to_utc(texts: &[String]) -> usize {
     black_box(out.len())
 }
 
-/// What [`instants_to_utc`] is given.
+/// Returns the input of [`instants_to_utc`].
 pub(crate) fn instants() -> Vec<String> {
     let text = |n: usize| {
         format!("20{:02}-{:02}-{:02}T{:02}:{:02}:07.{:03}-05:00", n % 30, n % 12 + 1, n % 28 + 1, n % 24, n % 60, n)
@@ -157,7 +157,7 @@ pub(crate) fn instants() -> Vec<String> {
     (0..INSTANTS).map(text).collect()
 }
 
-/// A state file to states, and each of them to a line.
+/// Parses a state file, and writes each state as a line.
 #[inline(never)]
 pub(crate) fn state_to_line(text: &[u8]) -> usize {
     let states = state::parse(text.to_vec()).unwrap_or_default();
@@ -168,7 +168,7 @@ pub(crate) fn state_to_line(text: &[u8]) -> usize {
     black_box(states.list.iter().map(line).sum())
 }
 
-/// A state at about its bound: a thousand rows that are remembered one by one.
+/// Returns a state of about the maximum size: a thousand rows that are remembered one by one.
 pub(crate) fn state_text() -> Vec<u8> {
     let row =
         |n: usize| format!("\"2024-11-17T23:{:02}:{:02}.{:03}Z\":[{}]", n / 60 % 60, n % 60, n % 1000, 50_000 + 2 * n);

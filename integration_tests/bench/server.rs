@@ -1,17 +1,18 @@
-//! The bench store: answers the queries of both connectors over TLS, with bytes prepared beforehand.
+//! The store of the benchmarks: serves the requests of both connectors over TLS, with bytes prepared in advance.
 //!
-//! `integration_tests/bench/bench.py` starts it and talks to it on standard input, one line a command, one line back:
+//! `integration_tests/bench/bench.py` starts it and controls it on standard input, with one line per command and one
+//! per reply:
 //!
 //! ```text
 //! set data=seven gzip=0 latency_ms=0 limit=0 rows=0    {"tables":{"orders":[rows,bytes],…}}
-//! stats                                         {"requests":…,"refused":…,"bytes":…}, and counts anew
+//! stats                                         {"requests":…,"refused":…,"bytes":…}, and resets them
 //! ```
 //!
-//! `data` is `seven` (streams), `one` (stream of 200 pages) or `long` (one of as many `rows` as are named, made as
-//! they are asked for).
+//! `data` is `seven` (streams), `one` (stream of 200 pages) or `long` (a stream of `rows` rows, made when they are
+//! requested).
 //!
-//! The first line it prints is `PORT PATH-OF-ITS-AUTHORITY`. No token is asked for, since the published Python
-//! connector sends none.
+//! The first line it prints is `PORT PATH-OF-ITS-AUTHORITY`. It accepts requests without a token, since the published
+//! Python connector sends none.
 
 #[path = "../fake_store/mod.rs"]
 mod fake_store;
@@ -34,7 +35,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The length of a window of the call limit.
+/// Length of a window of the call limit.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Seven streams of 100,000 rows in all, 236 MB as JSON.
@@ -111,7 +112,7 @@ fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// A certificate for `localhost`, and the authority that signed it.
+/// Creates a certificate for `localhost`, and the authority that signed it.
 fn secured() -> Result<(TlsAcceptor, String), Box<dyn std::error::Error + Send + Sync>> {
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
@@ -142,7 +143,7 @@ async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, store: A
     }
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Serves the requests of one connection, one after the other.
 async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, store: Arc<Store>) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut stream = acceptor.accept(tcp).await?;
@@ -175,13 +176,13 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, store: Arc<Store>) -> io::
 }
 
 impl Store {
-    /// Changes the setting; what is not named is as if it were named with 0.
+    /// Changes the settings; those that are not named are set to 0.
     fn set<'w>(&self, words: impl Iterator<Item = &'w str>) -> Result<String, String> {
         let mut next = Setting { data: "seven".to_owned(), ..Setting::default() };
         let mut rows = 0;
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` has no value"))?;
-            let number = || value.parse::<u64>().map_err(|_| format!("`{word}` is no number"));
+            let number = || value.parse::<u64>().map_err(|_| format!("`{word}` is not a number"));
             match name {
                 "data" => next.data = value.to_owned(),
                 "gzip" => next.gzip = number()? != 0,
@@ -220,7 +221,7 @@ impl Store {
         Ok(format!("{{\"tables\":{{{}}}}}", tables.join(",")))
     }
 
-    /// What was asked since the last call.
+    /// Returns the requests since the last call.
     fn stats(&self) -> String {
         let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         format!(
@@ -231,7 +232,7 @@ impl Store {
         )
     }
 
-    /// The head of an answer, without its length, and its body.
+    /// Returns the head of a response without its length, and its body.
     fn answer<'s>(&self, request: &str, setting: &'s Setting) -> (String, Vec<Part<'s>>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut headers = String::from("content-type: application/json; charset=utf-8\r\n");
@@ -266,8 +267,8 @@ impl Store {
         }
     }
 
-    /// Which call of its window this is, and what is left of the window. Windows follow each other from the first
-    /// call.
+    /// Returns the number of this call in its window, and the rest of the window. Windows follow each other from the
+    /// first call.
     fn call(&self) -> (u64, Duration) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = window.began.get_or_insert_with(Instant::now).elapsed().as_nanos();
@@ -290,7 +291,7 @@ impl Store {
         let mut wanted = Wanted { matching: 0..table.rows(), descending: false, count: 100, page: 1 };
         let mut by_date = 0..table.rows();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let number = || value.parse::<usize>().map_err(|_| format!("{name} is no number"));
+            let number = || value.parse::<usize>().map_err(|_| format!("{name} is not a number"));
             match name.as_ref() {
                 "count" => wanted.count = number()?.max(1),
                 "page" => wanted.page = number()?.max(1),
@@ -319,7 +320,7 @@ impl Store {
     }
 }
 
-/// Reads `gt:5 AND lte:9`: the value of each of `names`.
+/// Parses `gt:5 AND lte:9`: the value of each of `names`.
 fn bounds<const N: usize>(
     text: &str,
     names: &[&str; N],
@@ -335,7 +336,7 @@ fn bounds<const N: usize>(
     Ok(found)
 }
 
-/// Does the same to each, on a thread each; the order stays.
+/// Maps each item on its own thread, and keeps the order.
 fn side_by_side<T: Send, U: Send>(all: Vec<T>, each: impl Fn(T) -> U + Sync) -> Vec<U> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = all.into_iter().map(|one| scope.spawn(|| each(one))).collect();

@@ -1,8 +1,9 @@
-//! What the bench store lists: every row rendered once at the start, in one text per table, so that a page is a slice.
+//! The tables of the benchmark store: every row is rendered once at the start, in one buffer per table, so that a page
+//! slice.
 //!
-//! Keys and `updated_at` rise together, so a page of the key walk and a page of a walk by date are both slices. The
-//! compressed form is one continuous deflate stream over the same text, flushed every few rows: a page is its head,
-//! compressed afresh until the window of 32 KiB is behind it, then a slice of that stream.
+//! Keys and `updated_at` rise together, so a page of the walk by key and a page of a walk by date are both slices. The
+//! compressed form is one continuous deflate stream over the same buffer, flushed every few rows: a page is its first
+//! rows, compressed again until the window of 32 KiB is in the page, then a slice of that stream.
 
 use std::ops::Range;
 
@@ -12,20 +13,20 @@ use crate::fake_store::{Clock, Data, Fraction, Stamp, resource, sql_round, utc_m
 
 /// Rows between two flushes of the compressed form.
 const FLUSH_ROWS: usize = 4;
-/// How far deflate looks back.
+/// Window of deflate in bytes.
 const LOOK_BACK: usize = 32 * 1024;
-/// The level that web servers commonly use.
+/// The usual compression level of web servers.
 const LEVEL: u32 = 5;
 
-/// What can be listed, page by page.
+/// A table that can be listed page by page.
 pub(crate) trait Listed {
-    /// How many rows there are.
+    /// Returns the number of rows.
     fn rows(&self) -> usize;
-    /// Rows with a key above `after` and up to `end`.
+    /// Returns the rows with a key above `after` and up to `end`.
     fn by_key(&self, after: Option<i64>, end: Option<i64>) -> Range<usize>;
-    /// Rows changed at `from` or later and before `before`; none where the rows have no date.
+    /// Returns the rows changed at `from` or later and before `before`; none if the rows have no date.
     fn by_date(&self, from: i64, before: i64) -> Range<usize>;
-    /// The body of an answer, or `None` behind the last page. `link` makes the address of the next page.
+    /// Returns the body of a response, or `None` after the last page. `link` makes the address of the next page.
     fn body(&self, wanted: &Wanted, gzip: bool, link: &dyn Fn(usize) -> String) -> Option<Vec<Part<'_>>>;
 }
 
@@ -35,31 +36,31 @@ pub(crate) struct Table {
     pub(crate) path: &'static str,
     list: &'static str,
     ids: Vec<i64>,
-    /// The moments of change in milliseconds, ascending; empty if the rows have none.
+    /// Times of change in milliseconds, ascending; empty if the rows have none.
     changed: Vec<i64>,
-    /// The rows, a comma after each.
+    /// The rows, with a comma after each.
     text: Vec<u8>,
-    /// Where each row begins, and where one after the last would.
+    /// The start of each row, and of one after the last.
     starts: Vec<usize>,
     packed: Option<Packed>,
 }
 
 struct Packed {
     stream: Vec<u8>,
-    /// Where the block of each `FLUSH_ROWS` rows begins.
+    /// The start of the block of each `FLUSH_ROWS` rows.
     starts: Vec<usize>,
 }
 
 /// One part of a body.
 pub(crate) enum Part<'t> {
-    /// Prepared.
+    /// Prepared bytes.
     Slice(&'t [u8]),
-    /// Made for this answer.
+    /// Bytes made for this response.
     Made(Vec<u8>),
 }
 
 impl Part<'_> {
-    /// Its bytes.
+    /// Returns its bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Part::Slice(bytes) => bytes,
@@ -68,20 +69,20 @@ impl Part<'_> {
     }
 }
 
-/// Which rows an answer lists.
+/// The rows of a response.
 pub(crate) struct Wanted {
-    /// Rows that match, by index.
+    /// Matching rows, by index.
     pub(crate) matching: Range<usize>,
-    /// Largest keys first.
+    /// True for the largest keys first.
     pub(crate) descending: bool,
-    /// Rows to a page.
+    /// Rows per page.
     pub(crate) count: usize,
-    /// The page, counted from 1.
+    /// Page number, from 1.
     pub(crate) page: usize,
 }
 
 impl Table {
-    /// Renders a table of so many rows, spread over three years.
+    /// Renders a table of this many rows, distributed over three years.
     pub(crate) fn render(path: &'static str, rows: usize) -> Table {
         let of = resource(path).unwrap_or_else(|| panic!("no resource {path}"));
         let clock = Clock::new(chrono_tz::America::Chicago, Fraction::Documented);
@@ -111,7 +112,7 @@ impl Table {
             if dated {
                 table.changed.push(moment);
             }
-            // Deleted rows leave gaps: about one key of five is missing, in runs of up to six.
+            // Deleted rows leave gaps: about one key in five is missing, in runs of up to six.
             let spread = (id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
             id += 1 + if spread.is_multiple_of(14) { (spread / 14 % 6 + 1) as i64 } else { 0 };
         }
@@ -119,7 +120,7 @@ impl Table {
         table
     }
 
-    /// Their size as JSON.
+    /// Returns their size as JSON.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
@@ -144,7 +145,7 @@ impl Table {
     fn packed_body<'t>(&'t self, packed: &'t Packed, mut head: Vec<u8>, rows: Range<usize>) -> Vec<Part<'t>> {
         let end = self.starts[rows.end] - usize::from(!rows.is_empty());
         let start = self.starts[rows.start];
-        // The first block that finds all it may look back to within this very page.
+        // The first block whose window is completely in this page.
         let reach = self.starts.partition_point(|&at| at < start + LOOK_BACK);
         let (first, last) = (reach.div_ceil(FLUSH_ROWS), rows.end.saturating_sub(1) / FLUSH_ROWS);
         if first >= last {
@@ -236,7 +237,7 @@ fn whole(body: &[u8]) -> Vec<Part<'static>> {
 fn compress(deflate: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
     let before = deflate.total_in();
     loop {
-        // A flush is complete when it leaves room behind.
+        // A flush is complete when it leaves space in the output.
         out.reserve(text.len() / 2 + 1024);
         let taken = usize::try_from(deflate.total_in() - before).unwrap_or(usize::MAX);
         let done = deflate.compress_vec(&text[taken..], out, flush);

@@ -1,5 +1,5 @@
-//! The assertions of Airbyte's connector acceptance tests, which are retired, on `spec`, `discover` and `read`; and the
-//! files in `acceptance/`, which their successors are given. What the themes assert already is not repeated here.
+//! Assertions of Airbyte's retired connector acceptance tests on `spec`, `discover` and `read`, and a check of the
+//! files in `acceptance/`, which their successors use. Assertions of other tests are not repeated here.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn connection_specification() -> Value {
     Command::new("spec").run().spec()["connectionSpecification"].clone()
 }
 
-/// Calls `see` with every schema below `schema`, and where it is.
+/// Calls `see` with every schema below `schema` and its path.
 fn walk(schema: &Value, at: &str, see: &mut impl FnMut(&str, &Value)) {
     see(at, schema);
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -30,14 +30,14 @@ fn walk(schema: &Value, at: &str, see: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// The types of a schema but `null`.
+/// Returns the types of a schema except `null`.
 fn types(schema: &Value) -> Vec<&str> {
     let types = schema["type"].as_array().map_or_else(|| vec![&schema["type"]], |types| types.iter().collect());
     types.into_iter().filter_map(Value::as_str).filter(|name| *name != "null").collect()
 }
 
 #[test]
-fn each_property_of_the_spec_has_a_form_that_the_platforms_page_can_show() {
+fn each_property_of_the_spec_has_a_form_that_the_platform_can_show() {
     walk(&connection_specification(), "", &mut |at, schema| {
         for keyword in ["$ref", "not", "anyOf", "allOf", "patternProperties", "prefixItems", "if", "dependentSchemas"] {
             assert!(schema.get(keyword).is_none(), "{at} has {keyword}");
@@ -59,7 +59,7 @@ fn each_property_of_the_spec_has_a_form_that_the_platforms_page_can_show() {
             let different: BTreeSet<String> = values.iter().map(Value::to_string).collect();
             assert_eq!(different.len(), values.len(), "{at} has a value twice");
         }
-        // A day alone is a date as well, which `format` does not allow.
+        // A day is a valid date as well, which `format` does not allow.
         assert!(schema["format"] != "date-time" || schema["pattern"].is_string(), "{at}: a date has a pattern");
     });
 }
@@ -94,7 +94,7 @@ fn the_ways_to_sign_in_are_distinguished_by_one_constant() {
 }
 
 #[test]
-fn what_is_called_a_secret_is_marked_as_one_and_nothing_else() {
+fn secrets_are_marked_as_secrets_and_nothing_else_is() {
     walk(&connection_specification(), "", &mut |at, schema| {
         let name = at.rsplit('/').next().unwrap();
         let secret = ["token", "secret", "password", "key"].iter().any(|end| name.ends_with(end));
@@ -103,7 +103,7 @@ fn what_is_called_a_secret_is_marked_as_one_and_nothing_else() {
 }
 
 #[test]
-fn the_catalog_is_sound() {
+fn the_catalog_is_valid() {
     const FORMATS: [&str; 2] = ["date", "date-time"];
     let streams = discovered()["streams"].as_array().unwrap();
     let names: BTreeSet<&str> = streams.iter().map(|stream| stream["name"].as_str().unwrap()).collect();
@@ -129,7 +129,7 @@ fn the_catalog_is_sound() {
 }
 
 #[test]
-fn two_full_refreshes_bring_the_same_records_and_time_goes_on() {
+fn two_full_refreshes_return_the_same_records_and_a_later_emitted_at() {
     let store = start(SignIn::Token, Options::default(), Data::sample(9, 120));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&DATED.map(|name| (name, "full_refresh"))));
     let runs = [read(&config, &catalog, &no_state()), read(&config, &catalog, &no_state())];
@@ -151,24 +151,24 @@ fn two_full_refreshes_bring_the_same_records_and_time_goes_on() {
 }
 
 #[test]
-fn from_each_checkpoint_come_the_rest_and_nothing_older() {
+fn from_each_checkpoint_the_rest_is_read_and_nothing_older() {
     let options = Options { max_count: Some(10), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(9, 120));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
-    let whole = read(&config, &catalog, &no_state());
-    assert_read_is_well_formed(&whole, &catalog);
-    let all: BTreeSet<i64> = whole.ids("orders").into_iter().collect();
+    let complete = read(&config, &catalog, &no_state());
+    assert_read_is_well_formed(&complete, &catalog);
+    let all: BTreeSet<i64> = complete.ids("orders").into_iter().collect();
     let mut before = BTreeSet::new();
     let mut checkpoints = Vec::new();
-    for message in whole.messages.iter().filter(|message| message.stream() == Some("orders")) {
+    for message in complete.messages.iter().filter(|message| message.stream() == Some("orders")) {
         match message.kind() {
             "RECORD" => drop(before.insert(message.field("id").unwrap().parse::<i64>().unwrap())),
             "STATE" => checkpoints.push((message.stream_state().unwrap().clone(), before.clone())),
             _ => {}
         }
     }
-    assert!(checkpoints.len() >= 2, "{}", whole.transcript());
-    // The acceptance tests take ten at most.
+    assert!(checkpoints.len() >= 2, "{}", complete.transcript());
+    // The acceptance tests try at most ten.
     for (state, before) in checkpoints.into_iter().take(10) {
         let given =
             json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "orders"}, "stream_state": state}}]);
@@ -183,8 +183,8 @@ fn from_each_checkpoint_come_the_rest_and_nothing_older() {
 }
 
 #[test]
-fn a_second_read_brings_the_changes_and_nothing_older_than_its_state() {
-    // The statuses of the sample have no dates.
+fn a_second_read_returns_the_changes_and_nothing_older_than_its_state() {
+    // Order statuses of the sample have no dates.
     let dated = ["customers", "addresses", "orders", "order_items", "order_payments", "products"];
     let store = start(SignIn::Token, Options::default(), Data::sample(9, 120));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&dated.map(|name| (name, "incremental"))));
@@ -203,19 +203,19 @@ fn a_second_read_brings_the_changes_and_nothing_older_than_its_state() {
         let records = second.records(stream);
         assert_eq!(records.len(), 1, "{stream}");
         let came: String = serde_json::from_str(&records[0].field("updated_at").unwrap()).unwrap();
-        // Both are UTC in the same form.
+        // Both are UTC in the same format.
         assert!(came > cursor, "{stream}: {came} after {cursor}");
     }
 }
 
-/// A file of `acceptance/`, with the address of this store in place of the one that is written there.
+/// Returns a file of `acceptance/` with the address of this store.
 fn file(name: &str, store: &FakeStore) -> Value {
     let text = std::fs::read_to_string(path("integration_tests/acceptance").join(name)).unwrap();
     serde_json::from_str(&text.replace("http://127.0.0.1:8080", &store.url())).unwrap()
 }
 
 #[test]
-fn the_files_of_the_acceptance_tests_are_what_their_names_say() {
+fn the_files_of_the_acceptance_tests_match_their_names() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 100));
     let (config, invalid) = (file("sample_config.json", &store), file("invalid_config.json", &store));
     assert_eq!(config["credentials"]["access_token"], TOKEN);

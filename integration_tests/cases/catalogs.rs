@@ -1,5 +1,5 @@
-//! Ways to say which streams to read: a configured catalog, the output of `discover`, names; and the
-//! command that prints a configured catalog.
+//! The ways to select streams: a configured catalog, the output of `discover`, and names; and the
+//! `catalog` command, which prints a configured catalog.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, minutes, nobody, only_error, start};
 
-/// What `catalog` prints.
+/// Returns the output of `catalog`.
 fn printed(command: &Command<'_>) -> Value {
     let output = command.output();
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A configured catalog without what only a platform knows.
+/// Returns a configured catalog without the parts that only a platform sets.
 fn plain(mut catalog: Value) -> Value {
     for stream in catalog["streams"].as_array_mut().unwrap() {
         let stream = stream.as_object_mut().unwrap();
@@ -27,7 +27,7 @@ fn plain(mut catalog: Value) -> Value {
 }
 
 #[test]
-fn the_catalog_that_is_printed_is_the_one_a_platform_would_make() {
+fn the_printed_catalog_is_the_one_a_platform_makes() {
     assert_eq!(printed(&Command::new("catalog")), plain(configured_all("incremental")));
     assert_eq!(printed(&Command::new("catalog").arg("--full-refresh")), plain(configured_all("full_refresh")));
     let some = printed(&Command::new("catalog").arg("--streams").arg("products,stores,customers_cart"));
@@ -37,7 +37,7 @@ fn the_catalog_that_is_printed_is_the_one_a_platform_would_make() {
 }
 
 #[test]
-fn the_catalog_that_is_printed_has_the_collections_that_the_config_asks_for() {
+fn the_printed_catalog_has_the_collections_of_the_config() {
     let mut config = nobody();
     config["expand"] = json!(["orders.items"]);
     let with = printed(&Command::new("catalog").arg("--streams").arg("orders").config(&config));
@@ -45,18 +45,18 @@ fn the_catalog_that_is_printed_has_the_collections_that_the_config_asks_for() {
     let items = |catalog: &Value| catalog.pointer("/streams/0/stream/json_schema/properties/items").cloned();
     assert_eq!(items(&with).unwrap()["type"], json!(["null", "array"]));
     assert_eq!(items(&without), None);
-    // A line for each stream, so that an editor can take one out.
+    // A line for each stream, so that an editor can remove one.
     let output = Command::new("catalog").output();
     assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), with_lines());
 }
 
-/// One line a stream, and the two of the brackets.
+/// Returns the number of lines: one for each stream, and two for the brackets.
 fn with_lines() -> usize {
     discovered()["streams"].as_array().unwrap().len() + 2
 }
 
 #[test]
-fn every_way_to_name_the_streams_reads_the_same() {
+fn every_way_to_select_the_streams_reads_the_same() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
     let config = config(SignIn::Token, &store);
     let names = "orders,stores";
@@ -85,7 +85,7 @@ fn every_way_to_name_the_streams_reads_the_same() {
     let by_catalog = read(Command::new("read").config(&config).file("catalog", &catalog));
     assert!(shown(&by_catalog) == shown(&usual));
 
-    // What `discover` printed, cut down to the two; then with log lines around it; then bare.
+    // The output of `discover`, reduced to the two; then with log lines around it; then without the message.
     let mut message = json!({"type": "CATALOG", "catalog": discovered()});
     let streams = message["catalog"]["streams"].as_array_mut().unwrap();
     streams.retain(|stream| names.split(',').any(|name| stream["name"] == name));
@@ -97,7 +97,7 @@ fn every_way_to_name_the_streams_reads_the_same() {
 }
 
 #[test]
-fn the_whole_output_of_discover_and_all_read_every_stream() {
+fn the_full_output_of_discover_and_all_read_every_stream() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let config = config(SignIn::Token, &store);
     let output = Command::new("discover").output();
@@ -114,22 +114,22 @@ fn the_whole_output_of_discover_and_all_read_every_stream() {
 }
 
 #[test]
-fn full_refresh_reads_again_what_the_state_claims() {
+fn full_refresh_reads_rows_that_the_state_covers() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 10));
     let config = config(SignIn::Token, &store);
     let read = || Command::new("read").config(&config).arg("--streams").arg("orders");
     let first = read().run();
     let state = first.last_state_list();
     assert_eq!(read().state(&state).run().records("orders").len(), 0);
-    let whole = read().arg("--full-refresh").state(&state).run();
-    assert_eq!((whole.code, whole.records("orders").len()), (Some(0), 10));
+    let complete = read().arg("--full-refresh").state(&state).run();
+    assert_eq!((complete.code, complete.records("orders").len()), (Some(0), 10));
     let catalog = configured(&[("orders", "incremental")]);
-    let whole = Command::new("read").config(&config).catalog(&catalog).arg("--full-refresh").state(&state).run();
-    assert_eq!((whole.code, whole.records("orders").len()), (Some(0), 10));
+    let complete = Command::new("read").config(&config).catalog(&catalog).arg("--full-refresh").state(&state).run();
+    assert_eq!((complete.code, complete.records("orders").len()), (Some(0), 10));
 }
 
 #[test]
-fn an_alias_is_read_under_the_name_that_was_typed() {
+fn an_alias_is_read_under_the_name_that_was_entered() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
     let run = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("customers_cart").run();
     assert_eq!((run.code, run.records("customers_cart").is_empty()), (Some(0), false));

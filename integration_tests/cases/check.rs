@@ -1,4 +1,4 @@
-//! `check`: exactly one verdict, exit code 0, and a sentence that says what to do.
+//! `check`: exactly one result, exit code 0, and a message that says what to do.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
 use crate::harness::setup::{SignIn, config, config_with, start};
 
-/// The verdict, with the port taken out.
+/// Returns the result, without the port.
 fn check_result(
     config: &serde_json::Value,
     environment: &[(&str, &str)],
@@ -29,7 +29,7 @@ fn fails(config: &serde_json::Value, store: &FakeStore) -> String {
 }
 
 #[test]
-fn a_good_config_succeeds_with_both_sign_ins_and_few_requests() {
+fn a_valid_config_succeeds_with_both_sign_ins_and_few_requests() {
     for sign_in in [SignIn::Token, SignIn::Router] {
         let store = start(sign_in, Options::default(), Data::sample(1, 20));
         assert_eq!(check_result(&config(sign_in, &store), &[], Some(&store)), ("SUCCEEDED".to_owned(), String::new()));
@@ -72,9 +72,12 @@ fn a_wrong_token_fails() {
 fn a_wrong_signature_fails() {
     let store = start(SignIn::Router, Options::default(), Data::sample(1, 5));
     let message = fails(&router_config(&store.router_base(), "myUser", "another-secret", "12345", START), &store);
-    assert!(message.contains("refused the sign-in (HTTP 401)") && message.contains("router credentials"), "{message}");
+    assert!(
+        message.contains("rejected the credentials (HTTP 401)") && message.contains("router credentials"),
+        "{message}"
+    );
     let message = fails(&router_config(&store.router_base(), "myUser", ROUTER_SECRET, "99", START), &store);
-    assert!(message.contains("refused the sign-in"), "{message}");
+    assert!(message.contains("rejected the credentials"), "{message}");
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn a_host_that_does_not_exist_fails() {
 }
 
 #[test]
-fn a_redirecting_host_is_not_followed_and_the_right_one_named() {
+fn a_redirect_is_not_followed_and_the_right_host_is_named() {
     let other = start(SignIn::Token, Options::default(), Data::empty());
     let options = Options { redirect_to: Some(format!("{}/api/v1/orders", other.url())), ..Options::default() };
     let store = start(SignIn::Token, options, Data::empty());
@@ -147,8 +150,8 @@ fn a_store_that_is_down_fails_within_the_retry_time() {
 }
 
 #[test]
-fn a_scope_that_fails_is_noted_and_the_rest_works() {
-    // The first that is tried, and one in the middle.
+fn a_scope_that_fails_is_reported_and_the_rest_works() {
+    // The first that is tested, and one in the middle.
     for (failing, scope, how) in [
         ("customer_types", "read_people", "HTTP 500"),
         ("product_statuses", "read_catalog", "HTTP 500"),
@@ -185,7 +188,7 @@ fn a_bad_config_fails_with_each_fault() {
 }
 
 #[test]
-fn a_check_that_is_never_answered_ends() {
+fn a_check_without_any_response_ends() {
     let options = Options { fault: Some(Box::new(|_| Some(Fault::Hang))), ..Options::default() };
     let store = start(SignIn::Token, options, Data::empty());
     for more in [json!({"_retry_seconds": 2}), json!({"_retry_seconds": 20, "_timeout_seconds": 1})] {
@@ -204,11 +207,11 @@ fn a_store_too_slow_for_all_scopes_is_reported_and_succeeds() {
     let run = Command::new("check").config(&config_with(&store, &json!({"_retry_seconds": 2}))).run();
     let (status, message) = run.connection_status();
     assert_eq!((run.code, status), (Some(0), "SUCCEEDED"), "{}", run.transcript());
-    assert!(message.contains("accepts the sign-in, but answers so slowly"), "{message}");
+    assert!(message.contains("accepts the credentials, but is so slow"), "{message}");
 }
 
 #[test]
-fn no_retry_after_makes_a_check_wait_beyond_its_bound() {
+fn no_retry_after_makes_a_check_wait_longer_than_its_limit() {
     let fault = |_: &crate::fake_store::RecordedRequest| {
         let headers = vec![("Retry-After".to_owned(), "315360000".to_owned())];
         Some(Fault::Answer { status: 429, headers, body: Vec::new() })

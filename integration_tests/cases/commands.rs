@@ -1,4 +1,4 @@
-//! `spec`, `discover`, `--version`: what needs no store.
+//! `spec`, `discover`, `--version`: commands without a store.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::files::{START, TOKEN, discovered, store_config};
 use crate::harness::setup::nobody;
 
 #[test]
-fn spec_prints_one_message_and_is_as_agreed() {
+fn spec_prints_one_message_as_in_the_snapshot() {
     let run = Command::new("spec").run();
     assert_eq!((run.code, run.messages.len(), run.stderr.as_str()), (Some(0), 1, ""));
     insta::assert_json_snapshot!(run.spec());
@@ -39,14 +39,14 @@ fn secrets_are_marked_and_have_no_pattern() {
 }
 
 #[test]
-fn discover_is_as_agreed_with_and_without_a_config() {
+fn discover_is_as_in_the_snapshot_with_and_without_a_config() {
     let with = Command::new("discover").config(&nobody()).run();
     let without = Command::new("discover").run();
     assert_eq!((with.code, without.code), (Some(0), Some(0)));
     assert_eq!(with.stdout, without.stdout);
     let empty = Command::new("discover").file("config", "{}").run();
     assert_eq!(empty.stdout, without.stdout);
-    // The schemas have files of their own; here is what surrounds them.
+    // The schemas have their own files; the snapshot has the rest.
     let mut catalog = discovered().clone();
     for stream in catalog["streams"].as_array_mut().unwrap() {
         let fields = stream["json_schema"]["properties"].as_object().unwrap().len();
@@ -94,7 +94,7 @@ fn version_and_help_go_to_stdout() {
 }
 
 #[test]
-fn debug_is_taken_by_every_command() {
+fn every_command_accepts_debug() {
     assert_eq!(Command::new("spec").arg("--debug").run().code, Some(0));
     assert_eq!(Command::new("discover").arg("--debug").run().code, Some(0));
 }

@@ -1,11 +1,11 @@
-//! Completions, tried in the shells themselves: what is offered for a line that was typed so far. A shell that is
-//! not there is skipped, and says so; `.ci/run` installs all three.
+//! Completions, tested in the shells themselves: the words offered for a partial line. A shell that is
+//! not installed is skipped with a message; `.ci/run` installs all three.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// The script for a shell, in a file of this folder.
+/// Writes the script for a shell into a file of this folder.
 fn script(folder: &Path, shell: &str) -> String {
     let printed = Command::new(env!("CARGO_BIN_EXE_source-cart")).args(["completions", shell]).output().unwrap();
     assert!(printed.status.success());
@@ -14,7 +14,7 @@ fn script(folder: &Path, shell: &str) -> String {
     path.display().to_string()
 }
 
-/// What a shell prints that runs a program; `None` if there is no such shell.
+/// Returns the output of a program in a shell; `None` if the shell is not installed.
 fn run(shell: &str, arguments: &[&str], program: &str) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();
@@ -25,7 +25,7 @@ fn run(shell: &str, arguments: &[&str], program: &str) -> Option<String> {
     command.env("PATH", format!("{binary}:{}", std::env::var("PATH").unwrap())).env("HOME", folder.path());
     match command.output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // Past the test runner, which keeps what a test prints that passes.
+            // Written to stderr directly, because the test runner hides the output of tests that pass.
             let said = format!("skipped: there is no {shell} on this machine\n");
             std::io::stderr().write_all(said.as_bytes()).unwrap();
             None
@@ -39,7 +39,7 @@ fn run(shell: &str, arguments: &[&str], program: &str) -> Option<String> {
     }
 }
 
-/// What a bash offers for a line, as readline asks for it.
+/// Returns the words that bash offers for a line, as readline requests them.
 fn bash(line: &str) -> Option<Vec<String>> {
     let program = format!(
         r#"source SCRIPT
@@ -63,7 +63,7 @@ fn bash_completes_commands_options_and_streams() {
     for command in ["check", "read", "streams", "completions"] {
         assert!(commands.contains(&command.to_owned()), "{commands:?}");
     }
-    // After a subcommand: what the generator's own script never does for a name with a hyphen.
+    // After a subcommand: the generator's own script cannot do this for a name with a hyphen.
     assert_eq!(bash("source-cart check --").unwrap(), ["--config", "--debug", "--fail", "--help"]);
     assert!(bash("source-cart read --st").unwrap().contains(&"--state-out".to_owned()));
     assert_eq!(bash("source-cart read --format j").unwrap(), ["jsonl"]);
@@ -78,7 +78,7 @@ fn bash_completes_commands_options_and_streams() {
     assert_eq!(bash("source-cart read --config conf").unwrap(), ["config.json"]);
 }
 
-/// What a fish offers for a line.
+/// Returns the words that fish offers for a line.
 fn fish(line: &str) -> Option<Vec<String>> {
     let offered = run("fish", &["--no-config", "-c"], &format!("source SCRIPT; complete -C '{line}'"))?;
     Some(offered.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect())
@@ -95,8 +95,8 @@ fn fish_completes_commands_options_and_streams() {
     assert!(fish("source-cart read --streams orders,prod").unwrap().contains(&"orders,products".to_owned()));
 }
 
-/// Checks that a zsh offers these words for a line, and returns nothing if there is none: it completes in a terminal only, so that it runs in one of
-/// its own.
+/// Checks that zsh offers these words for a line. Returns `None` if it is not installed. It completes only in a
+/// terminal, so it runs in one.
 fn zsh(line: &str, words: &[&str]) -> Option<()> {
     let found = words.iter().map(|word| format!("$seen == *{word}*")).collect::<Vec<_>>().join(" && ");
     let program = format!(

@@ -1,7 +1,7 @@
-//! The corpora of the fuzz targets, replayed: every input that taught a fuzzer something, and every one
-//! that once broke something.
+//! Replays the corpora of the fuzz targets: inputs that reach new code, and inputs that once
+//! failed.
 //!
-//! The properties are those of the fuzz targets, word for word; `.ci/fuzz` runs the targets themselves.
+//! The properties are those of the fuzz targets; `.ci/fuzz` runs the targets themselves.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,9 @@ use std::path::Path;
 #[path = "../../fuzz/src/properties.rs"]
 mod properties;
 
-/// Most files of one corpus: each adds to every `cargo test`, and to every clone.
+/// Maximum number of files per corpus: each adds to every `cargo test`, and to every clone.
 const MOST_FILES: usize = 40;
-/// Longest file of a corpus, in bytes.
+/// Maximum size of a file in bytes.
 const LONGEST: usize = 8 * 1024;
 
 fn replay(target: &str, property: fn(&[u8])) {
@@ -23,7 +23,7 @@ fn replay(target: &str, property: fn(&[u8])) {
     for file in files {
         let input = fs::read(&file).unwrap();
         assert!(input.len() <= LONGEST, "{}: {} bytes", file.display(), input.len());
-        // What went wrong was printed by then; the name of the file is what a reader needs besides.
+        // The failure is printed by then; the name of the file is missing.
         let held = std::panic::catch_unwind(|| property(&input));
         assert!(held.is_ok(), "the input is {}", file.display());
     }

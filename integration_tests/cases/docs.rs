@@ -1,8 +1,8 @@
-//! The tables of the documentation are made from the table of streams, and the examples that it shows from their files.
+//! Generates the tables of the docs from the table of streams, and copies the examples into the pages that show them.
 //!
-//! `UPDATE_DOCS=1 cargo test docs` writes them anew.
+//! `UPDATE_DOCS=1 cargo test docs` writes them again.
 
-mod sentences;
+pub(crate) mod sentences;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Compares a file with what it should be, or writes it.
+/// Compares a file with its expected content, or writes it.
 pub(crate) fn hold(name: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::create_dir_all(path(name).parent().unwrap()).unwrap();
@@ -36,7 +36,7 @@ fn cursor(stream: &Stream) -> String {
     if stream.has_updated_at { format!("`{CURSOR}`") } else { "–".to_owned() }
 }
 
-/// The heading under which a scope's streams stand.
+/// Returns the heading of a scope's streams.
 fn group(scope: Scope) -> &'static str {
     match scope {
         Scope::People => "People",
@@ -50,7 +50,7 @@ fn group(scope: Scope) -> &'static str {
     }
 }
 
-/// What is worth knowing before a stream is switched on.
+/// Returns the notes on a stream for those who decide whether to sync it.
 fn notes(stream: &'static Stream) -> String {
     let mut notes = Vec::new();
     if stream.is_large {
@@ -68,7 +68,7 @@ fn notes(stream: &'static Stream) -> String {
     notes.join("; ")
 }
 
-/// The sensitive fields of a stream, and those of its collections that are no streams of their own.
+/// Returns the sensitive fields of a stream, and of its collections that are not streams themselves.
 fn sensitive(stream: &'static Stream) -> Vec<String> {
     let fields = (stream.fields)();
     let nested = fields
@@ -174,7 +174,7 @@ fn the_readme_has_the_table() {
     hold("README.md", &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));
 }
 
-/// The files of `examples/` as they stand in the pages, and what a fence calls their language.
+/// Inserts the files of `examples/` into the pages, each with the language of its fence.
 fn with_examples(page: &str) -> String {
     let mut made = String::new();
     let mut lines = page.lines().peekable();
@@ -198,10 +198,10 @@ fn with_examples(page: &str) -> String {
 }
 
 #[test]
-fn the_pages_show_the_examples_as_they_are_run() {
+fn the_pages_show_the_examples_as_they_are_tested() {
     let page = fs::read_to_string(path("docs/clients.md")).unwrap();
     hold("docs/clients.md", &with_examples(&page));
-    // Every file that a user copies is shown; requirements are named in the text.
+    // Every file that users copy is shown; requirements are only named.
     for folder in fs::read_dir(path("examples")).unwrap() {
         for file in fs::read_dir(folder.unwrap().path()).unwrap() {
             let file = file.unwrap().path();

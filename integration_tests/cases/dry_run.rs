@@ -1,4 +1,4 @@
-//! `read --dry-run`: what a read would take, from one request a stream, and nothing else.
+//! `read --dry-run`: an estimate of the next read from one request for each stream, without reading anything else.
 
 use std::fs;
 use std::time::Duration;
@@ -17,14 +17,14 @@ fn asked(store: &FakeStore, config: &Value, streams: &[(&str, &str)], state: &st
     more.iter().fold(command, |command, option| command.arg(option)).output()
 }
 
-/// The JSON document of a dry run that succeeds.
+/// Returns the JSON document of a dry run that succeeds.
 fn forecast(store: &FakeStore, config: &Value, streams: &[(&str, &str)], state: &str) -> Value {
     let output = asked(store, config, streams, state, &["--json"]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{}", String::from_utf8_lossy(&output.stdout));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Rows, pages and calls of the first stream.
+/// Returns rows, pages and calls of the first stream.
 fn numbers(forecast: &Value) -> (u64, u64, u64) {
     let stream = &forecast["streams"][0];
     let number = |key: &str| stream[key].as_u64().unwrap_or_else(|| panic!("{forecast}"));
@@ -32,7 +32,7 @@ fn numbers(forecast: &Value) -> (u64, u64, u64) {
 }
 
 #[test]
-fn a_dry_run_says_what_the_read_then_takes() {
+fn a_dry_run_predicts_what_the_read_requests() {
     let mut data = minutes("orders", 1, 3500);
     for id in 1..=20 {
         data.insert_lean("order_statuses", id, Stamp::Null, Stamp::Null);
@@ -52,13 +52,13 @@ fn a_dry_run_says_what_the_read_then_takes() {
     let run = read(&config, &configured(&streams), "[]");
     assert_eq!(run.records("orders").len() as u64, rows);
     let made = store.requests().iter().filter(|seen| seen.resource == "orders").count() as u64;
-    assert!(made.abs_diff(calls) <= 2, "{calls} calls were foretold, {made} were made");
+    assert!(made.abs_diff(calls) <= 2, "{calls} calls were predicted, {made} were made");
 
-    // Nothing has changed: one call, and no row, although the read looks back.
+    // Nothing changed: one call and no rows, although the read looks back.
     let state = run.last_state_list();
     let reported = forecast(&store, &config, &streams, &state);
     assert_eq!((numbers(&reported), reported["streams"][1]["rows"].as_u64()), ((0, 1, 1), Some(20)));
-    // Some have.
+    // Some rows changed.
     store.data(|data| {
         data.now_ms += 3_600_000;
         let at = data.now_ms;
@@ -71,13 +71,13 @@ fn a_dry_run_says_what_the_read_then_takes() {
     assert_eq!(store.requests().len(), 2);
     let run = read(&config, &configured(&streams), &state);
     assert_eq!(run.records("orders").len(), 7);
-    // A full refresh reads all the same.
+    // A full refresh reads all rows anyway.
     let reported = forecast(&store, &config, &[("orders", "full_refresh")], &state);
     assert_eq!(numbers(&reported).0, 3500);
 }
 
 #[test]
-fn an_interrupted_read_has_a_rest() {
+fn the_rest_of_an_interrupted_read_is_estimated() {
     let options = Options { latency: Duration::from_millis(20), max_count: Some(50), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 3000));
     let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
@@ -91,7 +91,7 @@ fn an_interrupted_read_has_a_rest() {
 }
 
 #[test]
-fn the_time_is_what_the_calls_take_at_the_call_limit_of_the_store() {
+fn the_time_is_that_of_the_calls_at_the_stores_call_limit() {
     let options = Options { limit: Some(Limit::new(20)), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 17_500));
     let half = config_with(&store, &json!({"call_limit_percent": 50}));
@@ -101,7 +101,7 @@ fn the_time_is_what_the_calls_take_at_the_call_limit_of_the_store() {
     let in_use = reported["call_limit"]["in_use"].as_u64().unwrap();
     assert!((1..=10).contains(&in_use), "{reported}");
     assert_eq!(reported["total"]["seconds"].as_u64(), Some((calls * 10).div_ceil(in_use)), "{reported}");
-    // A store that does not report it.
+    // A store that does not report its limit.
     let options = Options { call_limit_header: false, ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 5));
     let reported = forecast(&store, &config(SignIn::Token, &store), &[("orders", "incremental")], "[]");
@@ -109,7 +109,7 @@ fn the_time_is_what_the_calls_take_at_the_call_limit_of_the_store() {
 }
 
 #[test]
-fn stdout_has_the_table_and_nothing_else_and_no_file_is_touched() {
+fn stdout_has_only_the_table_and_no_file_is_changed() {
     let options = Options {
         tokens: vec![Token::new(TOKEN, &["read_orders"])],
         limit: Some(Limit::new(50)),
@@ -132,12 +132,12 @@ fn stdout_has_the_table_and_nothing_else_and_no_file_is_touched() {
     assert_eq!((rows[3][0], rows[3][1], rows.len()), ("total", "39", 5), "{table}");
     assert!(rows[4].join(" ").starts_with("Call limit: 50 per 10 s"), "{table}");
     assert!(!files.path("out").exists() && !files.path("state.json").exists());
-    // The line of a schedule, before its first run.
+    // The command line of a schedule, before its first run.
     let command = Command::new("read").config(&config(SignIn::Token, &store)).arg("--streams").arg("orders");
     let command = command.arg("--state").arg(&state).arg("--state-out").arg(&state);
     assert_eq!(command.arg("--dry-run").output().code, Some(0));
 
-    // A stream that cannot be asked for is unknown, the others are not; why is said on stderr.
+    // A stream that cannot be requested is unknown, the others are not; stderr has the reason.
     let streams = [("products", "incremental"), ("orders", "incremental")];
     let output = asked(&store, &config(SignIn::Token, &store), &streams, "[]", &[]);
     assert_eq!(output.code, Some(1), "a scope has to be added");
@@ -155,7 +155,7 @@ fn stdout_has_the_table_and_nothing_else_and_no_file_is_touched() {
 }
 
 #[test]
-fn an_outage_is_75_and_a_config_that_cannot_be_used_1() {
+fn an_outage_exits_with_75_and_an_unusable_config_with_1() {
     let fault = |_: &RecordedRequest| Some(Fault::html(503));
     let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 3));
@@ -168,7 +168,7 @@ fn an_outage_is_75_and_a_config_that_cannot_be_used_1() {
     let output = command.arg("--streams").arg("orders").arg("--dry-run").output();
     assert_eq!((output.code, output.stdout.len()), (Some(1), 0));
     assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
-    // It reads nothing, so that there is nothing to sum up.
+    // A dry run reads nothing, so there is nothing to summarise.
     let output = Command::new("read")
         .arg("--config")
         .arg("c")

@@ -1,4 +1,4 @@
-//! `${NAME}` in the texts of a config: filled in from the environment, never shown.
+//! `${NAME}` in the strings of a config: replaced from the environment, never shown.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, configured, router_config, store_config};
 use crate::harness::setup::{SignIn, only_error, start};
 
-/// A value of the environment that must be seen nowhere; the harness looks for it in every output.
+/// A value of the environment that must not appear; the harness searches every output for it.
 const HIDDEN: &str = "Hidden-Value-0123456789";
 
 fn check(config: &Value, environment: &[(&str, &str)]) -> (String, String) {
@@ -19,7 +19,7 @@ fn check(config: &Value, environment: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn both_sign_ins_work_with_all_they_need_from_the_environment() {
+fn both_sign_ins_work_with_all_values_from_the_environment() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 5));
     let config = store_config("${CART_STORE}", "${CART_TOKEN}", "${SINCE}");
     let environment = [("CART_STORE", store.url()), ("CART_TOKEN", TOKEN.to_owned()), ("SINCE", START.to_owned())];
@@ -36,18 +36,18 @@ fn both_sign_ins_work_with_all_they_need_from_the_environment() {
 }
 
 #[test]
-fn a_variable_that_is_missing_is_named_with_its_field() {
+fn a_missing_variable_is_named_with_its_field() {
     let config = store_config("${STORE}", "${CART_TOKEN}", START);
     let (status, message) = check(&config, &[("STORE", "mystore.americommerce.com")]);
     assert_eq!(status, "FAILED");
     insta::assert_snapshot!(message);
     let run = Command::new("read").config(&config).arg("--streams").arg("orders").run();
     assert_eq!(run.code, Some(1));
-    assert!(only_error(&run).contains("`store_name` names the environment variable `STORE`"));
+    assert!(only_error(&run).contains("`store_name` uses the environment variable `STORE`"));
 }
 
 #[test]
-fn what_a_variable_holds_is_never_shown_even_in_the_wrong_field() {
+fn the_value_of_a_variable_is_never_shown_even_in_the_wrong_field() {
     let mut config = store_config("${X}", TOKEN, "${X}");
     config["end_date"] = "${X}".into();
     config["expand"] = json!(["${X}", "orders.${X}", "${X}.items"]);
@@ -59,7 +59,7 @@ fn what_a_variable_holds_is_never_shown_even_in_the_wrong_field() {
 }
 
 #[test]
-fn discover_needs_only_what_it_asks_for() {
+fn discover_needs_only_the_variables_that_it_uses() {
     let mut config = store_config("${STORE}", "${CART_TOKEN}", START);
     let plain = Command::new("discover").run();
     let run = Command::new("discover").file("config", &config.to_string()).run();
@@ -70,11 +70,11 @@ fn discover_needs_only_what_it_asks_for() {
     assert!(orders.unwrap()["json_schema"]["properties"]["items"].is_object());
     let run = Command::new("discover").file("config", &config.to_string()).run();
     assert_eq!(run.code, Some(1));
-    assert!(only_error(&run).starts_with("`expand[0]` names the environment variable `WHAT`, which is not set"));
+    assert!(only_error(&run).starts_with("`expand[0]` uses the environment variable `WHAT`, which is not set"));
 }
 
 #[test]
-fn a_token_may_hold_dollars() {
+fn a_token_may_contain_dollar_signs() {
     let options = Options { tokens: vec![Token::full("$pa$$word${X}")], ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 5));
     let config = store_config(&store.url(), "$pa$$word$${X}", START);

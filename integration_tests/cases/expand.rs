@@ -1,4 +1,4 @@
-//! Nested collections that the config asks for: in the schema, in the requests, in the records.
+//! Nested collections of the config: in the schema, in the requests, in the records.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::harness::order::{assert_read_is_well_formed, is_utc_instant};
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, no_state, read, start};
 
-/// Everything that the specification offers.
+/// Returns all collections in the specification.
 fn choices() -> Value {
     let run = Command::new("spec").run();
     run.spec().pointer("/connectionSpecification/properties/expand/items/enum").unwrap().clone()
 }
 
-/// The config with collections, and the catalog that `discover` makes of it.
+/// Returns the config with collections, and the catalog that `discover` makes of it.
 fn expanding(sign_in: SignIn, store: &FakeStore, expand: &Value, mode: &str) -> (Value, Value) {
     let mut config = config(sign_in, store);
     config["expand"] = expand.clone();
@@ -36,20 +36,20 @@ fn expanding(sign_in: SignIn, store: &FakeStore, expand: &Value, mode: &str) -> 
     (config, json!({ "streams": streams }))
 }
 
-/// The records of a stream by key.
+/// Returns the records of a stream by key.
 fn by_id(run: &Run, stream: &str) -> BTreeMap<String, String> {
     let records = run.records(stream).into_iter();
     records.map(|record| (record.field("id").unwrap(), record.data().unwrap().to_owned())).collect()
 }
 
-/// The elements of a nested collection of a record.
+/// Returns the elements of a nested collection of a record.
 fn elements(raw: &str) -> Vec<String> {
     let list: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(raw).unwrap();
     list.into_iter().map(|element| element.get().to_owned()).collect()
 }
 
 #[test]
-fn every_collection_is_filled_with_the_same_records_as_its_own_stream() {
+fn every_collection_has_the_same_records_as_its_own_stream() {
     for (sign_in, ignore_id_filter) in [(SignIn::Token, false), (SignIn::Router, false), (SignIn::Token, true)] {
         let options = Options { ignore_id_filter, max_count: Some(30), ..Options::default() };
         let store = start(sign_in, options, Data::sample(4, 60));
@@ -65,7 +65,7 @@ fn every_collection_is_filled_with_the_same_records_as_its_own_stream() {
                     let raw = record.field(nested.name).unwrap_or_else(|| panic!("{}.{}", of.path, nested.name));
                     for element in elements(&raw).into_iter().filter(|_| nested.child.is_some()) {
                         let element = json::object(&element).unwrap();
-                        // The stream of its own carries collections in turn.
+                        // The collection's own stream has collections itself.
                         let mut own = json::object(&own[&element["id"]]).unwrap();
                         own.retain(|name, _| element.contains_key(name));
                         assert_eq!(element, own, "{}.{}", of.path, nested.name);
@@ -88,7 +88,7 @@ fn every_collection_is_filled_with_the_same_records_as_its_own_stream() {
 }
 
 #[test]
-fn discover_widens_the_schema_of_the_stream_that_is_named_and_of_no_other() {
+fn discover_extends_the_schema_of_the_named_stream_only() {
     let store = start(SignIn::Token, Options::default(), Data::empty());
     let (_, catalog) = expanding(SignIn::Token, &store, &json!(["orders.items"]), "incremental");
     for (wide, plain) in catalog["streams"].as_array().unwrap().iter().zip(discovered()["streams"].as_array().unwrap())
@@ -108,7 +108,7 @@ fn discover_widens_the_schema_of_the_stream_that_is_named_and_of_no_other() {
 }
 
 #[test]
-fn nested_records_are_fitted_and_lookups_fill_objects() {
+fn nested_records_are_converted_and_lookups_fill_objects() {
     let mut data = Data::sample(4, 30);
     let subscription = data.ids("subscriptions")[0];
     for (key, table) in [("saved_cart_id", "carts"), ("customer_id", "customers")] {
@@ -131,11 +131,11 @@ fn nested_records_are_fitted_and_lookups_fill_objects() {
     let order = json::object(&by_id(&run, "orders")["100000"]).unwrap();
     let item = json::object(&elements(&order["items"])[0]).unwrap();
     assert_eq!((item["price"].as_str(), item["delivery_date"].as_str()), ("12.50", "null"));
-    assert_eq!(order.get("payments"), None, "what is not asked for is not there");
+    assert_eq!(order.get("payments"), None, "a collection that is not requested is missing");
 }
 
 #[test]
-fn an_incremental_sync_brings_changed_rows_with_their_collections_and_a_further_one_nothing() {
+fn an_incremental_sync_returns_changed_rows_with_their_collections_and_the_next_one_nothing() {
     let store = start(SignIn::Token, Options::default(), Data::sample(4, 600));
     let (config, catalog) =
         expanding(SignIn::Token, &store, &json!(["orders.items", "orders.payments"]), "incremental");
@@ -172,7 +172,7 @@ fn a_collection_that_the_store_omits_is_reported_once() {
     }
 }
 
-/// The warnings of a read of subscriptions with their lookups from a store that sends these rows.
+/// Returns the warnings of a read of subscriptions with lookups from a store with these rows.
 fn warnings_about(rows: &[&str]) -> Vec<String> {
     let body = format!(r#"{{"total_count":{},"subscriptions":[{}]}}"#, rows.len(), rows.join(","));
     let answer = move |_: &RecordedRequest| {
@@ -187,7 +187,7 @@ fn warnings_about(rows: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_row_without_an_optional_collection_sets_off_no_warning() {
+fn a_row_without_an_optional_collection_causes_no_warning() {
     let full = r#"{"id":1,"updated_at":"2021-01-01T00:00:00Z","cart_info":{"id":1},"customer":{"id":1}}"#;
     let bare = r#"{"id":2,"updated_at":"2021-01-01T00:00:00Z"}"#;
     let other = r#"{"id":3,"updated_at":"2021-01-01T00:00:00Z"}"#;
@@ -200,7 +200,7 @@ fn a_row_without_an_optional_collection_sets_off_no_warning() {
 }
 
 #[test]
-fn a_wrong_name_is_an_error_of_every_command_and_names_the_right_ones() {
+fn a_wrong_name_is_an_error_of_every_command_and_the_right_ones_are_named() {
     let store = start(SignIn::Token, Options::default(), Data::empty());
     let mut config = config(SignIn::Token, &store);
     config["expand"] = json!(["orders.item"]);

@@ -1,4 +1,4 @@
-//! The fields of the schemas: none that the vendor documents is missing, each has one type, and its values are of it.
+//! The fields of the schemas: every documented field is declared, each has one type, and its values have that type.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::harness::command::Command;
 use crate::harness::files::{configured, discovered_stream};
 use crate::harness::setup::{SignIn, config, no_state, nobody, read, start};
 
-/// The documented fields by resource.
+/// Returns the documented fields by resource.
 fn documented() -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut resource = "";
@@ -35,7 +35,7 @@ fn no_documented_field_is_missing() {
     let documented = documented();
     for stream in STREAMS {
         let schema = &discovered_stream(stream.name).unwrap()["json_schema"];
-        // The description of today knows no webhooks; their page names the fields.
+        // The current description lacks webhooks; their page lists the fields.
         let Some(fields) = documented.get(stream.name) else {
             assert_eq!(stream.name, "webhooks");
             continue;
@@ -48,7 +48,7 @@ fn no_documented_field_is_missing() {
     assert!(documented.keys().all(|name| STREAMS.iter().any(|stream| stream.name == *name)));
 }
 
-/// The places of a schema whose type is not one type, or one and null.
+/// Collects the paths in a schema with more than one type besides null.
 fn unions(path: &str, schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Array(items) => items.iter().for_each(|item| unions(path, item, found)),
@@ -73,7 +73,7 @@ fn unions(path: &str, schema: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn no_field_has_two_types() {
-    // With all collections, so that each schema is looked at in whatever it is nested.
+    // With all collections, so that each schema is checked in all places where it is nested.
     let spec = Command::new("spec").run();
     let mut config = nobody();
     config["expand"] = spec.spec().pointer("/connectionSpecification/properties/expand/items/enum").unwrap().clone();
@@ -86,7 +86,7 @@ fn no_field_has_two_types() {
 }
 
 #[test]
-fn values_of_two_types_become_one_and_none_is_lost() {
+fn values_of_two_types_become_one_type_and_none_is_lost() {
     let cases = [
         ("order_items", "shipping_total", "number", ["12.50", "\"12.50\"", "12.50"]),
         ("order_items", "shipping_total", "number", ["0", "\"0\"", "0"]),
@@ -114,7 +114,7 @@ fn values_of_two_types_become_one_and_none_is_lost() {
         };
         let values: Vec<String> = ids[..5].iter().map(|id| sent(*id)).collect();
         assert_eq!(values, [expected, expected, "null", "true", "[1]"], "{stream}.{field}");
-        // What cannot be made to fit is sent as it is, and reported once.
+        // Values that cannot be converted are emitted unchanged and reported once.
         let reported = run.warnings();
         assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(reported[0].starts_with(&format!("{stream}: `{field}` is declared as {kind}, but")), "{reported:?}");

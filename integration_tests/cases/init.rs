@@ -1,4 +1,4 @@
-//! `init` on a real terminal: what it asks, what it shows, what it writes.
+//! `init` in a real terminal: its questions, its output, and the file that it writes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,17 +13,17 @@ use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, TOKEN};
 use crate::harness::setup::{SignIn, start};
 
-/// How long a question may take, in milliseconds, before the process counts as hanging.
+/// Maximum time for a question in milliseconds, before the process counts as hanging.
 const LIMIT: u64 = 60_000;
 
-/// A person at a terminal, and all they have seen.
+/// A user in a terminal, and the output so far.
 struct Person {
     session: PtySession,
     seen: String,
 }
 
 impl Person {
-    /// Types a line in a folder, on a terminal that shows what is typed. Stdout goes to `out.jsonl`.
+    /// Types a line in a folder, in a terminal that echoes. Stdout is redirected to `out.jsonl`.
     fn types(folder: &Path, line: &str) -> Person {
         let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -32,7 +32,7 @@ impl Person {
             "-c",
             &format!("stty echo; {line} > out.jsonl; code=$?; stty -a | grep -ow -e '-*echo'; exit $code"),
         ]);
-        // Nothing must leave this machine, whatever host is typed.
+        // No request may leave this machine, for any host name.
         shell.current_dir(folder).env_clear().env("PATH", path).env("HTTPS_PROXY", "http://127.0.0.1:9");
         Person { session: spawn_command(shell, Some(LIMIT)).unwrap(), seen: String::new() }
     }
@@ -49,7 +49,7 @@ impl Person {
         self
     }
 
-    /// The exit code, and all that was seen; the terminal must show again what is typed.
+    /// Returns the exit code and the full output; the terminal must echo again.
     fn ends(mut self) -> (i32, String) {
         self.seen.push_str(&self.session.exp_eof().unwrap());
         let WaitStatus::Exited(_, code) = self.session.process().wait().unwrap() else { panic!("{}", self.seen) };
@@ -64,7 +64,7 @@ fn written(file: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// The names of the files in a folder.
+/// Returns the names of the files in a folder.
 fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -73,7 +73,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_wrong_token_is_noticed_and_the_right_one_written() {
+fn a_wrong_token_is_reported_and_the_right_one_is_written() {
     let options = || Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
     let store = start(SignIn::Token, options(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
@@ -90,8 +90,8 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
     person.is_asked("`access_token` is empty").is_asked("(not shown): ").answers("wrong-token-0123");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("yesterday");
     person.is_asked("is not a date and time").is_asked("[2000-01-01T00:00:00Z]: ").answers("2021-01-01T00:00:00Z");
-    person.is_asked("refused the sign-in (HTTP 401)").is_asked("[a]: ").answers("a");
-    // The token alone is asked for again.
+    person.is_asked("rejected the credentials (HTTP 401)").is_asked("[a]: ").answers("a");
+    // Only the token is asked again.
     person.is_asked("(not shown): ").answers(TOKEN);
     person.is_asked("It works, but: The token lacks");
     let (code, seen) = person.ends();
@@ -123,7 +123,7 @@ fn a_wrong_token_is_noticed_and_the_right_one_written() {
 }
 
 #[test]
-fn the_router_can_be_chosen_and_a_config_written_that_could_not_be_tried() {
+fn the_router_can_be_selected_and_an_untested_config_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut person = Person::types(folder.path(), "source-cart init --output mystore.json");
     person.is_asked("Sign-in? [1]: ").answers("2");
@@ -147,7 +147,7 @@ fn the_router_can_be_chosen_and_a_config_written_that_could_not_be_tried() {
 }
 
 #[test]
-fn of_a_wrong_host_the_host_alone_is_asked_for_again() {
+fn after_a_wrong_host_only_the_host_is_asked_again() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let mut person = Person::types(folder.path(), "source-cart init");
@@ -168,14 +168,14 @@ fn of_a_wrong_host_the_host_alone_is_asked_for_again() {
 }
 
 #[test]
-fn a_variable_is_tried_filled_in_and_written_as_it_was_typed() {
+fn a_variable_is_tested_with_its_value_and_written_as_it_was_entered() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let mut person = Person::types(folder.path(), &format!("CART_TOKEN={TOKEN} source-cart init"));
     person.is_asked("Sign-in? [1]: ").answers("1");
     person.is_asked("mystore.americommerce.com: ").answers(&store.url());
     person.is_asked("(not shown): ").answers("${CART_TOCEN}");
-    person.is_asked("names the environment variable `CART_TOCEN`, which is not set");
+    person.is_asked("uses the environment variable `CART_TOCEN`, which is not set");
     person.is_asked("(not shown): ").answers("${CART_TOKEN}");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
     person.is_asked("It works.");
@@ -185,7 +185,7 @@ fn a_variable_is_tried_filled_in_and_written_as_it_was_typed() {
 }
 
 #[test]
-fn a_file_is_replaced_only_after_a_yes() {
+fn a_file_is_replaced_only_after_yes() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.json");
@@ -209,7 +209,7 @@ fn a_file_is_replaced_only_after_a_yes() {
     assert_eq!(person.ends().0, 0);
     assert_eq!(written(&file)["credentials"]["store_name"], store.url());
 
-    // A file that somebody makes while the questions are answered is not replaced either.
+    // A file that is created during the questions is not replaced either.
     fs::remove_file(&file).unwrap();
     let mut person = Person::types(folder.path(), "source-cart init");
     answers(&mut person);
@@ -219,12 +219,12 @@ fn a_file_is_replaced_only_after_a_yes() {
     assert_eq!(person.ends().0, 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     let reported = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
-    assert!(reported.contains("`config.json` cannot be written: there is one now"), "{reported}");
+    assert!(reported.contains("`config.json` cannot be written: it was created in the meantime"), "{reported}");
     assert_eq!(files(folder.path()), ["config.json", "out.jsonl"]);
 }
 
 #[test]
-fn ctrl_c_and_ctrl_d_give_up_and_leave_a_terminal_that_shows_what_is_typed() {
+fn ctrl_c_and_ctrl_d_cancel_and_the_terminal_echoes_again() {
     for key in ['c', 'd'] {
         for hidden in [false, true] {
             let folder = tempfile::tempdir().unwrap();
@@ -252,10 +252,10 @@ fn without_a_terminal_nothing_is_asked() {
 
 #[test]
 fn one_terminal_stream_alone_is_not_a_terminal() {
-    for line in ["source-cart init < /dev/null", "source-cart init 2> told.txt"] {
+    for line in ["source-cart init < /dev/null", "source-cart init 2> errors.txt"] {
         let folder = tempfile::tempdir().unwrap();
         let (code, seen) = Person::types(folder.path(), line).ends();
-        // With stderr on the terminal the error is also told there in words; nothing was asked.
+        // If stderr is a terminal, it has the error as text as well; nothing was asked.
         assert_eq!(
             (code, seen.trim().ends_with("echo"), seen.contains("store_name")),
             (1, true, false),
@@ -278,12 +278,12 @@ fn a_file_that_cannot_be_written_is_reported_before_any_question() {
 }
 
 #[test]
-fn a_link_stays_one_and_a_pipe_gets_no_secret() {
+fn a_link_stays_a_link_and_a_pipe_gets_no_secret() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("config.json");
     std::os::unix::fs::symlink("real.json", &link).unwrap();
-    // At first it leads nowhere, then to the file.
+    // At first the link is broken, then it points to the file.
     for replaces in [false, true] {
         let mut person = Person::types(folder.path(), "source-cart init");
         if replaces {
@@ -305,7 +305,7 @@ fn a_link_stays_one_and_a_pipe_gets_no_secret() {
     assert_eq!(files(folder.path()), ["config.json", "out.jsonl", "pipe", "real.json"]);
 }
 
-/// Panics if a config is not as the specification says.
+/// Panics if a config does not match the specification.
 fn assert_valid(config: &Value) {
     let run = Command::new("spec").run();
     let schema = jsonschema::draft7::new(&run.spec()["connectionSpecification"]).unwrap();
@@ -314,7 +314,7 @@ fn assert_valid(config: &Value) {
 }
 
 #[test]
-fn the_config_that_is_written_is_as_the_specification_says() {
+fn the_written_config_matches_the_specification() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     for (typed, written_date) in [
         ("2024-01-01", "2024-01-01T00:00:00Z"),
@@ -332,7 +332,7 @@ fn the_config_that_is_written_is_as_the_specification_says() {
         assert_eq!(person.ends().0, 0);
         let config = written(&folder.path().join("config.json"));
         assert_eq!(config["start_date"], written_date, "{typed}");
-        // A variable is filled in only when the config is read.
+        // A variable is replaced only when the config is read.
         if !typed.contains('$') {
             assert_valid(&config);
         }
@@ -340,13 +340,13 @@ fn the_config_that_is_written_is_as_the_specification_says() {
 }
 
 #[test]
-fn the_specification_accepts_what_the_documentation_does() {
+fn the_specification_accepts_the_examples_of_the_docs() {
     for date in ["2021-01-01", "2021-01-01T00:00:00Z", "2021-01-01T00:00:00-05:00", "2021-01-01T00:00:00.123Z"] {
         let mut config = crate::harness::files::store_config("mystore.americommerce.com", TOKEN, date);
         config["end_date"] = json!(date.replace("2021", "2022"));
         config["call_limit_percent"] = json!(80.0);
         assert_valid(&config);
-        // And the connector with it.
+        // The connector accepts them too.
         let run = Command::new("read").config(&config).catalog(&json!({"streams": []})).run();
         assert_eq!(run.code, Some(0), "{date}: {}", run.transcript());
     }

@@ -1,4 +1,4 @@
-//! Files that the commands are given: what is wrong with one is told in a sentence, and nothing is read.
+//! Input files of the commands: an unusable file is reported in one message, and nothing is read.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::harness::command::Command;
 use crate::harness::files::configured;
 use crate::harness::setup::{SignIn, config, minutes, nobody, only_error, start};
 
-/// The error of a `read` that must not have asked the store for anything.
+/// Returns the error of a `read` that must not send a request.
 fn refused(command: Command<'_>) -> String {
     let run = command.run();
     assert_eq!(run.code, Some(1), "{}", run.transcript());
@@ -31,14 +31,14 @@ fn a_config_that_cannot_be_used_is_an_error_of_read() {
 }
 
 #[test]
-fn files_that_are_missing_or_no_files_are_named() {
+fn missing_and_unusable_files_are_named() {
     let missing = refused(Command::new("read").config(&nobody()).arg("--catalog").arg("/no/such/catalog.json"));
     assert_eq!(
         missing,
-        "The catalog file `/no/such/catalog.json` does not exist; give `--catalog` a readable JSON file."
+        "The catalog file `/no/such/catalog.json` does not exist. Set `--catalog` to a readable JSON file."
     );
     let directory = refused(Command::new("read").config(&nobody()).arg("--catalog").arg("/"));
-    assert_eq!(directory, "The catalog file `/` is a directory; give `--catalog` a readable JSON file.");
+    assert_eq!(directory, "The catalog file `/` is a directory. Set `--catalog` to a readable JSON file.");
     let catalog = configured(&[("orders", "incremental")]);
     let state =
         refused(Command::new("read").config(&nobody()).catalog(&catalog).arg("--state").arg("/no/such/state.json"));
@@ -64,7 +64,7 @@ fn the_config_can_come_from_standard_input() {
     assert!(refused(read().stdin("")).contains("not valid JSON"));
     assert_eq!(
         refused(read().stdin([0xff])),
-        "The config on standard input is not UTF-8 text; give `--config -` one JSON object there, or name a file."
+        "The config on standard input is not UTF-8 text. Send one JSON object there, or set `--config` to a file."
     );
 }
 
@@ -113,7 +113,7 @@ fn an_unknown_stream_ends_incomplete_and_the_others_are_read() {
 }
 
 #[test]
-fn the_least_that_launchers_send_is_enough() {
+fn the_minimum_that_launchers_send_is_enough() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
     let catalog = r#"{"streams":[{"stream":{"name":"orders","json_schema":{}},"sync_mode":"incremental","x":1}]}"#;
     for state in ["", "null", "{}", "[]"] {
@@ -126,7 +126,7 @@ fn the_least_that_launchers_send_is_enough() {
     assert_eq!(none.warnings(), ["The catalog selects no streams, so nothing is read."]);
 }
 
-/// A path of a file with these bytes, or of whatever else a path can lead to.
+/// The path of a file with these bytes, or of another kind of file.
 struct Given {
     files: tempfile::TempDir,
 }
@@ -142,7 +142,7 @@ impl Given {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A file of a size that takes no room on the disk.
+    /// Creates a file of a size that uses no space on the disk.
     fn sparse(&self, mebibytes: u64) -> String {
         let path = self.files.path().join(format!("{mebibytes} MiB"));
         std::fs::File::create(&path).unwrap().set_len(mebibytes << 20).unwrap();
@@ -157,7 +157,7 @@ impl Given {
 }
 
 #[test]
-fn a_path_that_leads_to_no_usable_file_is_one_sentence() {
+fn a_path_to_an_unusable_file_is_reported_in_one_message() {
     let given = Given::new();
     let (config, catalog) = (nobody().to_string(), configured(&[("orders", "incremental")]).to_string());
     let good = |option: &str| match option {
@@ -187,7 +187,7 @@ fn a_path_that_leads_to_no_usable_file_is_one_sentence() {
             assert!(sentence.starts_with(&begin) && sentence.ends_with(&end), "{sentence}");
         }
     }
-    // A config is small: its bound is tighter.
+    // A config is small, so its limit is lower.
     assert!(refused(Command::new("read").arg("--config").arg(&given.sparse(2)).catalog(&json!({}))).contains("1 MiB"));
     for (path, problem) in &paths {
         let check = Command::new("check").arg("--config").arg(path).run();
@@ -199,7 +199,7 @@ fn a_path_that_leads_to_no_usable_file_is_one_sentence() {
 }
 
 #[test]
-fn a_device_without_end_costs_no_memory_beyond_the_bound() {
+fn a_device_without_end_uses_no_memory_beyond_the_limit() {
     let run =
         Command::new("read").config(&nobody()).catalog(&json!({"streams": []})).arg("--state").arg("/dev/zero").run();
     assert_eq!(run.code, Some(1));
@@ -207,7 +207,7 @@ fn a_device_without_end_costs_no_memory_beyond_the_bound() {
 }
 
 #[test]
-fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
+fn a_pipe_is_read_and_one_without_a_writer_times_out() {
     let given = Given::new();
     let path = given.pipe();
     let writer = {
@@ -218,7 +218,7 @@ fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
     assert_eq!(run.code, Some(0), "{}", run.transcript());
     writer.join().unwrap().unwrap();
     let sentence = refused(Command::new("read").arg("--config").arg(&path).catalog(&json!({"streams": []})));
-    assert!(sentence.contains("is a pipe or device that did not come to an end within 30 seconds"), "{sentence}");
+    assert!(sentence.contains("is a pipe or device that did not end within 30 seconds"), "{sentence}");
     let store = start(
         SignIn::Token,
         Options { tls: Some(crate::fake_store::Tls::default()), ..Options::default() },
@@ -233,8 +233,8 @@ fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
     }
 }
 
-/// Panics if a sentence holds what a parser says, which only those understand who know the code.
-fn assert_no_words_of_a_parser(sentence: &str) {
+/// Panics if a message has words of a parser, which users cannot understand.
+fn assert_no_parser_words(sentence: &str) {
     for words in [
         "expected",
         "EOF",
@@ -259,7 +259,7 @@ fn assert_no_words_of_a_parser(sentence: &str) {
 }
 
 #[test]
-fn a_config_that_is_no_object_is_an_error_of_discover_and_catalog() {
+fn a_config_that_is_not_an_object_is_an_error_of_discover_and_catalog() {
     let plain = Command::new("discover").run();
     for command in ["discover", "catalog"] {
         for (text, problem) in [
@@ -271,7 +271,7 @@ fn a_config_that_is_no_object_is_an_error_of_discover_and_catalog() {
         ] {
             let sentence = refused(Command::new(command).file("config", text));
             assert!(sentence.contains(problem), "{command} {text}: {sentence}");
-            assert_no_words_of_a_parser(&sentence);
+            assert_no_parser_words(&sentence);
         }
     }
     for text in ["{}", r#"{"credentials": 5}"#, r#"{"expand": []}"#] {
@@ -281,7 +281,7 @@ fn a_config_that_is_no_object_is_an_error_of_discover_and_catalog() {
 }
 
 #[test]
-fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
+fn unknown_settings_are_warned_about_with_suggestions() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 10));
     let mut config = config(SignIn::Token, &store);
     for (name, value) in [
@@ -296,13 +296,13 @@ fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
         config[name] = value;
     }
     config["credentials"]["acess_token"] = json!("x");
-    // A form keeps what was filled in for the other way to sign in.
+    // A form keeps the values of the other sign-in.
     config["credentials"]["site_id"] = json!("12345");
     let expected = [
-        "The config holds `call_limit_percnt`, which is not a setting and has no effect. Did you mean `call_limit_percent`?",
-        "The config holds `expands`, which is not a setting and has no effect. Did you mean `expand`?",
-        "The config holds `zzz`, which is not a setting and has no effect. `source-cart spec` prints the settings.",
-        "The config holds `credentials.acess_token`, which is not a setting and has no effect. Did you mean `credentials.access_token`?",
+        "The config contains `call_limit_percnt`, which is not a setting and has no effect. Did you mean `call_limit_percent`?",
+        "The config contains `expands`, which is not a setting and has no effect. Did you mean `expand`?",
+        "The config contains `zzz`, which is not a setting and has no effect. Run `source-cart spec` to list the settings.",
+        "The config contains `credentials.acess_token`, which is not a setting and has no effect. Did you mean `credentials.access_token`?",
     ];
     let read = Command::new("read").config(&config).catalog(&configured(&[("orders", "incremental")])).run();
     assert_eq!((read.code, read.warnings()), (Some(0), expected.to_vec()));
@@ -310,7 +310,7 @@ fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
     assert_eq!((check.connection_status().0, check.warnings()), ("SUCCEEDED", expected.to_vec()));
     let discover = Command::new("discover").config(&config).run();
     assert_eq!((discover.code, discover.warnings()), (Some(0), expected.to_vec()));
-    // Its output is the catalog alone.
+    // Its stdout is only the catalog.
     let catalog = Command::new("catalog").config(&config).output();
     assert!(serde_json::from_slice::<serde_json::Value>(&catalog.stdout).is_ok());
     assert_eq!(catalog.stderr.lines().count(), expected.len(), "{}", catalog.stderr);
@@ -318,7 +318,7 @@ fn settings_that_do_not_exist_are_warned_about_with_the_nearest_that_do() {
 }
 
 #[test]
-fn numbers_of_the_config_may_be_written_with_a_fraction_of_zeros() {
+fn integers_of_the_config_may_have_a_fraction_of_zeros() {
     let mut config = nobody();
     let none = json!({"streams": []});
     for (percent, is_right) in [(json!(80.0), true), (json!(100.00), true), (json!(80.5), false), (json!(1e2), true)] {
@@ -340,23 +340,22 @@ fn likely_mistakes_are_warned_about() {
         assert_eq!(run.code, Some(0), "{}", run.transcript());
         run
     };
-    let info =
-        ("INFO", "stores: the rows have no update date, so all of them are read each time, as in a full refresh.");
+    let info = ("INFO", "stores: the rows have no update date, so every sync reads all of them.");
     let usual = run(&config, &catalog);
     assert!(!usual.logs().contains(&info) && usual.warnings().is_empty());
     let wanted = run(&config, &wants_dates);
     assert!(wanted.logs().contains(&info) && wanted.warnings().is_empty());
     config["start_date"] = json!("2999-01-01T00:00:00Z");
     let future =
-        "`start_date` (2999-01-01T00:00:00Z) is in the future. Until then no row that has an update date is read.";
+        "`start_date` (2999-01-01T00:00:00Z) is in the future. Until then, only rows without an update date are read.";
     assert_eq!(run(&config, &catalog).warnings(), [future]);
     let check = Command::new("check").config(&config).run();
     assert_eq!((check.connection_status().0, check.warnings()), ("SUCCEEDED", vec![future]));
 }
 
 #[test]
-fn rows_with_fields_of_their_own_do_not_flood_the_log() {
-    // In one sequence of requests, and in several side by side.
+fn rows_with_names_of_fields_as_data_do_not_flood_the_log() {
+    // With one sequence of requests, and with several concurrent ones.
     for (stream, max_count) in [("stores", 1000), ("orders", 100)] {
         let mut data = minutes(stream, 1, 3000);
         for id in data.ids(stream) {
@@ -374,7 +373,7 @@ fn rows_with_fields_of_their_own_do_not_flood_the_log() {
 }
 
 #[test]
-fn an_unusable_file_is_described_in_one_sentence() {
+fn an_unusable_file_is_described_in_one_message() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     let config = nobody();
     let with = |pointer: &str, value: serde_json::Value| {
@@ -389,32 +388,32 @@ fn an_unusable_file_is_described_in_one_sentence() {
         (deep(100_000), "not valid JSON"),
         (format!("{{\"credentials\":{}}}", deep(100)), "must be an object"),
         (with("/credentials", json!(5)), "must be an object"),
-        (with("/credentials/access_token", json!({"a": 1})), "must be a text"),
+        (with("/credentials/access_token", json!({"a": 1})), "must be a string"),
         (with("/credentials/access_token", json!("to\u{0}ken-0123")), "cannot be sent in an HTTP header"),
         (with("/credentials/access_token", json!("token-0123\r\nX-Evil: 1")), "cannot be sent in an HTTP header"),
         (with("/credentials/store_name", json!("shop.example.com\r\nHost: evil")), "cannot be sent in an HTTP header"),
         (with("/credentials/store_name", json!("shop.example.com\u{1}")), "cannot be sent in an HTTP header"),
-        (with("/credentials/store_name", json!(["a"])), "must be a text"),
+        (with("/credentials/store_name", json!(["a"])), "must be a string"),
         (with("/start_date", json!("2021-01-01T00:00:00Z\n2")), "is not a date and time"),
-        (with("/start_date", json!({})), "must be a text"),
+        (with("/start_date", json!({})), "must be a string"),
     ] {
         let sentence = refused(Command::new("read").file("config", &text).catalog(&json!({"streams": []})));
         assert!(sentence.contains(problem), "{sentence}");
         assert!(!sentence.contains(|character: char| character.is_control()), "{sentence:?}");
-        assert_no_words_of_a_parser(&sentence);
+        assert_no_parser_words(&sentence);
     }
     for text in ["", "null", "[]", "5", r#"{"streams":{}}"#, &deep(100_000)] {
         let sentence = refused(Command::new("read").config(&config).file("catalog", text));
         assert!(sentence.starts_with("The catalog cannot be used: it"), "{sentence}");
-        assert_no_words_of_a_parser(&sentence);
+        assert_no_parser_words(&sentence);
     }
     let catalog = configured(&[("orders", "incremental")]);
     for text in ["5", r#""x""#, "[5]", r#"{"orders":5}"#, "{", &deep(100_000)] {
         let sentence = refused(Command::new("read").config(&config).catalog(&catalog).state(text));
         assert!(sentence.starts_with("The state cannot be understood"), "{sentence}");
-        assert_no_words_of_a_parser(&sentence);
+        assert_no_parser_words(&sentence);
     }
-    // What is unknown is no fault, and a byte order mark is none either.
+    // Unknown fields and a byte order mark are allowed.
     let mut more = config.clone();
     more["unheard_of"] = json!({"a": [1]});
     more["credentials"]["unheard_of"] = json!(null);

@@ -1,4 +1,4 @@
-//! The call limit: used politely, waited for aloud, and never a reason to lose a row.
+//! The call limit: it is respected, waits are reported, and no row is lost because of it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{DATED, SignIn, config, config_with, minutes, no_state, read, start};
 
-/// The moments that RATE_LIMITED named, and when it was said, in milliseconds since the epoch.
+/// Returns the times that RATE_LIMITED named, and when each was emitted, in milliseconds since the epoch.
 fn waits(run: &Run, stream: &str) -> Vec<(u64, u64)> {
     let of_stream = |message: &&crate::harness::message::Message| message.stream() == Some(stream);
     let wait = |message: &crate::harness::message::Message| {
@@ -31,8 +31,8 @@ fn main_streams(mode: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_whole_limit_is_used_and_waits_are_said_once() {
-    // Seven streams of one request each, and five calls per window. Two go at once, three more one after the other,
+fn the_full_limit_is_used_and_waits_are_reported_once() {
+    // Seven streams of one request each, and five calls per window. Two are sent at once, three more one at a time,
     // since others may call, and the rest in the next window.
     let options = Options { limit: Some(Limit::new(5)), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 20));
@@ -45,7 +45,7 @@ fn the_whole_limit_is_used_and_waits_are_said_once() {
         DATED.iter().map(|stream| waits(&run, stream)).filter(|waits| !waits.is_empty()).collect();
     assert_eq!(waiting.len(), DATED.len() - 2, "those that were not admitted at once");
     for waits in waiting {
-        // A call that finds a new window makes known that its end is another.
+        // A call that finds a new window shows that its end is another.
         assert!((1..=2).contains(&waits.len()), "once per window: {waits:?}");
         assert!(waits.iter().all(|(said, ends)| ends > said), "the moment lies ahead: {waits:?}");
         assert!(waits.windows(2).all(|two| two[1].1 > two[0].1), "the same moment is said once: {waits:?}");
@@ -53,7 +53,7 @@ fn the_whole_limit_is_used_and_waits_are_said_once() {
 }
 
 #[test]
-fn an_explicit_share_is_a_hard_cap() {
+fn call_limit_percent_is_a_hard_maximum() {
     // One call per window: 20 % of five.
     let options = Options { limit: Some(Limit::new(5)), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 20));
@@ -70,7 +70,7 @@ fn an_explicit_share_is_a_hard_cap() {
 }
 
 #[test]
-fn a_refusal_is_waited_out_whatever_form_it_has() {
+fn a_refusal_is_waited_for_in_every_form() {
     for retry_after in
         [Some("1"), Some("0.5"), Some("-3"), Some("Tue, 13 Sep 2022 10:00:00 GMT"), Some("soon"), Some("0")]
     {
@@ -92,7 +92,7 @@ fn a_refusal_is_waited_out_whatever_form_it_has() {
 }
 
 #[test]
-fn without_the_header_refusals_alone_teach_the_limit() {
+fn without_the_header_the_limit_is_learned_from_refusals() {
     let limit = Limit { header: false, retry_after: RetryAfter::Seconds, ..Limit::new(12) };
     let options = Options { max_count: Some(20), limit: Some(limit), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 280));
@@ -100,7 +100,7 @@ fn without_the_header_refusals_alone_teach_the_limit() {
     let run = read(&config(SignIn::Token, &store), &catalog, &no_state());
     assert_read_is_well_formed(&run, &catalog);
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 280), "{}", run.transcript());
-    // Those that were under way when the limit was met; afterwards it is known.
+    // Those in flight when the limit was reached; afterwards the limit is known.
     assert!((1..=8).contains(&refused(&store)), "{} refusals", refused(&store));
 }
 
@@ -116,7 +116,7 @@ fn the_limit_percent_and_the_concurrent_requests_are_configurable() {
 
 #[test]
 fn all_streams_share_one_rate_limiter_and_one_concurrency_limit() {
-    // The store answers slowly and counts how many requests it has at once.
+    // The store responds slowly and counts its concurrent requests.
     let options = Options { latency: std::time::Duration::from_millis(30), max_count: Some(20), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(2, 200));
     let config = config_with(&store, &json!({"max_requests_in_flight": 3}));
@@ -124,7 +124,7 @@ fn all_streams_share_one_rate_limiter_and_one_concurrency_limit() {
     assert_eq!(run.code, Some(0), "{}", run.transcript());
     let mut begun: Vec<_> = store.requests().iter().map(|seen| seen.at).collect();
     begun.sort_unstable();
-    // A fourth request cannot begin before the first of the three before it has been answered.
+    // A fourth request cannot start before the first of three has its response.
     for four in begun.windows(4) {
         let apart = four[3].duration_since(four[0]);
         assert!(apart >= std::time::Duration::from_millis(29), "four requests within {apart:?}");

@@ -1,4 +1,4 @@
-//! The log: what runs, what each request was, what is tried again, and the account of each stream at its end.
+//! The log: versions, requests, retries, and the last line of each stream.
 
 use serde_json::json;
 
@@ -13,21 +13,21 @@ fn read_orders<'a>(store: &FakeStore, state: &str) -> Command<'a> {
     Command::new("read").config(&config).catalog(&configured(&[("orders", "incremental")])).state(state)
 }
 
-/// The last LOG of the stream, its account.
+/// Returns the last LOG of the stream, its summary.
 fn account(run: &Run) -> String {
     let logs = run.logs();
-    let last = logs.iter().rev().find(|(_, text)| text.starts_with("orders: ") && text.contains("delivered"));
+    let last = logs.iter().rev().find(|(_, text)| text.starts_with("orders: ") && text.contains(" rows read"));
     last.unwrap_or_else(|| panic!("{}", run.transcript())).1.to_string()
 }
 
-/// The number before a word; 0 if the word is not there.
+/// Returns the number before a word; 0 if the word is missing.
 fn number(text: &str, word: &str) -> u64 {
     let Some((before, _)) = text.split_once(word) else { return 0 };
     before.trim_end().rsplit(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 #[test]
-fn the_first_line_says_what_runs() {
+fn the_first_line_has_the_version() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let run = read_orders(&store, &no_state()).run();
     assert_eq!(run.messages[0].kind(), "LOG");
@@ -52,13 +52,13 @@ fn with_debug_each_request_is_a_line() {
     for (line, seen) in lines.iter().zip(store.requests()) {
         assert!(line.starts_with("orders: GET orders, ") && line.contains(" ms"), "{line}");
         assert!(line.contains(&format!("HTTP {}", seen.status)), "{line}");
-        // The answer that failed had no header.
+        // The response that failed had no header.
         assert!((line.contains(", call limit ") && line.ends_with("/50.")) || seen.status == 503, "{line}");
         assert!(!line.contains(TOKEN) && !line.contains("http://") && !line.contains("{\""), "{line}");
     }
     assert!(lines[1].contains("HTTP 503, 0 bytes"), "{}", lines[1]);
     assert!(lines.iter().any(|line| line.contains("id gt:") && number(line, " bytes") > 1000), "{lines:#?}");
-    // A check shows its requests as well, and neither says so without being asked.
+    // A check shows its requests as well, and both do so only with `--debug`.
     let check = || Command::new("check").config(&config(SignIn::Token, &store));
     assert_eq!(check().arg("--debug").run().logs().iter().filter(|(_, text)| text.starts_with("GET ")).count(), 8);
     assert_eq!(check().run().logs().len(), 0);
@@ -88,7 +88,7 @@ fn an_outage_is_a_warning_from_the_second_failure_on() {
         retries[0].1.starts_with("orders: HTTP 503; retrying in ") && retries[0].1.ends_with(" (attempt 2)."),
         "{retries:#?}"
     );
-    // All that are sent are counted, whatever came of them.
+    // All sent requests are counted, also the failed ones.
     assert_eq!(number(&account(&run), " requests"), store.requests().len() as u64, "{}", account(&run));
 }
 
@@ -114,13 +114,13 @@ fn the_summary_line_of_a_resumed_read_adds_up() {
         let second = read_orders(&store, &state.to_string()).run();
         assert_eq!(second.code, Some(0), "{}", second.transcript());
         let text = account(&second);
-        let (left, since) = (number(&text, " rows left"), number(&text, " in the pass that followed"));
-        assert!(text.starts_with("orders: resumed; the store counted ") && left >= 3000 - read, "{text}");
-        let came = number(&text, " delivered")
+        let (left, since) = (number(&text, " left"), number(&text, " in the next pass"));
+        assert!(text.starts_with("orders: resumed; ") && left >= 3000 - read, "{text}");
+        let came = number(&text, " rows read")
             + number(&text, " unchanged rows skipped")
-            + number(&text, " left to the pass that followed");
+            + number(&text, " left to the next pass");
         assert_eq!(left + since, came, "{text}");
-        assert_eq!(number(&text, " delivered"), second.ids("orders").len() as u64, "{text}");
+        assert_eq!(number(&text, " rows read"), second.ids("orders").len() as u64, "{text}");
         assert_eq!(number(&text, " requests"), (store.requests().len() - before) as u64, "{text}");
     }
 }

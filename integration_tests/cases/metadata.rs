@@ -1,5 +1,5 @@
-//! What a registry and a platform are told of this connector says the same everywhere: `metadata.yaml`, the Dockerfile,
-//! the icon, the page of the documentation. Its generated parts are written anew by `UPDATE_DOCS=1 cargo test docs`.
+//! The metadata for registries and platforms agrees everywhere: `metadata.yaml`, the Dockerfile,
+//! the icon, and the platform's page. `UPDATE_DOCS=1 cargo test docs` writes the generated parts again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,21 +16,21 @@ fn text(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap()
 }
 
-/// A value of `metadata.yaml`'s `data`, which is one line of two spaces, the key and the value.
+/// Returns a value of `metadata.yaml`'s `data`: a line with two spaces, the key and the value.
 fn metadata(key: &str) -> String {
     let text = text("metadata.yaml");
     let line = text.lines().find_map(|line| line.strip_prefix("  ")?.strip_prefix(key)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("metadata.yaml has no {key}")).to_owned()
 }
 
-/// The items of the list below a line of `metadata.yaml`.
+/// Returns the items of the list below a line of `metadata.yaml`.
 fn metadata_list(above: &str) -> Vec<String> {
     let text = text("metadata.yaml");
     let lines = text.lines().skip_while(|line| *line != above).skip(1);
     lines.map_while(|line| line.trim_start().strip_prefix("- ").map(str::to_owned)).collect()
 }
 
-/// Versions and dates of `CHANGELOG.md`, the newest first.
+/// Returns versions and dates of `CHANGELOG.md`, the newest first.
 fn releases() -> Vec<(String, String)> {
     text("CHANGELOG.md")
         .lines()
@@ -52,7 +52,7 @@ fn the_version_is_the_same_everywhere() {
 }
 
 #[test]
-fn the_dockerfile_says_what_the_platform_reads() {
+fn the_dockerfile_has_the_labels_and_paths_that_the_platform_reads() {
     let dockerfile = text("Dockerfile");
     let entrypoint = "/usr/local/bin/source-cart";
     assert!(dockerfile.contains(&format!("AIRBYTE_ENTRYPOINT={entrypoint}\n")));
@@ -63,7 +63,7 @@ fn the_dockerfile_says_what_the_platform_reads() {
             assert!(!line.contains(word), "the Dockerfile knows nothing of processors: {line}");
         }
     }
-    // The base image has to have the Rust that the package asks for.
+    // The base image must have the Rust version that the package requires.
     let image = dockerfile.lines().find_map(|line| line.strip_prefix("FROM docker.io/library/rust:1.")).unwrap();
     let minor: u32 = image.split('-').next().unwrap().parse().unwrap();
     let needed: u32 = env!("CARGO_PKG_RUST_VERSION").split('.').nth(1).unwrap().parse().unwrap();
@@ -71,7 +71,7 @@ fn the_dockerfile_says_what_the_platform_reads() {
 }
 
 #[test]
-fn the_metadata_names_what_exists() {
+fn the_metadata_names_existing_files_and_streams() {
     assert_eq!(metadata("license"), env!("CARGO_PKG_LICENSE"));
     assert!(metadata("definitionId") != "bb1a6d31-6879-4819-a2bd-3eed299ea8e2", "that is the Python connector's");
     let hosts = metadata_list("    hosts:");
@@ -84,7 +84,7 @@ fn the_metadata_names_what_exists() {
 }
 
 #[test]
-fn one_address_is_named_and_none_as_long_as_there_is_none() {
+fn the_project_has_one_address_or_none() {
     let run = Command::new("spec").run();
     let (named, of_metadata) = (&run.spec()["documentationUrl"], metadata("documentationUrl"));
     match env!("CARGO_PKG_REPOSITORY") {
@@ -167,7 +167,7 @@ fn the_form_has_titles_groups_and_examples() {
         if field["type"] == "string" && !is_secret {
             assert!(field["examples"].is_array(), "{name} has no example");
         }
-        // What only a developer says.
+        // Words only developers use.
         let text = format!("{} {}", field["title"], field["description"]).to_lowercase();
         for word in ["side by side", "undated", "in flight", "up to, not including", "schema", "cursor"] {
             assert!(!text.contains(word), "{name}: {word}");
@@ -191,14 +191,14 @@ fn the_form_has_titles_groups_and_examples() {
 }
 
 #[test]
-fn the_icon_is_a_square_of_this_projects_own() {
+fn the_icon_is_a_square_and_original() {
     assert_eq!(metadata("icon"), "icon.svg");
     let icon = text("icon.svg");
     assert!(icon.starts_with("<svg ") && icon.contains(r#" width="250" height="250" viewBox="0 0 250 250""#));
     assert!(icon.len() < 10_000 && !icon.contains("<script") && !icon.contains("href"), "a drawing and nothing else");
 }
 
-/// The page with its generated parts made anew.
+/// Returns the page with its generated parts made again.
 fn page() -> String {
     let mut page = text(PAGE);
     for (heading, next, body) in [
@@ -213,7 +213,7 @@ fn page() -> String {
     page
 }
 
-/// A line for each field of the configuration, those of a way to sign in below it.
+/// Returns a line for each field of the configuration; those of a sign-in are indented.
 fn fields() -> String {
     fn list(schema: &Value, indent: &str, out: &mut String) {
         let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
@@ -236,7 +236,7 @@ fn fields() -> String {
     let spec = Command::new("spec").run();
     let mut out = "\n".to_owned();
     list(&spec.spec()["connectionSpecification"], "", &mut out);
-    // Braces would be code to the site that shows the page.
+    // The site that shows the page reads braces as code.
     out.replace("{your store}", "`{your store}`")
         .replace("https://`{your store}`/store/sitemonitor.aspx", "`https://{your store}/store/sitemonitor.aspx`")
 }
@@ -270,11 +270,11 @@ fn changelog() -> String {
 }
 
 #[test]
-fn docs_the_platforms_page_is_the_spec_the_table_and_the_changelog() {
+fn docs_the_platforms_page_matches_the_spec_the_table_and_the_changelog() {
     hold(PAGE, &page());
 }
 
-/// Headings that Airbyte's documentation check wants, in its order; the second says whether it must be there.
+/// Headings that Airbyte's documentation check requires, in order; true if the heading is mandatory.
 const HEADINGS: [(&str, bool); 14] = [
     ("Cart.com", true),
     ("Prerequisites", true),
@@ -292,14 +292,14 @@ const HEADINGS: [(&str, bool); 14] = [
     ("Changelog", true),
 ];
 
-/// What stands between a heading and the next.
+/// Returns the text between a heading and the next one.
 fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let (_, rest) = page.split_once(&format!("# {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     rest.split("\n#").next().unwrap()
 }
 
 #[test]
-fn the_page_has_the_form_that_airbytes_check_wants() {
+fn the_page_has_the_form_that_airbytes_check_requires() {
     let page = text(PAGE);
     assert_eq!(metadata("name"), HEADINGS[0].0);
     let found: Vec<&str> = page

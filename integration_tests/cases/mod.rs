@@ -1,4 +1,4 @@
-//! The tests, one file a subject. Each runs the executable against the fake store.
+//! The tests, one file for each subject. Each runs the executable against the fake store.
 
 mod acceptance;
 mod catalogs;

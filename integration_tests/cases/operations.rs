@@ -1,5 +1,5 @@
-//! `docs/operations.md`: its script for several stores fails if one of them does, and its alerts say why. That every
-//! command of the page can be typed is checked in `pages`.
+//! `docs/operations.md`: its script for several stores fails if one store fails, and its alerts have the reason.
+//! `pages` tests that every command of the page works.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::harness::setup::{SignIn, config, config_with, start};
 
 const PAGE: &str = include_str!("../../docs/operations.md");
 
-/// What the page writes into a file.
+/// Returns the content of a file that the page shows.
 fn script(name: &str) -> &'static str {
     let (_, from) = PAGE.split_once(&format!("cat > {name} <<'END'\n")).unwrap();
     from.split_once("\nEND\n").unwrap().0
 }
 
-/// The block of command lines of the page that holds these words.
+/// Returns the block of commands of the page that contains these words.
 fn block(words: &str) -> &'static str {
     let blocks = PAGE.split("```sh\n").skip(1).map(|block| block.split_once("\n```").unwrap().0);
     blocks.into_iter().find(|block| block.contains(words)).unwrap_or_else(|| panic!("no command with {words}"))
@@ -31,7 +31,7 @@ fn put(folder: &Path, store: &str, config: &Value) {
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
 
-/// Runs the script; gives its exit code and what it says.
+/// Runs the script. Returns its exit code and output.
 fn read_all(folder: &Path) -> (Option<i32>, String) {
     let output = type_in(folder, "sh read-all-stores", &[]);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -45,7 +45,7 @@ fn the_loop_over_stores_reads_all_and_fails_if_one_fails() {
     let down = start(SignIn::Token, options, Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Of 70 streams two are enough.
+    // Two of the 70 streams are enough.
     let text = script("read-all-stores").replace("--streams all", "--streams orders,order_statuses");
     fs::write(folder.join("read-all-stores"), text).unwrap();
     for store in ["a", "c"] {
@@ -69,7 +69,7 @@ fn the_loop_over_stores_reads_all_and_fails_if_one_fails() {
     let glance = type_in(folder, block("input_filename"), &[]);
     let glance = String::from_utf8(glance.stdout).unwrap();
     assert!(glance.contains("stores/b/summary.json\t75\torders,order_statuses\n"), "{glance}");
-    // The alert has the sentences of the run and of its streams.
+    // The alert has the messages of the run and of its streams.
     let alert = |store: &str| {
         let output = type_in(&folder.join("stores").join(store), block(".error | select"), &[]);
         String::from_utf8(output.stdout).unwrap()

@@ -1,4 +1,4 @@
-//! `--format` and `--output`: records alone, as JSON lines and csv, on stdout and in files.
+//! `--format` and `--output`: only records, as JSON lines and CSV, on stdout and in files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::harness::setup::{Chance, SignIn, config, config_with, no_state, nobod
 use crate::scenarios::run::{Setup, seeds};
 use crate::scenarios::stores::{churn, removing, scattered};
 
-/// A read of bare records. No secret is in what it says.
+/// Runs a read of records without messages. Its output has no secret.
 fn bare(command: &Command<'_>) -> Output {
     let output = command.output();
     assert!(!output.stderr.contains(TOKEN));
@@ -31,7 +31,7 @@ fn reading<'a>(store: &FakeStore, streams: &[(&str, &str)], format: &str) -> Com
     command.arg("--format").arg(format)
 }
 
-/// The rows of a csv text; `None` is an empty cell without quotes. Written from RFC 4180.
+/// Parses CSV; `None` is an empty cell without quotes. Written from RFC 4180.
 fn parsed(text: &str) -> Vec<Vec<Option<String>>> {
     let mut rows = vec![vec![]];
     let mut letters = text.chars().peekable();
@@ -56,15 +56,15 @@ fn parsed(text: &str) -> Vec<Vec<Option<String>>> {
         match letters.next() {
             Some(',') => {}
             Some('\n') => rows.push(vec![]),
-            other => panic!("{other:?} behind a cell"),
+            other => panic!("{other:?} after a cell"),
         }
     }
     assert_eq!(rows.pop(), Some(vec![]), "the last row is ended");
     rows
 }
 
-/// What a csv cell says, as the JSON it was: the header's types are the schema's, so that a number and a
-/// text of digits can be told apart.
+/// Returns true if a CSV cell has the same value as the JSON: the types of the schema tell a number from a
+/// string of digits.
 fn same(raw: &str, cell: Option<&String>) -> bool {
     match (raw, cell) {
         ("null", cell) => cell.is_none(),
@@ -74,7 +74,7 @@ fn same(raw: &str, cell: Option<&String>) -> bool {
     }
 }
 
-/// The files of a folder by name, but for the lock.
+/// Returns the files of a folder by name, except the lock.
 fn content(folder: &Path) -> BTreeMap<String, String> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -100,9 +100,7 @@ fn json_lines_are_the_data_of_the_records_and_nothing_else() {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, expected);
-    for reported in
-        ["orders: started.", "orders: the store counted 60 rows in the range; 60 delivered", "orders: complete."]
-    {
+    for reported in ["orders: started.", "orders: 60 rows read (the store counted 60)", "orders: complete."] {
         assert!(output.stderr.contains(reported), "{}", output.stderr);
     }
     let quiet = bare(&reading(&store, &selection, "jsonl").arg("--quiet"));
@@ -110,7 +108,7 @@ fn json_lines_are_the_data_of_the_records_and_nothing_else() {
 }
 
 #[test]
-fn csv_has_the_schemas_columns_and_the_stores_digits() {
+fn csv_has_the_columns_of_the_schema_and_the_digits_of_the_store() {
     let mut data = Data::sample(4, 40);
     let first = data.ids("orders")[0];
     let digits = "123456789012345678901234567890.1000";
@@ -156,7 +154,7 @@ fn csv_has_the_schemas_columns_and_the_stores_digits() {
 }
 
 #[test]
-fn csv_of_no_rows_is_a_header() {
+fn csv_without_rows_is_a_header() {
     let store = start(SignIn::Token, Options::default(), Data::empty());
     let output = bare(&reading(&store, &[("orders", "full_refresh")], "csv"));
     assert_eq!((output.code, output.stdout.iter().filter(|&&byte| byte == b'\n').count()), (Some(0), 1));
@@ -190,7 +188,7 @@ fn conflicting_options_are_refused_in_one_sentence() {
 }
 
 #[test]
-fn each_run_writes_its_own_files_and_touches_no_earlier_one() {
+fn each_run_writes_its_own_files_and_changes_no_earlier_one() {
     let store = start(SignIn::Token, Options::default(), Data::sample(3, 50));
     let files = Files::new();
     let (folder, state) = (files.path("out"), files.path("state.json").display().to_string());
@@ -226,7 +224,7 @@ fn each_run_writes_its_own_files_and_touches_no_earlier_one() {
 }
 
 #[test]
-fn a_stream_that_fails_leaves_the_rows_it_brought_and_the_others_their_files() {
+fn a_stream_that_fails_keeps_its_rows_and_the_others_their_files() {
     let options = Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 20));
     let files = Files::new();
@@ -234,7 +232,7 @@ fn a_stream_that_fails_leaves_the_rows_it_brought_and_the_others_their_files() {
     let output = bare(&command.arg("--output").arg(&files.path("out").display().to_string()));
     assert_eq!(output.code, Some(1));
     assert_eq!(names(&files.path("out")), ["orders.csv"]);
-    assert!(output.stderr.contains("error: products: ") && output.stderr.contains("products: not complete."));
+    assert!(output.stderr.contains("error: products: ") && output.stderr.contains("products: incomplete."));
 
     let setup = Setup::still(scattered("orders", 600, 5));
     let store = setup.start(SignIn::Token);
@@ -275,7 +273,7 @@ fn a_folder_in_use_is_not_written_to_by_a_second_sync() {
 }
 
 #[test]
-fn rows_that_cannot_be_written_end_the_sync_with_a_failure_and_no_state() {
+fn rows_that_cannot_be_written_end_the_sync_with_an_error_and_no_state() {
     let files = Files::new();
     let (folder, state) = (files.path("out"), files.path("state.json"));
     let setup = Setup::still(scattered("orders", 3000, 1)).changing(removing(folder.clone(), 1));
@@ -291,7 +289,7 @@ fn rows_that_cannot_be_written_end_the_sync_with_a_failure_and_no_state() {
     );
     let kept = fs::read_to_string(&state).unwrap();
     assert!(!kept.contains("orders"), "{kept}");
-    // To a stdout that is full the same happens.
+    // A full stdout has the same effect.
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let config = files.write("config.json", &config(SignIn::Token, &store).to_string());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart"));
@@ -303,7 +301,7 @@ fn rows_that_cannot_be_written_end_the_sync_with_a_failure_and_no_state() {
     assert!(!fs::read_to_string(&state).unwrap().contains("orders"));
 }
 
-/// The records of a finished file, as a run would have said them.
+/// Returns the records of a finished file, as messages of a run.
 fn as_messages(name: &str, text: &str, catalog: &Value) -> Vec<u8> {
     let mut messages = Vec::new();
     let mut say = |data: &str| {
@@ -332,7 +330,7 @@ fn as_messages(name: &str, text: &str, catalog: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
+fn after_a_kill_at_any_time_no_row_of_a_written_state_is_missing_in_the_files() {
     let mut kills = 0;
     for seed in seeds() {
         for format in ["jsonl", "csv"] {
@@ -343,7 +341,7 @@ fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
             let catalog = configured(&[("orders", "incremental")]);
             let files = Files::new();
             let (folder, state) = (files.path("out"), files.path("state.json").display().to_string());
-            // At so many requests, or, with none, as soon as a state was written.
+            // After this many requests, or, if none, as soon as a state is written.
             let run = |kill: Option<usize>| {
                 let command = Command::new("read").config(&config).catalog(&catalog).arg("--format").arg(format);
                 let command = command.arg("--output").arg(&folder.display().to_string());
@@ -370,7 +368,7 @@ fn killed_at_any_moment_no_row_of_a_written_state_is_missing_in_the_files() {
             run(None);
             let content = content(&folder);
             assert!(content.keys().all(|name| !name.contains("partial")), "{:?}", content.keys());
-            // A file is a run: no row comes twice in one, and later files hold later forms.
+            // A file belongs to one run: no row is in it twice, and later files have later versions.
             let mut destination = Destination::with_catalog(true, &catalog);
             let first = content.get_key_value(&format!("orders.{format}"));
             for (name, text) in first.into_iter().chain(content.iter().filter(|(name, _)| name.contains(".run"))) {

@@ -1,8 +1,8 @@
-//! The pages: every command line that the README and the docs show is run as it stands there.
+//! Runs every command line that the README and the docs show.
 //!
-//! A block marked `sh` is run as a whole, one marked `cron` line by line without its times, of one marked `systemd`
-//! what it starts, all blocks of a page in order and in one folder. `text` marks what is only shown. Lines of `cargo`, `docker` and `podman` are
-//! the gate's own steps and are passed over.
+//! A block marked `sh` is run as one script, `cron` line by line without its times, and of `systemd` the started
+//! command, all blocks of a page in order and in one folder. `text` marks output. Lines with `cargo`, `docker` and
+//! `podman` belong to the gate and are skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::fake_store::{Data, Options};
 use crate::harness::files::{ROUTER_SECRET, TOKEN};
 use crate::harness::setup::{SignIn, config, start};
 
-/// Pages whose command lines need more than the connector; these scripts of the gate run them.
+/// Pages whose commands need more than the connector; these scripts of the gate run them.
 const RUN_ELSEWHERE: &[(&str, &str)] =
     &[("docs/clients.md", ".ci/clients"), ("docs/quickstart.md", "integration_tests/clients/check_quickstart.py")];
 
-/// A page's blocks of command lines: what they are marked as, and the lines.
+/// Returns the blocks of commands of a page, each with its mark.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(String, String)> = None;
@@ -59,7 +59,7 @@ fn is_of_the_gate(line: &str) -> bool {
     ["cargo", "docker", "podman"].contains(&first)
 }
 
-/// Runs a page's command lines in a folder; gives how many blocks it had.
+/// Runs the commands of a page in a folder. Returns the number of its blocks.
 fn run(page: &Path, folder: &Path) -> usize {
     let text = fs::read_to_string(page).unwrap();
     let name = page.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
@@ -70,12 +70,12 @@ fn run(page: &Path, folder: &Path) -> usize {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let router = start(SignIn::Router, Options::default(), Data::sample(1, 3));
     let here = folder.display().to_string();
-    // What the demo leaves behind, for pages that go on from it.
+    // Files of the demo, for pages that continue from it.
     fs::create_dir(folder.join("demo-out")).unwrap();
     for file in ["config.json", "demo-out/config.json"] {
         fs::write(folder.join(file), config(SignIn::Token, &store).to_string()).unwrap();
     }
-    // What an earlier read left.
+    // Files of an earlier read.
     let state = r#"[{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders"},"stream_state":{"updated_at":"2021-01-01T00:00:00Z"}}}]"#;
     fs::write(folder.join("state.json"), state).unwrap();
     let catalog = type_in(folder, "source-cart catalog --streams orders,stores", &[]);
@@ -108,7 +108,7 @@ fn run(page: &Path, folder: &Path) -> usize {
             let (out, reported) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert_eq!(output.status.code(), Some(0), "{name}: {line}\n{out}\n{reported}");
             assert!(!out.contains("\"FAILED\""), "{name}: {line}\n{out}");
-            // Messages of the protocol say all there is to say, so there the terminal stays empty.
+            // With protocol messages on stdout, the terminal stays empty.
             assert!(name != "README.md" || reported.is_empty(), "{name}: {line}\n{reported}");
         }
     }
@@ -116,7 +116,7 @@ fn run(page: &Path, folder: &Path) -> usize {
 }
 
 #[test]
-fn every_command_line_of_the_pages_can_be_typed() {
+fn every_command_line_of_the_pages_works() {
     let mut run_blocks = 0;
     for page in pages() {
         let folder = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn every_command_line_of_the_pages_can_be_typed() {
             let by_hand =
                 blocks(section).iter().flat_map(|(_, text)| text.lines()).filter(|line| !is_of_the_gate(line)).count();
             assert!(by_hand >= 7, "{by_hand}");
-            // The first sync brings the store, the second finds nothing new.
+            // The first sync reads the store, the second finds nothing new.
             let brought =
                 |name: &str| fs::read_to_string(folder.path().join(name)).unwrap().contains(r#""type":"RECORD""#);
             assert_eq!((brought("first.jsonl"), brought("second.jsonl")), (true, false));

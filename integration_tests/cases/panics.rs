@@ -1,7 +1,7 @@
-//! Faults of the connector itself: a panic, wherever it is, ends in a TRACE error and a non-zero exit.
+//! Bugs of the connector: a panic in any part ends in a TRACE error and a non-zero exit code.
 //!
-//! Builds with the feature `failpoints` panic where `SOURCE_CART_TEST_PANIC` says; what the panic says is the token here, so
-//! that the harness, which looks for the token in all output, notices if a panic's message is told.
+//! Builds with the feature `failpoints` panic where `SOURCE_CART_TEST_PANIC` says. The panic's message is the token, so
+//! the harness, which searches all output for the token, notices if that message is shown.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::harness::files::{TOKEN, configured};
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, minutes};
 
-/// A run in which `place` panics.
+/// Returns a run in which `place` panics.
 fn panicking(place: &str, command: &str) -> Run {
     let store = FakeStore::start(Options { max_count: Some(20), ..Options::default() }, minutes("orders", 1, 90));
     let catalog = configured(&[("orders", "incremental"), ("products", "full_refresh")]);
@@ -22,16 +22,16 @@ fn panicking(place: &str, command: &str) -> Run {
     if command == "read" {
         run = run.catalog(&catalog);
     }
-    // The message of the panic, and what the standard library would print of it, must not be seen.
+    // Neither the panic's message nor the output of the standard library may appear.
     run.env("SOURCE_CART_TEST_PANIC", &format!("{place}: {TOKEN}")).env("RUST_BACKTRACE", "full").run()
 }
 
-/// One TRACE error of this program's own, one line on stderr that names the place.
+/// Panics unless there is one TRACE error about a bug, and one line on stderr with its location.
 fn assert_reported(run: &Run, stream: Option<&str>) {
     let errors = run.errors();
     assert_eq!(errors.len(), 1, "{}", run.transcript());
     assert_eq!(errors[0].failure_type, "system_error");
-    assert!(errors[0].message.contains("through a fault of its own"), "{}", errors[0].message);
+    assert!(errors[0].message.contains("because of a bug"), "{}", errors[0].message);
     assert!(errors[0].internal_message.contains("src/panic_hook.rs:"), "{}", errors[0].internal_message);
     assert_eq!(errors[0].stream.as_deref(), stream);
     let reported: Vec<&str> = run.stderr.lines().filter(|line| !line.starts_with("source-cart: stdout")).collect();
@@ -61,6 +61,6 @@ fn in_one_stream_and_the_others_are_read() {
 fn in_the_writer_whose_last_line_is_complete() {
     let run = panicking("writer", "read");
     assert_reported(&run, None);
-    assert_eq!(run.code, Some(74), "what was written is not whole");
+    assert_eq!(run.code, Some(74), "the output is not complete");
     assert_eq!(run.messages.last().map(|message| message.kind()), Some("TRACE"));
 }

@@ -1,4 +1,4 @@
-//! Between connector and store, a proxy: a tunnel for each connection, and nothing of the store's business in it.
+//! A proxy between connector and store: a tunnel for each connection, without access to its content.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use crate::harness::files::{TOKEN, configured};
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config_with, minutes, start};
 
-/// A proxy on loopback, and the head of each request that it heard.
+/// A proxy on loopback, and the head of each request that it received.
 struct Proxy {
     address: String,
     received: Arc<Mutex<Vec<String>>>,
@@ -22,7 +22,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Opens tunnels, or answers with `refusal`.
+    /// Starts a proxy that opens tunnels, or responds with `refusal`.
     fn new(secured: bool, refusal: Option<&'static str>) -> Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let secured = secured.then(|| Arc::new(Secured::new(&Tls::default())));
@@ -77,7 +77,7 @@ fn store() -> FakeStore {
     start(SignIn::Token, options, minutes("orders", 1, 35))
 }
 
-/// Reads the store's orders with these variables; `proxy` is trusted, should it speak TLS.
+/// Reads the store's orders with these variables; `proxy` is trusted if it uses TLS.
 fn read(store: &FakeStore, proxy: Option<&Proxy>, environment: &[(&str, &str)]) -> Run {
     let mut trusted = std::fs::read_to_string(store.ca_file().unwrap()).unwrap();
     if let Some(secured) = proxy.and_then(|proxy| proxy.secured.as_ref()) {
@@ -120,7 +120,7 @@ fn all_requests_go_through_tunnels_that_see_no_content() {
 }
 
 #[test]
-fn the_proxy_looks_up_the_name() {
+fn the_proxy_resolves_the_host_name() {
     let proxy = Proxy::new(false, Some("502 Bad Gateway"));
     let mut config = config_with(&store(), &json!({"_retry_seconds": 1}));
     config["credentials"]["store_name"] = json!("shop.example.com");
@@ -134,7 +134,7 @@ fn the_proxy_looks_up_the_name() {
 }
 
 #[test]
-fn a_host_that_no_proxy_names_is_reached_straight() {
+fn a_host_without_a_proxy_is_reached_directly() {
     let (store, proxy) = (store(), Proxy::new(false, None));
     let url = format!("http://{}", proxy.address);
     let run = read(&store, None, &[("HTTPS_PROXY", &url), ("NO_PROXY", "example.com,localhost")]);
@@ -143,7 +143,7 @@ fn a_host_that_no_proxy_names_is_reached_straight() {
 }
 
 #[test]
-fn an_address_is_understood_as_people_write_it() {
+fn proxy_addresses_are_accepted_in_usual_forms() {
     let store = store();
     let proxy = Proxy::new(false, None);
     let address = &proxy.address;
@@ -163,7 +163,7 @@ fn an_address_is_understood_as_people_write_it() {
 }
 
 #[test]
-fn what_is_no_address_is_an_error_and_no_direct_connection() {
+fn an_invalid_address_is_an_error_and_not_a_direct_connection() {
     let store = store();
     for (variable, url) in [
         ("HTTPS_PROXY", "socks5://user:p@ss@127.0.0.1:9"),
@@ -189,14 +189,14 @@ fn what_is_no_address_is_an_error_and_no_direct_connection() {
         assert_eq!(check.connection_status(), ("FAILED", error.message.as_str()));
     }
     assert_eq!(store.requests().len(), 0);
-    // Without TLS no proxy is used, so that none can be wrong.
+    // Without TLS no proxy is used, so its address is not checked.
     let open = start(SignIn::Token, Options::default(), minutes("orders", 1, 3));
     let check = Command::new("check").config(&config_with(&open, &json!({}))).env("HTTPS_PROXY", "nonsense:port").run();
     assert_eq!(check.connection_status().0, "SUCCEEDED");
 }
 
 #[test]
-fn hosts_without_a_proxy_may_be_named_with_a_port_or_a_star() {
+fn no_proxy_accepts_hosts_with_a_port_or_a_star() {
     let (store, proxy) = (store(), Proxy::new(false, None));
     let url = format!("http://{}", proxy.address);
     let port = store.addr().port();
@@ -208,7 +208,7 @@ fn hosts_without_a_proxy_may_be_named_with_a_port_or_a_star() {
 }
 
 #[test]
-fn a_proxy_that_does_not_let_through_is_named_and_not_bypassed() {
+fn a_proxy_that_refuses_is_named_and_not_bypassed() {
     let store = store();
     let refusals = ["407 Proxy Authentication Required", "403 Forbidden", "500 Oops"];
     let proxies: Vec<Proxy> = refusals.into_iter().map(|refusal| Proxy::new(false, Some(refusal))).collect();
@@ -217,7 +217,7 @@ fn a_proxy_that_does_not_let_through_is_named_and_not_bypassed() {
     for (proxy, (kind, words)) in proxies.iter().zip([
         (
             "config_error",
-            "refused the sign-in (HTTP 407 on `orders`). Write its user name and password into HTTPS_PROXY",
+            "rejected the credentials (HTTP 407 on `orders`). Set HTTPS_PROXY to an address with a user name and password",
         ),
         ("transient_error", "did not connect to localhost"),
         ("transient_error", "did not connect to localhost"),
@@ -228,7 +228,7 @@ fn a_proxy_that_does_not_let_through_is_named_and_not_bypassed() {
             kind,
         ));
     }
-    // Nobody listens; a proxy whose certificate nobody knows.
+    // No server listens; or the proxy's certificate has an unknown authority.
     cases.push((
         "http://127.0.0.1:9".to_owned(),
         "The proxy 127.0.0.1:9 could not be reached on `orders`. Check HTTPS_PROXY".to_owned(),

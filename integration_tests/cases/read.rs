@@ -1,4 +1,4 @@
-//! `read` as users rely on it: first reads, later reads, both sign-ins, the Python connector's files.
+//! `read` in everyday use: first reads, later reads, both sign-ins, and the Python connector's files.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::harness::files::{TOKEN, configured, configured_all};
 use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::setup::{Chance, DATED, SignIn, config, config_with, minutes, no_state, only_error, read, start};
 
-/// The line as it was written, but for the moment at which it was.
+/// Returns the line without its time.
 fn without_clock(line: &str) -> String {
     const NAME: &str = "\"emitted_at\":";
     let Some((before, after)) = line.split_once(NAME) else { return line.to_owned() };
@@ -17,7 +17,7 @@ fn without_clock(line: &str) -> String {
 }
 
 #[test]
-fn a_small_read_is_as_agreed() {
+fn a_small_read_is_as_in_the_snapshot() {
     let mut data = Data::empty();
     for (id, at) in [(1, "2024-03-10T07:59:59.997Z"), (2, "2024-03-10T08:00:00Z"), (3, "2024-11-03T06:30:00.16Z")] {
         data.insert_lean("addresses", id, Stamp::At(utc_ms(at)), Stamp::At(utc_ms("2014-04-07T16:55:56.297Z")));
@@ -50,7 +50,7 @@ fn every_stream_is_read_completely_with_both_sign_ins_and_modes() {
 }
 
 #[test]
-fn two_reads_of_a_living_store_bring_every_row_in_its_last_form_and_a_third_nothing() {
+fn two_reads_of_a_changing_store_return_every_row_in_its_last_version_and_a_third_nothing() {
     for sign_in in [SignIn::Token, SignIn::Router] {
         let mut chance = Chance::new(11);
         let options = Options {
@@ -101,7 +101,7 @@ fn two_reads_of_a_living_store_bring_every_row_in_its_last_form_and_a_third_noth
 }
 
 #[test]
-fn a_read_of_an_unchanged_store_sends_one_request_a_stream() {
+fn a_read_of_an_unchanged_store_sends_one_request_per_stream() {
     let store = start(SignIn::Token, Options::default(), Data::sample(3, 2500));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&DATED.map(|name| (name, "incremental"))));
     let first = read(&config, &catalog, &no_state());
@@ -152,19 +152,19 @@ fn the_python_connectors_config_catalog_and_state_work_unchanged() {
 }
 
 #[test]
-fn the_dates_of_the_config_bound_what_is_read() {
+fn the_dates_of_the_config_limit_the_rows() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 100));
     let date = |row: i64| store.data(|data| data.row("orders", row).unwrap().updated_at.ms().unwrap());
     let text = |ms: i64| chrono::DateTime::from_timestamp_millis(ms).unwrap().to_rfc3339();
     let catalog = configured(&[("orders", "incremental")]);
-    // Both on the boundary of a row: the start is read, the end is not.
+    // Both are the date of a row: the start is included, the end is not.
     let bounded = config_with(&store, &json!({"start_date": text(date(10)), "end_date": text(date(20))}));
     let run = read(&bounded, &catalog, &no_state());
     assert_read_is_well_formed(&run, &catalog);
     let mut came = run.ids("orders");
     came.sort_unstable();
     assert_eq!(came, (10..20).collect::<Vec<i64>>());
-    // Without the end, the next read goes on from there.
+    // Without the end, the next read continues from there.
     let open = config_with(&store, &json!({"start_date": text(date(10))}));
     let mut came = read(&open, &catalog, &run.last_state_list()).ids("orders");
     came.sort_unstable();
@@ -188,7 +188,7 @@ fn a_token_without_a_scope_ends_that_stream_and_names_the_scope() {
 }
 
 #[test]
-fn lists_are_found_under_their_path_as_well() {
+fn lists_are_found_under_the_name_of_their_path() {
     let options = Options { envelope: Envelope::Path, ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 20));
     let catalog = configured(&[("order_items", "full_refresh"), ("order_payments", "full_refresh")]);
@@ -237,7 +237,7 @@ fn values_of_the_wrong_type_are_emitted_and_reported_once() {
 }
 
 #[test]
-fn a_closed_stdout_ends_the_process_with_a_failure() {
+fn a_closed_stdout_ends_the_process_with_an_error() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3000));
     let catalog = configured_all("incremental");
     let command = Command::new("read").config(&config(SignIn::Token, &store)).catalog(&catalog);

@@ -1,4 +1,4 @@
-//! `redact_sensitive_fields`: what the table marks goes out as null, and nothing else changes.
+//! `redact_sensitive_fields`: marked fields are emitted as null, and nothing else changes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config_with, no_state, read, start};
 
-/// Every value under this name, at any depth.
+/// Collects every value with this name, at any depth.
 fn values<'v>(value: &'v Value, name: &str, found: &mut Vec<&'v Value>) {
     match value {
         Value::Array(elements) => elements.iter().for_each(|element| values(element, name, found)),
@@ -28,7 +28,7 @@ fn values<'v>(value: &'v Value, name: &str, found: &mut Vec<&'v Value>) {
     }
 }
 
-/// A catalog of all streams that selects whatever there is, nested collections too.
+/// Returns a catalog of all streams that selects everything, including nested collections.
 fn selecting_all() -> Value {
     let mut catalog = configured_all("full_refresh");
     for entry in catalog["streams"].as_array_mut().unwrap() {
@@ -38,7 +38,7 @@ fn selecting_all() -> Value {
 }
 
 #[test]
-fn sensitive_fields_are_null_and_all_others_as_they_were() {
+fn sensitive_fields_are_null_and_all_others_unchanged() {
     let mut data = Data::sample(3, 30);
     for stream in STREAMS {
         for id in data.ids(stream.name) {
@@ -52,7 +52,7 @@ fn sensitive_fields_are_null_and_all_others_as_they_were() {
     let plain = read(&config_with(&store, &json!({})), &catalog, &no_state());
     let redacted = read(&config_with(&store, &json!({"redact_sensitive_fields": true})), &catalog, &no_state());
     assert_eq!((plain.code, redacted.code), (Some(0), Some(0)));
-    assert!(plain.data("users").iter().any(|record| record.contains("kept secret")), "off unless it is asked for");
+    assert!(plain.data("users").iter().any(|record| record.contains("kept secret")), "off by default");
     assert_read_is_well_formed(&redacted, &catalog);
     let text = String::from_utf8_lossy(&redacted.stdout).into_owned();
     assert!(!text.contains("kept secret"));
@@ -117,7 +117,7 @@ fn sensitive_fields_are_null_however_deep_the_store_nests_them() {
     let mut catalog = selecting_all();
     let is_read = |entry: &Value| ["orders", "subscriptions"].contains(&entry["stream"]["name"].as_str().unwrap());
     catalog["streams"].as_array_mut().unwrap().retain(is_read);
-    // Requested, and sent by a store that was not asked.
+    // Requested, and sent although they were not requested.
     for expand in [json!(["orders.payments", "subscriptions.lookups"]), json!([])] {
         for redact in [false, true] {
             let config = config_with(&store, &json!({"redact_sensitive_fields": redact, "expand": expand}));
@@ -133,7 +133,7 @@ fn sensitive_fields_are_null_however_deep_the_store_nests_them() {
     }
 }
 
-/// Parts of names that sound like a secret, card data, a login or an address on the network.
+/// Parts of names that suggest a secret, card data, a login or a network address.
 const SOUNDS_SENSITIVE: [&str; 39] = [
     "password",
     "passwd",
@@ -176,9 +176,9 @@ const SOUNDS_SENSITIVE: [&str; 39] = [
     "fingerprint",
 ];
 
-/// Fields with such names that were looked at and hold nothing of the kind.
+/// Fields with such names that were checked and are not sensitive.
 const LOOKED_AT: [&str; 34] = [
-    // Numbers of rows in other streams, and answers to yes or no.
+    // Numbers of rows in other streams, and flags.
     "carts.session_id",
     "orders.session_id",
     "quotes.session_id",
@@ -212,18 +212,18 @@ const LOOKED_AT: [&str; 34] = [
     "products.e_product_verification_link_expiration",
     "users.last_login_at",
     "users.last_login_attempt_at",
-    // The merchant's own books and files, names of mail templates' placeholders.
+    // The merchant's own accounts and files, and placeholders of mail templates.
     "warehouses.account_number",
     "products.e_product_serial_number_file_path",
     "drips.members.custom_merge_keys",
 ];
 
-/// The fields of a stream and of its collections, each with whether it is marked as sensitive.
+/// Returns the fields of a stream and of its collections, each with true if it is marked as sensitive.
 fn fields() -> Vec<(String, bool)> {
     fn walk(path: &str, schema: &Value, is_marked: &dyn Fn(&str) -> bool, found: &mut Vec<(String, bool)>) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             found.push((format!("{path}.{name}"), is_marked(name)));
-            // Deeper inside a declared field nothing can be marked.
+            // Below a declared field nothing can be marked.
             walk(&format!("{path}.{name}"), property, &|_| false, found);
             walk(&format!("{path}.{name}"), &property["items"], &|_| false, found);
         }
@@ -244,7 +244,7 @@ fn fields() -> Vec<(String, bool)> {
 }
 
 #[test]
-fn every_name_that_sounds_sensitive_was_looked_at() {
+fn every_name_that_suggests_sensitive_data_was_checked() {
     let fields = fields();
     assert!(fields.len() > 1000, "{}", fields.len());
     let sounds = |path: &str| path.rsplit('.').next().unwrap().split('_').any(|part| SOUNDS_SENSITIVE.contains(&part));

@@ -1,5 +1,5 @@
-//! Every list resource of the API is a stream: each is read whole, twice and once more, whatever its
-//! list is called.
+//! Every list resource of the API is a stream: each is read completely, three times, for every
+//! name of its list.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, no_state, read, start};
 
-/// The tables hold what the store holds.
-fn assert_whole(destination: &Destination, store: &crate::fake_store::FakeStore, context: &str) {
+/// Panics unless the tables have all rows of the store.
+fn assert_all_read(destination: &Destination, store: &crate::fake_store::FakeStore, context: &str) {
     for stream in STREAMS {
         let comparison = store.data(|data| destination.compare(data, stream.name, stream.name, None, None));
         comparison.assert_clean_with_missing_dates(context);
     }
 }
 
-/// The records are as the schemas say: nothing is reported, but for the one field whose texts cannot be converted.
+/// Panics if a field is reported, except the one whose strings cannot be converted.
 fn assert_nothing_is_reported(run: &Run) {
     assert_eq!(run.code, Some(0), "{}", run.transcript());
     let reported: Vec<&str> =
@@ -29,7 +29,7 @@ fn assert_nothing_is_reported(run: &Run) {
 }
 
 #[test]
-fn the_table_is_what_the_documentation_lists() {
+fn the_table_has_the_documented_resources() {
     let documented: BTreeSet<&str> = resources().iter().map(|of| of.path).collect();
     let streams: BTreeSet<&str> = STREAMS.iter().map(|stream| stream.name).collect();
     assert_eq!(streams, documented);
@@ -44,31 +44,31 @@ fn the_table_is_what_the_documentation_lists() {
         if !stream.uses_lookups {
             assert_eq!(collections, documented, "{}", stream.name);
         }
-        // Three lists are called one thing by working clients and another by the descriptions.
+        // For three lists, working clients and the descriptions have different names.
         let conflict = ["blog_posts", "custom_field_values", "gift_certificate_transactions"].contains(&stream.name);
         assert!(stream.list == of.key || conflict, "{}", stream.name);
     }
 }
 
 #[test]
-fn all_resources_are_read_completely_by_full_refresh_under_every_name_of_their_list() {
+fn all_resources_are_read_completely_by_full_refresh_with_every_name_of_their_list() {
     for envelope in [Envelope::Short, Envelope::Path, Envelope::Named("rows")] {
         let store =
             start(SignIn::Token, Options { envelope, max_count: Some(7), ..Options::default() }, Data::sample(5, 40));
         let catalog = configured_all("full_refresh");
         let run = read(&config(SignIn::Token, &store), &catalog, &no_state());
         assert_read_is_well_formed(&run, &catalog);
-        // A text is a key like any other, but not one to walk by, and of that the user hears.
+        // A string key is allowed, but such a stream is not read by key, which is reported.
         assert_eq!(run.code, Some(0), "{}", run.transcript());
         assert!(run.warnings().iter().all(|text| text.contains("microstores")), "{:?}", run.warnings());
         let mut destination = Destination::with_catalog(false, &catalog);
         destination.take(&run);
-        assert_whole(&destination, &store, &format!("{envelope:?}"));
+        assert_all_read(&destination, &store, &format!("{envelope:?}"));
     }
 }
 
 #[test]
-fn all_resources_are_read_twice_and_then_only_what_has_no_date() {
+fn all_resources_are_read_twice_and_then_only_rows_without_a_date() {
     let store = start(SignIn::Router, Options::default(), Data::sample(9, 40));
     let (config, catalog) = (config(SignIn::Router, &store), configured_all("incremental"));
     let mut destination = Destination::with_catalog(false, &catalog);
@@ -88,7 +88,7 @@ fn all_resources_are_read_twice_and_then_only_what_has_no_date() {
     assert_nothing_is_reported(&second);
     assert_read_is_well_formed(&second, &catalog);
     destination.take(&second);
-    assert_whole(&destination, &store, "second read");
+    assert_all_read(&destination, &store, "second read");
 
     let third = read(&config, &catalog, &destination.state_list());
     assert_nothing_is_reported(&third);
@@ -102,7 +102,7 @@ fn all_resources_are_read_twice_and_then_only_what_has_no_date() {
 
 #[test]
 fn rows_without_a_date_are_read_in_every_stream() {
-    // Once with each stream in one answer, and once with walks; null sorts first or last.
+    // Once with each stream in one response, and once with walks; null sorts first or last.
     for (count, nulls_last) in [(1000, false), (5, false), (5, true)] {
         let mut data = Data::sample(2, 40);
         let dated: Vec<&str> = STREAMS.iter().filter(|row| row.has_updated_at).map(|row| row.name).collect();
@@ -126,7 +126,7 @@ fn rows_without_a_date_are_read_in_every_stream() {
 }
 
 #[test]
-fn lists_whose_name_is_in_dispute_are_found_under_each() {
+fn lists_with_uncertain_names_are_found_under_each() {
     for (stream, names) in [
         ("blog_posts", ["posts", "blog_posts"]),
         ("custom_field_values", ["values", "custom_field_values"]),
@@ -151,7 +151,7 @@ fn lists_whose_name_is_in_dispute_are_found_under_each() {
 }
 
 #[test]
-fn keys_that_have_names_of_their_own_are_walked_by() {
+fn streams_with_keys_of_other_names_are_walked_by_key() {
     for (stream, key) in [
         ("customer_association", "customer_association_id"),
         ("notifications", "notification_id"),

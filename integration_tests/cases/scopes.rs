@@ -1,4 +1,4 @@
-//! `check` and what a token may do: one request a scope, and the missing scopes by name.
+//! `check` and the scopes of a token: one request per scope, and the missing scopes by name.
 
 use source_cart::streams::STREAMS;
 
@@ -19,13 +19,13 @@ fn with_scopes(scopes: &[&str]) -> Options {
     Options { tokens: vec![Token::new(TOKEN, scopes)], ..Options::default() }
 }
 
-/// The scopes that `check` tries. `tools` is not among them: only one page knows it.
+/// Returns the scopes that `check` tests. `tools` is not among them: only one page has it.
 fn tried() -> Vec<&'static str> {
     STREAMS.iter().filter(|stream| stream.is_scope_probe).map(|stream| stream.scope.name()).collect()
 }
 
 #[test]
-fn each_scope_is_tried_once_by_a_handful_of_requests() {
+fn each_scope_is_tested_once_with_few_requests() {
     let mut scopes = tried();
     assert_eq!(scopes.len(), 8);
     scopes.sort_unstable();
@@ -50,7 +50,7 @@ fn any_one_scope_is_enough_and_the_missing_ones_are_named() {
 }
 
 #[test]
-fn no_scope_at_all_fails_and_names_what_there_is() {
+fn no_scope_at_all_fails_and_names_the_scopes() {
     let (run, requests) = check(with_scopes(&["import"]));
     let (status, message) = run.connection_status();
     assert_eq!((status, requests), ("FAILED", 8));
@@ -58,7 +58,7 @@ fn no_scope_at_all_fails_and_names_what_there_is() {
 }
 
 #[test]
-fn a_resource_that_the_store_does_not_know_is_no_missing_scope() {
+fn a_resource_that_the_store_does_not_have_is_not_a_missing_scope() {
     let fault = |seen: &crate::fake_store::RecordedRequest| (seen.resource == "blogs").then(|| Fault::html(404));
     let (run, _) = check(Options { fault: Some(Box::new(fault)), ..Options::default() });
     let (status, message) = run.connection_status();
@@ -67,7 +67,7 @@ fn a_resource_that_the_store_does_not_know_is_no_missing_scope() {
 }
 
 #[test]
-fn a_fault_that_is_about_no_scope_ends_the_check_at_once() {
+fn a_fault_that_is_not_about_a_scope_ends_the_check() {
     let redirect = || Fault::Answer {
         status: 302,
         headers: vec![("Location".to_owned(), "https://other.example/".to_owned())],

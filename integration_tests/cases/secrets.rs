@@ -1,6 +1,7 @@
-//! Secrets stay here: in no output, with no other host, over no open line; and rows stay in RECORDs.
+//! Secrets are in no output and are sent to no other host and over no unencrypted connection; and rows are only in
+//! RECORDs.
 //!
-//! Every other test greps its output too: the harness does, for the token and the user's secret.
+//! Every other test checks its output too: the harness searches it for the token and the user's secret.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -16,7 +17,7 @@ use crate::harness::setup::{SignIn, assert_no_signature, config, config_with, mi
 
 const SIGN_INS: [SignIn; 2] = [SignIn::Token, SignIn::Router];
 
-/// Somebody else, who must not hear anything.
+/// Another server, which must receive nothing.
 struct Stranger(TcpListener);
 
 impl Stranger {
@@ -41,14 +42,14 @@ fn read(config: &Value, environment: &[(&str, &str)]) -> Run {
     environment.iter().fold(command, |command, (key, value)| command.env(key, value)).run()
 }
 
-/// An answer with this body.
+/// Returns a response with this body.
 fn page(body: &str) -> Fault {
     Fault::Answer { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }
 }
 
 #[test]
 fn a_response_that_repeats_the_secret_does_not_reveal_it() {
-    // The token, the signature and their forms in a URL and in Base64, wherever an answer has a text.
+    // The token, the signature, and their forms in a URL and in Base64, in every place of a response with text.
     let repeated = |seen: &RecordedRequest| {
         let of = |name: &str| seen.header(name).unwrap_or_default().to_owned();
         let secret = of("x-ac-auth-token") + &of("x-ac-pub-auth-signature");
@@ -89,7 +90,7 @@ fn a_response_that_repeats_the_secret_does_not_reveal_it() {
 }
 
 #[test]
-fn no_other_host_is_asked_whatever_an_answer_names() {
+fn no_other_host_in_a_response_is_requested() {
     for sign_in in SIGN_INS {
         let stranger = Stranger::new();
         let next_page = NextPage::OtherHost(stranger.url());
@@ -107,8 +108,8 @@ fn no_other_host_is_asked_whatever_an_answer_names() {
 }
 
 #[test]
-fn a_line_without_tls_leads_to_this_machine_alone() {
-    // A proxy would get the token in clear text.
+fn without_tls_only_this_machine_is_requested() {
+    // A proxy would get the token unencrypted.
     let proxy = Stranger::new();
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 3));
     let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"].map(|name| (name, proxy.url()));
@@ -119,7 +120,7 @@ fn a_line_without_tls_leads_to_this_machine_alone() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_gets_nothing_said() {
+fn nothing_is_sent_to_a_server_with_an_untrusted_certificate() {
     for tls in [
         Tls { expired: true, ..Tls::default() },
         Tls { host_names: vec!["other.example.com".to_owned()], ..Tls::default() },
@@ -133,7 +134,7 @@ fn a_certificate_that_is_not_trusted_gets_nothing_said() {
 }
 
 #[test]
-fn no_secret_stands_in_the_arguments_or_the_title_of_the_process() {
+fn no_secret_is_in_the_arguments_or_the_title_of_the_process() {
     let store = start(SignIn::Token, Options { latency: Duration::from_secs(30), ..Options::default() }, Data::empty());
     let files = Files::new();
     let path = files.write("config.json", &config(SignIn::Token, &store).to_string());
@@ -144,7 +145,7 @@ fn no_secret_stands_in_the_arguments_or_the_title_of_the_process() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Once it asks, it has read its secrets.
+    // When it sends a request, it has read its secrets.
     while store.requests().is_empty() {
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -157,7 +158,7 @@ fn no_secret_stands_in_the_arguments_or_the_title_of_the_process() {
 }
 
 #[test]
-fn what_rows_hold_is_in_records_alone() {
+fn the_content_of_rows_is_in_records_only() {
     const MARKER: &str = "Erika-Mustermann-7";
     let row = format!(
         r#"{{"id":1,"updated_at":"{MARKER}","created_at":"{MARKER}","subtotal":"{MARKER}","customer_id":"{MARKER}",
@@ -166,7 +167,7 @@ fn what_rows_hold_is_in_records_alone() {
     type Answer = fn(&str) -> Fault;
     let answers: [(Answer, i32); 6] = [
         (|row| page(&format!(r#"{{"total_count":1,"orders":[{row}]}}"#)), 0),
-        // Cut in the middle, of another form, no record, an error with a row in its details.
+        // Cut in the middle, in another form, not a record, an error with a row in its details.
         (|row| page(&format!(r#"{{"total_count":1,"orders":[{row}"#)), 1),
         (|row| page(&format!(r#"{{"order":{row}}}"#)), 1),
         (|row| page(&format!(r#"{{"orders":[{row},"{MARKER}"]}}"#)), 1),
@@ -190,11 +191,11 @@ fn what_rows_hold_is_in_records_alone() {
     }
 }
 
-/// A token as stores make them.
+/// A token in the usual form.
 const LONG_TOKEN: &str = "Q7w8e9R1t2y3U4i5o6P7a8s9D1f2g3H4";
 
 #[test]
-fn a_token_that_was_pasted_as_the_store_is_not_shown() {
+fn a_token_that_was_pasted_as_the_store_name_is_not_shown() {
     for (token, pasted) in [
         (TOKEN, LONG_TOKEN),
         (TOKEN, "q7w8e9r1t2y3"),
@@ -203,25 +204,25 @@ fn a_token_that_was_pasted_as_the_store_is_not_shown() {
         (LONG_TOKEN, LONG_TOKEN),
         ("onlylettersonly", "onlylettersonly"),
     ] {
-        for (before, behind) in
+        for (before, after) in
             [("", ""), (" ", "\n"), ("https://", "/"), ("http://", ""), ("my ", ""), ("ftp://", ""), ("https://x@", "")]
         {
             let mut config =
-                crate::harness::files::store_config(&format!("{before}{pasted}{behind}"), token, "2021-01-01");
+                crate::harness::files::store_config(&format!("{before}{pasted}{after}"), token, "2021-01-01");
             config["_retry_seconds"] = json!(1);
             let command = Command::new("check").config(&config).secret(pasted).arg("--debug");
-            // Whatever the case it is in.
+            // In upper or lower case.
             let run = command.secret(&pasted.to_uppercase()).run();
             let (status, message) = run.connection_status();
             assert_eq!(status, "FAILED");
             assert!(message.contains("`store_name`"), "{pasted}: {message}");
         }
     }
-    let whole = format!("{LONG_TOKEN}.americommerce.com");
-    let config = crate::harness::files::store_config(&whole, TOKEN, "2021-01-01");
+    let host_name = format!("{LONG_TOKEN}.americommerce.com");
+    let config = crate::harness::files::store_config(&host_name, TOKEN, "2021-01-01");
     let run = Command::new("check").config(&config).secret(LONG_TOKEN).run();
     assert!(run.connection_status().1.contains("looks like a token"), "{}", run.transcript());
-    // What is no token is shown, since that helps.
+    // A value that does not look like a token is shown, since that helps.
     for name in ["mystore", "my-very-own-store", "store2023"] {
         let config = crate::harness::files::store_config(name, TOKEN, "2021-01-01");
         let run = Command::new("check").config(&config).run();
@@ -230,7 +231,7 @@ fn a_token_that_was_pasted_as_the_store_is_not_shown() {
 }
 
 #[test]
-fn a_secret_that_an_answer_repeats_in_capitals_or_in_part_is_masked() {
+fn a_secret_that_a_response_repeats_in_capitals_or_in_part_is_masked() {
     type Form = fn(&str) -> String;
     let forms: [Form; 5] = [
         |token| token.to_uppercase(),
@@ -257,7 +258,7 @@ fn a_secret_that_an_answer_repeats_in_capitals_or_in_part_is_masked() {
 }
 
 #[test]
-fn the_secret_of_the_router_is_a_key_of_any_characters() {
+fn the_secret_of_the_router_may_have_any_characters() {
     for (secret, warnings) in [
         ("schl\u{fc}ssel-\u{e4}\u{f6}-0123456789", 0),
         (" secret-with-spaces-0123 ", 1),
@@ -278,7 +279,7 @@ fn the_secret_of_the_router_is_a_key_of_any_characters() {
         assert_eq!((run.code, run.records("orders").len()), (Some(0), 3), "{secret:?}: {}", run.transcript());
         assert_eq!(run.warnings().len(), warnings, "{secret:?}");
         assert!(run.warnings().iter().all(|text| text.contains("begins or ends with a space")), "{secret:?}");
-        // What an editor puts at the end of a file is no part of it.
+        // A newline that an editor adds at the end of a file is not part of it.
         let check = Command::new("check").config(&config(&format!("{secret}\r\n"))).run();
         assert_eq!(check.connection_status().0, "SUCCEEDED", "{secret:?}");
         let wrong = Command::new("check").config(&config(&format!("{secret}x"))).run();

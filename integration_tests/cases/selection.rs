@@ -1,5 +1,5 @@
-//! Columns that a user has selected: the configured catalog declares fewer fields. Only those are requested and sent,
-//! whatever the store sends, always with the key and the cursor.
+//! Selected columns: a configured catalog that declares fewer fields. Only these are requested and emitted,
+//! always with the key and the cursor, even if the store sends more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, config_with, minutes, no_state, read, start};
 
-/// A catalog of one stream of which only these fields are wanted.
+/// Returns a catalog of one stream with only these fields.
 fn selecting(stream: &str, keep: impl Fn(&str) -> bool) -> Value {
     let mut catalog = configured(&[(stream, "incremental")]);
     let properties = catalog["streams"][0]["stream"]["json_schema"]["properties"].as_object_mut().unwrap();
@@ -23,11 +23,11 @@ fn selecting(stream: &str, keep: impl Fn(&str) -> bool) -> Value {
 }
 
 #[test]
-fn only_what_is_wanted_is_asked_for_and_the_state_is_the_same() {
+fn only_selected_fields_are_requested_and_the_state_is_the_same() {
     let options = || Options { max_count: Some(20), ..Options::default() };
     let store = start(SignIn::Token, options(), minutes("orders", 1, 50));
     let config = config(SignIn::Token, &store);
-    let whole = read(&config, &configured(&[("orders", "incremental")]), &no_state());
+    let complete = read(&config, &configured(&[("orders", "incremental")]), &no_state());
     assert!(store.requests().iter().all(|seen| seen.param("fields").is_none()));
     store.clear_requests();
 
@@ -41,25 +41,25 @@ fn only_what_is_wanted_is_asked_for_and_the_state_is_the_same() {
     let fields: BTreeSet<String> =
         run.records("orders").iter().flat_map(|record| record.fields()).map(|(name, _)| name).collect();
     assert_eq!(fields, ["grand_total", "id", "updated_at"].map(str::to_owned).into());
-    // What was sent is remembered by content, which other columns change; all else is the same.
+    // Sent rows are remembered by content, which differs with other columns; the rest is the same.
     let state = |run: &crate::harness::run::Run| {
         let mut state = run.last_state("orders").unwrap().clone();
         state["sent"] = json!(null);
         state
     };
-    assert_eq!((run.records("orders").len(), state(&run)), (50, state(&whole)));
-    assert!(run.stdout.len() * 5 < whole.stdout.len(), "{} of {} bytes", run.stdout.len(), whole.stdout.len());
+    assert_eq!((run.records("orders").len(), state(&run)), (50, state(&complete)));
+    assert!(run.stdout.len() * 5 < complete.stdout.len(), "{} of {} bytes", run.stdout.len(), complete.stdout.len());
     let again = read(&config, &catalog, &run.last_state_list());
     assert_eq!(again.records("orders").len(), 0);
 }
 
 #[test]
-fn all_fields_none_and_nearly_all_ask_for_everything() {
+fn all_fields_none_and_nearly_all_request_everything() {
     let store = start(SignIn::Token, Options::default(), minutes("products", 1, 5));
     let config = config(SignIn::Token, &store);
     let mut bare = configured(&[("products", "incremental")]);
     bare["streams"][0]["stream"]["json_schema"] = json!({});
-    // So long a list would not fit into a query string: what is not selected is dropped after it came.
+    // A longer list would not fit into a query string: fields that are not selected are dropped later.
     let nearly_all = selecting("products", |name| name != "e_product_password");
     let mut missing = bare.clone();
     missing["streams"][0]["stream"].as_object_mut().unwrap().remove("json_schema");
@@ -78,9 +78,9 @@ fn all_fields_none_and_nearly_all_ask_for_everything() {
 }
 
 #[test]
-fn the_older_catalog_of_the_python_connector_is_a_selection() {
+fn the_older_catalog_of_the_python_connector_works_as_a_selection() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
-    // It declares a field that no order has, and lacks `location_id`.
+    // It declares a field that orders lack, and lacks `location_id`.
     let mut catalog = selecting("orders", |name| name != "location_id");
     catalog["streams"][0]["stream"]["json_schema"]["properties"]["weigh_unit"] = json!({"type": ["null", "string"]});
     let run = read(&config(SignIn::Token, &store), &catalog, &no_state());
@@ -93,13 +93,13 @@ fn the_older_catalog_of_the_python_connector_is_a_selection() {
     );
 }
 
-/// The records of a stream by key.
+/// Returns the records of a stream by key.
 fn by_key(run: &Run, stream: &str, key: &str) -> BTreeMap<String, Fields> {
     run.records(stream).into_iter().map(|record| (record.field(key).unwrap(), record.fields())).collect()
 }
 
 #[test]
-fn what_is_not_selected_is_sent_in_no_stream_whatever_the_store_sends() {
+fn unselected_fields_are_emitted_in_no_stream_even_if_the_store_sends_them() {
     let mut data = Data::sample(3, 20);
     for stream in STREAMS {
         for id in data.ids(stream.name) {
@@ -110,7 +110,7 @@ fn what_is_not_selected_is_sent_in_no_stream_whatever_the_store_sends() {
     let store = start(SignIn::Token, Options { ignore_fields: true, max_count: Some(7), ..Options::default() }, data);
     let config = config(SignIn::Token, &store);
     let all = configured_all("full_refresh");
-    let whole = read(&config, &all, &no_state());
+    let complete = read(&config, &all, &no_state());
     for odd in [0, 1] {
         let mut catalog = all.clone();
         for entry in catalog["streams"].as_array_mut().unwrap() {
@@ -128,7 +128,7 @@ fn what_is_not_selected_is_sent_in_no_stream_whatever_the_store_sends() {
             let is_sent = |name: &str| {
                 selected.get(name).is_some() || name == stream.key || (stream.has_updated_at && name == "updated_at")
             };
-            let mut expected = by_key(&whole, stream.name, stream.key);
+            let mut expected = by_key(&complete, stream.name, stream.key);
             for record in expected.values_mut() {
                 let before = record.len();
                 record.retain(|name, _| is_sent(name));

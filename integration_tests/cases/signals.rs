@@ -1,5 +1,5 @@
-//! Signals: a read ends within a bounded wait, also where nobody reads its stdout, and takes no signal that whoever
-//! started it wants ignored.
+//! Signals: a read ends within a limited time, also if no program reads its stdout, and ignores the signals that it was
+//! started to ignore.
 
 use std::io::{Read as _, Write as _, pipe};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,7 +12,7 @@ use crate::fake_store::{Data, FakeStore, Fault, Options, RecordedRequest};
 use crate::harness::files::Files;
 use crate::harness::setup::{SignIn, config, start};
 
-/// How long a read may take to end before it counts as hanging: far more than the 8 s that it has.
+/// Maximum time for a read to end before it counts as hanging: far more than the 8 s that it has.
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn signal(name: &str, child: &Child) {
@@ -20,7 +20,7 @@ fn signal(name: &str, child: &Child) {
     assert!(sent.success());
 }
 
-/// Waits for the end; panics if it does not come.
+/// Waits for the end; panics if it does not come in time.
 fn end(child: &mut Child) -> ExitStatus {
     let began = Instant::now();
     loop {
@@ -35,7 +35,7 @@ fn end(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 fn until(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -44,7 +44,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// A read of orders from a shell that does something first, with this stdout.
+/// Reads orders from a shell that runs `first` before, with this stdout.
 fn read(store: &FakeStore, files: &Files, first: &str, stdout: Stdio) -> Child {
     let config = files.write("config.json", &config(SignIn::Token, store).to_string());
     let read = format!(
@@ -63,13 +63,13 @@ fn read(store: &FakeStore, files: &Files, first: &str, stdout: Stdio) -> Child {
 }
 
 #[test]
-fn a_read_whose_stdout_nobody_reads_ends_all_the_same() {
+fn a_read_whose_stdout_is_not_read_ends() {
     for name in ["TERM", "HUP", "INT"] {
         let store = start(SignIn::Token, Options::default(), Data::sample(1, 300));
         let files = Files::new();
         let (reader, writer) = pipe().unwrap();
         let mut child = read(&store, &files, "", writer.try_clone().unwrap().into());
-        // The rest of the pipe is filled, however much that is.
+        // The rest of the pipe is filled, independent of its size.
         let written = Arc::new(AtomicUsize::new(0));
         let filled = Arc::clone(&written);
         let filler = thread::spawn(move || {
@@ -93,7 +93,7 @@ fn a_read_whose_stdout_nobody_reads_ends_all_the_same() {
     }
 }
 
-/// A store that answers one request and falls silent.
+/// Returns a store that responds to one request and then to none.
 fn silent() -> FakeStore {
     let fault = |seen: &RecordedRequest| (seen.n > 1).then_some(Fault::Hang);
     let options = Options { fault: Some(Box::new(fault)), max_count: Some(10), ..Options::default() };
@@ -101,7 +101,7 @@ fn silent() -> FakeStore {
 }
 
 #[test]
-fn a_closed_terminal_ends_a_read_as_a_signal_to_end_does() {
+fn closing_the_terminal_ends_a_read_like_a_termination_signal() {
     let store = silent();
     let files = Files::new();
     let mut child = read(&store, &files, "", Stdio::piped());
@@ -117,15 +117,15 @@ fn a_closed_terminal_ends_a_read_as_a_signal_to_end_does() {
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let store = silent();
     let files = Files::new();
-    // As `nohup` does, and a shell in the background.
+    // As with `nohup`, and in the background of a shell.
     let mut child = read(&store, &files, "trap '' HUP INT;", Stdio::piped());
     until("the second request", || store.requests().len() > 1);
     for name in ["HUP", "INT"] {
         signal(name, &child);
     }
-    // Signals arrive in any order; that of the end is waited for, and the others came before it.
+    // Signals arrive in any order. The termination signal is awaited; the others came before it.
     thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait().unwrap().is_none(), "it was told to ignore them");
+    assert!(child.try_wait().unwrap().is_none(), "it was started to ignore them");
     signal("TERM", &child);
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

@@ -1,8 +1,8 @@
-//! Soak: hours of trouble in seconds. One answer in five goes wrong, the store changes before every request,
-//! reads are killed; both modes and both sign-ins side by side. Nothing may be missing, and memory stays flat.
+//! Soak test: hours of trouble in seconds. One response in five fails, the store changes before every request,
+//! reads are killed; both modes and both sign-ins run concurrently. No row may be missing, and memory stays constant.
 //!
-//! Waits are a hundredth of the usual ones, so that [`seconds`] of 36 stand for an hour of a real sync's
-//! retries. `SOAK_SECONDS=600 cargo test soak` goes on for longer.
+//! Waits are a hundredth of the usual ones, so that [`seconds`] of 36 correspond to an hour of a real sync's
+//! retries. `SOAK_SECONDS=600 cargo test soak` runs longer.
 
 use std::time::{Duration, Instant};
 
@@ -12,32 +12,32 @@ use crate::harness::destination::Destination;
 use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
 use crate::harness::setup::{Chance, SignIn, config, no_state, start};
-use crate::scenarios::kills::{Kill, get_through};
+use crate::scenarios::kills::{Kill, read_until_complete};
 use crate::scenarios::run::Setup;
 use crate::scenarios::stores::{churn, scattered};
 
-/// Patience of a request. The usual one is 600 s, and all waits shrink with it.
+/// Time limit of a request with its retries. The usual one is 600 s; all waits are shorter in proportion.
 const PATIENCE_SECONDS: u64 = 6;
-/// Rounds that each way of reading goes through at least, however slow the machine: thirds of them are compared.
+/// Minimum number of rounds of each kind, also on a slow machine: the first and last thirds are compared.
 const LEAST_ROUNDS: usize = 6;
-/// Reads that are killed in a round before one is let through.
+/// Reads that are killed per round before one completes.
 const KILLS: usize = 3;
-/// How much larger the late reads of a run may be than the early ones, in percent, and in KiB: that much two
-/// reads of one store differ by themselves.
+/// Maximum increase from the early to the late reads of a run, in percent and in KiB: reads of the same store differ by
+/// that much without a leak.
 const MARGIN: (u64, u64) = (20, 2048);
 
 fn seconds() -> u64 {
     std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
-/// A fault that passes.
+/// Returns a transient fault.
 fn fault(chance: &mut Chance) -> Fault {
     let limited = |retry_after: &str| Fault::Answer {
         status: 429,
         headers: vec![("Retry-After".to_owned(), retry_after.to_owned())],
         body: br#"{"status_code":429,"message":"Too Many Requests","details":""}"#.to_vec(),
     };
-    // Waiting for an answer that never comes takes a second, so it is rare.
+    // Waiting for a response that never comes takes a second, so it is rare.
     if chance.below(60) == 0 {
         return Fault::Hang;
     }
@@ -58,7 +58,7 @@ fn fault(chance: &mut Chance) -> Fault {
     }
 }
 
-/// Goes through rounds of trouble until the time is over; gives the peak memory of the last read of each, in KiB.
+/// Runs rounds of trouble until the time is over. Returns the peak memory of the last read of each round in KiB.
 fn soak(mode: &str, sign_in: SignIn, seed: u64, until: Instant) -> Vec<u64> {
     let Setup { data, mut options, .. } = Setup::still(scattered("orders", 160, seed));
     let mut struck = Chance::new(seed ^ 0x50a4);
@@ -76,7 +76,7 @@ fn soak(mode: &str, sign_in: SignIn, seed: u64, until: Instant) -> Vec<u64> {
         let context = format!("round {round}, {mode}, {sign_in:?}, seed {seed}");
         store.options(|options| options.live = Some(Box::new(churn("orders", seed + round))));
         let mut kills = 0;
-        get_through(&store, &config, &catalog, &mut destination, || {
+        read_until_complete(&store, &config, &catalog, &mut destination, || {
             kills += 1;
             match chance.below(2) {
                 _ if kills > KILLS => Kill::Requests(usize::MAX),
@@ -111,7 +111,7 @@ fn median(peaks: &[u64]) -> u64 {
 }
 
 #[test]
-fn hours_of_trouble_lose_no_row_and_take_no_more_memory() {
+fn hours_of_trouble_lose_no_row_and_use_no_more_memory() {
     let until = Instant::now() + Duration::from_secs(seconds());
     let ways = [
         ("incremental", SignIn::Token, 1),

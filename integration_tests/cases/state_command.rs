@@ -1,4 +1,4 @@
-//! `state show`, `state reset` and `state set`: what they say of a state file, and what a read makes of it then.
+//! `state show`, `state reset` and `state set`: their output, and their effect on the next read.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn a_state_is_shown_set_and_reset_and_the_next_read_follows() {
         assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
         String::from_utf8(output.stdout).unwrap()
     };
-    // A file that is not there yet is made.
+    // A missing file is created.
     assert_eq!(
         said(&["set", &path, "orders", "2024-11-18"]),
         "orders: the next read continues from 2024-11-18T00:00:00Z.\n"
@@ -50,7 +50,7 @@ fn a_state_is_shown_set_and_reset_and_the_next_read_follows() {
 }
 
 #[test]
-fn what_cannot_be_done_changes_nothing() {
+fn an_impossible_change_changes_nothing() {
     let files = Files::new();
     let text = "[\n{\"orders\":{\"updated_at\":\"2024-01-01T00:00:00Z\"}}\n]\n";
     let path = files.write("state.json", text).display().to_string();

@@ -1,5 +1,5 @@
-//! `--state-out`: the file of states is what `--state` takes, whole at every moment, and never ahead of
-//! the rows that came out.
+//! `--state-out`: the file has the states for `--state`, is complete at any time, and never covers rows
+//! that were not emitted.
 
 use std::cell::Cell;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::harness::setup::{Chance, SignIn, config, config_with, minutes, only_e
 use crate::scenarios::run::{Setup, seeds};
 use crate::scenarios::stores::{churn, removing, scattered};
 
-/// A read that takes its state from a file and keeps it there.
+/// Returns a read that takes its state from a file and writes it back there.
 fn keeping<'a>(config: &Value, catalog: &Value, state: &Path) -> Command<'a> {
     let path = state.display().to_string();
     Command::new("read").config(config).catalog(catalog).arg("--state").arg(&path).arg("--state-out").arg(&path)
 }
 
-/// The states in a file, by stream.
+/// Returns the states in a file, by stream.
 fn states(path: &Path) -> Vec<(String, Value)> {
     let list: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let state = |entry: &Value| {
@@ -63,7 +63,7 @@ fn a_rerun_is_the_same_command_line() {
     });
     let third = keeping(&config, &catalog, &path).run();
     assert_eq!((third.code, third.ids("orders")), (Some(0), vec![changed]));
-    // Nothing but the file and its lock is in its folder.
+    // Only the file and its lock are in its folder.
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2);
 }
 
@@ -101,7 +101,7 @@ fn states_of_streams_that_were_not_read_are_kept() {
     assert_eq!(run.code, Some(0));
     assert_eq!(state(&path, "pages"), Some(json!({"updated_at": "2021-01-01T00:00:00Z"})));
     assert_eq!(state(&path, "orders").as_ref(), run.last_state("orders"));
-    // Kept elsewhere, the file that was handed in stays as it is.
+    // Written to another file, the input file stays unchanged.
     let other = files.path("other.json");
     fs::write(&path, given).unwrap();
     let command =
@@ -112,7 +112,7 @@ fn states_of_streams_that_were_not_read_are_kept() {
 }
 
 #[test]
-fn what_the_file_says_of_other_streams_is_kept_unless_the_given_state_says_more() {
+fn states_of_other_streams_in_the_file_are_kept_unless_the_input_state_has_them() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
     let config = config(SignIn::Token, &store);
     let files = Files::new();
@@ -123,7 +123,7 @@ fn what_the_file_says_of_other_streams_is_kept_unless_the_given_state_says_more(
     let reading = || Command::new("read").config(&config).arg("--streams").arg("orders");
     let to = path.display().to_string();
 
-    // Without `--state` the stream is read from the start; that of the others stays.
+    // Without `--state` the stream is read from the start; the state of the others is kept.
     let run = reading().arg("--state-out").arg(&to).run();
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 5), "{}", run.transcript());
     assert_eq!(states(&path).len(), 3);
@@ -131,7 +131,7 @@ fn what_the_file_says_of_other_streams_is_kept_unless_the_given_state_says_more(
     for (stream, date) in [("pages", "2002-01-01T00:00:00Z"), ("products", "2003-01-01T00:00:00Z")] {
         assert_eq!(state(&path, stream), Some(json!({"updated_at": date})));
     }
-    // What `--state` says of a stream counts before what the file said.
+    // The state of a stream in `--state` replaces that of the file.
     let run = reading().arg("--state").arg(&given.display().to_string()).arg("--state-out").arg(&to).run();
     assert_eq!(run.code, Some(0));
     for (stream, date) in [("pages", "2020-01-01T00:00:00Z"), ("products", "2003-01-01T00:00:00Z")] {
@@ -140,7 +140,7 @@ fn what_the_file_says_of_other_streams_is_kept_unless_the_given_state_says_more(
 }
 
 #[test]
-fn a_file_that_holds_something_else_is_not_overwritten() {
+fn a_file_with_other_content_is_not_overwritten() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
     let config = config(SignIn::Token, &store);
     let files = Files::new();
@@ -160,7 +160,7 @@ fn a_file_that_holds_something_else_is_not_overwritten() {
 }
 
 #[test]
-fn a_second_run_on_one_file_is_refused_at_once() {
+fn a_second_run_on_one_file_is_refused_immediately() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
     let files = Files::new();
     let (path, link) = (files.path("state.json"), files.path("link.json"));
@@ -182,7 +182,7 @@ fn a_second_run_on_one_file_is_refused_at_once() {
 }
 
 #[test]
-fn what_a_kill_left_is_removed_by_the_next_run() {
+fn files_left_by_a_kill_are_removed_by_the_next_run() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
     let files = Files::new();
@@ -196,12 +196,12 @@ fn what_a_kill_left_is_removed_by_the_next_run() {
 }
 
 #[test]
-fn a_large_state_costs_at_most_twice_its_size() {
+fn a_large_state_uses_at_most_twice_its_size_in_memory() {
     const MIB: u64 = 1 << 20;
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 5));
     let (config, catalog) = (config(SignIn::Token, &store), configured(&[("orders", "incremental")]));
     let files = Files::new();
-    // Ranges, of which the least text makes the most of everything else.
+    // Ranges: the smallest text with the largest effect on memory.
     let ranges: Vec<String> = (1_000_000..2_300_000).map(|id| format!("[{},{}]", id * 2, id * 2 + 1)).collect();
     let walk = format!(
         r#"{{"from":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z","top":9,"read":1,"left":[{}]}}"#,
@@ -237,7 +237,7 @@ fn unusable_paths_are_reported_before_anything_is_read() {
     let other = files.path("other.json").display().to_string();
     assert_eq!(
         with(&absent, &other),
-        format!("The state file `{absent}` does not exist; give `--state` a readable JSON file.")
+        format!("The state file `{absent}` does not exist. Set `--state` to a readable JSON file.")
     );
     let reported = with("/no/such/state.json", "/no/such/state.json");
     assert!(
@@ -251,7 +251,7 @@ fn unusable_paths_are_reported_before_anything_is_read() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_any_more_ends_the_sync_with_a_failure() {
+fn a_file_that_becomes_unwritable_ends_the_sync_with_an_error() {
     let files = Files::new();
     let folder = files.path("states");
     fs::create_dir(&folder).unwrap();
@@ -272,7 +272,7 @@ fn a_file_that_cannot_be_written_any_more_ends_the_sync_with_a_failure() {
 }
 
 #[test]
-fn after_a_signal_and_after_a_failure_the_file_is_what_the_last_states_said() {
+fn after_a_signal_and_after_an_error_the_file_has_the_last_states() {
     let setup = Setup::still(scattered("orders", 600, 5));
     let store = setup.start(SignIn::Token);
     store.options(|options| options.latency = std::time::Duration::from_millis(10));
@@ -295,7 +295,7 @@ fn after_a_signal_and_after_a_failure_the_file_is_what_the_last_states_said() {
     }
 }
 
-/// True from the moment at which a file has changed so many times.
+/// Returns a condition that is true once a file has changed this many times.
 pub(crate) fn changed(path: &Path, times: u64) -> impl Fn() -> bool + use<'_> {
     let (last, changes) = (Cell::new(fs::read(path).unwrap_or_default()), Cell::new(0));
     move || {
@@ -307,7 +307,7 @@ pub(crate) fn changed(path: &Path, times: u64) -> impl Fn() -> bool + use<'_> {
     }
 }
 
-/// When a run is killed: at so many requests, or when the file has changed so many times.
+/// Kills a run after a number of requests, or once the file has changed a number of times.
 fn killed<'a>(command: Command<'a>, store: &'a FakeStore, path: &'a Path, chance: &mut Chance) -> Command<'a> {
     store.clear_requests();
     if chance.below(2) == 0 {
@@ -318,7 +318,7 @@ fn killed<'a>(command: Command<'a>, store: &'a FakeStore, path: &'a Path, chance
 }
 
 #[test]
-fn killed_at_any_moment_the_file_is_complete_and_nothing_is_missing() {
+fn after_a_kill_at_any_time_the_file_is_complete_and_no_row_is_missing() {
     let mut kills = 0;
     for seed in seeds() {
         let setup = Setup::still(scattered("orders", 800, seed)).changing(churn("orders", seed));
@@ -327,7 +327,7 @@ fn killed_at_any_moment_the_file_is_complete_and_nothing_is_missing() {
         let catalog = configured(&[("orders", "incremental")]);
         let files = Files::new();
         let path = files.path("state.json");
-        // What came out of a killed run is read to its end; the file is the only memory of where it was.
+        // The output of a killed run is read to its end; only the file has the position.
         let mut destination = Destination::with_catalog(true, &catalog);
         let mut chance = Chance::new(seed);
         let mut said: Vec<Value> = Vec::new();
@@ -342,7 +342,7 @@ fn killed_at_any_moment_the_file_is_complete_and_nothing_is_missing() {
             kills += usize::from(run.interrupted);
             destination.take(&run);
             said.extend(run.states("orders").into_iter().filter_map(|message| message.stream_state().cloned()));
-            // Whole, and never ahead of what came out: it is one of the states that did, in this run or before.
+            // Complete, and never ahead of the output: it is one of the emitted states, of this run or an earlier one.
             if path.exists()
                 && let Some(kept) = state(&path, "orders")
             {

@@ -1,5 +1,5 @@
-//! States of every shape that was ever written keep working: `states/` holds one file for each. A
-//! file is never changed or taken away; a new shape adds one.
+//! States of every form that was ever written are accepted: `states/` has one file for each. A
+//! file is never changed or removed; a new form adds one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,22 +13,22 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, config_with, minutes, read, start};
 
-/// Rows 1 to 100 a minute apart; row 11 is of 10:30, row 100 of 11:59.
+/// Returns a store with rows 1 to 100 a minute apart; row 11 is of 10:30, row 100 of 11:59.
 fn store() -> crate::fake_store::FakeStore {
     let data = minutes("orders", 1, 100);
     assert_eq!(data.row("orders", 100).unwrap().updated_at.ms(), Some(data.now_ms - 60_000));
     start(SignIn::Token, Options { max_count: Some(20), ..Options::default() }, data)
 }
 
-/// The ids that must come, and those that may.
+/// Returns the ids that must be emitted, and those that may be.
 fn expected(file: &str) -> (BTreeSet<i64>, BTreeSet<i64>) {
     let all = || (1..=100).collect();
     match file {
         "full_refresh_finished" | "full_refresh_finished_with_a_cursor" => (all(), all()),
         "full_refresh_finished_by_this_job" => (BTreeSet::new(), BTreeSet::new()),
-        // From the cursor's two minutes of overlap on; what is remembered does not come again.
+        // From the cursor's two minutes of overlap on; remembered rows are not emitted again.
         "finished_with_recent_rows" => ((12..=100).collect(), [9].into_iter().chain(12..=100).collect()),
-        // The ranges that are left, and what is newer than the walk.
+        // The remaining ranges, and rows newer than the walk.
         "first_walk_interrupted" | "full_refresh_interrupted" | "full_refresh_interrupted_beside_a_state" => {
             ((11..=50).chain(61..=100).collect(), (11..=50).chain(61..=100).collect())
         }
@@ -40,7 +40,7 @@ fn expected(file: &str) -> (BTreeSet<i64>, BTreeSet<i64>) {
 }
 
 #[test]
-fn every_shape_ever_written_is_still_understood() {
+fn every_form_ever_written_is_still_accepted() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/states");
     let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -68,7 +68,7 @@ fn state(at: &str) -> String {
 }
 
 #[test]
-fn a_state_in_the_far_future_is_set_back_to_the_stores_clock() {
+fn a_state_in_the_far_future_is_reset_to_the_stores_clock() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let run = read(&config(SignIn::Token, &store), &catalog, &state("2051-01-01T00:00:00Z"));
@@ -92,7 +92,7 @@ fn a_state_older_than_the_start_date_reads_from_the_start_date() {
 }
 
 #[test]
-fn the_python_connectors_name_of_a_stream_serves_its_new_name() {
+fn the_python_connectors_stream_name_is_accepted_for_the_new_one() {
     let data = minutes("customers", 1, 100);
     let store = start(SignIn::Token, Options::default(), data);
     let state = state("2024-11-18T11:30:00Z").replace("orders", "customers_cart");
@@ -103,7 +103,7 @@ fn the_python_connectors_name_of_a_stream_serves_its_new_name() {
 }
 
 #[test]
-fn a_walk_that_was_interrupted_under_other_dates_begins_anew() {
+fn a_walk_that_was_interrupted_with_other_dates_starts_over() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/states/first_walk_interrupted.json");
@@ -113,7 +113,7 @@ fn a_walk_that_was_interrupted_under_other_dates_begins_anew() {
     assert_eq!(run.records("orders").len(), 100, "an earlier start date may want what was left out");
 }
 
-/// The state of a walk to row 100 that was interrupted behind row 50.
+/// Returns the state of a walk to row 100 that was interrupted after row 50.
 fn interrupted(stream: &str, more: &Value) -> String {
     let mut walk = json!({"from": START, "until": "2024-11-18T11:59:00Z", "left": [[50, 100]], "top": 100, "read": 50});
     walk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -133,8 +133,8 @@ fn rows_without_a_date_added_since_a_walk_was_interrupted_are_read() {
 }
 
 #[test]
-fn an_import_since_a_walk_was_interrupted_comes_once() {
-    // More rows than a state can name, all of one date behind the walk's.
+fn an_import_after_an_interrupted_walk_is_emitted_once() {
+    // More rows than a state can store, all with one date after that of the walk.
     let mut data = Data::empty();
     let date = Stamp::At(data.now_ms);
     (26..=1_500).for_each(|row| data.insert_lean("orders", row * 2, date, date));
@@ -149,7 +149,7 @@ fn an_import_since_a_walk_was_interrupted_comes_once() {
 }
 
 #[test]
-fn a_full_refresh_goes_on_from_its_own_checkpoints_only() {
+fn a_full_refresh_continues_from_its_own_checkpoints_only() {
     let store = store();
     let catalog = configured(&[("orders", "full_refresh")]);
     for file in ["finished", "first_walk_interrupted", "later_walk_interrupted"] {
@@ -175,7 +175,7 @@ fn job(store: &crate::fake_store::FakeStore, mode: &str, ids: Option<(i64, i64)>
 
 #[test]
 fn a_finished_full_refresh_leaves_the_state_of_an_incremental_sync() {
-    // In one answer, and in a walk.
+    // In one response, and in a walk.
     for count in [1_000, 20] {
         let store = store();
         store.options(|options| options.max_count = Some(count));
@@ -183,7 +183,7 @@ fn a_finished_full_refresh_leaves_the_state_of_an_incremental_sync() {
         let refresh = job(&store, "full_refresh", None, &incremental.last_state_list());
         assert_eq!(refresh.records("orders").len(), 100);
         assert_eq!(refresh.last_state("orders"), incremental.last_state("orders"));
-        // An incremental run goes on from there, another full refresh from nothing.
+        // An incremental run continues from there, another full refresh starts over.
         assert_eq!(job(&store, "incremental", None, &refresh.last_state_list()).records("orders").len(), 0);
         assert_eq!(job(&store, "full_refresh", None, &refresh.last_state_list()).records("orders").len(), 100);
     }
@@ -191,7 +191,7 @@ fn a_finished_full_refresh_leaves_the_state_of_an_incremental_sync() {
 
 #[test]
 fn a_further_attempt_of_the_job_that_finished_a_full_refresh_reads_nothing() {
-    // The streams that a platform gives their states back, and the protocol's rule for them.
+    // The streams whose states a platform returns to them, and the protocol's rule for them.
     for stream in discovered()["streams"].as_array().unwrap() {
         let is_dated = stream.get("default_cursor_field").is_some();
         for key in ["is_resumable", "source_defined_cursor"] {
@@ -206,7 +206,7 @@ fn a_further_attempt_of_the_job_that_finished_a_full_refresh_reads_nothing() {
     let again = job(&store, "full_refresh", Some((3, 7)), &first.last_state_list());
     assert_eq!((store.requests().len(), again.records("orders").len()), (0, 0));
     assert_eq!((again.last_state("orders"), again.statuses("orders").last()), (Some(state), Some(&"COMPLETE")));
-    // Another job, another generation, a launcher that numbers nothing, and one that always says 0.
+    // Another job, another generation, a launcher without numbers, and one that always sends 0.
     for ids in [Some((3, 8)), Some((4, 7)), None] {
         assert_eq!(job(&store, "full_refresh", ids, &first.last_state_list()).records("orders").len(), 100, "{ids:?}");
     }
@@ -227,7 +227,7 @@ fn an_interrupted_full_refresh_keeps_the_incremental_state_with_its_checkpoint()
     let state = stopped.last_state("orders").unwrap();
     assert!(state["full"] == true && state["walk"]["left"].is_array(), "{}", stopped.transcript());
     assert_eq!(Some(&state["kept"]), before.last_state("orders"));
-    // The incremental sync goes on from where it was; the refresh from its checkpoint.
+    // The incremental sync continues from its state; the refresh from its checkpoint.
     assert_eq!(job(&store, "incremental", None, &stopped.last_state_list()).records("orders").len(), 0);
     let rest = job(&store, "full_refresh", None, &stopped.last_state_list());
     assert_eq!(stopped.records("orders").len() + rest.records("orders").len(), 100);
@@ -268,7 +268,7 @@ fn a_walk_with_other_columns_starts_over_with_a_warning() {
 }
 
 #[test]
-fn ranges_that_overlap_are_read_once_and_warned_of() {
+fn ranges_that_overlap_are_read_once_with_a_warning() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let state = interrupted("orders", &json!({"left": [[60, 100], [20, 70], [50, 65]], "top": 100, "read": 20}));
@@ -281,13 +281,13 @@ fn ranges_that_overlap_are_read_once_and_warned_of() {
 }
 
 #[test]
-fn a_state_that_nothing_uses_is_warned_of() {
+fn an_unused_state_is_warned_about() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let cursor = json!({"updated_at": "2024-11-18T11:30:00Z"});
     for (state, reported) in [
-        (json!({"ordrs": cursor}), "`ordrs`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
-        (json!({"Orders": cursor}), "`Orders`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
+        (json!({"ordrs": cursor}), "`ordrs`, which is not a stream. It is ignored. Did you mean `orders`?"),
+        (json!({"Orders": cursor}), "`Orders`, which is not a stream. It is ignored. Did you mean `orders`?"),
         (json!({"orders": {"cursor": "2024-11-18T11:30:00Z"}}), "The state of `orders` holds nothing that this"),
         (json!({"type": "LOG", "log": {}}), "holds messages, but no STATE"),
     ] {
@@ -296,15 +296,15 @@ fn a_state_that_nothing_uses_is_warned_of() {
         let warnings = run.warnings();
         assert!(warnings.len() == 1 && warnings[0].contains(reported), "{state}: {warnings:?}");
     }
-    // States of streams that are not read now, and those that say "nothing yet".
+    // States of streams that are not read now, and empty states.
     for state in ["", "[]", r#"{"pages": {"updated_at": "2024-11-18T11:30:00Z"}, "orders": {}}"#] {
         assert_eq!(read(&config(SignIn::Token, &store), &catalog, state).warnings(), Vec::<&str>::new(), "{state}");
     }
 }
 
 #[test]
-fn pages_that_bring_nothing_are_claimed_too() {
-    // A store that ignores dates lists 20 pages of rows outside them; a kill must not cost all of these.
+fn pages_without_new_rows_are_covered_by_states_too() {
+    // A store that ignores dates lists 20 pages of rows outside them; after a kill they are not read again.
     let store = start(
         SignIn::Token,
         Options { max_count: Some(20), ignore_date_filter: true, ..Options::default() },
@@ -319,8 +319,8 @@ fn pages_that_bring_nothing_are_claimed_too() {
 }
 
 #[test]
-fn a_cursor_never_goes_back() {
-    // The row that gave the cursor is gone; more than a page of rows lies shortly before it.
+fn a_cursor_never_moves_back() {
+    // The row of the cursor is deleted; more than a page of rows is shortly before it.
     let mut data = Data::empty();
     let date = Stamp::At(utc_ms("2024-11-18T11:29:30Z"));
     (1..=50).for_each(|id| data.insert_lean("orders", id, date, date));
@@ -332,7 +332,7 @@ fn a_cursor_never_goes_back() {
 }
 
 #[test]
-fn rows_without_a_date_of_a_small_table_are_sent_again_when_they_change() {
+fn changed_rows_without_a_date_of_a_small_table_are_sent_again() {
     // In a stream where such rows are expected, and in one where they are not.
     for (stream, field) in [("order_statuses", "name"), ("orders", "source")] {
         let mut data = minutes(stream, 1, 3);
@@ -349,8 +349,8 @@ fn rows_without_a_date_of_a_small_table_are_sent_again_when_they_change() {
 }
 
 #[test]
-fn rows_from_before_the_dates_asked_for_cost_no_row_of_them() {
-    // The greatest keys belong to rows before `start_date`, which the first question shows as well.
+fn rows_before_start_date_are_not_requested() {
+    // The largest keys belong to rows before `start_date`, as the first request shows.
     let mut data = minutes("orders", 1, 60);
     for id in 100..200 {
         let date = Stamp::At(utc_ms("2023-01-01T00:00:00Z") + id);
@@ -373,7 +373,7 @@ fn rows_from_before_the_dates_asked_for_cost_no_row_of_them() {
 }
 
 #[test]
-fn rows_without_a_date_that_fit_one_answer_are_all_remembered() {
+fn rows_without_a_date_in_one_response_are_all_remembered() {
     let mut data = Data::empty();
     (1..=999).for_each(|id| data.insert_lean("products", id, Stamp::Null, Stamp::Null));
     let store = start(SignIn::Token, Options::default(), data);
@@ -385,8 +385,8 @@ fn rows_without_a_date_that_fit_one_answer_are_all_remembered() {
 }
 
 #[test]
-fn states_stay_within_their_bound_however_many_rows_tie() {
-    // 32 KiB for the rows of the overlap, twice while a walk is under way, and its ranges.
+fn states_stay_within_their_limit_even_if_many_rows_share_a_date() {
+    // 32 KiB for the rows of the overlap, twice during a walk, and its ranges.
     const BOUND: usize = 2 * 32 * 1024 + 4 * 1024;
     let mut data = Data::empty();
     let at = Stamp::At(data.now_ms);
@@ -413,7 +413,7 @@ fn states_stay_within_their_bound_however_many_rows_tie() {
 
 #[test]
 fn a_row_dated_in_the_future_does_not_become_the_cursor() {
-    // Once with all rows in one answer, and once with a walk.
+    // Once with all rows in one response, and once with a walk.
     for count in [200, 20] {
         let store = store();
         store.options(|options| options.max_count = Some(count));
@@ -433,7 +433,7 @@ fn a_row_dated_in_the_future_does_not_become_the_cursor() {
 }
 
 #[test]
-fn an_end_date_that_was_lowered_under_a_walk_costs_no_row() {
+fn an_end_date_that_was_lowered_during_a_walk_costs_no_row() {
     let store = store();
     let catalog = configured(&[("orders", "incremental")]);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/states/first_walk_interrupted.json");
@@ -441,7 +441,7 @@ fn an_end_date_that_was_lowered_under_a_walk_costs_no_row() {
     let first = read(&lowered, &catalog, &fs::read_to_string(path).unwrap());
     let second = read(&config(SignIn::Token, &store), &catalog, &first.last_state_list());
     let came: BTreeSet<i64> = first.ids("orders").into_iter().chain(second.ids("orders")).collect();
-    // What the interrupted walk had read already may or may not come again.
+    // Rows that the interrupted walk had read may or may not be emitted again.
     let missing: Vec<i64> = (11..=50).chain(61..=100).filter(|id| !came.contains(id)).collect();
     assert_eq!(missing, Vec::<i64>::new());
 }

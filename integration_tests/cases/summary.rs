@@ -1,5 +1,5 @@
-//! `read --summary FILE`: one document at the end of each run, whatever that end was, and the exit codes that tell an
-//! outage from what somebody has to fix.
+//! `read --summary FILE`: one document at the end of each run, successful or not, and exit codes that distinguish an
+//! outage from an error that someone must fix.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::harness::files::{Files, TOKEN, configured};
 use crate::harness::run::{Run, forms};
 use crate::harness::setup::{SignIn, config, config_with, minutes, start};
 
-/// The document, which must be valid and hold no secret.
+/// Returns the document, which must be valid and without secrets.
 pub(crate) fn document(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap();
     for form in forms(TOKEN) {
@@ -31,7 +31,7 @@ pub(crate) fn document(path: &Path) -> Value {
     document
 }
 
-/// A read with a summary.
+/// Returns a read with a summary.
 fn reading<'a>(config: &Value, catalog: &Value, path: &Path) -> Command<'a> {
     let command = Command::new("read").config(config).catalog(catalog);
     command.arg("--summary").arg(&path.display().to_string())
@@ -42,7 +42,7 @@ fn sent(store: &FakeStore, resource: &str) -> usize {
 }
 
 #[test]
-fn a_complete_run_says_what_it_did() {
+fn a_complete_run_is_summarised() {
     let mut asked = 0;
     let fault = move |seen: &RecordedRequest| {
         asked += usize::from(seen.resource == "orders");
@@ -83,7 +83,7 @@ fn a_complete_run_says_what_it_did() {
     assert_eq!(calls["made"], json!(store.requests().len()));
     assert_eq!((&calls["allowed"], &calls["refused"]), (&json!(50), &json!(0)));
 
-    // The next run says where it began, and replaces the document.
+    // The next run reports its start, and replaces the document.
     let state = run.last_state_list();
     let again = reading(&config, &catalog, &path).state(&state).run();
     let second = document(&path);
@@ -100,7 +100,7 @@ fn a_complete_run_says_what_it_did() {
     );
 }
 
-/// The error of a stream in the document is the TRACE error of the run.
+/// Panics unless the stream errors in the document are the TRACE errors of the run.
 fn assert_same_errors(document: &Value, run: &Run) {
     for error in run.errors() {
         let found = match &error.stream {
@@ -116,7 +116,7 @@ fn assert_same_errors(document: &Value, run: &Run) {
 }
 
 #[test]
-fn a_stream_that_failed_says_why_and_the_others_are_complete() {
+fn a_failed_stream_has_its_reason_and_the_others_are_complete() {
     let options = Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 20));
     let files = Files::new();
@@ -133,11 +133,11 @@ fn a_stream_that_failed_says_why_and_the_others_are_complete() {
     assert_eq!(of("status"), ["incomplete", "complete", "incomplete"]);
     assert_eq!(streams[0]["error"]["type"], "config_error");
     assert_eq!(streams[0]["requests"], json!(sent(&store, "products")), "a request that fails is one too");
-    assert_eq!(streams[2]["rows"], Value::Null, "it was never asked for");
+    assert_eq!(streams[2]["rows"], Value::Null, "it was never requested");
 }
 
 #[test]
-fn an_outage_is_75_and_an_outage_with_a_fault_to_fix_is_1() {
+fn an_outage_exits_with_75_and_an_outage_with_an_error_to_fix_with_1() {
     let fault = |seen: &RecordedRequest| (seen.resource == "orders").then(|| Fault::html(503));
     let options = Options {
         fault: Some(Box::new(fault)),
@@ -163,7 +163,7 @@ fn an_outage_is_75_and_an_outage_with_a_fault_to_fix_is_1() {
 }
 
 #[test]
-fn an_interrupted_run_says_how_far_it_came() {
+fn an_interrupted_run_reports_its_progress() {
     let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 400));
     store.options(|options| {
         options.latency = std::time::Duration::from_millis(20);
@@ -184,12 +184,12 @@ fn an_interrupted_run_says_how_far_it_came() {
 }
 
 #[test]
-fn a_run_that_fails_before_its_first_request_says_why() {
+fn a_run_that_fails_before_its_first_request_has_its_reason() {
     let files = Files::new();
     let path = files.path("summary.json");
     let catalog = configured(&[("orders", "incremental")]);
     let mut wrong = crate::harness::setup::nobody();
-    // Whatever stands where.
+    // For every possible place.
     wrong["start_date"] = json!(TOKEN);
     let run = reading(&wrong, &catalog, &path).run();
     assert_eq!(run.code, Some(1));
@@ -200,7 +200,7 @@ fn a_run_that_fails_before_its_first_request_says_why() {
 }
 
 #[test]
-fn a_run_whose_stdout_is_gone_says_so() {
+fn a_run_with_a_closed_stdout_reports_it() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3000));
     let files = Files::new();
     let path = files.path("summary.json");
@@ -226,7 +226,7 @@ fn a_summary_that_cannot_be_written_is_an_error_before_anything_is_read() {
         assert_eq!(errors[0].failure_type, "config_error");
         assert!(errors[0].message.contains("cannot be written") && errors[0].message.contains("`--summary`"));
     }
-    // A file that is read or written as well is left as it is.
+    // A file that is read or written as well is not changed.
     let other = files.write("other.json", "{}");
     for option in ["--state", "--state-out"] {
         let command = reading(&config(SignIn::Token, &store), &catalog, &other);
@@ -235,15 +235,15 @@ fn a_summary_that_cannot_be_written_is_an_error_before_anything_is_read() {
         assert_eq!(fs::read_to_string(&other).unwrap(), "{}");
     }
     assert_eq!(store.requests().len(), 0);
-    // Without the option there is no document.
+    // Without the option, no document is written.
     let before = fs::read_dir(files.path("")).unwrap().count();
     let run = Command::new("read").config(&config(SignIn::Token, &store)).catalog(&catalog).run();
     assert_eq!((run.code, fs::read_dir(files.path("")).unwrap().count()), (Some(0), before));
 }
 
 #[test]
-fn the_document_says_each_field_of_its_schema() {
-    // A field that is described and never written, or the other way round, would mislead who reads the page.
+fn the_document_has_exactly_the_fields_of_its_schema() {
+    // A field that is described and never written, or the reverse, would mislead readers of the page.
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let files = Files::new();
     let path = files.path("summary.json");

@@ -1,5 +1,5 @@
-//! What a person at a terminal sees of `check` and `read`: progress, waits, a table, errors in words. All
-//! of it on stderr; stdout stays what it is.
+//! The output of `check` and `read` in a terminal: progress, waits, a table, errors as text. All
+//! of it is on stderr; stdout does not change.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::harness::files::{Files, TOKEN};
 use crate::harness::message::Message;
 use crate::harness::setup::{SignIn, config, nobody, start};
 
-/// How long a command may take, in milliseconds, before it counts as hanging.
+/// Maximum time for a command in milliseconds, before it counts as hanging.
 const LIMIT: u64 = 60_000;
 
-/// The width of a terminal that is as wide as most are on a desk; 80 is how they open.
+/// Columns of a wide terminal; 80 is the usual default.
 const WIDE: usize = 120;
 
-/// A shell that runs a command line in a folder, on a terminal of this width, and says its exit code.
+/// Starts a shell that runs a command in a folder, in a terminal of this width, and prints its exit code.
 fn shell(folder: &Path, columns: usize, line: &str, variables: &[(&str, &str)]) -> PtySession {
     let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -27,31 +27,31 @@ fn shell(folder: &Path, columns: usize, line: &str, variables: &[(&str, &str)]) 
     spawn_command(shell, Some(LIMIT)).unwrap()
 }
 
-/// What is seen of a command line on a terminal of this width.
+/// Returns the output of a command in a terminal of this width.
 fn seen_at(folder: &Path, columns: usize, line: &str, variables: &[(&str, &str)]) -> String {
     let seen = text(&shell(folder, columns, line, variables).exp_eof().unwrap());
     assert!(!seen.contains(TOKEN), "{seen}");
     seen
 }
 
-/// What was seen as text: the terminal's library gives a character for each byte.
+/// Decodes the output: the terminal's library returns a character for each byte.
 fn text(seen: &str) -> String {
     String::from_utf8(seen.chars().map(|byte| u8::try_from(u32::from(byte)).unwrap()).collect()).unwrap()
 }
 
-/// What is seen of a command line on a terminal, in a folder.
+/// Returns the output of a command in a terminal, in a folder.
 fn seen(folder: &Path, line: &str, variables: &[(&str, &str)]) -> String {
     seen_at(folder, WIDE, line, variables)
 }
 
-/// The lines that were written, without colours and movements of the cursor. Lines of progress are filled up with
-/// spaces, so that several of them may stand in one.
+/// Returns the printed lines without colours and cursor movements. Lines of progress are padded with
+/// spaces, so that several of them may be in one.
 fn drawn(seen: &str) -> Vec<String> {
     let mut plain = String::new();
     let mut parts = seen.split('\u{1b}');
     plain.push_str(parts.next().unwrap());
     for part in parts {
-        // A sequence is `[`, numbers, and a letter; the cursor is moved to where a line begins.
+        // A sequence is `[`, numbers, and a letter; cursor movements start a line.
         let end = part.find(|letter: char| letter.is_ascii_alphabetic()).unwrap();
         let (sequence, rest) = part.split_at(end + 1);
         assert!(sequence.starts_with('['), "{sequence:?}");
@@ -63,7 +63,7 @@ fn drawn(seen: &str) -> Vec<String> {
     plain.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// The same, with lines of progress apart.
+/// Returns the lines, with each line of progress separate.
 fn split(lines: &[String], columns: usize) -> Vec<String> {
     let mut apart = Vec::new();
     for line in lines {
@@ -74,7 +74,7 @@ fn split(lines: &[String], columns: usize) -> Vec<String> {
     apart
 }
 
-/// Records in `out.jsonl`; every line is a message.
+/// Returns the number of records in `out.jsonl`; every line is a message.
 fn records(folder: &Path) -> usize {
     let text = fs::read_to_string(folder.join("out.jsonl")).unwrap();
     let messages = text.lines().map(|line| Message::parse(line).unwrap());
@@ -82,7 +82,7 @@ fn records(folder: &Path) -> usize {
 }
 
 #[test]
-fn a_read_shows_how_far_it_is_why_it_waits_and_a_table_at_its_end() {
+fn a_read_shows_its_progress_its_waits_and_a_table_at_the_end() {
     let mut data = Data::sample(1, 1500);
     data.set_field("orders", data.ids("orders")[0], "grand_total", "\"ten\"");
     let mut asked = 0;
@@ -122,11 +122,11 @@ fn a_read_shows_how_far_it_is_why_it_waits_and_a_table_at_its_end() {
     assert!(table.contains(&format!("\ncalls: {sent} made, 1 refused; others made 0")), "{sent}: {table}");
     assert!(table.trim_end().ends_with("exit code 0"), "{table}");
     assert_eq!(records(&folder), 1509);
-    // The receipt says it too.
+    // The summary has it too.
     let out = fs::read_to_string(folder.join("out.jsonl")).unwrap();
     assert!(out.contains("; waited "), "{out}");
 
-    // With less to be seen: no line at all, or no colours.
+    // With less output: no line at all, or no colours.
     let shown = seen(&folder, &line.replace("read", "read --quiet"), &[]);
     assert_eq!(shown.trim(), "exit code 0");
     let shown = seen(&folder, &line.replace("config.json", "none.json"), &[("NO_COLOR", "1")]);
@@ -137,7 +137,7 @@ fn a_read_shows_how_far_it_is_why_it_waits_and_a_table_at_its_end() {
 }
 
 #[test]
-fn bare_records_on_a_terminal_are_not_mixed_with_progress() {
+fn records_in_a_terminal_are_not_mixed_with_progress() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 30));
     let files = Files::new();
     files.write("config.json", &config(SignIn::Token, &store).to_string());
@@ -151,7 +151,7 @@ fn bare_records_on_a_terminal_are_not_mixed_with_progress() {
 #[test]
 fn a_read_of_all_streams_fits_the_terminal() {
     let mut data = Data::sample(1, 1200);
-    // Their keys are texts here, and a warning says so.
+    // Their keys are strings, and a warning says so.
     for id in data.ids("microstores") {
         data.delete("microstores", id);
     }
@@ -171,7 +171,7 @@ fn a_read_of_all_streams_fits_the_terminal() {
             assert!(is_begin && line.chars().count() <= columns, "a line was too long: {line}");
         }
         assert!(lines.iter().any(|line| line.contains(" of 70 streams, ")), "{lines:#?}");
-        // The longest name of all is shown in full.
+        // The longest name is shown in full.
         assert!(lines.iter().any(|line| line.starts_with("price_calculator_rule_modifiers  ")), "{lines:#?}");
         let table = lines.iter().position(|line| line.starts_with("stream ")).unwrap();
         let streams: Vec<&str> = lines[table + 1..].iter().filter_map(|line| line.split_whitespace().next()).collect();
@@ -179,7 +179,7 @@ fn a_read_of_all_streams_fits_the_terminal() {
         assert_eq!(discovered[0], "customers", "in the order of the selection: {discovered:?}");
         assert_eq!(lines.last().unwrap(), "exit code 0");
     }
-    // In a second run nothing has changed: the table is short, and one line stands for the others.
+    // In a second run nothing changed: the table is short, and one line replaces the other streams.
     let line = "source-cart read --streams all --state out.jsonl > second.jsonl";
     let lines = split(&drawn(&seen_at(&files.path(""), 80, line, &[])), 80);
     let table = lines.iter().position(|line| line.starts_with("stream ")).unwrap();
@@ -204,15 +204,15 @@ fn help_fits_the_terminal() {
 }
 
 #[test]
-fn ctrl_c_says_one_line_and_then_the_table() {
-    // Some pages come, and then the store falls silent.
+fn ctrl_c_prints_one_line_and_then_the_table() {
+    // The store sends some pages, and then nothing.
     let fault =
         |seen: &RecordedRequest| (seen.param("id").is_some_and(|range| range.contains("gt:"))).then_some(Fault::Hang);
     let options = || Options { fault: Some(Box::new(fault)), max_count: Some(50), ..Options::default() };
     for (more, said) in [
         ("> out.jsonl", "Interrupted. To continue, pass the last STATE messages of the output to `--state`."),
         ("--state-out s.json > out.jsonl", "Interrupted. To continue, run it again with `--state s.json`."),
-        ("--format jsonl > out.jsonl", "Interrupted. No state was kept; the next run starts over."),
+        ("--format jsonl > out.jsonl", "Interrupted. No state was saved; the next run starts from the beginning."),
     ] {
         let store = start(SignIn::Token, options(), Data::sample(1, 300));
         let files = Files::new();
@@ -237,7 +237,7 @@ fn ctrl_c_says_one_line_and_then_the_table() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_makes_no_noise() {
+fn a_closed_pipe_causes_no_output() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 1500));
     let files = Files::new();
     files.write("config.json", &config(SignIn::Token, &store).to_string());
@@ -250,7 +250,7 @@ fn a_reader_that_has_seen_enough_makes_no_noise() {
         let words: Vec<&String> =
             lines.iter().filter(|line| !line.contains("rows/s") && !line.contains("call limit")).collect();
         assert_eq!(words, ["exit code 74"], "{lines:#?}");
-        // 1,500 rows are more than a pipe holds: no state says that they are all there.
+        // 1,500 rows are more than a pipe holds: no state claims that all were written.
         let state = fs::read_to_string(folder.join(format!("{format}.json"))).unwrap_or_default();
         assert!(!state.contains("orders") || state.contains("walk"), "{state}");
     }
@@ -259,7 +259,7 @@ fn a_reader_that_has_seen_enough_makes_no_noise() {
 }
 
 #[test]
-fn what_fails_is_said_on_stderr_where_stdout_is_a_file() {
+fn errors_are_on_stderr_if_stdout_is_a_file() {
     let options = Options { tokens: vec![Token::new(TOKEN, &["read_orders"])], ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 3));
     let files = Files::new();
@@ -275,14 +275,14 @@ fn what_fails_is_said_on_stderr_where_stdout_is_a_file() {
     run("source-cart read --config none.json --streams orders > out.jsonl 2> err.txt");
     assert_eq!(
         text("err.txt"),
-        "error: The config file `none.json` does not exist; give `--config` a readable JSON file.\n"
+        "error: The config file `none.json` does not exist. Set `--config` to a readable JSON file.\n"
     );
     run("source-cart check --config none.json > out.jsonl 2> err.txt");
     assert!(text("err.txt").starts_with("error: The config file `none.json` does not exist"), "{}", text("err.txt"));
     run("source-cart check > out.jsonl 2> err.txt");
     run("source-cart read --streams orders > out.jsonl 2>> err.txt");
     assert_eq!(text("err.txt"), "", "what works is not said");
-    // One file for both holds messages alone, and a pipe's reader finds them there.
+    // One file for both has only messages, and the reader of a pipe finds the errors there.
     run("source-cart read --streams orders,products > out.jsonl 2>&1");
     assert_eq!(records(&folder), 3);
     run("source-cart read --streams orders,products 2> err.txt | cat > out.jsonl");
@@ -290,7 +290,7 @@ fn what_fails_is_said_on_stderr_where_stdout_is_a_file() {
 }
 
 #[test]
-fn check_shows_scopes_the_call_limit_and_how_many_rows_there_are() {
+fn check_shows_scopes_the_call_limit_and_row_counts() {
     let tokens = || vec![Token::new(TOKEN, &["read_orders", "read_people"])];
     let plain = [("NO_COLOR", "1")];
     let check = |allowed: u32, columns: usize| {
@@ -308,7 +308,7 @@ fn check_shows_scopes_the_call_limit_and_how_many_rows_there_are() {
         at("scope           readable"),
         at("read_people     yes"),
         at("read_orders     yes"),
-        at("read_catalog    no: tick read_catalog for the token"),
+        at("read_catalog    no: create a token with read_catalog"),
         at("stream            rows"),
         at("orders           1,200"),
         at("call limit: 50 calls per 10 s, for all applications of the store"),
@@ -319,7 +319,7 @@ fn check_shows_scopes_the_call_limit_and_how_many_rows_there_are() {
     assert_eq!(sent, 8 + 6, "one for each scope, and one for each suggested stream that can be read");
     assert!(lines.iter().any(|line| line.starts_with("ok: ")) && lines.last().unwrap() == "exit code 0", "{lines:#?}");
 
-    // Where the limit is low, nothing is counted.
+    // If the limit is low, rows are not counted.
     let (lines, sent) = check(10, 80);
     assert_eq!(sent, 8, "{lines:#?}");
     assert!(lines.iter().any(|line| line == "read_people     yes"), "{lines:#?}");
@@ -336,22 +336,22 @@ fn check_prints_its_result_after_the_message() {
         good[good.len() - 3..],
         [
             "{\"type\":\"CONNECTION_STATUS\",\"connectionStatus\":{\"status\":\"SUCCEEDED\"}}",
-            "ok: the store answers, and the sign-in works.",
+            "ok: connected; the credentials work.",
             "exit code 0"
         ]
     );
     files.write("config.json", &nobody().to_string());
     let bad = seen(&files.path(""), "source-cart check --config config.json", &plain);
-    assert!(bad.contains("\"FAILED\"") && bad.contains("failed: No connection to 127.0.0.1:9 could be made"), "{bad}");
+    assert!(bad.contains("\"FAILED\"") && bad.contains("failed: Cannot connect to 127.0.0.1:9"), "{bad}");
     assert!(bad.contains("\n  Check `store_name`"), "{bad}");
-    // A program behind a pipe gets the message alone.
+    // A program that reads a pipe gets only the message.
     let file = seen(&files.path(""), "source-cart check --config config.json 2> err.txt | cat > out.jsonl", &[]);
     assert_eq!(file.trim(), "exit code 0");
     assert_eq!(fs::read_to_string(files.path("err.txt")).unwrap(), "");
 }
 
 #[test]
-fn the_recording_shows_the_end_of_the_run_first_and_where_nothing_is_animated() {
+fn the_recording_shows_the_end_of_the_run_first_if_not_animated() {
     let svg = include_str!("../../docs/development/recording.svg");
     let pictures: Vec<&str> = svg.lines().filter(|line| line.starts_with("<g class=\"f\"")).collect();
     let (last, others) = pictures.split_last().unwrap();

@@ -1,4 +1,4 @@
-//! The command line itself: what `--help` shows can be typed, and what cannot be understood is told to
+//! The command line: every command that `--help` shows works, and usage errors are reported to
 //! people on stderr and to programs on stdout.
 
 use std::fs;
@@ -8,7 +8,7 @@ use crate::fake_store::{Data, Options};
 use crate::harness::command::Command;
 use crate::harness::setup::{SignIn, config, only_error, start};
 
-/// The commands that `--help` lists.
+/// Returns the commands that `--help` lists.
 fn commands() -> Vec<String> {
     let listed = help(&[]);
     let (_, listed) = listed.split_once("Commands:\n").unwrap();
@@ -25,14 +25,14 @@ fn help(command: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The command lines among the lines of a help.
+/// Returns the command lines in a help text.
 fn examples(help: &str) -> Vec<String> {
     let joined = help.replace("\\\n", " ");
     let lines = joined.lines().map(|line| line.trim_start().to_owned());
     lines.filter(|line| line.starts_with("source-cart ") || line.starts_with("grep ")).collect()
 }
 
-/// Runs a line as a person would who stands in this folder.
+/// Runs a line as a user in this folder would.
 pub(crate) fn type_in(folder: &Path, line: &str, variables: &[(&str, &str)]) -> std::process::Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -42,7 +42,7 @@ pub(crate) fn type_in(folder: &Path, line: &str, variables: &[(&str, &str)]) -> 
 }
 
 #[test]
-fn every_command_line_that_help_shows_can_be_typed() {
+fn every_command_line_in_the_help_works() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     let mut typed = 0;
@@ -51,7 +51,7 @@ fn every_command_line_that_help_shows_can_be_typed() {
     for page in &pages {
         let examples = examples(page);
         assert!(!examples.is_empty(), "no example in:\n{page}");
-        // `init` asks, so it is typed on a terminal, in `init`.
+        // `init` asks questions, so it is tested in a terminal, in `init.rs`.
         for line in examples.iter().filter(|line| !line.starts_with("source-cart init")) {
             fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
             let output = type_in(folder.path(), line, &[]);
@@ -70,7 +70,7 @@ fn every_command_line_that_help_shows_can_be_typed() {
 }
 
 #[test]
-fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
+fn the_command_line_of_the_page_on_output_works_repeatedly() {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();
@@ -85,7 +85,7 @@ fn the_command_line_of_the_page_on_output_can_be_typed_again_and_again() {
 }
 
 #[test]
-fn help_fits_a_terminal_and_says_what_each_option_is_for() {
+fn help_fits_a_terminal_and_explains_each_option() {
     for command in commands() {
         for line in help(&[&command]).lines() {
             assert!(line.chars().count() <= 80, "{command}: {line}");
@@ -121,7 +121,7 @@ fn completions_and_manual_pages_know_every_command_and_option() {
             assert!(shells[2].contains(&format!("-l {option}")), "{name} --{option}");
         }
     }
-    // What the executable prints is what is shipped.
+    // The output of the executable is what is shipped.
     let printed = Command::new("completions").arg("bash").output();
     assert_eq!((printed.code, printed.stdout == shells[0].as_bytes()), (Some(0), true));
     let unknown = Command::new("completions").arg("csh").run();
@@ -159,7 +159,7 @@ fn usage_errors_exit_with_2_and_are_reported_on_stdout_and_stderr() {
 }
 
 #[test]
-fn on_a_terminal_a_usage_error_is_words_alone() {
+fn in_a_terminal_a_usage_error_is_text_only() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart"));
     command.arg("read").env_clear();
     let mut session = rexpect::session::spawn_command(command, Some(60_000)).unwrap();
@@ -168,7 +168,7 @@ fn on_a_terminal_a_usage_error_is_words_alone() {
 }
 
 #[test]
-fn without_a_command_the_help_is_shown_and_it_counts_as_a_usage_error() {
+fn without_a_command_the_help_is_shown_as_a_usage_error() {
     let nothing = std::process::Command::new(env!("CARGO_BIN_EXE_source-cart")).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8(nothing.stderr).unwrap().contains("First steps:"));
@@ -196,7 +196,7 @@ fn the_configuration_comes_from_the_command_line_else_the_environment_else_the_f
             assert!(reported.contains(way), "{reported}");
         }
     }
-    // Those that need none still need none.
+    // Commands that need no configuration still need none.
     assert_eq!((code("source-cart discover", &[]).0, code("source-cart catalog", &[]).0), (0, 0));
 
     fs::write(folder.path().join("mine.json"), &good).unwrap();
@@ -213,7 +213,7 @@ fn the_configuration_comes_from_the_command_line_else_the_environment_else_the_f
     assert!(code("source-cart check", &[]).1.contains("SUCCEEDED"));
     assert_eq!(code("source-cart read --streams orders", &[]).0, 0);
 
-    // A wider schema where the configuration nests rows.
+    // The schema is larger if the configuration nests rows.
     let nested = good.replacen('{', "{\"expand\": [\"orders.items\"], ", 1);
     let plain = code("source-cart catalog --streams orders", &[]).1;
     fs::write(folder.path().join("config.json"), nested).unwrap();
@@ -221,7 +221,7 @@ fn the_configuration_comes_from_the_command_line_else_the_environment_else_the_f
 }
 
 #[test]
-fn the_command_line_takes_the_place_of_what_the_configuration_says() {
+fn the_command_line_overrides_the_configuration() {
     let store = start(SignIn::Token, Options::default(), crate::harness::setup::minutes("orders", 1, 100));
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), config(SignIn::Token, &store).to_string()).unwrap();

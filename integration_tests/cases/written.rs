@@ -1,5 +1,5 @@
-//! Paths that are written to: what lies there is replaced as a whole, written to as it is, or refused before the
-//! store is asked for anything. No test names a device of the machine: one makes its own.
+//! Output paths: an existing file is replaced completely, written in place, or refused before the
+//! first request. No test uses a device of the machine: each creates its own.
 
 use std::fs;
 use std::io::Write as _;
@@ -19,30 +19,30 @@ fn store() -> FakeStore {
     start(SignIn::Token, Options::default(), minutes("orders", 1, 5))
 }
 
-/// A read that keeps its state there.
+/// Returns a read that writes its state there.
 fn keeping(store: &FakeStore, out: &Path) -> Run {
     let command = Command::new("read").config(&config(SignIn::Token, store)).arg("--streams").arg("orders");
     command.arg("--state-out").arg(&out.display().to_string()).run()
 }
 
-/// Runs a program of the system, and says whether it could do it.
+/// Runs a program of the system. Returns true if it succeeded.
 fn does(program: &str, arguments: &[&str]) -> bool {
     let mut command = std::process::Command::new(program);
     command.args(arguments).stderr(std::process::Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Says why a part of this theme cannot be tried on this machine.
+/// Prints why a part of this theme cannot be tested on this machine.
 fn skipped(why: &str) {
     let _ignored = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-/// The executable's folder first, so that a shell finds it.
+/// Runs a shell with the executable's folder first in its path.
 fn shell(folder: &Path, line: &str) -> std::process::Output {
     crate::cases::usage::type_in(folder, line, &[])
 }
 
-/// Files in a folder, in order.
+/// Returns the files in a folder, in order.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -51,7 +51,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_pipe_gets_the_last_states_and_stays_a_pipe_also_behind_a_link() {
+fn a_pipe_gets_the_last_states_and_stays_a_pipe_also_through_a_link() {
     let store = store();
     let files = Files::new();
     let (pipe, link) = (files.path("pipe"), files.path("link"));
@@ -73,10 +73,10 @@ fn a_pipe_gets_the_last_states_and_stays_a_pipe_also_behind_a_link() {
 }
 
 #[test]
-fn a_device_stays_a_device_also_behind_a_link() {
+fn a_device_stays_a_device_also_through_a_link() {
     let files = Files::new();
     let (device, link) = (files.path("null"), files.path("link"));
-    // The same numbers as the null device, and another node.
+    // The same numbers as the null device, but another node.
     if !does("mknod", &[device.to_str().unwrap(), "c", "1", "3"]) || fs::write(&device, "x").is_err() {
         skipped("this user may not make or use device nodes here");
         return;
@@ -129,7 +129,7 @@ fn sockets_and_folders_are_refused_and_links_are_followed() {
 }
 
 #[test]
-fn a_file_that_is_mounted_by_itself_is_refused_with_the_folder_to_mount() {
+fn a_mounted_file_is_refused_with_the_folder_to_mount() {
     let store = store();
     let files = Files::new();
     files.write("config.json", &config(SignIn::Token, &store).to_string());
@@ -150,7 +150,7 @@ fn a_file_that_is_mounted_by_itself_is_refused_with_the_folder_to_mount() {
 }
 
 #[test]
-fn a_stdout_that_was_closed_at_the_start_reads_nothing() {
+fn with_a_stdout_closed_at_the_start_nothing_is_read() {
     let store = store();
     let files = Files::new();
     files.write("config.json", &config(SignIn::Token, &store).to_string());
@@ -162,7 +162,7 @@ fn a_stdout_that_was_closed_at_the_start_reads_nothing() {
         assert!(reported.contains("standard output is closed") && reported.contains("--output"), "{reported}");
     }
     assert_eq!((store.requests().len(), names(&files.path("")).len()), (0, 1));
-    // Rows that are thrown away on purpose, and rows that go elsewhere.
+    // Rows that are discarded on purpose, and rows in files.
     for rest in ["> /dev/null", "--format jsonl --output rows --quiet >&-"] {
         let output = shell(&files.path(""), &format!("{read} {rest}"));
         assert_eq!(output.status.code(), Some(0), "{rest}: {}", String::from_utf8_lossy(&output.stderr));
@@ -171,7 +171,7 @@ fn a_stdout_that_was_closed_at_the_start_reads_nothing() {
 }
 
 #[test]
-fn no_file_is_written_that_is_read_as_well_or_written_twice() {
+fn no_file_is_written_that_is_also_read_or_written_twice() {
     let store = store();
     let files = Files::new();
     let folder = files.path("");
@@ -211,13 +211,13 @@ fn no_file_is_written_that_is_read_as_well_or_written_twice() {
         assert_eq!(fs::read_to_string(files.path(name)).unwrap(), text, "{name}");
     }
     assert_eq!(store.requests().len(), 0);
-    // One file for the state that is read and the one that is written is what they are for.
+    // The same file for the state that is read and the one that is written is allowed.
     let line = "source-cart read --config - --streams orders --state state.json --state-out state.json < config.json";
     assert!(shell(&folder, line).status.success());
 }
 
 #[test]
-fn paths_that_are_neither_directory_nor_file_are_refused_for_rows() {
+fn paths_that_are_neither_directory_nor_file_are_refused_for_records() {
     let store = store();
     let files = Files::new();
     let _listener = UnixListener::bind(files.path("socket")).unwrap();
@@ -234,7 +234,7 @@ fn paths_that_are_neither_directory_nor_file_are_refused_for_rows() {
     }
     assert!(fs::symlink_metadata(files.path("pipe")).unwrap().file_type().is_fifo());
 
-    // What bears the name of a file that a kill left, and is none, is neither waited for nor cut.
+    // An entry with the name of a file left by a kill that is not a file is neither waited for nor cut.
     let rows = files.path("rows");
     fs::create_dir(&rows).unwrap();
     assert!(does("mkfifo", &[rows.join("orders.jsonl.partial").to_str().unwrap()]));
@@ -245,7 +245,7 @@ fn paths_that_are_neither_directory_nor_file_are_refused_for_rows() {
     assert!(fs::symlink_metadata(rows.join("orders.jsonl.partial")).unwrap().file_type().is_fifo());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "half a row");
     assert_eq!(fs::read_to_string(rows.join("orders.run0002.jsonl")).unwrap().lines().count(), 5);
-    // Nor is the lock.
+    // The same for the lock.
     let locked = files.path("locked");
     fs::create_dir(&locked).unwrap();
     assert!(does("mkfifo", &[locked.join(".source-cart.lock").to_str().unwrap()]));
@@ -253,7 +253,7 @@ fn paths_that_are_neither_directory_nor_file_are_refused_for_rows() {
 }
 
 #[test]
-fn the_name_of_a_file_is_no_folder_for_rows() {
+fn the_name_of_a_file_is_not_a_folder_for_records() {
     let files = Files::new();
     for (name, format) in [("orders.csv", "csv"), ("orders.jsonl", "jsonl"), ("all.JSON", "jsonl")] {
         let path = files.path(name).display().to_string();
@@ -267,7 +267,7 @@ fn the_name_of_a_file_is_no_folder_for_rows() {
         );
         assert!(reported.contains(&format!("> {path}")) && !files.path(name).exists(), "{reported}");
     }
-    // A folder that is there, or a name with a dot in it, is one.
+    // An existing folder, or a name with a dot inside, is accepted.
     fs::create_dir(files.path("old.csv")).unwrap();
     let store = store();
     for name in ["old.csv", "rows.2024"] {

@@ -1,4 +1,4 @@
-"""Runs examples/airbyte-serverless three times and compares the newest form of each row with the store."""
+"""Runs examples/airbyte-serverless three times and compares the newest version of each row with the store."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def main() -> int:
     brought = [0]
 
     def read() -> int:
-        # What the launcher repeats of the log is of no use here.
+        # The log lines that the launcher repeats are not needed here.
         client.run(sys.executable, EXAMPLES / "airbyte-serverless" / "into_duckdb.py")
         count = [query(database, f"SELECT count(*) AS rows FROM _airbyte_raw_{name}")[0]["rows"] for name in NAMES]
         brought.append(sum(count))

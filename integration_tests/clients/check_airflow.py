@@ -22,7 +22,7 @@ def main() -> int:
     client.verdict.same("import errors", {}, bag.import_errors)
     client.verdict.same("DAGs", ["cart"], list(bag.dags))
     dag = bag.dags["cart"]
-    client.verdict.same("no second run beside the first", 1, dag.max_active_runs)
+    client.verdict.same("no second run while the first runs", 1, dag.max_active_runs)
     (task,) = dag.tasks
     client.verdict.same("the token comes from the connection", "{{ conn.cart.password }}", task.env["CART_ACCESS_TOKEN"])
     client.verdict.same("no template is left in the command", False, "{{" in task.bash_command)

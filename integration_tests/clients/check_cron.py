@@ -18,7 +18,7 @@ def main() -> int:
     (home / "cart").mkdir(parents=True)
     (client.folder / "config.json").rename(home / "cart" / "config.json")
     (home / "cart" / "source-cart").symlink_to(client.given.source.resolve())
-    # What cron gives to a job: little, and what the table sets.
+    # The environment that cron gives to a job: a minimum, and the variables of the table.
     environment = {"HOME": str(home), "LOGNAME": "user", "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
     job = ""
     for line in (EXAMPLES / "cron" / "crontab").read_text().splitlines():

@@ -34,7 +34,7 @@ def main() -> int:
     existing = {}
 
     def children(name: str, declared: dict) -> dict:
-        """The elements of a list by the row they belong to, in order."""
+        """Returns the elements of a list by their row, in order."""
         if name not in existing:
             return {}
         rows, _ = table(database, f"cart.{name}")

@@ -14,7 +14,7 @@ RELEASES = ("1.33", "1.37")
 
 
 class Strict(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would keep one in silence."""
+    """Refuses a repeated key, of which YAML would silently keep one."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key) for key, _ in node.value]
@@ -40,7 +40,7 @@ def main() -> int:
     job = documents["CronJob"]["spec"]
     pod = job["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    client.verdict.same("no second run beside the first", "Forbid", job["concurrencyPolicy"])
+    client.verdict.same("no second run while the first runs", "Forbid", job["concurrencyPolicy"])
     client.verdict.same("the user of the image", (1000, True), (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]))
     client.verdict.same("the root file system is read-only", True, container["securityContext"]["readOnlyRootFilesystem"])
     mounted = {mount["name"] for mount in container["volumeMounts"]}

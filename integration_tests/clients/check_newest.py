@@ -1,4 +1,4 @@
-"""Runs newest.sql of DuckDB and of PostgreSQL over files in which one row has many forms, all with one date."""
+"""Runs newest.sql of DuckDB and of PostgreSQL over files in which one row has many versions, all with one date."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Types every command of docs/quickstart.md, as it stands there, and compares what the queries say with the store."""
+"""Runs every command of docs/quickstart.md unchanged, and compares the results of the queries with the store."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ MARK = "-- that was the block --"
 
 
 def blocks() -> list:
-    """The code of the page, in order: what is said of each, its language, its text."""
+    """Returns the code blocks of the page, in order: the text before each, its language, its content."""
     text = (ROOT / "docs" / "quickstart.md").read_text()
     return re.findall(r"^(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
@@ -38,7 +38,7 @@ class Terminal:
         )
 
     def type(self, text: str) -> str:
-        """Types a block; gives back what it printed."""
+        """Runs a block and returns its output."""
         self.shell.stdin.write(f"{text}\necho '{MARK}'\n")
         self.shell.stdin.flush()
         printed = []
@@ -63,7 +63,7 @@ def main() -> int:
         sys.exit("quickstart: the first terminal ended early.")
 
     def compare(database: str, what: str) -> None:
-        """What orders.sql shows, and how many rows the tables have."""
+        """Returns the result of orders.sql, and the number of rows of the tables."""
         rows = {name: listed(url, name, "id") for name in ("orders", "order_items")}
         for name, there in rows.items():
             output = second.type(f"duckdb {database} -csv -noheader -c 'SELECT count(*) FROM {name}'")

@@ -1,4 +1,4 @@
-"""What the checks of all clients share: a folder to run an example in, and the course of three reads."""
+"""Helpers of the checks of all clients: a folder to run an example in, and a sequence of three reads."""
 
 import argparse
 import atexit
@@ -25,7 +25,7 @@ NOTE = ("warehouse_note", "fragile")
 
 
 class Client:
-    """One client: its folder with a config and the executable on the PATH, the store it reads, and the verdict."""
+    """One client: its folder with a config and the executable on the PATH, the store it reads, and the result."""
 
     def __init__(self, name: str, expand: tuple = ()) -> None:
         arguments = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.splitlines()[0])
@@ -77,12 +77,12 @@ class Client:
         return self.streams[name]["source_defined_primary_key"][0][0]
 
     def token_from_environment(self) -> None:
-        """Takes the token out of the config, as the examples for servers have it."""
+        """Removes the token from the config, as in the examples for servers."""
         credentials = {**self.config["credentials"], "access_token": "${CART_ACCESS_TOKEN}"}
         (self.folder / "config.json").write_text(json.dumps({**self.config, "credentials": credentials}))
 
     def count(self, command: str) -> int:
-        """How many rows the store has in the streams that a command names."""
+        """Returns the number of rows in the store of the streams in a command."""
         names = re.search(r"--streams[= ](\S+)", command)[1].split(",")
         return sum(len(listed(self.store.url, name, self.key(name))) for name in names)
 
@@ -92,7 +92,7 @@ class Client:
             shutil.copy(EXAMPLES / name, self.folder)
 
     def run(self, *command: object, quiet: bool = True, **environment: str) -> str:
-        """Runs a command in the folder; gives back its standard output. What it says goes to standard error if it fails."""
+        """Runs a command in the folder and returns its standard output. If it fails, its output is printed to standard error."""
         run = subprocess.run(
             [str(word) for word in command],
             cwd=self.folder,
@@ -107,7 +107,7 @@ class Client:
         return run.stdout
 
     def three_reads(self, names: list, read, table, form: Form) -> None:
-        """Reads everything, then what was changed, then nothing; after each, compares all tables with the store.
+        """Reads all rows, then the changed ones, then none; after each read, compares all tables with the store.
 
         `read` runs the client and gives back how many records it brought; `table` gives the rows of a table and the
         names of its columns.
@@ -121,7 +121,7 @@ class Client:
                 self.store.typed(f"set orders {order} grand_total {DIGITS}")
                 self.store.typed(f'set orders {order} {NOTE[0]} "{NOTE[1]}"')
                 if "products" in names:
-                    # The one product that is changed, so that the whole column of this read is digits.
+                    # The only changed product, so that all values of the column in this read are digits.
                     self.store.typed(f'set products {max(truth.rows["products"])} {ZEROS[0]} "{ZEROS[1]}"')
             due, brought = truth.look(), read()
             self.verdict.same(f"{when}, records brought", due, brought)
@@ -137,7 +137,7 @@ class Client:
         self.truth, self.changed_order = truth, order
 
     def two_runs(self, command: list, words: str, rows: Path, environment: dict) -> None:
-        """Runs what a scheduler would run, twice with a change in between; counts the lines of the files of rows.
+        """Runs the command of a scheduler twice with a change in between, and counts the lines of the record files.
 
         `words` is the command as text, which names the streams.
         """

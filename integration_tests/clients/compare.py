@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 @dataclass(frozen=True)
 class Form:
-    """What a client is known to make of values; the documentation's table says the same."""
+    """The known conversions of a client; the table in the documentation has the same."""
 
     # Numbers went through a double.
     doubles: bool = False
@@ -22,7 +22,7 @@ class Form:
 
 
 class Verdict:
-    """Counts comparisons. Those that do not agree have a line each."""
+    """Counts comparisons. Each difference is a line."""
 
     def __init__(self, client: str) -> None:
         self.client, self.passed, self.failed, self.values = client, 0, 0, 0
@@ -37,7 +37,7 @@ class Verdict:
     def rows(
         self, what: str, expected: dict, found: list, key: str, properties: dict, columns: set, form: Form
     ) -> None:
-        """Compares all values of all rows. `found` are dictionaries, one a row of the table."""
+        """Compares all values of all rows. `found` are dictionaries, one per row of the table."""
         missing = [name for name in properties if name not in columns]
         self.same(f"{what}, declared fields without a column", [], missing)
         by_key = {plain(row[key], properties[key], form): row for row in found}
@@ -56,7 +56,7 @@ class Verdict:
         self.same(f"{what}, values that differ (store / table)", (0, []), (len(wrong), wrong[:5]))
 
     def close(self) -> int:
-        """Says the result in one line; gives back the exit code."""
+        """Prints the result in one line and returns the exit code."""
         print(f"{self.client}, values compared with the store's: {self.values}", flush=True)
         print(f"{self.client}: {self.passed} passed, {self.failed} failed", flush=True)
         return 1 if self.failed or not self.passed else 0
@@ -68,7 +68,7 @@ def types(declared: dict) -> set:
 
 
 def plain(value: object, declared: dict, form: Form) -> object:
-    """A value in one form, whether it comes from the store or from a table."""
+    """Returns a value in one form for both the store and a table."""
     if value is None:
         return None
     if declared.get("format") == "date-time":
@@ -89,7 +89,7 @@ def plain(value: object, declared: dict, form: Form) -> object:
 
 
 def elements(value: list, declared: dict, form: Form) -> object:
-    """A list, nulls and empty lists left out."""
+    """Returns a list without nulls and empty lists."""
     inner = declared.get("items", {})
     properties = inner.get("properties")
     if properties is None:
@@ -124,7 +124,7 @@ def structure(value: object, form: Form) -> object:
 
 
 def instant(value: object) -> object:
-    """A time as an instant, whatever its form. Where a table has no zone, it holds UTC."""
+    """Returns a time in UTC from any form. Without a zone it is UTC."""
     if value == "":
         return None
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(padded(value))
@@ -133,7 +133,7 @@ def instant(value: object) -> object:
 
 
 def padded(text: str) -> str:
-    """The same time with six digits of fraction, which Python 3.10 insists on."""
+    """Returns the time with six digits of fraction, which Python 3.10 requires."""
     seconds, offset = text.removesuffix("Z")[:19], text.removesuffix("Z")[19:]
     digits = offset[1:].split("+")[0].split("-")[0] if offset.startswith(".") else ""
     offset = offset[len(digits) + 1 :] if digits else offset

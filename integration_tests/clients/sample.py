@@ -1,4 +1,4 @@
-"""The sample store: as a process, and over its API, asked directly."""
+"""The sample store: as a process, and through its API."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ TOKEN = "good-token"
 
 
 def listed(url: str, resource: str, key: str) -> dict:
-    """All rows of a resource by key, numbers with all their digits."""
+    """Returns all rows of a resource by key, with all digits of numbers."""
     # A proxy of this machine has no business with a loopback address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     rows, page = {}, 1
@@ -32,7 +32,7 @@ def listed(url: str, resource: str, key: str) -> dict:
 
 
 class Truth:
-    """The last form of every row that a store ever listed: what a destination has to hold.
+    """The last version of every row that a store ever listed: the expected content of a destination.
 
     Rows that the store deleted stay, since the API does not tell of them.
     """
@@ -42,7 +42,7 @@ class Truth:
         self.rows = {name: {} for name in keys}
 
     def look(self) -> int:
-        """Asks the store for everything anew; gives back how many records a read from the state before has to bring."""
+        """Reads the store again and returns the number of records that a read from the previous state must return."""
         due = 0
         for name, key in self.keys.items():
             now, known = listed(self.url, name, key), self.rows[name]
@@ -74,7 +74,7 @@ class Store:
         return line.strip()
 
     def typed(self, line: str) -> str:
-        """Types a line; gives back what the store answers."""
+        """Sends a line and returns the reply of the store."""
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         return self.heard()

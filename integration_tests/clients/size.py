@@ -1,4 +1,4 @@
-"""How much the packages of a requirements file and all that they need take on the disk: size.py FILE NAME
+"""Prints the size on disk of the packages of a requirements file with their dependencies: size.py FILE NAME
 
 Fails if docs/clients.md says something else: in its row the size may be off by a third, since newer releases of what is
 needed come and go.
@@ -15,14 +15,14 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 
 
 def needed(requirement: Requirement, found: dict) -> None:
-    """Gathers a package and what it needs, with the extras asked for."""
+    """Collects a package and its dependencies, with the requested extras."""
     name, extras = requirement.name.lower().replace("_", "-"), frozenset(requirement.extras)
     if (name, extras) in found:
         return
     try:
         package = distribution(name)
     except PackageNotFoundError:
-        # Not for this machine, or of an extra that nobody asked for.
+        # Not for this machine, or of an extra that was not requested.
         return
     found[name, extras] = package
     for text in package.requires or []:

@@ -1,10 +1,10 @@
-"""Rows of a DuckDB file, as the checks compare them."""
+"""Reads the rows of a DuckDB file for the checks."""
 
 from pathlib import Path
 
 
 def query(database: Path, sql: str) -> list:
-    """The rows of a query as dictionaries. The file is closed again: one process, one connection at a time."""
+    """Returns the rows of a query as dictionaries. The file is closed again: only one process may have it open."""
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -15,7 +15,7 @@ def query(database: Path, sql: str) -> list:
 
 
 def table(database: Path, name: str) -> tuple:
-    """All rows of a table, and the names of its columns."""
+    """Returns all rows of a table, and the names of its columns."""
     rows = query(database, f"SELECT * FROM {name}")
     columns = {row["column_name"] for row in query(database, f"DESCRIBE {name}")}
     return rows, columns

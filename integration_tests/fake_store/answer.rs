@@ -1,4 +1,4 @@
-//! Answers: the envelope of a list and the shape of an error.
+//! Responses: the envelope of a list, and the form of an error.
 //!
 //! Subject: "Query syntax" (list envelope) and "Common usage" (errors: `status_code`, `message`, `details`).
 
@@ -8,26 +8,26 @@ use super::data::Row;
 use super::options::{NextPage, Options};
 use super::rows::quote;
 
-/// One HTTP answer before compression.
+/// One HTTP response before compression.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
-    /// The status.
+    /// Status code.
     pub(super) status: u16,
-    /// All headers but `Date`, `Content-Length` and `Content-Encoding`.
+    /// All headers except `Date`, `Content-Length` and `Content-Encoding`.
     pub(super) headers: Vec<(String, String)>,
-    /// The body.
+    /// Body.
     pub(super) body: Vec<u8>,
-    /// How many rows it lists.
+    /// Number of rows in the list.
     pub(super) rows: usize,
 }
 
 impl Answer {
-    /// A JSON answer.
+    /// Creates a JSON response.
     pub(super) fn json(status: u16, body: String) -> Answer {
         Answer::typed(status, "application/json; charset=utf-8", body)
     }
 
-    /// An answer of some content type.
+    /// Creates a response of a content type.
     pub(super) fn typed(status: u16, content_type: &str, body: String) -> Answer {
         Answer {
             status,
@@ -37,14 +37,14 @@ impl Answer {
         }
     }
 
-    /// The same with links to pages of another resource.
+    /// Returns the response with links to pages of another resource.
     pub(super) fn with_links_of(mut self, resource: &str, other: &str) -> Answer {
         let text = String::from_utf8_lossy(&self.body).into_owned();
         self.body = text.replace(&format!("/api/v1/{resource}?"), &format!("/api/v1/{other}?")).into_bytes();
         self
     }
 
-    /// The same with another status, and what belongs to it.
+    /// Returns the response with another status and the headers of that status.
     pub(super) fn with_status(mut self, status: u16) -> Answer {
         self.status = status;
         if status == 204 {
@@ -59,7 +59,7 @@ impl Answer {
         self
     }
 
-    /// The bytes of the HTTP answer without a length, but for so many at the end of the body.
+    /// Returns the bytes of the HTTP response without a length, and without the last `missing` bytes of the body.
     pub(super) fn without_length(&self, missing: usize) -> Vec<u8> {
         let mut bytes = format!("HTTP/1.1 {} OK\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
@@ -77,7 +77,7 @@ impl Answer {
     }
 }
 
-/// The body of an error.
+/// Returns the body of an error.
 pub fn error_body(status: u16, message: &str, details: &str) -> String {
     let mut body = format!("{{\"status_code\":{status},\"message\":");
     quote(message, &mut body);
@@ -87,12 +87,12 @@ pub fn error_body(status: u16, message: &str, details: &str) -> String {
     body
 }
 
-/// An error.
+/// Creates an error response.
 pub(super) fn error(status: u16, message: &str, details: &str) -> Answer {
     Answer::json(status, error_body(status, message, details))
 }
 
-/// The details of a server fault, long and with names of classes and procedures.
+/// Returns the details of a server error: long, with names of classes and procedures.
 pub const SERVER_FAULT: &str = "System.Data.SqlClient.SqlException (0x80131904): Execution Timeout Expired. The timeout \
     period elapsed prior to completion of the operation or the server is not responding.\r\n   at \
     AmeriCommerce.Data.StoredProcedure.Execute(String name) procedure 'ac_sp_Order_LoadByFilter'\r\n   at \
@@ -104,7 +104,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// An empty envelope.
+    /// Creates an empty envelope.
     pub(super) fn new() -> Envelope {
         Envelope { text: String::from("{") }
     }
@@ -116,19 +116,19 @@ impl Envelope {
         let _ = write!(self.text, "\"{name}\":");
     }
 
-    /// A whole number.
+    /// Adds an integer.
     pub(super) fn number(&mut self, name: &str, value: usize) {
         self.name(name);
         let _ = write!(self.text, "{value}");
     }
 
-    /// A text.
+    /// Adds a string.
     pub(super) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         quote(value, &mut self.text);
     }
 
-    /// A link to another page: absent or null where there is none.
+    /// Adds a link to another page: absent or null if there is none.
     pub(super) fn link(&mut self, name: &str, value: Option<String>, options: &Options) {
         match value {
             Some(_) if options.next_page == NextPage::Absent => {}
@@ -141,7 +141,7 @@ impl Envelope {
         }
     }
 
-    /// The array, which ends the envelope.
+    /// Adds the array and ends the envelope.
     pub(super) fn array(mut self, name: &str, rows: &[&Row], write: impl Fn(&Row, &mut String)) -> Answer {
         self.name(name);
         self.text.push('[');

@@ -1,4 +1,4 @@
-//! The server's cache of GET answers.
+//! The server's cache of GET responses.
 //!
 //! Subject: "API limits" and "Common usage": most GETs are cached and carry `Last-Modified`, `Expires` and
 //! `Cache-Control`; a request with `Cache-Control: no-cache` gets fresh data. How long is not documented.
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::answer::Answer;
 use super::seen::RecordedRequest;
 
-/// Bodies kept at most.
+/// Maximum number of cached bodies: far more than the tests request at a time.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The answers of the last seconds by credentials and URL.
+/// Recent responses by credentials and URL.
 #[derive(Default)]
 pub(super) struct Cache {
     kept: HashMap<String, (Instant, Answer)>,
@@ -25,7 +25,7 @@ fn key(seen: &RecordedRequest) -> String {
 }
 
 impl Cache {
-    /// The earlier answer to this URL, if it is young enough and the client did not forbid it.
+    /// Returns the cached response to this URL, if it is recent enough and the client allows it.
     pub(super) fn get(&self, seen: &RecordedRequest, seconds: u64) -> Option<Answer> {
         if seconds == 0 || seen.header("cache-control").is_some_and(|v| v.contains("no-cache")) {
             return None;
@@ -34,7 +34,7 @@ impl Cache {
         (at.elapsed() < Duration::from_secs(seconds)).then(|| answer.clone())
     }
 
-    /// Adds the headers of a cached answer and keeps it.
+    /// Adds the headers of a cached response, and caches it.
     pub(super) fn put(&mut self, seen: &RecordedRequest, answer: Answer, seconds: u64, wall: SystemTime) -> Answer {
         if seconds == 0 || answer.status != 200 {
             return answer;

@@ -1,7 +1,7 @@
-//! What a connection keeps: its number, and the answer that it sent last.
+//! The state of a connection: its number, and the last response that was sent on it.
 //!
-//! HTTP/1.1 has no number in an answer that says to which request it belongs: a proxy that gets out of step sends an
-//! answer that is right in itself and belongs to the request before.
+//! An HTTP/1.1 response does not say to which request it belongs: a faulty proxy can send a response that is correct in
+//! itself, but belongs to the previous request.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,15 +9,15 @@ use super::answer::Answer;
 use super::rows::mix;
 use super::seen::RecordedRequest;
 
-/// Which answers are those to the request before, on the same connection.
+/// Which requests get the response to the previous request of the same connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Late {
-    /// Chooses the requests, with their numbers.
+    /// Selects the requests, by number.
     pub seed: u64,
-    /// One request in so many.
+    /// One request in this many.
     pub one_in: u64,
-    /// Once it has happened, each further answer on this connection is late, too: the right one comes to the request
-    /// after. Otherwise the earlier answer is sent twice, and the right one never.
+    /// After the first time, every response on this connection is late: each request gets the previous response.
+    /// Otherwise, the earlier response is sent twice and the right one never.
     pub out_of_step: bool,
 }
 
@@ -29,26 +29,26 @@ impl Late {
 
 /// One connection.
 pub(super) struct Connection {
-    /// Its number, counted from 1.
+    /// Number of the connection, from 1.
     pub(super) number: usize,
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
-    /// The last answer and the number of its request.
+    /// The last response, and the number of its request.
     last: Option<(usize, Answer)>,
-    behind: bool,
+    is_late: bool,
 }
 
 impl Connection {
-    /// A new connection.
+    /// Creates a connection.
     pub(super) fn new(number: usize) -> Connection {
         Connection { number, kept: Mutex::default() }
     }
 
-    /// What is sent for a request whose right answer is known; with the number of an earlier request if it is the
-    /// answer to that.
+    /// Returns the response to send for a request, and the number of the earlier request that it belongs to, if it is a
+    /// late response.
     pub(super) fn exchange(
         &self,
         answer: Answer,
@@ -59,10 +59,10 @@ impl Connection {
             return (answer, None);
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let strikes = kept.behind || late.strikes(seen);
+        let strikes = kept.is_late || late.strikes(seen);
         match kept.last.take() {
             Some((earlier, before)) if strikes => {
-                kept.behind = late.out_of_step;
+                kept.is_late = late.out_of_step;
                 let next = if late.out_of_step { (seen.n, answer) } else { (earlier, before.clone()) };
                 kept.last = Some(next);
                 (before, Some(earlier))

@@ -1,4 +1,4 @@
-//! The truth: the rows of a store and its clock.
+//! The data of the store: its rows and its clock.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,17 +18,17 @@ pub enum Stamp {
     Empty,
     /// The field is left out.
     Absent,
-    /// This text. It is compared as the date that it is, if it is one, and as null otherwise.
+    /// This string. It is compared as a date if it is one, and as null otherwise.
     Odd(&'static str),
 }
 
 impl Stamp {
-    /// The milliseconds, if it is a time.
+    /// Returns the milliseconds, if it is a time.
     pub fn ms(self) -> Option<i64> {
         if let Stamp::At(ms) = self { Some(ms) } else { None }
     }
 
-    /// The moment in ticks as a filter sees it, if it is one.
+    /// Returns the time in ticks as a filter sees it, if it is one.
     pub(super) fn ticks(self, clock: &Clock) -> Option<i64> {
         match self {
             Stamp::At(ms) => Some(clock.ticks(ms)),
@@ -44,34 +44,34 @@ impl Stamp {
 
 /// One row.
 ///
-/// A row without any `fields` is a lean one: it shows the values that `Data::make` would give it, computed when it is
-/// listed. Large tables are made of such rows.
+/// A row without `fields` has the values that `Data::make` gives it, computed when it is listed. Large tables consist
+/// of such rows.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The key.
+    /// Key.
     pub id: i64,
-    /// When it was last changed.
+    /// Time of the last change.
     pub updated_at: Stamp,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Stamp,
-    /// Name and raw JSON text of every other field.
+    /// Name and raw JSON of every other field.
     pub fields: Vec<(String, String)>,
 }
 
-/// The truth about one store.
+/// The data of one store.
 pub struct Data {
-    /// The store's clock in epoch milliseconds. It only moves when told.
+    /// The store's clock in epoch milliseconds. It moves only when a test moves it.
     pub now_ms: i64,
-    /// The zone in which `make` prints dates other than the two stamps.
+    /// The zone in which `make` prints dates other than the two time stamps.
     pub zone: chrono_tz::Tz,
     tables: BTreeMap<&'static str, BTreeMap<i64, Row>>,
-    /// The largest key that each table ever had: a database gives no key twice.
+    /// The largest key that each table ever had: a database never assigns a key twice.
     largest: BTreeMap<&'static str, i64>,
     touches: u64,
 }
 
 impl Data {
-    /// A store with all documented resources and no rows. Its clock says 2024-11-18 12:00 UTC.
+    /// Creates a store with all documented resources and no rows. Its clock is 2024-11-18 12:00 UTC.
     pub fn empty() -> Data {
         Data {
             now_ms: utc_ms("2024-11-18T12:00:00Z"),
@@ -82,7 +82,7 @@ impl Data {
         }
     }
 
-    /// Adds a row or replaces the one with the same key. Stamps are rounded as the database does.
+    /// Adds a row, or replaces the row with the same key. Time stamps are rounded as the database does.
     pub fn insert(&mut self, resource: &str, mut row: Row) {
         row.updated_at = row.updated_at.rounded();
         row.created_at = row.created_at.rounded();
@@ -91,27 +91,28 @@ impl Data {
         self.table_mut(resource).insert(row.id, row);
     }
 
-    /// One row.
+    /// Returns a row.
     pub fn row(&self, resource: &str, id: i64) -> Option<&Row> {
         self.table(resource).get(&id)
     }
 
-    /// All rows in key order.
+    /// Returns all rows in key order.
     pub fn rows(&self, resource: &str) -> Vec<&Row> {
         self.table(resource).values().collect()
     }
 
-    /// All keys in order.
+    /// Returns all keys in order.
     pub fn ids(&self, resource: &str) -> Vec<i64> {
         self.table(resource).keys().copied().collect()
     }
 
-    /// Deletes a row without a trace. False if there was none.
+    /// Deletes a row without a trace. Returns false if there was none.
     pub fn delete(&mut self, resource: &str, id: i64) -> bool {
         self.table_mut(resource).remove(&id).is_some()
     }
 
-    /// A row with every documented field, made from resource and id alone; both stamps are now. It is not inserted.
+    /// Returns a row with every documented field, made from the resource and id; both time stamps are now. It is not
+    /// inserted.
     pub fn make(&mut self, resource: &str, id: i64) -> Row {
         let now = Stamp::At(sql_round(self.now_ms));
         Row { id, updated_at: now, created_at: now, fields: self.made_fields(known(resource), id) }
@@ -130,7 +131,7 @@ impl Data {
         self.insert(resource, Row { id, updated_at, created_at, fields: Vec::new() });
     }
 
-    /// Changes one visible field and sets `updated_at` to now, after the clock went on by one tick.
+    /// Changes one visible field and sets `updated_at` to now, after the clock moved by one tick.
     pub fn touch(&mut self, resource: &str, id: i64) {
         let known = known(resource);
         let full = self.fields(resource, id);
@@ -153,7 +154,7 @@ impl Data {
         set(&mut row.fields, known.touch_field, raw);
     }
 
-    /// Sets one field to a raw JSON text, without touching `updated_at`.
+    /// Sets one field to raw JSON, without changing `updated_at`.
     pub fn set_field(&mut self, resource: &str, id: i64, name: &str, raw: &str) {
         let full = self.fields(resource, id);
         if let Some(row) = self.table_mut(resource).get_mut(&id) {
@@ -181,13 +182,13 @@ impl Data {
         self.now_ms += ms;
     }
 
-    /// The key after the largest one there ever was.
+    /// Returns the key after the largest one that ever existed.
     pub fn next_id(&self, resource: &str) -> i64 {
         let known = known(resource);
         self.largest.get(known.path).map_or_else(|| known.first_id(), |id| id + 1)
     }
 
-    /// All fields of a row but the key and the stamps, those of a lean row too.
+    /// Returns all fields of a row except the key and the time stamps, also those computed when it is listed.
     pub fn fields(&self, resource: &str, id: i64) -> Vec<(String, String)> {
         match self.row(resource, id) {
             Some(row) if !row.fields.is_empty() => row.fields.clone(),
@@ -195,7 +196,7 @@ impl Data {
         }
     }
 
-    /// The row as the API would list it, with times as the given zone and form print them.
+    /// Returns the row as the API lists it, with times in the given zone and form.
     pub fn json(&self, resource: &str, id: i64, clock: &Clock) -> Option<String> {
         let row = self.row(resource, id)?;
         let mut out = String::new();
@@ -204,7 +205,7 @@ impl Data {
         Some(out)
     }
 
-    /// The table of a resource.
+    /// Returns the table of a resource.
     pub(super) fn table(&self, resource: &str) -> &BTreeMap<i64, Row> {
         self.tables.get(resource).unwrap_or_else(|| panic!("no resource {resource}"))
     }
@@ -235,7 +236,7 @@ impl Data {
         }
     }
 
-    /// The raw JSON of one plain field, if the row has it.
+    /// Returns the raw JSON of one plain field, if the row has it.
     pub(super) fn raw<'r>(&self, of: &Resource, row: &'r Row, field: &Field) -> Option<std::borrow::Cow<'r, str>> {
         if row.fields.is_empty() {
             let mut raw = String::new();

@@ -1,7 +1,7 @@
-//! Answers that go wrong: the kinds of faults, and the connection that carries them out.
+//! Faulty responses: the kinds of faults, and the connection that executes them.
 //!
-//! hyper writes correct answers only, so it writes to a [`FaultIo`], which passes everything on until a plan for the
-//! current answer tells it to cut, reset or replace the bytes.
+//! hyper only writes correct responses, so it writes to a [`FaultIo`], which forwards everything unless a plan for the
+//! current response tells it to cut, reset or replace the bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -17,97 +17,100 @@ use tokio_rustls::server::TlsStream;
 
 use super::options::Tls;
 
-/// What happens to one request.
+/// The fault of one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This answer, exactly. No content type unless it is given.
+    /// Exactly this response. Without a content type unless given.
     Answer {
-        /// The status.
+        /// Status code.
         status: u16,
-        /// The headers; `Date` and `Content-Length` are added.
+        /// Headers; `Date` and `Content-Length` are added.
         headers: Vec<(String, String)>,
-        /// The body.
+        /// Body.
         body: Vec<u8>,
     },
-    /// The true headers with the full `Content-Length`, then the connection ends after so many bytes of the body.
+    /// The correct headers with the full `Content-Length`; the connection ends after some bytes of the body.
     CutBody {
-        /// How many bytes are sent.
+        /// Number of bytes that are sent.
         after: usize,
     },
-    /// The connection is reset instead of an answer.
+    /// The connection is reset instead of a response.
     ResetBeforeHeaders,
-    /// The connection is reset after the true headers.
+    /// The connection is reset after the correct headers.
     ResetAfterHeaders,
-    /// There is never an answer, and the connection stays open.
+    /// There is never a response, and the connection stays open.
     Hang,
-    /// The true answer, its body slowly.
+    /// The correct response with a slow body.
     Trickle {
-        /// How slowly.
+        /// The speed.
         bytes_per_second: u32,
     },
-    /// The true answer, its gzip stream cut in the middle, lengths and all else correct.
+    /// The correct response, with its gzip stream cut in the middle and correct lengths.
     CutGzip,
-    /// These bytes as the whole HTTP answer, then the connection ends.
+    /// These bytes as the full HTTP response; then the connection ends.
     Raw(Vec<u8>),
-    /// The true answer, not compressed, with its body changed, and with these headers in place of its own.
+    /// The correct response without compression, with a changed body and other headers.
     Changed {
-        /// The headers that are added or replaced.
+        /// Headers to add or replace.
         headers: Vec<(String, String)>,
-        /// What becomes of the body.
+        /// Changes the body.
         change: fn(Vec<u8>) -> Vec<u8>,
     },
-    /// The true answer, not compressed, with a `Content-Length` that is wrong by so many bytes; then the connection ends.
+    /// The correct response without compression, with a `Content-Length` that is wrong by some bytes; then the
+    /// connection ends.
     WrongLength(i64),
-    /// The true answer to the same request to another resource: its rows, its links, and its array's name or this one.
+    /// The correct response to the same request to another resource: its rows, its links, and the name of its array or
+    /// this one.
     AnswerOf {
         /// The other resource.
         resource: &'static str,
         /// Another name for the array.
         list: Option<&'static str>,
     },
-    /// The true answer, with links to pages of another resource.
+    /// The correct response, with links to pages of another resource.
     NextPageOf(&'static str),
-    /// The true answer with another status; without a body if it is 204.
+    /// The correct response with another status; without a body if it is 204.
     Status(u16),
-    /// The true answer, compressed in so many gzip members, with these bytes behind the last.
+    /// The correct response, compressed in several gzip members, with these bytes after the last one.
     Gzip {
-        /// How many members.
+        /// Number of members.
         members: usize,
-        /// What follows them.
+        /// Bytes after the members.
         tail: &'static [u8],
     },
-    /// The true answer, not compressed and without a length, but for so many bytes at its end; then the socket is
-    /// closed. With TLS there is no `close_notify` before it.
+    /// The correct response without compression or length, and without some bytes at its end; then the socket is
+    /// closed.
+    /// With TLS, without a `close_notify`.
     Unclosed {
-        /// How many bytes are not sent.
+        /// Number of bytes that are not sent.
         missing: usize,
     },
-    /// The true answer without its last byte and without a length, and then spaces without end.
+    /// The correct response without its last byte and without a length, followed by endless spaces.
     Endless {
-        /// One piece a second instead of as fast as they are taken.
+        /// One piece per second instead of as fast as possible.
         slowly: bool,
     },
 }
 
-/// What happens to a connection before anything is asked over it.
+/// The fault of a connection before its first request.
 #[derive(Clone, Debug)]
 pub enum ConnectionFault {
     /// It is reset.
     Reset,
-    /// It is ended in order.
+    /// It is closed.
     Closed,
-    /// It is accepted, and nothing is ever said.
+    /// It is accepted, and nothing is sent.
     Silent,
-    /// What comes back is neither TLS nor HTTP.
+    /// The reply is neither TLS nor HTTP.
     Noise,
     /// Another certificate of the same authority (with TLS only).
     Certificate(Tls),
-    /// A certificate of an authority that nobody knows (with TLS only).
+    /// A certificate of an unknown authority (with TLS only).
     Stranger,
 }
 
 impl Fault {
-    /// An answer in the documented error shape.
+    /// Creates an error response in the documented form.
     pub fn error(status: u16, message: &str, details: &str) -> Fault {
         Fault::Answer {
             status,
@@ -116,12 +119,12 @@ impl Fault {
         }
     }
 
-    /// A server fault with names of .NET classes in its details.
+    /// Creates a server error with names of .NET classes in its details.
     pub fn server_error() -> Fault {
         Fault::error(500, "Internal Server Error", super::answer::SERVER_FAULT)
     }
 
-    /// An HTML page of the machines in front of the API.
+    /// Creates an HTML page of the servers in front of the API.
     pub fn html(status: u16) -> Fault {
         Fault::Answer {
             status,
@@ -135,26 +138,26 @@ impl Fault {
     }
 }
 
-/// What the connection does with the bytes of the current answer.
+/// The action of a connection for the bytes of the current response.
 #[derive(Debug, Default)]
 pub(super) enum ConnectionPlan {
-    /// Passes them on.
+    /// Forwards them.
     #[default]
     Pass,
-    /// Passes on the headers and so many bytes of the body, then ends the connection.
+    /// Forwards the headers and some bytes of the body, then ends the connection.
     Cut {
-        /// Bytes of the body.
+        /// Number of bytes of the body.
         after: usize,
-        /// With a reset instead of an orderly end.
+        /// True for a reset instead of a clean end.
         reset: bool,
     },
-    /// Resets at once.
+    /// Resets immediately.
     Reset,
     /// Writes these bytes instead and ends the connection.
     Raw {
-        /// The bytes.
+        /// Bytes to write.
         bytes: Vec<u8>,
-        /// Whether the end is announced (`close_notify`, with TLS).
+        /// True if the end is announced with `close_notify` (with TLS).
         announced: bool,
     },
 }
@@ -164,7 +167,7 @@ pub(super) type ConnectionPlanCell = Arc<Mutex<ConnectionPlan>>;
 
 /// A socket that can be reset.
 pub(super) trait Resettable {
-    /// The TCP socket below.
+    /// Returns the TCP socket below.
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -184,9 +187,9 @@ impl Resettable for TlsStream<TcpStream> {
 pub(super) struct FaultIo<S> {
     inner: S,
     plan: ConnectionPlanCell,
-    /// How much of "\r\n\r\n" was seen.
+    /// Matched bytes of "\r\n\r\n".
     matched: usize,
-    /// Bytes of a raw answer already written.
+    /// Bytes of a raw response already written.
     written: usize,
     dead: bool,
 }
@@ -205,7 +208,7 @@ impl<S: Resettable> FaultIo<S> {
         io::Error::from(io::ErrorKind::BrokenPipe)
     }
 
-    /// How many of these bytes may go out before the cut.
+    /// Returns the number of these bytes that may be sent before the cut.
     fn allowed(&self, buf: &[u8], after: usize) -> usize {
         let mut matched = self.matched;
         for (at, byte) in buf.iter().enumerate() {
@@ -218,7 +221,7 @@ impl<S: Resettable> FaultIo<S> {
     }
 }
 
-/// One step in the search for the end of the headers.
+/// Takes one step in the search for the end of the headers.
 fn match_end(matched: usize, byte: u8) -> usize {
     match (matched, byte) {
         (4, _) => 4,
@@ -285,7 +288,7 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
             return Poll::Ready(Err(self.gone(false)));
         }
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        // All that was allowed has gone out, and there may be nothing more to write: end it here.
+        // All allowed bytes are sent, and there may be nothing more to write: end it here.
         let cut = match &*self.plan.lock().unwrap_or_else(PoisonError::into_inner) {
             ConnectionPlan::Cut { after: 0, reset } if self.matched == 4 => Some(*reset),
             _ => None,
@@ -309,7 +312,7 @@ impl<S: AsyncWrite + Resettable + Unpin> AsyncWrite for FaultIo<S> {
     }
 }
 
-/// A body of known length, whole or slowly.
+/// Creates a body of known length, sent at once or slowly.
 pub(super) struct FakeBody {
     rest: Bytes,
     endless: bool,
@@ -318,12 +321,12 @@ pub(super) struct FakeBody {
 }
 
 impl FakeBody {
-    /// A body that is sent at once.
-    pub(super) fn whole(bytes: Vec<u8>) -> FakeBody {
+    /// Creates a body that is sent at once.
+    pub(super) fn at_once(bytes: Vec<u8>) -> FakeBody {
         FakeBody { rest: bytes.into(), endless: false, pace: None, sleep: None }
     }
 
-    /// A body that is sent in pieces.
+    /// Creates a body that is sent in pieces.
     pub(super) fn slow(bytes: Vec<u8>, per_second: u32) -> FakeBody {
         let per_second = per_second.max(1);
         let pace = if per_second >= 20 {
@@ -334,7 +337,7 @@ impl FakeBody {
         FakeBody { rest: bytes.into(), endless: false, pace: Some(pace), sleep: None }
     }
 
-    /// A body that goes on with spaces for ever.
+    /// Creates a body that continues with spaces forever.
     pub(super) fn endless(bytes: Vec<u8>, slowly: bool) -> FakeBody {
         let pace = slowly.then_some((bytes.len() + 1, Duration::from_secs(1)));
         FakeBody { rest: bytes.into(), endless: true, pace, sleep: None }

@@ -1,10 +1,10 @@
-//! Made-up keys of other rows, nested arrays, and the order statuses every store begins with.
+//! Generated keys of other rows, nested arrays, and the order statuses of every new store.
 
 use std::fmt::Write as _;
 
 use super::rows::{Make, Spot, quoted};
 
-/// The generator with this name. Keys are in the proportions of `Data::sample`.
+/// Returns the generator with this name. Keys are in the proportions of `Data::sample`.
 pub(super) fn find(name: &str) -> Option<Make> {
     let make: Make = match name {
         "availability" => |s, o| match s.other(3) {
@@ -79,7 +79,7 @@ pub(super) fn find(name: &str) -> Option<Make> {
         "status_id" => |s, o| {
             let _ = write!(o, "{}", 1 + s.below(9));
         },
-        // The statuses every store begins with.
+        // The statuses of every new store.
         "st_name" => |s, o| match STATUSES.get((s.id as usize).wrapping_sub(1)) {
             Some((name, _)) => quoted!(o, "{name}"),
             None => quoted!(o, "Own Status {}", s.id),
@@ -103,7 +103,7 @@ pub(super) fn find(name: &str) -> Option<Make> {
     Some(make)
 }
 
-/// The seeded order statuses: name, and which flags are set.
+/// The initial order statuses: name, and the flags that are set.
 const STATUSES: &[(&str, &str)] = &[
     ("Pending Processing", "o"),
     ("Approved, Pending Shipping", "o"),

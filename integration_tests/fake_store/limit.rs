@@ -1,7 +1,8 @@
 //! The call limit.
 //!
-//! Subject: "API limits": fixed windows of 10 seconds, `X-AC-Call-Limit: made/allowed` on every answer, 429 with
-//! `Retry-After` above. When `Retry-After` is a date and when a number is not documented, so each form is a switch.
+//! Subject: "API limits": fixed windows of 10 seconds, `X-AC-Call-Limit: used/allowed` on every response, 429 with
+//! `Retry-After` above. The documentation does not say when `Retry-After` is a date and when a number, so a switch
+//! selects.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,9 +13,9 @@ use super::answer::{Answer, SERVER_FAULT, error};
 pub enum RetryAfter {
     /// The date of the window's end, rounded up to a second.
     HttpDate,
-    /// The same rounded down: a client that waits for just that moment comes too early.
+    /// The same, rounded down: a client that waits exactly until then is too early.
     HttpDateEarly,
-    /// Whole seconds until the window's end, rounded up.
+    /// Full seconds until the window's end, rounded up.
     Seconds,
     /// Seconds with three decimals.
     Decimals,
@@ -22,31 +23,31 @@ pub enum RetryAfter {
     Absent,
     /// A date one minute ago.
     PastDate,
-    /// A date, and the server's clock is wrong by so many seconds: `Date` and `Retry-After` are both shifted.
+    /// A date, with a server clock that is wrong by this many seconds: `Date` and `Retry-After` are both shifted.
     SkewedClock(i64),
-    /// Any text.
+    /// Any string.
     Text(String),
 }
 
 /// The call limit and its switches.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// Calls in one window.
+    /// Calls per window.
     pub allowed: u32,
-    /// The length of a window. Windows follow each other from the start of the server.
+    /// Length of a window. Windows follow each other from the start of the server.
     pub window: Duration,
     /// The form of `Retry-After`.
     pub retry_after: RetryAfter,
-    /// Whether answers carry `X-AC-Call-Limit`.
+    /// True if responses have `X-AC-Call-Limit`.
     pub header: bool,
-    /// After so many refused calls in one window, 500 for the length of one window.
+    /// After this many refused calls in one window, 500 for the length of one window.
     pub punish_after: Option<u32>,
-    /// Whether refused calls count too: those of a window then shorten the next, down to one call.
+    /// True if refused calls count too: those of a window then shorten the next one, down to one call.
     pub count_refused: bool,
 }
 
 impl Limit {
-    /// So many calls in 10 seconds, the date of the window's end, the header.
+    /// Creates a limit of this many calls in 10 seconds, with the date of the window's end and the header.
     pub fn new(allowed: u32) -> Limit {
         Limit {
             allowed,
@@ -68,16 +69,16 @@ pub(super) struct Meter {
     broken_until: Option<Instant>,
 }
 
-/// What the meter says about one call.
+/// The result for one call.
 pub(super) enum LimitDecision {
-    /// Go on.
+    /// Answer the request.
     Pass,
-    /// Answer this instead.
+    /// Send this response instead.
     Refuse(Answer),
 }
 
 impl Meter {
-    /// A meter whose first window begins now.
+    /// Creates a meter whose first window starts now.
     pub(super) fn new() -> Meter {
         Meter { start: Instant::now(), window: 0, made: 0, refused: 0, broken_until: None }
     }
@@ -88,7 +89,7 @@ impl Meter {
         self.made += 1;
     }
 
-    /// The text of `X-AC-Call-Limit`.
+    /// Returns the value of `X-AC-Call-Limit`.
     pub(super) fn text(&self, allowed: u32) -> String {
         format!("{}/{allowed}", self.made)
     }
@@ -115,7 +116,7 @@ impl Meter {
         })
     }
 
-    /// Goes to the current window; what is left of it.
+    /// Moves to the current window. Returns the time that is left of it.
     fn enter(&mut self, length: Duration, count_refused: bool, allowed: u32, now: Instant) -> Duration {
         let length = length.as_nanos().max(1);
         let passed = now.saturating_duration_since(self.start).as_nanos();
@@ -144,7 +145,7 @@ fn retry_after(form: &RetryAfter, left: Duration, wall: SystemTime) -> Option<St
     })
 }
 
-/// How far the server's clock is off.
+/// Returns how far the server's clock is off.
 pub(super) fn skew(limit: Option<&Limit>) -> i64 {
     match limit.map(|l| &l.retry_after) {
         Some(RetryAfter::SkewedClock(seconds)) => *seconds,

@@ -1,4 +1,4 @@
-//! Lists: which rows, in which order, which page.
+//! Lists: which rows they have, in which order, and on which page.
 //!
 //! Subject: "Query syntax" and "Common usage": `count` (100 unless given), `page` (from 1; one out of bounds is 404),
 //! `fields`, `expand`, and the envelope with `total_count`, the links and one array.
@@ -14,7 +14,7 @@ use super::rows::mix;
 use super::seen::RecordedRequest;
 use super::shuffle;
 
-/// The name of the array under the chosen reading.
+/// Returns the name of the array with the current options.
 pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
     match options.envelope {
         Envelope::Short => of.key,
@@ -23,13 +23,13 @@ pub(super) fn array_key(of: &Resource, options: &Options) -> &'static str {
     }
 }
 
-/// What `fields` keeps: `None` is everything.
+/// Returns the fields that `fields` keeps; `None` is all.
 pub(super) fn kept<'s>(seen: &'s RecordedRequest, options: &Options) -> Option<Vec<&'s str>> {
     let named = if options.ignore_fields { None } else { seen.param("fields") };
     named.map(|text| text.split(',').map(str::trim).filter(|n| !n.is_empty()).collect())
 }
 
-/// Which nested collections are filled.
+/// Returns the nested collections to fill.
 pub(super) fn expanded<'r>(of: &'r Resource, seen: &RecordedRequest) -> Vec<&'r nested::Nested> {
     let wanted = |name: &str| {
         let in_list = |p: &str| seen.param(p).is_some_and(|t| t.split(',').any(|n| n.trim() == name));
@@ -38,7 +38,7 @@ pub(super) fn expanded<'r>(of: &'r Resource, seen: &RecordedRequest) -> Vec<&'r 
     of.nested.iter().filter(|n| wanted(n.name)).collect()
 }
 
-/// Answers `GET /{resource}`, spoilt or not.
+/// Responds to `GET /{resource}`, with or without faults.
 pub(super) fn answer(
     of: &'static Resource,
     seen: &RecordedRequest,
@@ -151,7 +151,7 @@ fn list(
     Ok(answer)
 }
 
-/// How many rows there are, and those of the page in order: `None` if it is out of bounds. Sorts no more than that.
+/// Returns the number of rows, and those of the page in order: `None` if it is out of bounds. Sorts no more than that.
 fn page_of<K: Ord>(mut found: Vec<(K, &Row)>, page: usize, count: usize) -> (usize, Option<Vec<&Row>>) {
     let total = found.len();
     if page == 0 || (page > 1 && (page - 1).saturating_mul(count) >= total) {

@@ -1,7 +1,7 @@
-//! Fields of the seven resources a store is mostly read for, in the order the documentation prints them.
+//! Fields of the seven most important resources, in the order of the documentation.
 //!
-//! Subject: "Resources" of the public documentation, with the fields that real answers carry on top of it (an open
-//! schema). Grammar: `[resource]`, then `name:type=value;`, where the type is one of `i` integer, `n` number, `s` text, `b`
+//! Subject: "Resources" of the public documentation, and the additional fields of real responses (an open schema).
+//! Grammar: `[resource]`, then `name:type=value;`, where the type is one of `i` integer, `n` number, `s` string, `b`
 //! boolean, `d` date, `a` array, `o` object, `x` anything, and the value is raw JSON or `@` and a generator of
 //! `rows.rs`. The key and the two stamps have no value: they come from the row itself.
 

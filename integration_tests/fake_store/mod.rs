@@ -1,9 +1,9 @@
 //! A fake Cart.com store for tests: a real HTTP/1.1 server over a store that the test can change.
 //!
-//! It is written from public facts about the API alone. What lives here: the truth ([`Data`]), the switches
-//! ([`Options`]), the faults ([`Fault`]), the request log ([`RecordedRequest`]) and the server. What may not: anything of the
-//! connector. No file of this folder names the crate under test, so that an error in its reading of the API cannot
-//! hide here as well; and no test lives here but those of the fake itself.
+//! It is written from public facts about the API alone. It has the data ([`Data`]), the switches ([`Options`]), the
+//! faults ([`Fault`]), the request log ([`RecordedRequest`]) and the server. It must not use anything of the connector:
+//! no file of this folder names the crate under test, so that a misreading of the API in the connector cannot be
+//! repeated here. Only tests of the fake store itself are here.
 //!
 //! ```ignore
 //! let store = FakeStore::start(Options::default(), Data::sample(1, 500));
@@ -84,7 +84,7 @@ use limit::Meter;
 use route::State;
 use seen::{Log, Place};
 
-/// What the server thread and the handle share.
+/// State that the server thread and the handle share.
 struct Shared {
     state: Mutex<State>,
     log: Log,
@@ -112,7 +112,7 @@ impl FakeStore {
         FakeStore::start_on(0, options, data)
     }
 
-    /// Starts a server on a certain port.
+    /// Starts a server on this port.
     pub fn start_on(port: u16, options: Options, data: Data) -> FakeStore {
         let listener = std::net::TcpListener::bind((options.address, port)).expect("a port of this machine");
         listener.set_nonblocking(true).expect("a socket");
@@ -144,22 +144,22 @@ impl FakeStore {
         FakeStore { shared, addr, ca_file, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT` with TLS.
+    /// Returns `http://127.0.0.1:PORT`, or `https://localhost:PORT` with TLS.
     pub fn url(&self) -> String {
         self.shared.base.clone()
     }
 
-    /// The address of the socket.
+    /// Returns the address of the socket.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The certificate of the server's own authority (PEM), with TLS.
+    /// Returns the certificate of the server's own authority (PEM), with TLS.
     pub fn ca_file(&self) -> Option<&Path> {
         self.ca_file.as_deref()
     }
 
-    /// Looks at the truth or changes it. No request is answered meanwhile; do not call the store from inside.
+    /// Reads or changes the data. No request is answered meanwhile; do not call the store from inside.
     pub fn data<R>(&self, f: impl FnOnce(&mut Data) -> R) -> R {
         f(&mut self.shared.state().data)
     }
@@ -169,29 +169,29 @@ impl FakeStore {
         f(&mut self.shared.state().options)
     }
 
-    /// The request log, in order of arrival.
+    /// Returns the request log, in order of arrival.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.log.all()
     }
 
-    /// Empties the request log; numbers begin at 1 again.
+    /// Clears the request log; numbers start at 1 again.
     pub fn clear_requests(&self) {
         self.shared.log.clear();
     }
 
-    /// Forgets the cached bodies and the calls made.
+    /// Clears the cache and the call count.
     pub fn reset_limits(&self) {
         let mut state = self.shared.state();
         state.meter = Meter::new();
         state.cache = Cache::default();
     }
 
-    /// The base URL of a store or of the router.
+    /// Returns the base URL of a store or of the router.
     pub fn router_base(&self) -> String {
         format!("{}/api/v1/", self.url())
     }
 
-    /// A row as the API lists it now.
+    /// Returns a row as the API lists it now.
     pub fn json(&self, resource: &str, id: i64) -> Option<String> {
         let state = self.shared.state();
         let clock = state.options.clock(state.data.now_ms);
@@ -253,7 +253,7 @@ async fn accept(mut listener: TcpListener, shared: Arc<Shared>, secured: Option<
     }
 }
 
-/// Waits for the first bytes, so that the answer is one, and says what no protocol says.
+/// Waits for the first bytes, so that a fault can be chosen for the connection before any protocol.
 async fn noise(mut tcp: TcpStream) {
     let _ = tcp.read(&mut [0; 1024]).await;
     let _ = tcp.write_all(b"\x00\x01\x02 no protocol \xff\xfe\r\n\r\n").await;
@@ -279,7 +279,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static>(
     };
     let mut http = hyper::server::conn::http1::Builder::new();
     http.keep_alive(keep_alive).auto_date_header(date_header);
-    // The error of a connection is the client's to see.
+    // The client reports errors of the connection.
     let _ = http.timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service).await;
 }
 
@@ -330,11 +330,11 @@ async fn respond(
         Some(Fault::Raw(bytes)) => {
             shared.log.answered(place, raw_status(&bytes), 0);
             set_plan(plan, ConnectionPlan::Raw { bytes, announced: true });
-            return Response::new(FakeBody::whole(Vec::new()));
+            return Response::new(FakeBody::at_once(Vec::new()));
         }
         Some(Fault::ResetBeforeHeaders) => {
             set_plan(plan, ConnectionPlan::Reset);
-            return Response::new(FakeBody::whole(Vec::new()));
+            return Response::new(FakeBody::at_once(Vec::new()));
         }
         Some(Fault::CutBody { after }) => next = ConnectionPlan::Cut { after, reset: false },
         Some(Fault::ResetAfterHeaders) => next = ConnectionPlan::Cut { after: 0, reset: true },
@@ -392,12 +392,12 @@ async fn respond(
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
         shared.log.answered(place, answer.status, answer.rows);
         set_plan(plan, ConnectionPlan::Raw { bytes: [head.into_bytes(), answer.body].concat(), announced: true });
-        return Response::new(FakeBody::whole(Vec::new()));
+        return Response::new(FakeBody::at_once(Vec::new()));
     }
     if let Some(missing) = unclosed {
         shared.log.answered(place, answer.status, answer.rows);
         set_plan(plan, ConnectionPlan::Raw { bytes: answer.without_length(missing), announced: false });
-        return Response::new(FakeBody::whole(Vec::new()));
+        return Response::new(FakeBody::at_once(Vec::new()));
     }
     if let Some((headers, of_body)) = change {
         answer.body = of_body(answer.body);
@@ -420,7 +420,7 @@ fn finish(answer: Answer, place: Place, shared: &Shared, pace: Option<u32>) -> R
     shared.log.answered(place, answer.status, answer.rows);
     let body = match pace {
         Some(per_second) => FakeBody::slow(answer.body, per_second),
-        None => FakeBody::whole(answer.body),
+        None => FakeBody::at_once(answer.body),
     };
     let mut response = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
@@ -429,7 +429,7 @@ fn finish(answer: Answer, place: Place, shared: &Shared, pace: Option<u32>) -> R
     response.body(body).expect("an answer that HTTP can carry")
 }
 
-/// The status in the first line of a raw answer.
+/// Returns the status in the first line of a raw response.
 fn raw_status(bytes: &[u8]) -> u16 {
     let line = String::from_utf8_lossy(&bytes[..bytes.len().min(32)]).into_owned();
     line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok()).unwrap_or(0)

@@ -18,7 +18,7 @@ use super::zone::Clock;
 /// The rows of one nested collection, by parent.
 type Children<'a> = HashMap<i64, Vec<&'a Row>>;
 
-/// Writes the rows of one answer.
+/// Writes the rows of one response.
 pub(super) struct Writer<'a> {
     data: &'a Data,
     of: &'static Resource,
@@ -75,7 +75,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Puts objects where a subscription has nulls.
+    /// Replaces nulls of a subscription by objects.
     fn fill_lookups(&self, row: &Row, start: usize, out: &mut String) {
         for (name, path, key) in [
             ("cart_info", "carts", "saved_cart_id"),
@@ -111,7 +111,7 @@ fn children<'a>(data: &'a Data, nested: &Nested, parents: &HashSet<i64>) -> Opti
     Some((child, by_parent))
 }
 
-/// A nested collection that is no resource of its own.
+/// A nested collection that is not a resource of its own.
 fn made_up(name: &str, parent: i64, out: &mut String) {
     let _ = match name {
         _ if parent % 3 == 0 => write!(out, "[]"),
@@ -137,7 +137,7 @@ fn made_up(name: &str, parent: i64, out: &mut String) {
     };
 }
 
-/// Answers the paths below `/{resource}/`.
+/// Responds to the paths below `/{resource}/`.
 pub(super) fn below(
     of: &'static Resource,
     rest: &[&str],

@@ -1,7 +1,7 @@
-//! Made-up numbers, flags and dates.
+//! Generated numbers, flags and dates.
 //!
 //! Subject: "Known issues" and the samples of the public "Resources" pages: the number of decimals is that of the
-//! database and differs from row to row, some measures are texts, a missing date is null or `""`.
+//! database and differs from row to row, some measures are strings, a missing date is null or `""`.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ fn money(s: &Spot<'_>, out: &mut String) {
 }
 
 fn date(s: &Spot<'_>, out: &mut String) {
-    // 2013-01-01 and twelve years on.
+    // 2013-01-01 and the following twelve years.
     let second = 1_356_998_400 + s.below(12 * 365 * 86_400) as i64;
     let thousandths = if s.other(5) == 0 { 0 } else { sql_round(s.other(990) as i64) };
     out.push('"');
@@ -29,7 +29,7 @@ fn date(s: &Spot<'_>, out: &mut String) {
     out.push('"');
 }
 
-/// The generator with this name.
+/// Returns the generator with this name.
 pub(super) fn find(name: &str) -> Option<Make> {
     let make: Make = match name {
         "date" => date,

@@ -1,7 +1,7 @@
 //! The switches of the fake store.
 //!
-//! The default is the documented behaviour with one good token, no call limit and no TLS. Where the public
-//! documentation is silent or working clients disagree, a switch offers each reading.
+//! The default is the documented behaviour with one valid token, no call limit and no TLS. Where the public
+//! documentation says nothing or working clients disagree, a switch offers each variant.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -23,19 +23,19 @@ pub use super::zone::{DateReading, Fraction};
 /// One single-store token ("Authentication").
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// What the client sends in `X-AC-Auth-Token`.
+    /// The value of `X-AC-Auth-Token`.
     pub value: String,
-    /// The scopes it was given, such as `read_people`.
+    /// Its scopes, such as `read_people`.
     pub scopes: Vec<String>,
 }
 
 impl Token {
-    /// A token with some scopes.
+    /// Creates a token with some scopes.
     pub fn new(value: &str, scopes: &[&str]) -> Token {
         Token { value: value.to_owned(), scopes: scopes.iter().map(|s| (*s).to_owned()).collect() }
     }
 
-    /// A token with every read scope.
+    /// Creates a token with every read scope.
     pub fn full(value: &str) -> Token {
         Token { value: value.to_owned(), scopes: all_scopes() }
     }
@@ -55,17 +55,17 @@ pub struct Router {
 /// The form of `next_page` and `previous_page` ("Query syntax": list envelope).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextPage {
-    /// An absolute URL of this host, parameters as they were sent, absent where there is no such page.
+    /// An absolute URL of this host, with the parameters as sent; absent if there is no such page.
     Documented,
     /// As documented, but `null` instead of absent.
     Null,
-    /// Neither of them, whatever follows.
+    /// Neither of them, even if there are more pages.
     Absent,
     /// Path and query only.
     Relative,
     /// An absolute URL of another host (`other.example` or `https://other.example`).
     OtherHost(String),
-    /// Always there, and always the URL of this very request.
+    /// Always present, and always the URL of this request.
     SameForEver,
     /// As documented, with the values not percent-encoded.
     RawValues,
@@ -78,35 +78,36 @@ pub enum Envelope {
     Short,
     /// The path, as the newest `OpenAPI` prints it.
     Path,
-    /// This one, whatever is listed: sources contradict each other for some resources.
+    /// This name for all resources: sources contradict each other for some.
     Named(&'static str),
 }
 
 /// A hook that runs before each list answer is computed, under the same lock.
 pub type Live = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
 
-/// A hook that decides whether a request is answered wrongly.
+/// A hook that decides whether a request gets a fault.
 pub type FaultHook = Box<dyn FnMut(&RecordedRequest) -> Option<Fault> + Send>;
 
-/// A hook that decides whether a connection, counted from 1, goes wrong.
+/// A hook that decides whether a connection, counted from 1, gets a fault.
 pub type ConnectionHook = Box<dyn FnMut(usize) -> Option<ConnectionFault> + Send>;
 
-/// A hook that decides whether, after so many connections, nobody listens for a while; asked again after it.
+/// A hook that decides whether, after a number of connections, the server stops listening for a while; called again
+/// then.
 pub type AbsenceHook = Box<dyn FnMut(usize) -> Option<Duration> + Send>;
 
 /// All switches.
 pub struct Options {
     /// The tokens of the store.
     pub tokens: Vec<Token>,
-    /// `Some`: this server is the Central API Router, and tokens mean nothing.
+    /// If set, this server is the Central API Router, and tokens are ignored.
     pub router: Option<Router>,
-    /// HTTPS with an authority of its own. Read once, at the start.
+    /// HTTPS with an own authority. Read once, at the start.
     pub tls: Option<Tls>,
     /// The zone of printed times and of filter values without an offset.
     pub zone: Tz,
     /// The form of fractions of a second.
     pub fraction: Fraction,
-    /// What is kept of a moment, and what a date in a filter means.
+    /// The precision of stored times, and the meaning of a date in a filter.
     pub dates: DateReading,
     /// The page size when `count` is not given.
     pub default_count: usize,
@@ -114,41 +115,41 @@ pub struct Options {
     pub max_count: Option<usize>,
     /// Larger pages are refused with 400.
     pub refuse_count_above: Option<usize>,
-    /// Whether lists have `total_count`.
+    /// True if lists have `total_count`.
     pub total_count: bool,
     /// The form of the links to other pages.
     pub next_page: NextPage,
     /// The name of the array in a list.
     pub envelope: Envelope,
-    /// Null sorts behind all values, as in some databases, and not before them, as in SQL Server.
+    /// True if null sorts after all values, as in some databases, not before them, as in SQL Server.
     pub nulls_last: bool,
-    /// Lists are in key order whatever `sort` says.
+    /// True if lists are in key order, ignoring `sort`.
     pub ignore_sort: bool,
-    /// Conditions on the key are not applied.
+    /// True if conditions on the key are ignored.
     pub ignore_id_filter: bool,
-    /// Conditions on dates are not applied.
+    /// True if conditions on dates are ignored.
     pub ignore_date_filter: bool,
-    /// Every page is the first.
+    /// True if every page is the first one.
     pub ignore_page: bool,
-    /// Every field is sent, whatever `fields` names.
+    /// True if every field is sent, ignoring `fields`.
     pub ignore_fields: bool,
-    /// Nested collections are never filled.
+    /// True if nested collections are never filled.
     pub ignore_expand: bool,
-    /// The status of an answer to a condition that cannot be read.
+    /// The status of the response to a condition that cannot be parsed.
     pub bad_filter_status: u16,
-    /// `Some`: rows that the sort does not tell apart come in another order at every request.
+    /// If set, rows that are equal for the sort come in another order in every response.
     pub unstable_ties: Option<u64>,
-    /// Whether answers are compressed for clients that accept it.
+    /// True if responses are compressed for clients that accept it.
     pub gzip: bool,
-    /// How long a request without `Cache-Control: no-cache` gets an old body. 0: never.
+    /// Maximum age of a cached body for a request without `Cache-Control: no-cache`. 0: never cached.
     pub cache_seconds: u64,
     /// The call limit.
     pub limit: Option<Limit>,
-    /// Without a limit: whether answers carry `X-AC-Call-Limit: made/50` nevertheless.
+    /// True if responses have `X-AC-Call-Limit: used/50` even without a limit.
     pub call_limit_header: bool,
-    /// How long every answer takes.
+    /// Delay of every response.
     pub latency: Duration,
-    /// Rows that count in `total_count` and take a place in a page, but are never listed.
+    /// Rows that count in `total_count` and use a place in a page, but are never listed.
     pub hidden: BTreeSet<(String, i64)>,
     /// Contradictions about the end of the data, the keys and the pages.
     pub quirks: Quirks,
@@ -158,14 +159,14 @@ pub struct Options {
     pub fault: Option<FaultHook>,
     /// Called for every connection.
     pub connection_fault: Option<ConnectionHook>,
-    /// Called before a connection is waited for. Such a server needs an address of its own, or another
+    /// Called before the server waits for a connection. Such a server needs its own address, or another one
     /// may take its port meanwhile.
     pub absence: Option<AbsenceHook>,
-    /// The address that is listened on. Read once, at the start.
+    /// The address to listen on. Read once, at the start.
     pub address: Ipv4Addr,
-    /// Whether a connection carries more than one request. Read at each connection.
+    /// True if a connection serves more than one request. Read for each connection.
     pub keep_alive: bool,
-    /// `Some`: some answers are those to the request before, on the same connection.
+    /// If set, some responses are those to the previous request of the same connection.
     pub late: Option<Late>,
     /// The character U+F8FF, in any body, is the byte 0xE9: `é` in Latin-1, and not UTF-8.
     pub latin1: bool,
@@ -173,14 +174,14 @@ pub struct Options {
     pub decimal_keys: bool,
     /// Every request is answered with 301 and this `Location`.
     pub redirect_to: Option<String>,
-    /// Whether the `Date` header shows `Data::now_ms` (which stands still) instead of the
+    /// True if the `Date` header has `Data::now_ms` (which stands still) instead of the
     /// real time.
     pub date_from_store: bool,
-    /// Whether answers have a `Date` header. Read at each connection as well.
+    /// True if responses have a `Date` header. Read for each connection as well.
     pub date_header: bool,
-    /// By how many seconds the `Date` header is ahead; negative: behind.
+    /// Seconds by which the `Date` header is ahead; negative if it is late.
     pub date_ahead_seconds: i64,
-    /// `Some`: the keys of every object in a row, at every depth, come in another order in each answer.
+    /// If set, the keys of every object in a row, at every depth, come in another order in each response.
     pub shuffled_keys: Option<u64>,
     /// The `PSID` that `/store/sitemonitor.aspx` prints.
     pub site_id: String,
@@ -237,7 +238,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The clock that reads and writes dates at this moment.
+    /// Returns the clock that reads and writes dates now.
     pub(super) fn clock(&self, now_ms: i64) -> Clock {
         Clock { zone: self.zone, fraction: self.fraction, reading: self.dates, now_ms }
     }

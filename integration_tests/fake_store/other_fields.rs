@@ -1,6 +1,6 @@
 //! Fields of all other documented list resources, in the order of the public `OpenAPI` description.
 //!
-//! Same grammar as `main_fields.rs`; no value is given, so `rows.rs` makes one from the type and the name.
+//! Same grammar as `main_fields.rs`; there are no values, so `rows.rs` makes one from the type and the name.
 
 /// The field lists of the other resources.
 pub const OTHER: &str = "

@@ -2,7 +2,7 @@
 //!
 //! Subject: "Query syntax". `field=op:value`, the words AND and OR between two conditions on one field, `OR ` before
 //! the value to join that field's first condition with OR, AND binding tighter than OR, no parentheses. Parameters
-//! that are no field are ignored. Null matches nothing.
+//! that are not a field are ignored. Null matches nothing.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ const OPS: &[(&str, Op)] = &[
 
 /// One condition.
 struct Term {
-    /// Whether it begins a new alternative.
+    /// True if it starts a new alternative.
     or: bool,
     field: &'static Field,
     op: Op,
@@ -56,11 +56,11 @@ pub(super) struct Filter {
     keyless: BTreeSet<i64>,
 }
 
-/// What a condition could not be read for.
+/// The reason why a condition cannot be parsed.
 pub(super) struct Unreadable(pub(super) String);
 
 impl Filter {
-    /// Reads the conditions of a query.
+    /// Parses the conditions of a query.
     pub(super) fn parse(
         of: &'static Resource,
         query: &[(String, String)],
@@ -83,7 +83,7 @@ impl Filter {
                 continue;
             }
             done.push(name);
-            // A parameter given twice is one value with a comma, as web servers of that make read it.
+            // A parameter given twice is one value with a comma, as such web servers parse it.
             let values: Vec<&str> = query.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
             let value = values.join(",");
             match value.strip_prefix("OR ") {
@@ -95,12 +95,12 @@ impl Filter {
         Ok(Filter { terms, keyless: options.quirks.keyless_of(of) })
     }
 
-    /// Whether there is any condition.
+    /// Returns true if there is a condition.
     pub(super) fn is_given(&self) -> bool {
         !self.terms.is_empty()
     }
 
-    /// Whether a row is listed.
+    /// Returns true if a row is listed.
     pub(super) fn matches(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> bool {
         let (mut any, mut all) = (false, true);
         for (at, term) in self.terms.iter().enumerate() {
@@ -160,7 +160,7 @@ fn parse_term(of: &Resource, field: &'static Field, text: &str, or: bool, clock:
 }
 
 impl Term {
-    /// Compares with the start of the day instead of with the moment.
+    /// Compares with the start of the day instead of the time.
     fn cut_to_day(&mut self, clock: &Clock) {
         if let Value::Date(ticks) = self.value {
             let day = clock.day_start(ticks);
@@ -197,7 +197,7 @@ fn stamp_value(at: Stamp, clock: &Clock) -> Value {
     at.ticks(clock).map_or(Value::Null, Value::Date)
 }
 
-/// A key or stamp as a plain number.
+/// Returns a key or time stamp as a plain number.
 fn plain_of(row: &Row, field: &Field, clock: &Clock) -> Option<i64> {
     match field.role {
         Role::Updated => row.updated_at.ticks(clock),
@@ -231,17 +231,17 @@ fn text_of(data: &Data, of: &Resource, row: &Row, field: &Field, clock: &Clock) 
 /// The sort order of a list.
 pub(super) struct Sort {
     keys: Vec<(&'static Field, bool)>,
-    /// Mixes ties; `None` leaves them in key order.
+    /// Seed for the order of equal rows; `None` leaves them in key order.
     ties: Option<u64>,
     nulls_last: bool,
     /// Rows without a key.
     keyless: BTreeSet<i64>,
 }
 
-/// What a row is sorted by.
+/// The value that a row is sorted by.
 pub(super) type SortKey = (Vec<Directed>, u64);
 
-/// A value, whether it sorts the other way round, and whether null comes behind all values.
+/// A value, true if its order is reversed, and true if null sorts after all values.
 #[derive(PartialEq, Eq)]
 pub(super) struct Directed(Value, bool, bool);
 
@@ -263,7 +263,7 @@ impl Ord for Directed {
 }
 
 impl Sort {
-    /// Reads `sort=a,-b`. Names that are no field are ignored. Without any, the order is that of the keys.
+    /// Parses `sort=a,-b`. Names that are not a field are ignored. Without `sort`, the order is that of the keys.
     pub(super) fn parse(of: &'static Resource, text: Option<&str>, ties: Option<u64>, options: &Options) -> Sort {
         let mut keys: Vec<(&'static Field, bool)> = Vec::new();
         for part in text.unwrap_or("").split(',') {
@@ -275,7 +275,7 @@ impl Sort {
                 keys.push((field, descending));
             }
         }
-        // After the key there are no ties.
+        // After the key, no rows are equal.
         if let Some(at) = keys.iter().position(|(f, _)| f.role == Role::Key) {
             keys.truncate(at + 1);
         }
@@ -283,7 +283,7 @@ impl Sort {
         Sort { keys, ties, nulls_last: options.nulls_last, keyless: options.quirks.keyless_of(of) }
     }
 
-    /// Nothing for the key of a row that has none, else the value.
+    /// Returns null for the key of a row that has none, otherwise the value.
     fn of_key<T>(&self, row: &Row, field: &Field, value: Option<T>) -> Option<T> {
         value.filter(|_| field.role != Role::Key || !self.keyless.contains(&row.id))
     }
@@ -292,7 +292,8 @@ impl Sort {
         self.ties.map_or(0, |seed| super::rows::mix(seed ^ super::rows::mix(row.id as u64)))
     }
 
-    /// Whether `plain_key` tells all: no sort, a key or stamp, or one of them and then the key.
+    /// Returns true if `plain_key` is the complete sort key: no sort, a key or time stamp, or one of them and then the
+    /// key.
     pub(super) fn is_plain(&self, of: &Resource) -> bool {
         let plain = |f: &Field| f.role != Role::Plain && !(f.role == Role::Key && of.text_key);
         match self.keys.as_slice() {
@@ -303,7 +304,7 @@ impl Sort {
         }
     }
 
-    /// The sort key of a row where `is_plain`, without any allocation.
+    /// Returns the sort key of a row if `is_plain`, without an allocation.
     pub(super) fn plain_key(&self, row: &Row, clock: &Clock) -> [i64; 2] {
         let directed = |(field, descending): &(&Field, bool)| {
             let value = self.of_key(row, field, plain_of(row, field, clock)).unwrap_or(if self.nulls_last {
@@ -320,7 +321,7 @@ impl Sort {
         }
     }
 
-    /// The sort key of a row.
+    /// Returns the sort key of a row.
     pub(super) fn key(&self, data: &Data, of: &Resource, row: &Row, clock: &Clock) -> SortKey {
         let values = self.keys.iter().map(|(f, down)| {
             let value = self.of_key(row, f, Some(value_of(data, of, row, f, clock)));

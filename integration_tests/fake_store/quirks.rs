@@ -1,28 +1,28 @@
-//! Contradictions: what a store may say about the end of its data, its keys, its pages, against its own documentation.
+//! Contradictions of a store to its own documentation: about the end of its data, its keys, and its pages.
 //!
-//! Each of them contradicts "Query syntax" or "Common usage" in one point and keeps to them in all others.
+//! Each contradicts "Query syntax" or "Common usage" in one point, and follows them in all others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resources::{Resource, Role, Type};
 use super::seen::RecordedRequest;
 
-/// What `total_count` says.
+/// The value of `total_count`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Total {
     /// All matches, as documented.
     #[default]
     Right,
-    /// The number of rows that this answer lists.
+    /// The number of rows in this response.
     OfPage,
-    /// All matches, but never more than this: a cap, or a number that was right once.
+    /// All matches, but never more than this: a maximum, or a number that is out of date.
     AtMost(usize),
-    /// This number, whatever matches.
+    /// Always this number.
     Always(usize),
 }
 
 impl Total {
-    /// The number that is printed, of all matches and of the rows that the answer lists.
+    /// Returns the number to print, from the number of all matches and of the rows in the response.
     pub(super) fn printed(self, all: usize, listed: usize) -> usize {
         match self {
             Total::Right => all,
@@ -33,19 +33,19 @@ impl Total {
     }
 }
 
-/// How a list without any row is answered.
+/// The response for a list without rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmptyList {
     /// 200 with a count of 0, as seen in working clients.
     #[default]
     Documented,
-    /// 404 "No resource found" where a condition was given, else as documented.
+    /// 404 "No resource found" if there was a condition, otherwise as documented.
     FilteredIs404,
     /// 404 "No resource found".
     Is404,
 }
 
-/// How a row without a key shows that.
+/// The form of a row without a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKey {
     /// The key is `null`.
@@ -54,12 +54,12 @@ pub enum NoKey {
     Absent,
 }
 
-/// What goes wrong with one list answer.
+/// The fault of one list response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoil {
-    /// It lists no row; count and links are the true ones.
+    /// It has no rows; count and links are correct.
     Emptied,
-    /// It lists the first half of its rows; the count fits what is listed, and no next page is named.
+    /// It has the first half of its rows; the count is that of these rows, and there is no next page.
     Halved,
     /// It is `{"something_else": []}`.
     OtherName,
@@ -67,50 +67,50 @@ pub enum Spoil {
     NotFound,
 }
 
-/// A hook that decides whether a list answer is spoilt; the number is that of the rows that it truly lists.
+/// A hook that decides whether a list response gets a fault; the number is that of its rows.
 pub type SpoilHook = Box<dyn FnMut(&RecordedRequest, usize) -> Option<Spoil> + Send>;
 
 /// The contradictions of one store; the default has none.
 #[derive(Default)]
 pub struct Quirks {
-    /// What `total_count` says.
+    /// The value of `total_count`.
     pub total: Total,
-    /// How a list without any row is answered.
+    /// The response for a list without rows.
     pub empty_list: EmptyList,
-    /// Called for every list answer.
+    /// Called for every list response.
     pub spoil: Option<SpoilHook>,
-    /// Rows without a key. They are counted, and listed where no condition on the key is given.
+    /// Rows without a key. They are counted, and listed if there is no condition on the key.
     pub keyless: BTreeMap<(String, i64), NoKey>,
-    /// Rows that make every answer which would hold them a 500.
+    /// Rows that turn every response that would have them into a 500.
     pub unreadable: BTreeSet<(String, i64)>,
-    /// Rows with a byte in a text that is not UTF-8.
+    /// Rows with a byte in a string that is not UTF-8.
     pub not_utf8: BTreeSet<(String, i64)>,
-    /// `lte:` on a date compares with the start of the day, as a column without a time would.
+    /// True if `lte:` on a date compares with the start of the day, as a column without a time would.
     pub lte_cuts_to_day: bool,
 }
 
 impl Quirks {
-    /// Adds a hook behind those there are; the first that spoils an answer counts.
+    /// Adds a hook after the existing ones; the first one that returns a fault is used.
     pub fn spoil_also(&mut self, mut hook: impl FnMut(&RecordedRequest, usize) -> Option<Spoil> + Send + 'static) {
         let mut before = self.spoil.take();
         self.spoil = Some(Box::new(move |seen, rows| {
-            // Both are asked, so that both count the same requests.
+            // Both are called, so that both count the same requests.
             let (first, second) = (before.as_mut().and_then(|before| before(seen, rows)), hook(seen, rows));
             first.or(second)
         }));
     }
 
-    /// The rows of a resource that have no key.
+    /// Returns the rows of a resource without a key.
     pub(super) fn keyless_of(&self, of: &Resource) -> BTreeSet<i64> {
         self.keyless.keys().filter(|(path, _)| path == of.path).map(|(_, id)| *id).collect()
     }
 
-    /// Whether an answer cannot be made because it would hold this row.
+    /// Returns true if a response fails because it would have this row.
     pub(super) fn is_unreadable(&self, of: &Resource, id: i64) -> bool {
         !self.unreadable.is_empty() && self.unreadable.contains(&(of.path.to_owned(), id))
     }
 
-    /// Changes the text of a row that was written from `start` on.
+    /// Changes the JSON of a row, which starts at `start`.
     pub(super) fn rewrite(&self, of: &Resource, id: i64, start: usize, text: &mut String) {
         if self.keyless.is_empty() && self.not_utf8.is_empty() {
             return;
@@ -136,10 +136,10 @@ impl Quirks {
     }
 }
 
-/// Stands in a row's text for a byte that is not UTF-8, until the body is bytes.
+/// Placeholder in the JSON of a row for a byte that is not UTF-8, until the body is bytes.
 const STAND_IN: char = '\u{f8ff}';
 
-/// The body with `0xE9` (é in Latin-1) for every stand-in.
+/// Returns the body with `0xE9` (é in Latin-1) for every placeholder.
 pub(super) fn with_raw_bytes(body: &[u8]) -> Vec<u8> {
     let mut buffer = [0; 4];
     let mark = STAND_IN.encode_utf8(&mut buffer).as_bytes();

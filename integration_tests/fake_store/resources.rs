@@ -1,7 +1,7 @@
 //! The table of all documented list resources.
 //!
-//! Subject: "Resources" and "Scopes" of the public documentation. Which name the array of a list has comes from
-//! vendor samples and working clients (short names); the newest `OpenAPI` prints the path names instead.
+//! Subject: "Resources" and "Scopes" of the public documentation. The names of the arrays come from
+//! vendor samples and working clients (short names); the newest `OpenAPI` has the path names instead.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,8 +12,8 @@ use super::other_fields::OTHER;
 use super::rows::{self, Gen};
 
 /// One line for each resource: path, name of the array, key field, scopes (one of them is enough), nested
-/// collections. `a>b.c` says that the collection `a` holds the rows of `b` whose `c` is the parent's key; the
-/// others are made up. A line that begins with a space goes on with the line before it.
+/// collections. `a>b.c` means that the collection `a` has the rows of `b` whose `c` is the parent's key; the
+/// others are generated. A line that starts with a space continues the previous line.
 const TABLE: &str = "
 addresses | addresses | id | read_people people |
 customers | customers | id | read_people people |
@@ -97,14 +97,14 @@ microstores | microstores | id | system |
 webhooks | webhooks | id | system orders |
 ";
 
-/// How a column is compared and sorted.
+/// The type of a column, for comparing and sorting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// Whole numbers up to 2^63-1.
+    /// Integers up to 2^63-1.
     Integer,
     /// Decimal numbers.
     Number,
-    /// Text, compared without regard to case.
+    /// Strings, compared without case.
     Text,
     /// `true` and `false`.
     Boolean,
@@ -114,7 +114,7 @@ pub enum Type {
     Nested,
 }
 
-/// Where a field's value comes from.
+/// The source of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The key: `Row::id`.
@@ -133,17 +133,17 @@ pub struct Field {
     pub name: &'static str,
     /// The column type.
     pub ty: Type,
-    /// Which part of the row it shows.
+    /// The part of the row that it shows.
     pub role: Role,
-    /// Makes a value for a new row.
+    /// Creates a value for a new row.
     pub(super) gen_value: Gen,
 }
 
 /// A nested collection of a resource.
 pub struct Nested {
-    /// The name under which `expand` and the nested path know it.
+    /// Its name in `expand` and in the nested path.
     pub name: &'static str,
-    /// The resource and its field that points to the parent, if the rows are rows of another resource.
+    /// The resource and its field with the parent's key, if the rows are those of another resource.
     pub child: Option<(&'static str, &'static str)>,
 }
 
@@ -155,15 +155,15 @@ pub struct Resource {
     pub key: &'static str,
     /// The name of the key field.
     pub pk: &'static str,
-    /// A token needs one of these.
+    /// The scopes, one of which a token needs.
     pub scopes: Vec<&'static str>,
-    /// All fields in documented order, the key and the stamps among them.
+    /// All fields in documented order, including the key and the time stamps.
     pub fields: Vec<Field>,
     /// The collections that `expand` fills.
     pub nested: Vec<Nested>,
-    /// Whether rows have `updated_at` (and then, always, `created_at`).
+    /// True if rows have `updated_at` (and then, always, `created_at`).
     pub has_updated_at: bool,
-    /// Whether the key is a text in the JSON (microstores).
+    /// True if the key is a string in the JSON (microstores).
     pub text_key: bool,
     /// The field that `Data::touch` changes.
     pub touch_field: &'static str,
@@ -171,23 +171,23 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// The field with this name.
+    /// Returns the field with this name.
     pub fn field(&self, name: &str) -> Option<(usize, &Field)> {
         let at = *self.by_name.get(name)?;
         Some((at, &self.fields[at]))
     }
 
-    /// The first key that a new table gets: order numbers begin at 100000.
+    /// Returns the first key of a new table: order numbers start at 100000.
     pub fn first_id(&self) -> i64 {
         if matches!(self.path, "orders" | "quotes") { 100_000 } else { 1 }
     }
 
-    /// The key as JSON.
+    /// Returns the key as JSON.
     pub fn key_json(&self, id: i64) -> String {
         if self.text_key { format!("\"ms{id:06}\"") } else { id.to_string() }
     }
 
-    /// The key that a path segment or a filter means.
+    /// Returns the key of a path segment or a filter.
     pub fn parse_key(&self, text: &str) -> Option<i64> {
         if self.text_key { text.strip_prefix("ms")?.parse().ok() } else { text.parse().ok() }
     }
@@ -195,29 +195,29 @@ impl Resource {
 
 static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(build);
 
-/// Whether the sample store is meant, whose keys are as the documentation has them.
+/// True for the sample store, whose keys are as documented.
 static NUMBER_KEYS: AtomicBool = AtomicBool::new(false);
 
-/// Gives all rows whole numbers as keys, as documented. The tests read a stream whose keys are texts (microstores) as a
-/// store that is not documented. To be called before anything else of the store.
+/// Gives all rows integers as keys, as documented. The tests read a stream with string keys (microstores) as a variant
+/// that is not documented. Call it before anything else of the store.
 #[allow(dead_code, reason = "the examples call it, the tests do not")]
 pub fn number_all_keys() {
     NUMBER_KEYS.store(true, Ordering::Relaxed);
 }
 
-/// All documented list resources, in the order of the documentation.
+/// Returns all documented list resources, in the order of the documentation.
 pub fn resources() -> &'static [Resource] {
     &RESOURCES
 }
 
-/// The resource with this path.
+/// Returns the resource with this path.
 pub fn resource(path: &str) -> Option<&'static Resource> {
     static BY_PATH: LazyLock<HashMap<&'static str, &'static Resource>> =
         LazyLock::new(|| RESOURCES.iter().map(|r| (r.path, r)).collect());
     BY_PATH.get(path).copied()
 }
 
-/// Every scope name that a read can need.
+/// Returns all scopes that a read can need.
 pub fn all_scopes() -> Vec<String> {
     let mut all: Vec<String> = resources().iter().flat_map(|r| r.scopes.iter().map(|s| (*s).to_owned())).collect();
     all.sort_unstable();
@@ -234,7 +234,7 @@ fn build() -> Vec<Resource> {
             _ => lines.push(line.to_owned()),
         }
     }
-    // Leaked once for the whole run, so that every name can be a plain `&'static str`.
+    // Leaked once for the complete run, so that every name can be a plain `&'static str`.
     lines.into_iter().map(|line| parse(Box::leak(line.into_boxed_str()), &fields)).collect()
 }
 

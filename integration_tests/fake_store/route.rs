@@ -1,7 +1,7 @@
-//! From a request to its true answer: paths, credentials, limit, cache.
+//! Finds the correct response to a request: paths, credentials, limit, cache.
 //!
 //! Subject: "Authentication", "Scopes", "API limits", "Common usage" (errors). An unknown path is 404 before the
-//! credentials are looked at; a token without the scope is 401, not 403.
+//! credentials are checked; a token without the scope is 401, not 403.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,20 +14,20 @@ use super::resources::{Resource, resource};
 use super::seen::RecordedRequest;
 use super::{list, nested, sign};
 
-/// All that a server changes while it answers.
+/// State that changes while the server answers.
 pub(super) struct State {
-    /// The truth.
+    /// Data of the store.
     pub(super) data: Data,
-    /// The switches.
+    /// Switches.
     pub(super) options: Options,
-    /// The call counter.
+    /// Call counter.
     pub(super) meter: Meter,
-    /// The cached bodies.
+    /// Cached bodies.
     pub(super) cache: Cache,
 }
 
 impl State {
-    /// The time of the `Date` header.
+    /// Returns the time of the `Date` header.
     pub(super) fn wall(&self) -> SystemTime {
         let now = if self.options.date_from_store {
             SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.data.now_ms).unwrap_or(0))
@@ -39,7 +39,7 @@ impl State {
         if skew < 0 { now - shift } else { now + shift }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub(super) fn answer(&mut self, seen: &RecordedRequest, base: &str) -> Answer {
         let wall = self.wall();
         let mut answer = if let Some(location) = &self.options.redirect_to {
@@ -53,12 +53,12 @@ impl State {
         self.dated(answer)
     }
 
-    /// Adds the `Date` header, if there is one.
+    /// Adds the `Date` header, unless it is switched off.
     pub(super) fn dated(&self, answer: Answer) -> Answer {
         if self.options.date_header { answer.with("date", httpdate::fmt_http_date(self.wall())) } else { answer }
     }
 
-    /// Answers a request as if it were one to another resource, whatever its credentials.
+    /// Responds to a request as if it were for another resource, without checking its credentials.
     pub(super) fn answer_of(
         &mut self,
         resource: &'static str,
@@ -179,7 +179,7 @@ impl State {
         token.is_some_and(|t| t.scopes.iter().any(|s| scopes.contains(&s.as_str())))
     }
 
-    /// One stock record, which has to be named.
+    /// Responds with one stock record, whose id is required.
     fn inventory(&self, seen: &RecordedRequest) -> Answer {
         let names = ["product_id", "variant_inventory_id", "item_number", "gtin", "item_name"];
         if !names.iter().any(|n| seen.param(n).is_some()) {
@@ -200,7 +200,7 @@ impl State {
     }
 }
 
-/// The body with one byte in place of each U+F8FF.
+/// Returns the body with one byte in place of each U+F8FF.
 fn latin1(body: &[u8]) -> Vec<u8> {
     let mark = "\u{f8ff}".as_bytes();
     let mut out = Vec::with_capacity(body.len());

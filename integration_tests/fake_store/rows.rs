@@ -1,18 +1,18 @@
-//! Field values of made-up rows: a fixed function of resource, id and field name.
+//! Field values of generated rows: a fixed function of resource, id and field name.
 //!
 //! Subject: the samples of the public "Resources" pages. Numbers keep the scale they have in the database
-//! (`1886.0000`, `0.0`, `25`), missing text is `""`, missing keys are 0 or null, some flags are 0 and 1.
+//! (`1886.0000`, `0.0`, `25`), missing strings are `""`, missing keys are 0 or null, some flags are 0 and 1.
 
 use std::fmt::Write as _;
 
 use super::zone::Clock;
 use super::{keys, numbers, texts};
 
-/// The place a value is made for.
+/// The row and field that a value is made for.
 pub(super) struct Spot<'a> {
     /// The row's key.
     pub(super) id: i64,
-    /// A number that is different for each resource, id and field.
+    /// A number that differs for each resource, id and field.
     pub(super) hash: u64,
     /// The zone and form of times.
     pub(super) clock: &'a Clock,
@@ -20,7 +20,7 @@ pub(super) struct Spot<'a> {
     pub(super) name: &'static str,
 }
 
-/// How a value is made.
+/// The source of a value.
 #[derive(Clone, Copy)]
 pub(super) enum Gen {
     /// The same JSON in every row.
@@ -32,7 +32,7 @@ pub(super) enum Gen {
 /// Writes the JSON of one value.
 pub(super) type Make = fn(&Spot<'_>, &mut String);
 
-/// Spreads a number over all bits.
+/// Distributes a number over all bits.
 pub(super) fn mix(x: u64) -> u64 {
     let mut z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -40,7 +40,7 @@ pub(super) fn mix(x: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number for a text.
+/// Returns a number for a string.
 pub(super) fn hash_text(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3))
 }
@@ -50,7 +50,7 @@ impl Spot<'_> {
         self.hash % n
     }
 
-    /// A second number, independent of the first.
+    /// Returns a second number, independent of the first.
     pub(super) fn other(&self, n: u64) -> u64 {
         mix(self.hash) % n
     }
@@ -59,7 +59,7 @@ impl Spot<'_> {
         of[self.below(of.len() as u64) as usize]
     }
 
-    /// A number that is the same for all fields of the row.
+    /// Returns a number that is the same for all fields of the row.
     pub(super) fn row(&self, n: u64) -> u64 {
         mix(self.id as u64) % n
     }
@@ -69,7 +69,7 @@ impl Spot<'_> {
     }
 }
 
-/// Writes a text as JSON.
+/// Writes a string as JSON.
 pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -88,7 +88,7 @@ pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Writes a JSON text of parts that need no escaping.
+/// Writes a JSON string of parts that need no escaping.
 macro_rules! quoted {
     ($out:expr, $($arg:tt)*) => {{
         $out.push('"');
@@ -103,7 +103,7 @@ fn generator(name: &str) -> Make {
     found.unwrap_or_else(|| panic!("no generator {name}"))
 }
 
-/// Chooses how the values of a field are made: as the table says, or by type and name.
+/// Selects how the values of a field are made: as the table says, or by type and name.
 pub(super) fn choose(name: &str, letter: &str, value: Option<&'static str>) -> Gen {
     if let Some(value) = value {
         return match value.strip_prefix('@') {

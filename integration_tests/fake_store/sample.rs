@@ -1,23 +1,24 @@
-//! `Data::sample`: a believable small store.
+//! `Data::sample`: a realistic small store.
 //!
-//! It holds what has hurt readers of this API: seeded order statuses without stamps, rows without `updated_at`, many
-//! rows changed at the same moment by a bulk update, moments on both sides of each clock change.
+//! It has the cases that broke readers of this API: initial order statuses without time stamps, rows without
+//! `updated_at`, many rows changed at the same time by a bulk update, and times on both sides of each clock change.
 
 use super::data::{Data, Stamp};
 use super::resources::{Resource, resources};
 use super::rows::mix;
 use super::zone::utc_ms;
 
-/// A table with this many values (rows times fields) or more holds lean rows.
+/// Minimum number of values (rows times fields) from which the rows of a table are computed when they are listed.
 const LEAN_FROM: i64 = 400_000;
 
-/// One quarter of every large table was last changed at this moment.
+/// The time of the last change of a quarter of every large table.
 pub const BULK: &str = "2024-07-09T03:00:00.123Z";
 
 impl Data {
-    /// A store with `size` orders and the other tables in proportion. The seed varies the times only.
+    /// Creates a store with `size` orders and the other tables in proportion. The seed only changes the times.
     ///
-    /// Large tables (orders from 6,350, products from 2,760 rows) hold lean rows (see `Row`).
+    /// The rows of large tables (orders from 6,350, products from 2,760 rows) are computed when they are listed (see
+    /// `Row`).
     pub fn sample(seed: u64, size: usize) -> Data {
         let mut data = Data::empty();
         let size = i64::try_from(size).unwrap_or(0);
@@ -75,7 +76,7 @@ fn stamps(data: &Data, of: &Resource, seed: u64, n: i64) -> (Stamp, Stamp) {
     let mut updated = match random % 16 {
         0..=3 if created < bulk => bulk,
         4 => utc_ms(edges[(random / 16 % 4) as usize]).max(created),
-        // Whole seconds, and one or two digits.
+        // Full seconds, and one or two digits.
         5 => (created + later) / 1000 * 1000,
         6 => (created + later) / 100 * 100,
         _ => created + later,

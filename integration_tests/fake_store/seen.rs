@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// One request, as it arrived, and how it was answered.
+/// One request as it arrived, and its response.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
-    /// The number of the request, from 1, counted anew after `clear_requests`.
+    /// Number of the request, from 1, and from 1 again after `clear_requests`.
     pub n: usize,
     /// The HTTP method.
     pub method: String,
@@ -16,22 +16,22 @@ pub struct RecordedRequest {
     pub resource: String,
     /// The query, decoded, in the order sent.
     pub query: Vec<(String, String)>,
-    /// The headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The number of the connection that it came over, counted from 1 in the order of acceptance.
+    /// Number of its connection, from 1, in the order of acceptance.
     pub connection: usize,
-    /// The number of the earlier request whose answer was sent instead, if that is what happened.
+    /// Number of the earlier request whose response was sent instead, if so.
     pub answered_as: Option<usize>,
-    /// The status of the answer; 0 as long as none was sent.
+    /// Status of the response; 0 until one is sent.
     pub status: u16,
-    /// How many rows the answer listed.
+    /// Number of rows in the response.
     pub rows: usize,
     /// When it arrived.
     pub at: Instant,
 }
 
 impl RecordedRequest {
-    /// Reads a request. The number is given when it is logged.
+    /// Parses a request. It gets its number when it is logged.
     pub(super) fn new(
         method: &str,
         target: &str,
@@ -55,43 +55,43 @@ impl RecordedRequest {
         }
     }
 
-    /// The same request to another resource.
+    /// Returns the same request for another resource.
     pub(super) fn of_resource(&self, resource: &str) -> RecordedRequest {
         let rest = self.target.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
         RecordedRequest { target: format!("/api/v1/{resource}{rest}"), resource: resource.to_owned(), ..self.clone() }
     }
 
-    /// A query parameter, decoded.
+    /// Returns a query parameter, decoded.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// A header, its name in lower case.
+    /// Returns a header by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// The path without the query.
+    /// Returns the path without the query.
     pub fn path(&self) -> &str {
         self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 }
 
-/// Where a request is in the log: the log's age and the place in it.
+/// The position of a request in the log: the age of the log and the index in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     cleared: usize,
     index: usize,
 }
 
-/// The log.
+/// The request log.
 #[derive(Default)]
 pub(super) struct Log {
     inner: Mutex<(usize, Vec<RecordedRequest>)>,
 }
 
 impl Log {
-    /// Notes a request and gives it its number.
+    /// Logs a request and gives it its number.
     pub(super) fn arrived(&self, seen: &mut RecordedRequest) -> Place {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         seen.n = inner.1.len() + 1;
@@ -99,7 +99,7 @@ impl Log {
         Place { cleared: inner.0, index: inner.1.len() - 1 }
     }
 
-    /// Notes how it was answered, unless the log was cleared in between.
+    /// Records its response, unless the log was cleared meanwhile.
     pub(super) fn answered(&self, place: Place, status: u16, rows: usize) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.0 == place.cleared {
@@ -108,7 +108,7 @@ impl Log {
         }
     }
 
-    /// Notes that it got the answer to an earlier request.
+    /// Records that it got the response to an earlier request.
     pub(super) fn answered_as(&self, place: Place, earlier: usize) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.0 == place.cleared {
@@ -116,12 +116,12 @@ impl Log {
         }
     }
 
-    /// A copy of the log.
+    /// Returns a copy of the log.
     pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    /// Empties the log.
+    /// Clears the log.
     pub(super) fn clear(&self) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.0 += 1;

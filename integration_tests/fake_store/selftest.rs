@@ -1,4 +1,4 @@
-//! Tests of the fake itself, over the wire, with a client of a few lines.
+//! Tests of the fake store itself, over the network, with a minimal client.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ mod quirks;
 const NO_CACHE: (&str, &str) = ("cache-control", "no-cache");
 const TOKEN: (&str, &str) = ("x-ac-auth-token", "good-token");
 
-/// One answer as it came over the wire.
+/// One response as it arrived.
 struct Reply {
     status: u16,
     headers: String,
@@ -47,7 +47,7 @@ impl Reply {
     }
 }
 
-/// Everything the server sends for one request, until it closes the connection.
+/// Returns all bytes that the server sends for one request, until it closes the connection.
 fn raw(store: &FakeStore, target: &str, headers: &[(&str, &str)]) -> (Vec<u8>, std::io::Result<usize>) {
     let mut tcp = TcpStream::connect(store.addr()).unwrap();
     tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

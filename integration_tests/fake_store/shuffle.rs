@@ -1,4 +1,4 @@
-//! JSON in another order of keys: an object has none, and a store may list them as it likes.
+//! JSON with its keys in another order: objects are unordered, so a store may list keys in any order.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::rows::{hash_text, mix, quote};
 
-/// Writes a JSON text with the keys of all objects in it in an order that depends on the seed. Scalars keep their
+/// Writes JSON with the keys of all objects in an order that depends on the seed. Scalars keep their
 /// digits.
 pub(super) fn keys(raw: &str, seed: u64, out: &mut String) {
     match raw.trim_start().as_bytes().first() {

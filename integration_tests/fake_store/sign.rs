@@ -1,7 +1,7 @@
-//! The check of the Central API Router's signature.
+//! Checks the Central API Router's signature.
 //!
 //! Subject: "Central API Router" as its one known client uses it: Base64 of HMAC-SHA256 over the method, `&`, path and
-//! query exactly as they came over the wire, `&`, and the user; keyed with the user's secret.
+//! query exactly as sent, `&`, and the user; the key is the user's secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use sha2::Sha256;
 use super::options::Router;
 use super::seen::RecordedRequest;
 
-/// The signature of a request.
+/// Returns the signature of a request.
 pub fn signature(method: &str, target: &str, user: &str, secret: &str) -> String {
     let mut mac = match Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
         Ok(mac) => mac,
@@ -21,7 +21,7 @@ pub fn signature(method: &str, target: &str, user: &str, secret: &str) -> String
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// Whether the three headers are right for this request.
+/// Returns true if the three headers are right for this request.
 pub(super) fn accepted(seen: &RecordedRequest, router: &Router) -> bool {
     let expected = signature(&seen.method.to_uppercase(), &seen.target, &router.user, &router.secret);
     seen.header("x-ac-pub-site-id") == Some(&router.site_id)

@@ -1,6 +1,6 @@
-//! Made-up texts, nasty ones among them: quotes, braces, escapes, line separators, other scripts.
+//! Generated strings, some of them difficult: quotes, braces, escapes, line separators, other scripts.
 //!
-//! Subject: the samples of the public "Resources" pages. The constants are already escaped as JSON wants.
+//! Subject: the samples of the public "Resources" pages. The constants are already escaped for JSON.
 
 use std::fmt::Write as _;
 
@@ -51,7 +51,7 @@ fn code(s: &Spot<'_>, out: &mut String) {
     quoted!(out, "{}-{:04}", s.one(&["glfblls", "SKU", "ÄX", "T/9"]), s.other(10_000));
 }
 
-/// The generator with this name.
+/// Returns the generator with this name.
 pub(super) fn find(name: &str) -> Option<Make> {
     let make: Make = match name {
         "first" => |s, o| quoted!(o, "{}", s.one(FIRST)),
@@ -72,7 +72,7 @@ pub(super) fn find(name: &str) -> Option<Make> {
         "city" => |s, o| quoted!(o, "{}", s.one(CITY)),
         "state" => |s, o| quoted!(o, "{}", s.one(STATE)),
         "postal" => |s, o| quoted!(o, "{:05}", s.below(99_999)),
-        // One page shows a number, the others a text.
+        // One page shows a number, the others a string.
         "postal_mixed" => |s, o| {
             let number = 10_000 + s.below(89_999);
             if s.other(8) == 0 {

@@ -1,4 +1,4 @@
-//! HTTPS with an authority made for this one server.
+//! HTTPS with an authority created for each server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 pub struct Tls {
     /// The names it is valid for (IP addresses too).
     pub host_names: Vec<String>,
-    /// Whether it has run out.
+    /// True if it has expired.
     pub expired: bool,
 }
 
@@ -25,16 +25,16 @@ impl Default for Tls {
     }
 }
 
-/// What a server with TLS holds.
+/// The TLS state of a server.
 pub struct Secured {
-    /// Makes the handshakes.
+    /// Does the handshakes.
     pub acceptor: TlsAcceptor,
     issuer: Issuer<'static, KeyPair>,
     ca: NamedTempFile,
 }
 
 impl Secured {
-    /// Makes an authority and a certificate.
+    /// Creates an authority and a certificate.
     pub fn new(tls: &Tls) -> Secured {
         let ca_key = KeyPair::generate().expect("a key");
         let mut ca = CertificateParams::default();
@@ -48,12 +48,12 @@ impl Secured {
         Secured { acceptor: acceptor(tls, &issuer), issuer, ca: file }
     }
 
-    /// Shows another certificate of the same authority.
+    /// Uses another certificate of the same authority.
     pub(super) fn other(&self, tls: &Tls) -> TlsAcceptor {
         acceptor(tls, &self.issuer)
     }
 
-    /// The authority's certificate.
+    /// Returns the authority's certificate.
     pub fn ca_file(&self) -> &Path {
         self.ca.path()
     }

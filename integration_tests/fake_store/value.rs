@@ -1,7 +1,7 @@
-//! Values as the database compares them: by column type, null apart.
+//! Values as the database compares them: by column type, with null separate.
 //!
-//! Subject: "Query syntax". Numbers are exact, whole numbers up to 2^63-1; text is compared without regard to case;
-//! products' `length`, `height` and `width` are text and compare as such ("Known issues").
+//! Subject: "Query syntax". Numbers are exact, integers up to 2^63-1; strings are compared without case;
+//! products' `length`, `height` and `width` are strings and compared as such ("Known issues").
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -14,25 +14,25 @@ use super::zone::Clock;
 pub(super) enum Value {
     /// Sorts first, matches nothing.
     Null,
-    /// A number with ten decimals, scaled up.
+    /// A number with ten decimals, as a scaled integer.
     Number(i128),
     /// Ticks since the epoch.
     Date(i64),
     /// A flag.
     Boolean(bool),
-    /// A text in lower case.
+    /// A string in lower case.
     Text(String),
 }
 
 const SCALE: i128 = 10_000_000_000;
 
 impl Value {
-    /// A whole number.
+    /// Returns an integer value.
     pub(super) fn integer(value: i64) -> Value {
         Value::Number(i128::from(value) * SCALE)
     }
 
-    /// The value as a plain number, if it is one: the very number, or ticks.
+    /// Returns the value as a plain number, if it is one: the number itself, or ticks.
     pub(super) fn whole(&self) -> Option<i64> {
         match self {
             Value::Number(n) if n % SCALE == 0 => i64::try_from(n / SCALE).ok(),
@@ -41,7 +41,7 @@ impl Value {
         }
     }
 
-    /// Reads the operand of a condition. `None`: it is not of that type.
+    /// Parses the operand of a condition. `None` if it is not of that type.
     pub(super) fn parse(ty: Type, text: &str, clock: &Clock) -> Option<Value> {
         match ty {
             Type::Integer | Type::Number => number(text).map(Value::Number),
@@ -56,7 +56,7 @@ impl Value {
         }
     }
 
-    /// Reads the JSON text of a field.
+    /// Parses the JSON of a field.
     pub(super) fn of_json(ty: Type, raw: &str, clock: &Clock) -> Value {
         if raw == "null" {
             return Value::Null;
@@ -77,7 +77,7 @@ impl Value {
     }
 }
 
-/// The text of a JSON scalar, without quotes and escapes.
+/// Returns the content of a JSON scalar, without quotes and escapes.
 pub(super) fn plain(raw: &str) -> Cow<'_, str> {
     if !raw.starts_with('"') {
         return Cow::Borrowed(raw);

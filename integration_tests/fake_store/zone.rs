@@ -1,68 +1,68 @@
-//! Times: how the store prints them, how it rounds them, and what it reads in a filter.
+//! Times: how the store prints and rounds them, and how it parses them in a filter.
 //!
 //! Subject: "Dates and times" of the public documentation: ISO 8601 in the store's local time with a numeric offset
 //! that follows daylight saving, a fraction of no to three digits without trailing zeros. The last digit is 0, 3 or 7
 //! in the samples, as SQL Server's `datetime` (1/300 s) rounds. Filters take `Z`, an offset, or none (store time).
-//! [`DateReading`] has what a store can do instead.
+//! [`DateReading`] has the variants of a store.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// How many digits a fraction of a second has.
+/// The number of digits of a fraction of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fraction {
-    /// None to three digits, trailing zeros dropped.
+    /// Up to three digits, without trailing zeros.
     Documented,
-    /// Seven digits (.NET ticks). The four beyond the millisecond are not zero, grow with the time, and count in
+    /// Seven digits (.NET ticks). The four after the millisecond are not zero, grow with the time, and count in
     /// filters.
     Ticks,
-    /// No fraction is printed. The store still knows and compares the milliseconds.
+    /// No fraction is printed. The store still has and compares the milliseconds.
     None,
 }
 
-/// What a store keeps of a moment, and what it understands by a date in a filter.
+/// The precision of stored times, and the meaning of a date in a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateReading {
-    /// The moment itself is kept, shown with the offset of its day, and compared.
+    /// The exact time is stored, shown with the offset of its day, and compared.
     Documented,
-    /// The digits of the local clock are kept. A filter is turned into local time, and digits are compared: in the
-    /// autumn change, the second pass of the doubled hour is not told from the first. The offset shown is right.
+    /// The digits of the local clock are stored. A filter is converted to local time, and digits are compared: in the
+    /// autumn change, the two passes of the repeated hour cannot be distinguished. The printed offset is right.
     LocalDigits,
-    /// The same, and both passes of the doubled hour are shown with the standard offset: rows of the first one
-    /// seem an hour younger than they are.
+    /// The same, and both passes of the repeated hour have the standard offset: rows of the first pass
+    /// appear an hour younger than they are.
     LocalDigitsStandard,
-    /// The moment is kept, but the digits of a filter are taken as local time, whatever its offset says.
+    /// The exact time is stored, but the digits of a filter are read as local time, ignoring its offset.
     OffsetIgnored,
-    /// The digits of the local clock are kept, and today's offset is applied to all of them, in rows and filters:
+    /// The digits of the local clock are stored, and today's offset is applied to all of them, in rows and filters:
     /// when the clock changes, all dates move by an hour.
     TodaysOffset,
 }
 
-/// Everything that turns a moment into the text of one store.
+/// All settings that turn a time into its printed form in one store.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// The zone of the printed offset.
     pub zone: Tz,
     /// The form of the fraction.
     pub fraction: Fraction,
-    /// What is kept and compared.
+    /// Precision and comparison.
     pub reading: DateReading,
     /// Now in epoch milliseconds, for today's offset.
     pub now_ms: i64,
 }
 
-/// A unit of 100 ns, in which moments are compared.
+/// A unit of 100 ns, in which times are compared.
 pub const TICKS_PER_MS: i64 = 10_000;
 
 impl Clock {
-    /// The clock of a store that keeps moments and compares them.
+    /// Returns the clock of a store that stores and compares exact times.
     pub fn new(zone: Tz, fraction: Fraction) -> Clock {
         Clock { zone, fraction, reading: DateReading::Documented, now_ms: 0 }
     }
 
-    /// The moment in ticks, as filters and sorting see it: since the epoch, or by the digits of the local clock.
+    /// Returns the time in ticks, as filters and sorting see it: since the epoch, or by the digits of the local clock.
     pub fn ticks(&self, ms: i64) -> i64 {
         let kept = match self.reading {
             DateReading::Documented | DateReading::OffsetIgnored => ms,
@@ -71,13 +71,13 @@ impl Clock {
         kept * TICKS_PER_MS + self.beyond_ms(ms)
     }
 
-    /// How far the local clock is ahead of Greenwich at a moment.
+    /// Returns how far the local clock is ahead of UTC at a time.
     fn offset_ms(&self, ms: i64) -> i64 {
         let utc = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
         i64::from(utc.with_timezone(&self.zone).offset().fix().local_minus_utc()) * 1000
     }
 
-    /// The offset that a moment is shown with.
+    /// Returns the printed offset of a time.
     fn shown_offset_ms(&self, ms: i64) -> i64 {
         match self.reading {
             DateReading::Documented | DateReading::LocalDigits | DateReading::OffsetIgnored => self.offset_ms(ms),
@@ -95,7 +95,7 @@ impl Clock {
         if self.fraction == Fraction::Ticks { ms.wrapping_mul(7919).rem_euclid(TICKS_PER_MS) } else { 0 }
     }
 
-    /// Writes the moment as the store prints it, without quotes.
+    /// Writes the time as the store prints it, without quotes.
     pub fn write(&self, ms: i64, out: &mut String) {
         let digits = DateTime::<Utc>::from_timestamp_millis(ms + self.offset_ms(ms)).unwrap_or_default();
         let _ = write!(out, "{}", digits.format("%Y-%m-%dT%H:%M:%S"));
@@ -115,14 +115,14 @@ impl Clock {
         let _ = write!(out, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
     }
 
-    /// The moment as the store prints it.
+    /// Returns the time as the store prints it.
     pub fn text(&self, ms: i64) -> String {
         let mut out = String::with_capacity(32);
         self.write(ms, &mut out);
         out
     }
 
-    /// Reads a filter value: ticks as `ticks` counts them.
+    /// Parses a filter value in ticks, as `ticks` counts them.
     pub fn parse(&self, text: &str) -> Option<i64> {
         let text = text.trim();
         if text.len() == 10 {
@@ -158,14 +158,15 @@ impl Clock {
         Some(ticks + fraction)
     }
 
-    /// The start of the store's day that a moment lies in, in ticks.
+    /// Returns the start of the store's day of a time, in ticks.
     pub fn day_start(&self, ticks: i64) -> i64 {
         let utc = DateTime::<Utc>::from_timestamp_millis(ticks.div_euclid(TICKS_PER_MS)).unwrap_or_default();
         let day = utc.with_timezone(&self.zone).date_naive();
         day.and_hms_opt(0, 0, 0).and_then(|midnight| self.local(midnight)).unwrap_or(ticks)
     }
 
-    /// A local time without offset is the store's. The earlier of two, and an hour later in the gap.
+    /// A local time without an offset is the store's. Of two possible times the earlier one, and an hour later in the
+    /// gap.
     fn local(&self, naive: NaiveDateTime) -> Option<i64> {
         if !matches!(self.reading, DateReading::Documented | DateReading::OffsetIgnored) {
             return Some(naive.and_utc().timestamp() * 1000 * TICKS_PER_MS);
@@ -203,14 +204,14 @@ pub fn sql_round(ms: i64) -> i64 {
     ms - digit + rounded
 }
 
-/// The next moment that the `datetime` type can hold.
+/// Returns the next time that the `datetime` type can store.
 pub fn next_tick(ms: i64) -> i64 {
     let at = sql_round(ms);
     let next = at + if at.rem_euclid(10) == 3 { 4 } else { 3 };
     if at > ms { at } else { next }
 }
 
-/// Epoch milliseconds of a UTC text such as `2024-03-10T07:59:59.997Z`; for sample data and tests.
+/// Parses a UTC time such as `2024-03-10T07:59:59.997Z` into epoch milliseconds; for sample data and tests.
 pub fn utc_ms(text: &str) -> i64 {
     DateTime::parse_from_rfc3339(text).map_or_else(|e| panic!("{text}: {e}"), |at| at.timestamp_millis())
 }

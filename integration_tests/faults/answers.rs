@@ -1,4 +1,4 @@
-//! Answers that go wrong in the middle of a read: each is asked for again, and no row is lost for it.
+//! Responses that fail in the middle of a read: each is requested again, and no row is lost.
 
 use crate::fake_store::{Fault, Options, RecordedRequest};
 use crate::harness::files::configured;
@@ -6,7 +6,7 @@ use crate::harness::order::assert_read_is_well_formed;
 use crate::harness::setup::{SignIn, config, config_with, minutes, no_state, read, start};
 
 #[test]
-fn every_fault_that_can_pass_is_asked_about_again() {
+fn every_transient_fault_is_retried() {
     let mut faults = vec![
         Fault::ResetBeforeHeaders,
         Fault::ResetAfterHeaders,
@@ -17,7 +17,7 @@ fn every_fault_that_can_pass_is_asked_about_again() {
         Fault::server_error(),
     ];
     let count = faults.len();
-    // Every second request goes wrong, so that each fault meets a page of its own.
+    // Every second request fails, so that each fault meets another page.
     let fault = move |seen: &RecordedRequest| if seen.n.is_multiple_of(2) { faults.pop() } else { None };
     let options = Options { max_count: Some(10), fault: Some(Box::new(fault)), ..Options::default() };
     let store = start(SignIn::Token, options, minutes("orders", 1, 100));
@@ -34,8 +34,8 @@ fn every_fault_that_can_pass_is_asked_about_again() {
 }
 
 #[test]
-fn a_response_with_a_repeated_row_is_not_taken_as_complete() {
-    // Two rows counted, two listed, and one of them missing: what a join of the store's own may do.
+fn a_response_with_a_repeated_row_is_not_complete() {
+    // Two rows counted, two listed, and one of them missing: a join in the store's database can cause it.
     let fault = |seen: &RecordedRequest| {
         let row = r#"{"id":1,"updated_at":"2024-11-18T05:00:00-06:00"}"#;
         let body = format!(r#"{{"total_count":2,"orders":[{row},{row}]}}"#).into_bytes();

@@ -1,5 +1,5 @@
-//! Answers of a store that is broken in its core, or means harm: what is trusted has bounds, and a stream
-//! that says COMPLETE has all its rows.
+//! Responses of a broken or malicious store: all inputs are limited, and a stream
+//! that is COMPLETE has all its rows.
 
 use std::io::Write as _;
 
@@ -11,11 +11,11 @@ use crate::harness::files::configured;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config_with, minutes, no_state, start};
 
-/// Memory that a read with one request in flight may take: an answer of 64 MiB, as it came and as lines,
-/// each with room to grow.
+/// Maximum memory of a read with one request in flight: a response of 64 MiB, as received and as lines,
+/// each with space to grow.
 const MOST_MEMORY_KIB: u64 = 400 * 1024;
 
-/// Reads a stream of 70 rows, of which some answers are replaced; says also how many requests it took.
+/// Reads a stream of 70 rows, of which some responses are replaced. Returns the number of requests as well.
 fn read_with(options: Options, fault: impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'static) -> (Run, usize) {
     let options = Options { max_count: Some(10), fault: Some(Box::new(fault)), ..options };
     let store = start(SignIn::Token, options, minutes("orders", 1, 70));
@@ -30,7 +30,7 @@ fn always(body: &[u8]) -> impl FnMut(&RecordedRequest) -> Option<Fault> + Send +
     move |_| Some(Fault::Answer { status: 200, headers: Vec::new(), body: body.clone() })
 }
 
-/// The one error, which must not be a success in disguise.
+/// Returns the only error.
 fn error(run: &Run) -> (String, String) {
     assert_eq!(
         (run.code, run.statuses("orders").last()),
@@ -43,7 +43,7 @@ fn error(run: &Run) -> (String, String) {
     (errors[0].failure_type.clone(), errors[0].message.clone())
 }
 
-/// A small answer that becomes 128 MiB: `piece`, again and again, between `head` and `tail`.
+/// Returns a small response that expands to 128 MiB: `piece`, repeated between `head` and `tail`.
 fn bomb(head: &str, piece: &str, tail: &str) -> Fault {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(head.as_bytes()).unwrap();
@@ -55,7 +55,7 @@ fn bomb(head: &str, piece: &str, tail: &str) -> Fault {
 }
 
 #[test]
-fn a_bomb_ends_in_an_error_and_not_in_memory() {
+fn a_compression_bomb_ends_in_an_error_with_little_memory() {
     for (what, head, piece, tail) in [
         ("a long text", r#"{"total_count":1,"orders":[{"id":1,"comments":""#, "a", r#""}]}"#),
         ("countless rows", r#"{"total_count":1,"orders":[{}"#, ",{}", "]}"),
@@ -72,7 +72,7 @@ fn a_bomb_ends_in_an_error_and_not_in_memory() {
 }
 
 #[test]
-fn nesting_is_bounded() {
+fn nesting_is_limited() {
     let body = |levels: usize| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         format!(r#"{{"total_count":1,"orders":[{{"id":1,"custom_fields":{open}{close}}}]}}"#)
@@ -88,17 +88,17 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn many_undeclared_fields_are_neither_slow_nor_reported_one_by_one() {
+fn many_undeclared_fields_are_fast_and_summarised() {
     let fields: String = (0..200_000).map(|number| format!(r#","x{number}":1"#)).collect();
     let body = format!(r#"{{"total_count":1,"orders":[{{"id":1{fields}}}]}}"#);
     let (run, _) = read_with(Options::default(), always(body.as_bytes()));
     assert_eq!((run.code, run.ids("orders")), (Some(0), vec![1]));
-    // Those of its bound, and one that counts the others.
+    // The maximum number of warnings, and one that counts the rest.
     assert!(run.warnings().len() <= 201, "{}", run.warnings().len());
 }
 
 #[test]
-fn a_count_that_is_never_reached_does_not_read_for_ever() {
+fn a_count_that_is_never_reached_ends_the_read() {
     let at = "2024-11-18T05:00:00-06:00";
     let body = format!(
         r#"{{"total_count":1000000000,"next_page":"x","orders":[{{"id":1,"updated_at":"{at}"}},{{"id":2,"updated_at":"{at}"}}]}}"#
@@ -108,7 +108,7 @@ fn a_count_that_is_never_reached_does_not_read_for_ever() {
     assert!(requests < 200, "{requests} requests");
 }
 
-/// Whether a run that says COMPLETE has everything.
+/// Panics if a run that is COMPLETE lacks rows.
 fn assert_nothing_hidden(run: &Run, what: &str) {
     let mut came = run.ids("orders");
     came.sort_unstable();
@@ -119,12 +119,12 @@ fn assert_nothing_hidden(run: &Run, what: &str) {
 }
 
 #[test]
-fn an_answer_without_rows_hides_none() {
-    // How a store might say that there is nothing, while it counts 70 rows in other answers.
+fn a_response_without_rows_hides_none() {
+    // Ways in which a store may say that a list is empty, although it counts 70 rows in other responses.
     let bodies = [
         (r#"{"total_count":70,"orders":[]}"#, 1),
-        // From the first answer on, or in all of them, these say what an empty store says, some of which
-        // name a next page in every answer.
+        // From the first response on, or in all of them; some of them have a
+        // next page in every response.
         (r#"{"orders":[],"next_page":"x"}"#, 2),
         (r#"{"orders":[]}"#, 2),
         (r#"{"total_count":0,"orders":[]}"#, 2),
@@ -149,7 +149,7 @@ fn an_answer_without_rows_hides_none() {
 }
 
 #[test]
-fn a_page_that_is_announced_and_not_found_hides_none() {
+fn a_page_that_is_announced_but_not_found_hides_no_row() {
     for (total_count, times) in [(true, 1), (true, 100), (false, 1), (false, 100)] {
         for page in ["2", "4"] {
             let mut left = times;
@@ -167,8 +167,8 @@ fn a_page_that_is_announced_and_not_found_hides_none() {
 }
 
 #[test]
-fn whatever_the_keys_are_every_row_arrives_once() {
-    // A store of strange keys, which knows pages and nothing else.
+fn with_any_keys_every_row_arrives_once() {
+    // A store with unusual keys, which supports only page numbers.
     let keys = [
         r#""5""#,
         "6.0",
@@ -208,7 +208,7 @@ fn whatever_the_keys_are_every_row_arrives_once() {
 }
 
 #[test]
-fn a_record_stays_one_line_that_every_reader_can_read() {
+fn a_record_is_one_line_that_every_parser_accepts() {
     let body = "{\"total_count\":2,\r\n\"orders\" : [\n{\n\t\"id\"\r\n:\n1 , \"comments\":\"\\u0000 \\ud800 \\n \u{2028} \u{85}\" ,\
                 \"custom_fields\":[\n 1,\n\n{ \"a\\udc00\" : \"\\ud83d\\ude00\" } ] }\n,{\"id\":7,\"id\":2,\"comments\":\"a\",\"comments\":\"b\"} ] }\n";
     let (run, _) = read_with(Options::default(), always(body.as_bytes()));
@@ -220,17 +220,17 @@ fn a_record_stays_one_line_that_every_reader_can_read() {
 }
 
 #[test]
-fn what_is_no_record_ends_the_stream() {
+fn an_element_that_is_not_a_record_ends_the_stream() {
     for element in ["null", "5", "[]", r#""x""#, "true"] {
         let body = format!(r#"{{"total_count":2,"orders":[{{"id":1}},{element}]}}"#);
         let (run, _) = read_with(Options::default(), always(body.as_bytes()));
         assert_eq!(error(&run).0, "system_error", "{element}");
-        assert!(run.records("orders").is_empty(), "nothing of such a page goes out");
+        assert!(run.records("orders").is_empty(), "no row of such a page is emitted");
     }
 }
 
 #[test]
-fn a_list_that_is_there_twice_ends_the_stream() {
+fn a_list_that_occurs_twice_ends_the_stream() {
     let body = br#"{"total_count":1,"orders":[{"id":1}],"orders":[{"id":2}]}"#;
     let (run, _) = read_with(Options::default(), always(body));
     let (kind, message) = error(&run);

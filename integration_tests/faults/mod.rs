@@ -1,5 +1,5 @@
-//! Faults of the store and of the way to it: whatever goes wrong, no row is lost, nothing hangs, no
-//! secret is told, and what ends says why.
+//! Faults of the store and the network: no row is lost, nothing hangs, no secret is shown, and an error has
+//! its reason.
 
 mod answers;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Pages that the store cannot give: smaller ones are asked for, and all rows arrive.
+//! Pages that are too large for the store: smaller ones are requested, and all rows arrive.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn count(seen: &RecordedRequest) -> usize {
 }
 
 #[test]
-fn a_page_that_is_too_much_for_the_store_is_asked_for_in_pieces() {
+fn a_page_that_is_too_large_for_the_store_is_split() {
     let faults: [fn() -> Fault; 4] = [
         || Fault::error(500, "", ""),
         || Fault::html(504),

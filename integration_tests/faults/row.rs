@@ -1,56 +1,56 @@
-//! A fault of the table: where it strikes, and what must come of it.
+//! A row of the table of faults: where the fault occurs, and the expected result.
 
 use crate::fake_store::{ConnectionFault, Fault, RecordedRequest};
 
-/// Where a fault strikes.
+/// Where a fault occurs.
 #[derive(Clone, Copy)]
 pub(crate) enum FaultLocation {
-    /// The answer to a request of one stream.
+    /// In the response to a request of one stream.
     Answer(fn(&RecordedRequest) -> Fault),
-    /// The same, where it takes long until it shows.
+    /// The same, if it takes long until it shows.
     Flood(fn(&RecordedRequest) -> Fault),
-    /// A connection, before anything is asked over it.
+    /// In a connection, before its first request.
     Connection(fn() -> ConnectionFault),
     /// The same, with TLS.
     Secured(fn() -> ConnectionFault),
-    /// The answer, with TLS.
+    /// In the response, with TLS.
     SecuredAnswer(fn(&RecordedRequest) -> Fault),
-    /// Nobody listens.
+    /// No server listens.
     Absence,
-    /// The host has no address: from the start, and for good.
+    /// The host has no address, from the start and permanently.
     Name,
 }
 
-/// What must come of a fault.
+/// The expected result of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Nothing: the rows are read as they are.
+    /// None: the rows are read as usual.
     Harmless,
-    /// It is asked again: nothing is lost when the fault passes, and one that stays ends the stream
+    /// It is retried: no row is lost if the fault ends, and a permanent fault ends the stream
     /// INCOMPLETE with this failure type.
-    AskedAgain(&'static str),
-    /// It is asked a few times more, and then told with this failure type.
-    AskedAFewTimes(&'static str),
-    /// It is asked twice, and then, unless a smaller page passes, told with this failure type.
-    AskedTwice(&'static str),
-    /// It is not asked again: the stream ends INCOMPLETE with this failure type at once, and the next
-    /// sync brings what is left.
-    Told(&'static str),
+    Retried(&'static str),
+    /// It is retried a few times, and then reported with this failure type.
+    RetriedAFewTimes(&'static str),
+    /// It is retried once and then, unless a smaller page works, reported with this failure type.
+    RetriedOnce(&'static str),
+    /// It is not retried: the stream ends INCOMPLETE with this failure type, and the next
+    /// sync returns the rest.
+    NotRetried(&'static str),
 }
 
 /// A fault of the table.
 pub(crate) struct Row {
-    /// Its name: the test's.
+    /// Name of the test.
     pub(crate) name: &'static str,
-    /// What happens, for the table.
+    /// Description for the table.
     pub(crate) what: &'static str,
-    /// Where.
+    /// Where it occurs.
     pub(crate) place: FaultLocation,
-    /// What must come of it.
+    /// The expected result.
     pub(crate) outcome: Outcome,
 }
 
-/// How long a fault stays.
+/// Duration of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stay {
     /// One time.
@@ -59,34 +59,34 @@ pub(crate) enum Stay {
     Thrice,
     /// One time in five.
     AtRandom,
-    /// For good.
-    ForGood,
+    /// Permanently.
+    Permanent,
 }
 
 impl Stay {
     /// All, in the order of the table's columns.
-    pub(crate) const ALL: [Self; 4] = [Self::Once, Self::Thrice, Self::AtRandom, Self::ForGood];
+    pub(crate) const ALL: [Self; 4] = [Self::Once, Self::Thrice, Self::AtRandom, Self::Permanent];
 }
 
 impl Row {
-    /// The failure types that may end the stream, and whether it may be complete.
+    /// Returns the failure types that may end the stream, and true if it may be complete.
     pub(crate) fn expected(&self, stay: Stay) -> (Option<&'static str>, bool) {
         match (self.outcome, stay) {
             (Outcome::Harmless, _) => (None, true),
-            (Outcome::AskedAgain(kind) | Outcome::AskedAFewTimes(kind), Stay::ForGood) => (Some(kind), false),
-            (Outcome::AskedAFewTimes(kind) | Outcome::AskedTwice(kind), Stay::AtRandom) => (Some(kind), true),
-            (Outcome::AskedTwice(kind), Stay::Thrice | Stay::ForGood) => (Some(kind), false),
-            (Outcome::AskedTwice(_), Stay::Once) => (None, true),
-            (Outcome::AskedAgain(_) | Outcome::AskedAFewTimes(_), _) => (None, true),
-            (Outcome::Told(kind), stay) => (Some(kind), stay == Stay::AtRandom),
+            (Outcome::Retried(kind) | Outcome::RetriedAFewTimes(kind), Stay::Permanent) => (Some(kind), false),
+            (Outcome::RetriedAFewTimes(kind) | Outcome::RetriedOnce(kind), Stay::AtRandom) => (Some(kind), true),
+            (Outcome::RetriedOnce(kind), Stay::Thrice | Stay::Permanent) => (Some(kind), false),
+            (Outcome::RetriedOnce(_), Stay::Once) => (None, true),
+            (Outcome::Retried(_) | Outcome::RetriedAFewTimes(_), _) => (None, true),
+            (Outcome::NotRetried(kind), stay) => (Some(kind), stay == Stay::AtRandom),
         }
     }
 
-    /// The cell of the table.
+    /// Returns the cell of the table.
     pub(crate) fn cell(&self, stay: Stay) -> String {
         match (self.expected(stay), stay) {
-            _ if matches!(self.place, FaultLocation::Name) && stay != Stay::ForGood => "–".to_owned(),
-            _ if matches!(self.place, FaultLocation::Flood(_)) && !matches!(stay, Stay::Once | Stay::ForGood) => {
+            _ if matches!(self.place, FaultLocation::Name) && stay != Stay::Permanent => "–".to_owned(),
+            _ if matches!(self.place, FaultLocation::Flood(_)) && !matches!(stay, Stay::Once | Stay::Permanent) => {
                 "–".to_owned()
             }
             ((None, _), _) => "complete".to_owned(),

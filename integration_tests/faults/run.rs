@@ -1,5 +1,5 @@
-//! How a cell of the table is run and judged: a read while the fault lasts, and where that did not
-//! bring everything, one afterwards.
+//! Runs and checks a cell of the table: a read during the fault and, if rows are missing,
+//! one afterwards.
 
 use std::net::Ipv4Addr;
 use std::sync::OnceLock;
@@ -19,16 +19,16 @@ use crate::harness::run::Run;
 use crate::harness::setup::{Chance, SignIn, config_with, no_state, start};
 use crate::scenarios::stores::scattered;
 
-/// The stream that is struck, read by key, and one that is read page by page because its key is a text.
+/// The streams with faults: one read by key, and one read page by page because its key is a string.
 const STRUCK: [&str; 2] = ["orders", "microstores"];
-/// A stream that nothing happens to.
+/// A stream without faults.
 const SPARED: &str = "products";
-/// Rows of the streams that are struck: some pages of [`PAGE`].
+/// Rows of the streams with faults: some pages of [`PAGE`].
 const ROWS: u64 = 70;
 /// Rows of a page.
 const PAGE: usize = 10;
 
-/// Where in a read a fault begins.
+/// The position of a fault in a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begin {
     First,
@@ -44,7 +44,7 @@ struct Cell<'r> {
     struck: &'static str,
 }
 
-/// Runs all cells of a row side by side, since most of the time is spent waiting.
+/// Runs all cells of a row concurrently, since most of the time is spent waiting.
 pub(crate) fn prove(row: &Row) {
     let cells = cells(row);
     thread::scope(|scope| {
@@ -55,7 +55,7 @@ pub(crate) fn prove(row: &Row) {
     });
 }
 
-/// How many cells a row has, for the table.
+/// Returns the number of cells of a row, for the table.
 pub(crate) fn count(row: &Row) -> usize {
     cells(row).len()
 }
@@ -64,12 +64,12 @@ fn cells(row: &Row) -> Vec<Cell<'_>> {
     let mut cells = Vec::new();
     let [by_key, by_page] = STRUCK;
     if matches!(row.place, FaultLocation::Name) {
-        return vec![Cell { row, stay: Stay::ForGood, begin: Begin::First, struck: by_key }];
+        return vec![Cell { row, stay: Stay::Permanent, begin: Begin::First, struck: by_key }];
     }
     if matches!(row.place, FaultLocation::Flood(_)) {
-        // Each of them takes as much memory as an answer may.
+        // Each of them uses as much memory as a response may.
         let cell = |stay| Cell { row, stay, begin: Begin::Middle, struck: by_key };
-        return vec![cell(Stay::Once), cell(Stay::ForGood)];
+        return vec![cell(Stay::Once), cell(Stay::Permanent)];
     }
     for stay in Stay::ALL {
         let begins: &[Begin] =
@@ -77,14 +77,14 @@ fn cells(row: &Row) -> Vec<Cell<'_>> {
         cells.extend(begins.iter().map(|&begin| Cell { row, stay, begin, struck: by_key }));
     }
     if matches!(row.place, FaultLocation::Answer(_)) {
-        for stay in [Stay::Once, Stay::AtRandom, Stay::ForGood] {
+        for stay in [Stay::Once, Stay::AtRandom, Stay::Permanent] {
             cells.push(Cell { row, stay, begin: Begin::Middle, struck: by_page });
         }
     }
     cells
 }
 
-/// A store whose answers and connections can be struck.
+/// Creates a store with hooks for faults.
 fn store(options: Options) -> FakeStore {
     let mut data = scattered(STRUCK[0], ROWS, 1);
     for (stream, rows) in [(STRUCK[1], ROWS), (SPARED, 25)] {
@@ -104,7 +104,7 @@ fn catalog(struck: &str) -> Value {
     configured(&[(struck, "incremental"), (SPARED, "incremental")])
 }
 
-/// How many requests, and connections where each has its own, a read without faults takes.
+/// Returns the number of requests of a read without faults, and of connections if each request has its own.
 fn requests(struck: &'static str) -> (usize, usize) {
     static KNOWN: [OnceLock<(usize, usize)>; 2] = [const { OnceLock::new() }; 2];
     let known = &KNOWN[usize::from(struck == STRUCK[1])];
@@ -154,7 +154,7 @@ impl Cell<'_> {
         }
     }
 
-    /// Sets the hook that strikes.
+    /// Sets the hook with the fault.
     fn strike(&self, store: &FakeStore, total: usize) {
         let (stay, mut chance) = (self.stay, Chance::new(self.row.name.len() as u64 * 31 + total as u64));
         let begin = match self.begin {
@@ -166,7 +166,7 @@ impl Cell<'_> {
             Stay::Once => number == begin,
             Stay::Thrice => (begin..begin + 3).contains(&number),
             Stay::AtRandom => chance.below(5) == 0,
-            Stay::ForGood => number >= begin,
+            Stay::Permanent => number >= begin,
         };
         let struck = self.struck;
         store.options(|options| match self.row.place {
@@ -181,13 +181,13 @@ impl Cell<'_> {
                 options.connection_fault = Some(Box::new(move |number| strikes(number).then(fault)));
             }
             FaultLocation::Absence => {
-                // Long enough to be met once, or several times, or until the hook is taken away; the schedule
-                // is shortened with the patience.
+                // Long enough to be met once, or several times, or until the hook is removed; the schedule
+                // is shortened with the retry time.
                 let absence = Duration::from_millis(if stay == Stay::Thrice { 600 } else { 60 });
                 let mut absent = None;
                 options.absence = Some(Box::new(move |accepted| {
                     let due = match stay {
-                        Stay::ForGood => accepted + 1 >= begin,
+                        Stay::Permanent => accepted + 1 >= begin,
                         _ if absent == Some(accepted) => false,
                         Stay::AtRandom => strikes(accepted),
                         Stay::Once | Stay::Thrice => accepted + 1 == begin,
@@ -201,8 +201,8 @@ impl Cell<'_> {
     }
 
     fn read(&self, store: &FakeStore, state: &str) -> Run {
-        // What stays is to end soon; what passes is to be outlasted on a slow machine too.
-        let retry = if self.stay == Stay::ForGood { 3 } else { 15 };
+        // A permanent fault should end soon; a transient one must be outlasted on a slow machine too.
+        let retry = if self.stay == Stay::Permanent { 3 } else { 15 };
         let in_flight = if self.stay == Stay::AtRandom { 4 } else { 1 };
         let timeout = if matches!(self.row.place, FaultLocation::Flood(_)) { 100 } else { 2 };
         let more = json!({"_retry_seconds": retry, "_timeout_seconds": timeout, "max_requests_in_flight": in_flight});
@@ -217,11 +217,11 @@ impl Cell<'_> {
         command.run()
     }
 
-    /// Holds a run against what is expected, and gives the streams that say they are complete.
+    /// Checks the end of a run, and returns the streams that are complete.
     fn check_outcome(&self, run: &Run) -> Vec<&'static str> {
         ReadCheck::new(run, &catalog(self.struck)).assert();
         let (kind, may_be_complete) = self.row.expected(self.stay);
-        // A 404 to a list with conditions may mean that nothing meets them; counts tell whether it does.
+        // A 404 to a list with conditions may mean that no row matches them; counts show whether it does.
         let may_be_complete = may_be_complete || self.row.name == "http_404";
         // A shorter page may end before the byte at which a body is cut.
         let may_be_complete = may_be_complete || self.row.name == "cut_body";
@@ -255,7 +255,7 @@ impl Cell<'_> {
     }
 }
 
-/// An address that no other server of these tests listens on, so that nobody takes its port meanwhile.
+/// Returns an address that no other server of these tests listens on, so that its port is not reused.
 fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     Ipv4Addr::new(127, 83, 0, NEXT.fetch_add(1, Ordering::SeqCst))

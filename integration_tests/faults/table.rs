@@ -1,19 +1,19 @@
-//! The table of faults, and the page it makes: `docs/development/faults.md`.
+//! The table of faults, which generates `docs/development/faults.md`.
 
 use std::io::Write as _;
 
 use super::row::FaultLocation::{Absence, Answer, Connection, Flood, Name, Secured, SecuredAnswer};
-use super::row::Outcome::{AskedAFewTimes, AskedAgain, AskedTwice, Harmless, Told};
+use super::row::Outcome::{Harmless, NotRetried, Retried, RetriedAFewTimes, RetriedOnce};
 use super::row::{Outcome, Row, Stay};
 use super::run;
 use crate::fake_store::{ConnectionFault, Fault, RecordedRequest, Tls};
 
-const PASSING: Outcome = AskedAgain("transient_error");
-const SHAPE: Outcome = AskedAFewTimes("system_error");
-const SIZE: Outcome = AskedTwice("system_error");
-const DEFERRED: Outcome = Told("transient_error");
-const SYSTEM: Outcome = Told("system_error");
-const CONFIG: Outcome = Told("config_error");
+const TRANSIENT: Outcome = Retried("transient_error");
+const SHAPE: Outcome = RetriedAFewTimes("system_error");
+const SIZE: Outcome = RetriedOnce("system_error");
+const DEFERRED: Outcome = NotRetried("transient_error");
+const SYSTEM: Outcome = NotRetried("system_error");
+const CONFIG: Outcome = NotRetried("config_error");
 
 macro_rules! faults {
     ($($name:ident: $outcome:expr, $what:literal, $place:expr;)*) => {
@@ -59,8 +59,8 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// A third of the way in, which is inside a text.
-fn cut_in_a_text(mut body: Vec<u8>) -> Vec<u8> {
+/// Cuts a body at a third, which is inside a string.
+fn cut_in_a_string(mut body: Vec<u8>) -> Vec<u8> {
     let third = body.len() / 3;
     let quote = body.iter().skip(third).position(|&byte| byte == b':').unwrap_or(0);
     body.truncate(third + quote + 3);
@@ -73,7 +73,7 @@ fn utf16(body: Vec<u8>) -> Vec<u8> {
 }
 
 fn latin1(body: Vec<u8>) -> Vec<u8> {
-    // The first text of the first row begins with a letter that Latin-1 writes as one byte.
+    // The first string of the first row starts with a letter that is one byte in Latin-1.
     let text = String::from_utf8(body).unwrap();
     let place = text.find(r#"":""#).map_or(1, |at| at + 4);
     let mut bytes = text.into_bytes();
@@ -107,34 +107,34 @@ faults! {
     http_403: CONFIG, "403", Answer(|_| error(403));
     http_403_html: CONFIG, "403, an HTML page of a firewall", Answer(|_| Fault::html(403));
     http_404: SYSTEM, "404", Answer(|_| Fault::error(404, "NotFound", "No resource matches the URL specified."));
-    http_408: PASSING, "408", Answer(|_| error(408));
+    http_408: TRANSIENT, "408", Answer(|_| error(408));
     http_409: SYSTEM, "409", Answer(|_| error(409));
     http_418: SYSTEM, "418", Answer(|_| error(418));
-    http_425: PASSING, "425", Answer(|_| error(425));
-    http_429: PASSING, "429 without `Retry-After`", Answer(|_| refusal(None));
-    http_429_seconds: PASSING, "429, `Retry-After: 1`", Answer(|_| refusal(Some("1")));
-    http_429_decimals: PASSING, "429, `Retry-After: 0.5`", Answer(|_| refusal(Some("0.5")));
-    http_429_zero: PASSING, "429, `Retry-After: 0`", Answer(|_| refusal(Some("0")));
-    http_429_negative: PASSING, "429, `Retry-After: -30`", Answer(|_| refusal(Some("-30")));
+    http_425: TRANSIENT, "425", Answer(|_| error(425));
+    http_429: TRANSIENT, "429 without `Retry-After`", Answer(|_| refusal(None));
+    http_429_seconds: TRANSIENT, "429, `Retry-After: 1`", Answer(|_| refusal(Some("1")));
+    http_429_decimals: TRANSIENT, "429, `Retry-After: 0.5`", Answer(|_| refusal(Some("0.5")));
+    http_429_zero: TRANSIENT, "429, `Retry-After: 0`", Answer(|_| refusal(Some("0")));
+    http_429_negative: TRANSIENT, "429, `Retry-After: -30`", Answer(|_| refusal(Some("-30")));
     http_429_ten_years: DEFERRED, "429, `Retry-After: 315360000` (ten years)", Answer(|_| refusal(Some("315360000")));
-    http_429_past_date: PASSING, "429, `Retry-After` with a date in the past", Answer(|_| refusal(Some("Tue, 13 Sep 2022 10:00:00 GMT")));
+    http_429_past_date: TRANSIENT, "429, `Retry-After` with a date in the past", Answer(|_| refusal(Some("Tue, 13 Sep 2022 10:00:00 GMT")));
     http_429_future_date: DEFERRED, "429, `Retry-After` with a date in ten years", Answer(|_| refusal(Some("Thu, 13 Sep 2035 10:00:00 GMT")));
-    http_429_text: PASSING, "429, `Retry-After: soon`", Answer(|_| refusal(Some("soon")));
-    http_429_not_a_number: PASSING, "429, `Retry-After: NaN`", Answer(|_| refusal(Some("NaN")));
-    http_500_dotnet: PASSING, "500 with names of .NET classes", Answer(|_| Fault::server_error());
-    http_502: PASSING, "502, an HTML page", Answer(|_| Fault::html(502));
-    http_503: PASSING, "503, an HTML page", Answer(|_| Fault::html(503));
-    http_504: PASSING, "504, an HTML page", Answer(|_| Fault::html(504));
-    http_204: PASSING, "204", Answer(|_| Fault::Answer { status: 204, headers: Vec::new(), body: Vec::new() });
-    http_206: PASSING, "206", Answer(|_| Fault::Answer { status: 206, headers: Vec::new(), body: br#"{"total_count":1,"#.to_vec() });
-    html: PASSING, "200, an HTML page", Answer(|_| Fault::html(200));
-    empty_body: PASSING, "200, an empty body", Answer(|_| json(""));
-    cut_body: PASSING, "The connection is closed in the middle of the body", Answer(|_| Fault::CutBody { after: 700 });
-    cut_json: PASSING, "JSON cut inside a string, with the correct `Content-Length`", Answer(|_| changed(&[], cut_in_a_text));
+    http_429_text: TRANSIENT, "429, `Retry-After: soon`", Answer(|_| refusal(Some("soon")));
+    http_429_not_a_number: TRANSIENT, "429, `Retry-After: NaN`", Answer(|_| refusal(Some("NaN")));
+    http_500_dotnet: TRANSIENT, "500 with names of .NET classes", Answer(|_| Fault::server_error());
+    http_502: TRANSIENT, "502, an HTML page", Answer(|_| Fault::html(502));
+    http_503: TRANSIENT, "503, an HTML page", Answer(|_| Fault::html(503));
+    http_504: TRANSIENT, "504, an HTML page", Answer(|_| Fault::html(504));
+    http_204: TRANSIENT, "204", Answer(|_| Fault::Answer { status: 204, headers: Vec::new(), body: Vec::new() });
+    http_206: TRANSIENT, "206", Answer(|_| Fault::Answer { status: 206, headers: Vec::new(), body: br#"{"total_count":1,"#.to_vec() });
+    html: TRANSIENT, "200, an HTML page", Answer(|_| Fault::html(200));
+    empty_body: TRANSIENT, "200, an empty body", Answer(|_| json(""));
+    cut_body: TRANSIENT, "The connection is closed in the middle of the body", Answer(|_| Fault::CutBody { after: 700 });
+    cut_json: TRANSIENT, "JSON cut inside a string, with the correct `Content-Length`", Answer(|_| changed(&[], cut_in_a_string));
     error_as_200: SHAPE, "200 with the JSON of an error", Answer(|_| json(r#"{"status_code":500,"message":"An error has occurred.","details":""}"#));
     json_array: SHAPE, "200 with a JSON array", Answer(|_| json("[]"));
     json_null: SHAPE, "200 with `null`", Answer(|_| json("null"));
-    json_list_of_texts: SHAPE, "200 with a list that holds no objects", Answer(|_| json(r#"{"total_count":70,"orders":["a"],"microstores":["a"]}"#));
+    json_list_of_strings: SHAPE, "200 with a list that holds no objects", Answer(|_| json(r#"{"total_count":70,"orders":["a"],"microstores":["a"]}"#));
     list_of_another: SHAPE, "200 with the list of another resource", Answer(|_| json(r#"{"total_count":1,"customers":[{"id":1}]}"#));
     next_page_of_another: SHAPE, "200 with a next page of another resource", Answer(|_| json(r#"{"total_count":1,"orders":[{"id":1}],"next_page":"/api/v1/customers?page=2"}"#));
     next_page_of_nothing: SHAPE, "200 without rows, and with a next page", Answer(|_| json(r#"{"orders":[],"next_page":"/api/v1/orders?page=9"}"#));
@@ -142,36 +142,36 @@ faults! {
     rows_of_no_name: SHAPE, "200 with rows without a key under an unknown name", Answer(|_| json(r#"{"something_else":[{"name":"x"}]}"#));
     wrong_type: Harmless, "The correct response as `text/plain`", Answer(|_| changed(&[("content-type", "text/plain")], |body| body));
     wrong_charset: Harmless, "The correct response, declared as `iso-8859-1`", Answer(|_| changed(&[("content-type", "application/json; charset=iso-8859-1")], |body| body));
-    utf_16: PASSING, "The correct response in UTF-16", Answer(|_| changed(&[], utf16));
-    latin_1: PASSING, "A letter in Latin-1", Answer(|_| changed(&[], latin1));
+    utf_16: TRANSIENT, "The correct response in UTF-16", Answer(|_| changed(&[], utf16));
+    latin_1: TRANSIENT, "A letter in Latin-1", Answer(|_| changed(&[], latin1));
     byte_order_mark: Harmless, "The correct response after a byte order mark", Answer(|_| changed(&[], |body| [b"\xef\xbb\xbf", body.as_slice()].concat()));
-    gzip_cut: PASSING, "gzip cut in the middle", Answer(|_| Fault::CutGzip);
-    gzip_that_is_none: PASSING, "Declared as gzip, but not compressed", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
-    gzip_unannounced: PASSING, "gzip without `Content-Encoding`", Answer(|_| changed(&[], |body| gzip(&body)));
-    gzip_wrong_sum: PASSING, "gzip with a wrong checksum", Answer(|_| changed(&[("content-encoding", "gzip")], |body| bad_checksum(&body)));
+    gzip_cut: TRANSIENT, "gzip cut in the middle", Answer(|_| Fault::CutGzip);
+    gzip_declared_only: TRANSIENT, "Declared as gzip, but not compressed", Answer(|_| changed(&[("content-encoding", "gzip")], |body| body));
+    gzip_unannounced: TRANSIENT, "gzip without `Content-Encoding`", Answer(|_| changed(&[], |body| gzip(&body)));
+    gzip_wrong_sum: TRANSIENT, "gzip with a wrong checksum", Answer(|_| changed(&[("content-encoding", "gzip")], |body| bad_checksum(&body)));
     gzip_in_two: Harmless, "gzip in two members", Answer(|_| changed(&[("content-encoding", "GZIP")], |body| two_members(&body)));
     gzip_and_more: Harmless, "gzip followed by other bytes", Answer(|_| changed(&[("content-encoding", "x-gzip")], |body| [gzip(&body), b"more".to_vec()].concat()));
-    unknown_encoding: PASSING, "A compression that was not requested", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
-    length_too_long: PASSING, "`Content-Length` larger than the body", Answer(|_| Fault::WrongLength(100));
-    length_too_short: PASSING, "`Content-Length` smaller than the body", Answer(|_| Fault::WrongLength(-100));
+    unknown_encoding: TRANSIENT, "A compression that was not requested", Answer(|_| changed(&[("content-encoding", "br")], |body| gzip(&body)));
+    length_too_long: TRANSIENT, "`Content-Length` larger than the body", Answer(|_| Fault::WrongLength(100));
+    length_too_short: TRANSIENT, "`Content-Length` smaller than the body", Answer(|_| Fault::WrongLength(-100));
     chunks_without_end: SHAPE, "Endless chunks, as fast as they are read", Flood(|_| Fault::Endless { slowly: false });
-    chunks_without_end_slowly: PASSING, "Endless chunks, one per second", Answer(|_| Fault::Endless { slowly: true });
-    no_http: PASSING, "A response that is not HTTP", Answer(|_| Fault::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()));
-    header_too_large: PASSING, "A header of one megabyte", Answer(|_| Fault::Raw(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes()));
-    refused: PASSING, "Connection refused", Absence;
-    closed_at_once: PASSING, "The connection is closed before any byte", Connection(|| ConnectionFault::Closed);
-    reset_at_once: PASSING, "The connection is reset before any byte", Connection(|| ConnectionFault::Reset);
-    reset_before_headers: PASSING, "The connection is reset instead of a response", Answer(|_| Fault::ResetBeforeHeaders);
-    reset_after_headers: PASSING, "The connection is reset after the headers", Answer(|_| Fault::ResetAfterHeaders);
-    handshake_closed: PASSING, "The connection is closed in the TLS handshake", Secured(|| ConnectionFault::Closed);
-    handshake_noise: PASSING, "The server does not use TLS", Secured(|| ConnectionFault::Noise);
-    handshake_silent: PASSING, "The TLS handshake never ends", Secured(|| ConnectionFault::Silent);
+    chunks_without_end_slowly: TRANSIENT, "Endless chunks, one per second", Answer(|_| Fault::Endless { slowly: true });
+    no_http: TRANSIENT, "A response that is not HTTP", Answer(|_| Fault::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()));
+    header_too_large: TRANSIENT, "A header of one megabyte", Answer(|_| Fault::Raw(format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes()));
+    refused: TRANSIENT, "Connection refused", Absence;
+    closed_at_once: TRANSIENT, "The connection is closed before any byte", Connection(|| ConnectionFault::Closed);
+    reset_at_once: TRANSIENT, "The connection is reset before any byte", Connection(|| ConnectionFault::Reset);
+    reset_before_headers: TRANSIENT, "The connection is reset instead of a response", Answer(|_| Fault::ResetBeforeHeaders);
+    reset_after_headers: TRANSIENT, "The connection is reset after the headers", Answer(|_| Fault::ResetAfterHeaders);
+    handshake_closed: TRANSIENT, "The connection is closed in the TLS handshake", Secured(|| ConnectionFault::Closed);
+    handshake_noise: TRANSIENT, "The server does not use TLS", Secured(|| ConnectionFault::Noise);
+    handshake_silent: TRANSIENT, "The TLS handshake never ends", Secured(|| ConnectionFault::Silent);
     certificate_expired: CONFIG, "The certificate has expired", Secured(|| ConnectionFault::Certificate(expired()));
     certificate_of_another: CONFIG, "The certificate is for another host", Secured(|| ConnectionFault::Certificate(other_host()));
     certificate_unknown: CONFIG, "The certificate was issued by an unknown authority", Secured(|| ConnectionFault::Stranger);
-    no_such_host: PASSING, "The host name has no address", Name;
-    trickle: PASSING, "The response arrives at one byte per second", Answer(|_| Fault::Trickle { bytes_per_second: 1 });
-    never: PASSING, "The response never arrives", Answer(|_| Fault::Hang);
+    no_such_host: TRANSIENT, "The host name has no address", Name;
+    trickle: TRANSIENT, "The response arrives at one byte per second", Answer(|_| Fault::Trickle { bytes_per_second: 1 });
+    never: TRANSIENT, "The response never arrives", Answer(|_| Fault::Hang);
     redirect_same_host: CONFIG, "A redirect to the same host", Answer(|_| redirect("/somewhere/else"));
     redirect_loop: CONFIG, "A redirect to itself", Answer(|seen| redirect(&seen.target));
     redirect_other_host: CONFIG, "A redirect to another host", Answer(|_| redirect("https://other.example.com/api/v1/orders"));

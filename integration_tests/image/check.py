@@ -1,4 +1,4 @@
-"""Runs the image against the sample store as a platform does, and looks at what comes out.
+"""Runs the image against the sample store as a platform does, and checks its output.
 
     check.py --image NAME --store EXECUTABLE --project FOLDER
 
@@ -60,7 +60,7 @@ passed = 0
 
 
 def expect(condition, what, *details):
-    """Counts what holds and stops at the first thing that does not."""
+    """Counts the checks that pass and stops at the first one that fails."""
     global passed
     if not condition:
         sys.exit("\n".join([f"FAILED: {what}", *(str(detail)[:4000] for detail in details)]))
@@ -69,7 +69,7 @@ def expect(condition, what, *details):
 
 
 class Result:
-    """What a container did: exit code, messages, stderr."""
+    """The result of a container: exit code, messages, stderr."""
 
     def __init__(self, code, stdout, stderr):
         self.code, self.stdout, self.stderr = code, stdout, stderr
@@ -83,11 +83,11 @@ class Result:
         return found
 
     def records(self):
-        """How many records each stream has."""
+        """Returns the number of records of each stream."""
         return collections.Counter(message["record"]["stream"] for message in self.messages("RECORD"))
 
     def state(self):
-        """The last state of each stream, as the list that a platform gives back."""
+        """Returns the last state of each stream, as the list that a platform passes."""
         last = {}
         for message in self.messages("STATE"):
             last[message["state"]["stream"]["stream_descriptor"]["name"]] = message["state"]
@@ -105,7 +105,7 @@ class Result:
 
 
 class Image:
-    """An image, run as a platform runs it: uid 1000, no capabilities, nothing writable but what is mounted."""
+    """An image, run as a platform runs it: uid 1000, no capabilities, only mounts are writable."""
 
     LOCKED = ["--user", "1000:1000", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--read-only",
               "--read-only-tmpfs=false"]
@@ -131,7 +131,7 @@ class Image:
 
 
 class Store:
-    """The sample store, as a process of its own."""
+    """The sample store as a separate process."""
 
     def __init__(self, executable, tls=None):
         arguments = [executable, *(["--tls", tls] if tls else [])]
@@ -154,7 +154,7 @@ class Store:
         expect(self.process.stdout.readline().startswith("Changed"), "the store's rows change")
 
     def count(self, stream):
-        """What the store itself says it has."""
+        """Returns the number of rows according to the store."""
         headers = {"X-AC-Auth-Token": TOKEN, "Cache-Control": "no-cache"}
         request = urllib.request.Request(f"{self.url}/api/v1/{stream}?count=1", headers=headers)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
@@ -171,7 +171,7 @@ def config(url, token=TOKEN):
 
 
 def configured(catalog):
-    """The discovered streams that are read here, wrapped as a platform wraps them."""
+    """Returns the configured catalog of the tested streams, as a platform makes it."""
     streams = []
     for stream in catalog["streams"]:
         if stream["name"] in INCREMENTAL + FULL_REFRESH:
@@ -185,7 +185,7 @@ def configured(catalog):
 
 
 def folder(work, name, files):
-    """A folder to mount: its files can be read by uid 1000, and it belongs to it, as on a platform."""
+    """Creates a folder to mount that uid 1000 owns and can read, as on a platform."""
     path = pathlib.Path(work, name)
     path.mkdir()
     for file, content in files.items():
@@ -245,18 +245,18 @@ def by_plain_entrypoint(image, store, work):
     truth = {stream: store.count(stream) for stream in INCREMENTAL + FULL_REFRESH}
     expect(first.code == 0 and not first.errors(), "read exits with 0", first)
     expect(first.records() == truth and min(truth.values()) > 0,
-           f"read brings what the store counts: {sum(truth.values()):,} records", first.records(), truth)
+           f"read returns as many records as the store counts: {sum(truth.values()):,} records", first.records(), truth)
     (given / "state.json").write_text(json.dumps(first.state()))
     again = image.run(*read, "--state", "/secrets/state.json", options=mount)
     expect(again.code == 0 and not again.errors(), "the second read exits with 0", again)
-    expect(sum(again.records()[stream] for stream in INCREMENTAL) == 0, "and brings no record incrementally",
+    expect(sum(again.records()[stream] for stream in INCREMENTAL) == 0, "and returns no record incrementally",
            again.records())
     store.change()
     (given / "state.json").write_text(json.dumps(again.state()))
     changed = image.run(*read, "--state", "/secrets/state.json", options=mount)
     wanted = {"orders": 4, "order_items": 2, "order_payments": 1, "customers": 1, "products": 1, "order_statuses": 1}
     found = {stream: count for stream, count in changed.records().items() if stream in INCREMENTAL}
-    expect(changed.code == 0 and found == wanted, f"the third brings what changed: {wanted}", changed, found)
+    expect(changed.code == 0 and found == wanted, f"the third returns the changes: {wanted}", changed, found)
     return configured(catalog)
 
 
@@ -295,7 +295,7 @@ def in_the_platforms_form(image, store, work, catalog):
     (source / "inputState.json").write_text(json.dumps(read.state()))
     done, code, again = launch()
     expect((done.code, code) == (0, "0\n"), "the second read says 0", done, code, again)
-    expect(sum(again.records()[stream] for stream in INCREMENTAL) == 0, "and brings no record", again.records())
+    expect(sum(again.records()[stream] for stream in INCREMENTAL) == 0, "and returns no record", again.records())
     (source / "inputState.json").unlink()
     done, code, _ = launch(take=4096)
     expect((done.code, code) == (74, "74\n"), "a pipe that is closed early ends it with 74", done, code)
@@ -327,7 +327,7 @@ def open_port(host, port):
 
 @contextlib.contextmanager
 def resolver(work):
-    """A name server that knows HOST alone and answers NXDOMAIN to all else, on a loopback address of its own."""
+    """A name server that only knows HOST and otherwise answers NXDOMAIN, on its own loopback address."""
     address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
     log = pathlib.Path(work, "dns.log")
     process = subprocess.Popen(
@@ -345,7 +345,7 @@ def resolver(work):
 
 @contextlib.contextmanager
 def proxy(work):
-    """tinyproxy, which alone can resolve HOST: its mount namespace has a hosts file of its own."""
+    """tinyproxy, the only process that can resolve HOST: its mount namespace has its own hosts file."""
     port, log = free_port(), pathlib.Path(work, "proxy.log")
     hosts, settings = pathlib.Path(work, "hosts"), pathlib.Path(work, "tinyproxy.conf")
     hosts.write_text(f"127.0.0.1 localhost {HOST}\n")
@@ -407,7 +407,7 @@ def company(image, store, work, catalog, nameserver, queries, proxy_url, connect
     result = image.run(*check, options=[*nowhere, *authority, *through])
     expect(result.verdict()[0] == "SUCCEEDED", "through HTTPS_PROXY it can: the proxy resolves the name", result)
     second = image.run(*read, options=[*nowhere, *authority, *through])
-    expect(second.code == 0 and second.records() == first.records(), "a read through the proxy brings the same",
+    expect(second.code == 0 and second.records() == first.records(), "a read through the proxy returns the same",
            second, second.records())
     wait_for(f"a tunnel to {HOST}:{port}", lambda: f"CONNECT {HOST}:{port}" in connections.read_text())
     expect(True, "the proxy's log names the tunnel")
@@ -419,7 +419,7 @@ def company(image, store, work, catalog, nameserver, queries, proxy_url, connect
 
 
 def the_readmes_lines(image, store, project, work, catalog):
-    """Runs the lines of the README's section as they stand there, with a stand-in for docker."""
+    """Runs the lines of the README's section unchanged, with a replacement for docker."""
     section = (project / "README.md").read_text().split("\n## As an image\n")[1].split("\n## ")[0]
     lines = [line for line in section.split("```sh\n")[1].split("```")[0].splitlines() if line.startswith("docker run")]
     place = folder(work, "readme", {})

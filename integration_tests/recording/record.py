@@ -1,4 +1,4 @@
-"""Records a run of source-cart on a terminal and draws it as an animated SVG. Started by run.sh.
+"""Records a run of source-cart in a terminal and draws it as an animated SVG. Started by run.sh.
 
 A shell on a pseudo-terminal is typed into; what it and the commands print goes through a terminal emulator (pyte),
 whose screens become the pictures of the animation, each shown for as long as it really stood, up to a second.
@@ -24,7 +24,7 @@ import pyte
 COLUMNS, LINES = 118, 26
 # A terminal is looked at this often, in seconds: more would make the picture large, less would make it jump.
 STEP = 0.2
-# What stands still is shown no longer than this, and the last picture for this long.
+# Maximum time for an unchanged picture, and the time for the last one.
 STILL, LAST = 1.0, 5.0
 # The end is shown first, for this long, so that a page that has just opened is not blank.
 FIRST = 2.0
@@ -45,7 +45,7 @@ COMMANDS = [
 
 
 def record(folder, environment, change):
-    """The pictures and for how long each stood."""
+    """Returns the pictures and the duration of each."""
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     pid, terminal = pty.fork()
@@ -61,7 +61,7 @@ def record(folder, environment, change):
             pictures.append((now, picture))
 
     def listen(until, seconds):
-        """Takes what is printed until the prompt is back, or for some seconds."""
+        """Collects the output until the prompt is back, or for some seconds."""
         end, due = time.monotonic() + seconds, 0.0
         while time.monotonic() < end:
             if select.select([terminal], [], [], 0.02)[0]:
@@ -96,7 +96,7 @@ def record(folder, environment, change):
 
 
 def drawn(screen):
-    """What stands on the screen: for each line the runs of one colour, as (column, text, colour, bold)."""
+    """Returns the screen: for each line the parts of one colour, as (column, text, colour, bold)."""
     lines = []
     for row in range(LINES):
         runs = []

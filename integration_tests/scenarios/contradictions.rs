@@ -1,43 +1,43 @@
-//! The quirks that random stores have two of: a row for each, easily added to.
+//! The quirks of which random stores have two: to add one, add a row.
 //!
-//! A quirk sets switches and hooks of the fake store; what names rows names those of [`VICTIMS`], which every such store
-//! has. Two quirks that take away the same evidence leave nothing that could tell, and are not drawn together.
+//! A quirk sets switches and hooks of the fake store; rows in quirks are those of [`VICTIMS`], which every such store
+//! has. Two quirks that remove the same evidence leave nothing to detect the fault by, and are not combined.
 
 use crate::fake_store::{EmptyList, Fault, NextPage, NoKey, Options, RecordedRequest, Spoil, Total};
 
 /// The stream of these stores.
 pub(crate) const STREAM: &str = "orders";
 
-/// Keys that every store of the property has; quirks strike these.
+/// Keys that every store of the property has; quirks affect these.
 pub(crate) const VICTIMS: [i64; 3] = [7, 23, 61];
 
-/// Which evidence a quirk takes away.
+/// The evidence that a quirk removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
     /// None that another quirk could need.
     Nothing,
-    /// `total_count` says less than there is, or is not there.
+    /// `total_count` is too low or missing.
     Count,
-    /// `next_page` is never there.
+    /// `next_page` is missing.
     Link,
-    /// A row shows in nothing but the count.
+    /// A row is only in the count.
     Row,
-    /// An answer looks like that of an empty list in all but its count.
+    /// A response looks like that of an empty list in all but its count.
     Page,
 }
 
-/// A quirk: its name, what it takes away, and how it is set.
+/// A quirk: its name, the evidence that it removes, and the function that sets it.
 pub(crate) struct Quirk {
     pub(crate) name: &'static str,
     pub(crate) takes: Takes,
     pub(crate) set: fn(&mut Options),
 }
 
-/// Whether two quirks leave something that tells how many rows there are.
+/// Returns true if two quirks leave evidence of the number of rows.
 pub(crate) fn leave_evidence(one: &Quirk, other: &Quirk) -> bool {
     let takes = |what: Takes| one.takes == what || other.takes == what;
-    // Only the count tells of a row that is not listed, and of an answer that looks like the end. Without any count, and
-    // without links, it is asked beyond the last key; but short pages whose counts fit them look like the end, each.
+    // Only the count shows a row that is not listed, and a response that looks like the end. Without counts and
+    // links, requests continue after the last key; but short pages whose counts fit them each look like the end.
     let both_are_absent = one.name == "no_count" || other.name == "no_count";
     !takes(Takes::Count) || !(takes(Takes::Row) || takes(Takes::Page) || (takes(Takes::Link) && !both_are_absent))
 }
@@ -91,7 +91,7 @@ fn victim(nth: usize) -> (String, i64) {
     (STREAM.to_owned(), VICTIMS[nth])
 }
 
-/// Spoils answers with these numbers, among those that list rows, counted from 1.
+/// Makes responses with these numbers faulty, counted from 1 among those that list rows.
 fn spoil(options: &mut Options, spoil: Spoil, numbers: fn(usize) -> bool) {
     let mut number = 0;
     options.quirks.spoil_also(move |_, rows| {
@@ -100,7 +100,7 @@ fn spoil(options: &mut Options, spoil: Spoil, numbers: fn(usize) -> bool) {
     });
 }
 
-/// Answers requests for more than `most` rows with a fault, unless another fault comes first.
+/// Fails requests for more than `most` rows, unless another fault comes first.
 fn above(options: &mut Options, most: usize, fault: fn() -> Fault) {
     let mut before = options.fault.take();
     options.fault = Some(Box::new(move |seen: &RecordedRequest| {

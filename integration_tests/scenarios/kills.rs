@@ -1,4 +1,4 @@
-//! Reads that are killed again and again, until one gets through; signals; a full disk.
+//! Reads that are killed repeatedly until one completes; signals; a full disk.
 
 use std::fs::OpenOptions;
 use std::process::{Command as Process, Stdio};
@@ -15,12 +15,12 @@ use crate::harness::setup::{Chance, SignIn, config, read};
 use crate::scenarios::run::{Setup, at, seeds};
 use crate::scenarios::stores::{churn, scattered, some_rows};
 
-/// How a read is cut short.
+/// When a read is killed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kill {
-    /// After so many bytes of output.
+    /// After this many bytes of output.
     Bytes(usize),
-    /// After so many requests.
+    /// After this many requests.
     Requests(usize),
 }
 
@@ -34,8 +34,8 @@ fn killed(store: &FakeStore, config: &Value, catalog: &Value, state: &str, kill:
     }
 }
 
-/// Reads with kills until one read gets through; the destination takes what each brought.
-pub(crate) fn get_through(
+/// Reads with kills until one read completes; the destination gets the output of each.
+pub(crate) fn read_until_complete(
     store: &FakeStore,
     config: &Value,
     catalog: &Value,
@@ -45,7 +45,7 @@ pub(crate) fn get_through(
     let mut last = String::new();
     for attempt in 0..400 {
         if attempt == 50 {
-            // More may change between two kills than can be read between them: at some time it must stop.
+            // More may change between two kills than can be read between them, so the changes must stop at some time.
             store.options(|options| options.live = None);
         }
         let run = killed(store, config, catalog, &destination.state_list(), kill());
@@ -69,9 +69,9 @@ pub(crate) fn get_through(
     panic!("400 reads, and none got through; the last:\n{last}");
 }
 
-fn prove(mode: &str, seed: u64, living: bool, kill: impl Fn(&mut Chance) -> Kill) {
+fn prove(mode: &str, seed: u64, changing: bool, kill: impl Fn(&mut Chance) -> Kill) {
     let setup = Setup::still(scattered("orders", some_rows(seed) * 2, seed));
-    if living {
+    if changing {
         prove_with(mode, seed, setup.changing(churn("orders", seed)), kill);
     } else {
         prove_with(mode, seed, setup, kill);
@@ -79,7 +79,7 @@ fn prove(mode: &str, seed: u64, living: bool, kill: impl Fn(&mut Chance) -> Kill
 }
 
 fn prove_with(mode: &str, seed: u64, setup: Setup, kill: impl Fn(&mut Chance) -> Kill) {
-    let living = setup.live.is_some();
+    let changing = setup.live.is_some();
     let sign_in = if seed.is_multiple_of(2) { SignIn::Router } else { SignIn::Token };
     let store = setup.start(sign_in);
     let mut config = config(sign_in, &store);
@@ -87,21 +87,21 @@ fn prove_with(mode: &str, seed: u64, setup: Setup, kill: impl Fn(&mut Chance) ->
     let catalog = configured(&[("orders", mode)]);
     let mut destination = Destination::with_catalog(seed.is_multiple_of(5), &catalog);
     let mut chance = Chance::new(seed);
-    get_through(&store, &config, &catalog, &mut destination, || kill(&mut chance));
+    read_until_complete(&store, &config, &catalog, &mut destination, || kill(&mut chance));
     store.options(|options| options.live = None);
     if mode == "incremental" {
         let last = read(&config, &catalog, &destination.state_list());
         assert_eq!(last.code, Some(0), "{}", last.transcript());
         destination.take(&last);
     }
-    if mode == "incremental" || !living {
+    if mode == "incremental" || !changing {
         let comparison = store.data(|data| destination.compare(data, "orders", "orders", Some(utc_ms(START)), None));
         comparison.assert_clean_with_missing_dates(&format!("seed {seed} {mode}"));
     }
 }
 
 #[test]
-fn killed_after_bytes_until_it_gets_through() {
+fn killed_after_bytes_until_it_completes() {
     for seed in seeds() {
         for mode in ["incremental", "full_refresh"] {
             prove(mode, seed, true, |chance| Kill::Bytes(90_000 + usize::try_from(chance.below(60_000)).unwrap()));
@@ -110,7 +110,7 @@ fn killed_after_bytes_until_it_gets_through() {
 }
 
 #[test]
-fn killed_after_requests_until_it_gets_through() {
+fn killed_after_requests_until_it_completes() {
     for seed in seeds() {
         for mode in ["incremental", "full_refresh"] {
             prove(mode, seed, true, |chance| Kill::Requests(16 + usize::try_from(chance.below(5)).unwrap()));
@@ -119,7 +119,7 @@ fn killed_after_requests_until_it_gets_through() {
 }
 
 #[test]
-fn killed_on_a_quiet_store_nothing_is_missing_in_either_mode() {
+fn killed_with_an_unchanging_store_nothing_is_missing_in_either_mode() {
     for seed in seeds() {
         for mode in ["incremental", "full_refresh"] {
             prove(mode, seed, false, |chance| Kill::Bytes(90_000 + usize::try_from(chance.below(60_000)).unwrap()));
@@ -128,7 +128,7 @@ fn killed_on_a_quiet_store_nothing_is_missing_in_either_mode() {
 }
 
 #[test]
-fn killed_while_it_is_read_by_date_until_it_gets_through() {
+fn killed_while_it_is_read_by_date_until_it_completes() {
     for seed in seeds() {
         let setup = Setup::still(scattered("orders", some_rows(seed) * 2, seed));
         let setup = setup.with(|options| options.ignore_id_filter = true);
@@ -139,9 +139,9 @@ fn killed_while_it_is_read_by_date_until_it_gets_through() {
 }
 
 #[test]
-fn a_signal_ends_with_states_incomplete_and_a_failure() {
+fn a_signal_ends_with_states_incomplete_and_an_error() {
     for (signal, seed) in [(Signal::Term, 1), (Signal::Int, 2), (Signal::Term, 3), (Signal::Int, 4)] {
-        // All rows near the cursor: a state that names them is too long to follow every page.
+        // All rows near the cursor: a state that lists them is too long to follow every page.
         let mut data = scattered("orders", 400, seed);
         for id in data.ids("orders") {
             data.set_updated_at("orders", id, at(data.now_ms - id * 7_919 % 100_000));
@@ -166,7 +166,7 @@ fn a_signal_ends_with_states_incomplete_and_a_failure() {
         let records = run.records("orders").len() as f64;
         assert!(
             records > 0.0 && (covered - records).abs() < 0.5,
-            "every record that went out is covered: {covered} of {records}"
+            "every emitted record is covered: {covered} of {records}"
         );
 
         let mut destination = Destination::with_catalog(false, &catalog);
@@ -180,7 +180,7 @@ fn a_signal_ends_with_states_incomplete_and_a_failure() {
 }
 
 #[test]
-fn a_full_disk_behind_stdout_is_a_failure() {
+fn stdout_on_a_full_disk_is_an_error() {
     let store = Setup::still(scattered("orders", 50, 1)).start(SignIn::Token);
     let files = Files::new();
     let config = files.write("config.json", &config(SignIn::Token, &store).to_string());

@@ -1,4 +1,4 @@
-//! Scenarios with stores that do not answer as documented, each still and living.
+//! Scenarios with stores that do not work as documented, each unchanging and changing.
 
 use serde_json::json;
 
@@ -17,14 +17,14 @@ fn still(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
     Setup::still(scattered("orders", some_rows(seed), seed)).with(quirk)
 }
 
-fn living(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
+fn changing(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
     still(seed, quirk).changing(churn("orders", seed))
 }
 
 #[test]
-fn one_request_at_a_time_is_enough_for_every_question() {
-    // The newest rows lie behind the end date and the store lists them all the same, so the newest
-    // change within the dates takes a question of its own, while the only place is taken.
+fn one_concurrent_request_is_enough_for_every_probe() {
+    // The newest rows are after the end date and the store lists them anyway, so the newest
+    // change within the dates takes its own request, while the only slot is in use.
     let store =
         start(SignIn::Token, still(1, |options| options.ignore_date_filter = true).options, minutes("orders", 1, 100));
     let end = store.data(|data| data.row("orders", 50).unwrap().updated_at.ms().unwrap());
@@ -32,7 +32,7 @@ fn one_request_at_a_time_is_enough_for_every_question() {
     let config = config_with(&store, &json!({"max_requests_in_flight": 1, "end_date": end}));
     let run = read(&config, &configured(&[("orders", "incremental")]), &no_state());
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 49), "{}", run.transcript());
-    // Nothing behind the end date became the cursor.
+    // No date after the end date became the cursor.
     let open =
         read(&config_with(&store, &json!({})), &configured(&[("orders", "incremental")]), &run.last_state_list());
     let came = open.ids("orders");
@@ -47,7 +47,7 @@ fn hiding(seed: u64, quirk: impl FnOnce(&mut Options)) -> Setup {
     setup.with(|options| options.hidden.extend([("orders".to_owned(), hidden)]))
 }
 
-/// Rows 1 to 100, the first of them the newest.
+/// Returns rows 1 to 100, the first one the newest.
 fn falling() -> Data {
     let mut data = minutes("orders", 1, 100);
     for id in 1..=100 {
@@ -56,8 +56,8 @@ fn falling() -> Data {
     data
 }
 
-/// A store that neither sorts nor filters by key, with dates that fall as keys rise, so that its order
-/// is none of dates: pages are all there is. `change` happens before the second page is answered.
+/// Reads a store that neither sorts nor filters by key, with dates that fall as keys rise, so its order
+/// is not that of dates: it can only be read page by page. `change` runs before the second page is sent.
 fn read_page_by_page(change: impl Fn(&mut Data) + Send + 'static) -> Run {
     let data = falling();
     let quirks = |options: &mut Options| {
@@ -78,7 +78,7 @@ fn read_page_by_page(change: impl Fn(&mut Data) + Send + 'static) -> Run {
 }
 
 #[test]
-fn one_row_gone_and_one_come_between_two_pages_are_noticed() {
+fn a_deleted_and_an_added_row_between_two_pages_are_noticed() {
     // The count stays 100.
     let run = read_page_by_page(|data| {
         data.delete("orders", 1);
@@ -89,7 +89,7 @@ fn one_row_gone_and_one_come_between_two_pages_are_noticed() {
 }
 
 #[test]
-fn pages_that_vanish_while_they_are_read_are_no_failure() {
+fn pages_that_disappear_while_they_are_read_are_not_an_error() {
     let run =
         read_page_by_page(|data| data.ids("orders").iter().skip(60).for_each(|&id| assert!(data.delete("orders", id))));
     let came = run.ids("orders");
@@ -97,8 +97,8 @@ fn pages_that_vanish_while_they_are_read_are_no_failure() {
 }
 
 #[test]
-fn a_greatest_key_that_a_store_does_not_show_is_not_believed() {
-    // In the order of keys the dates fall as well, or one row alone is in order: both look sorted.
+fn a_largest_key_that_a_store_does_not_list_is_not_accepted() {
+    // In the order of keys the dates fall as well, or only one row is in order: both look sorted.
     for count in [20, 1] {
         let setup = Setup::still(falling()).with(|options| {
             options.ignore_sort = true;
@@ -108,8 +108,8 @@ fn a_greatest_key_that_a_store_does_not_show_is_not_believed() {
         let run = read(&config(SignIn::Token, &store), &configured(&[("orders", "incremental")]), &no_state());
         assert_eq!((run.code, run.records("orders").len()), (Some(0), 100), "{count} a page\n{}", run.transcript());
     }
-    // A sample in order that holds other keys than the greatest: much smaller ones than were just seen,
-    // and the greatest but two.
+    // A sorted sample with other keys than the largest: much smaller ones than those just listed,
+    // and the largest except two.
     for (newest, sample) in [(50, [3, 2, 1]), (81, [98, 97, 96])] {
         let mut data = minutes("orders", 1, 100);
         (newest..newest + 20).for_each(|id| data.touch("orders", id));
@@ -127,8 +127,8 @@ fn a_greatest_key_that_a_store_does_not_show_is_not_believed() {
 }
 
 #[test]
-fn rows_without_a_date_are_not_ruled_out_by_answers_in_no_order() {
-    // In the order of keys the dates fall as well, or one row alone is in order: both look sorted.
+fn rows_without_a_date_are_not_excluded_by_unsorted_responses() {
+    // In the order of keys the dates fall as well, or only one row is in order: both look sorted.
     for count in [20, 1] {
         let mut data = falling();
         data.set_updated_at("orders", 90, Stamp::Null);
@@ -157,9 +157,9 @@ fn a_store_that_changes_faster_than_it_is_read_ends_incomplete() {
 }
 
 #[test]
-fn rows_that_come_behind_an_unsorted_store_are_not_counted_as_lost() {
-    // No greatest key is known there. One row is deleted before the walk reaches it, and rows come when
-    // the walk is through, so that a count would tell of more than was read.
+fn rows_added_after_the_end_of_an_unsorted_walk_are_not_counted_as_lost() {
+    // No largest key is known there. One row is deleted before the walk reaches it, and rows are added after
+    // the walk, so that a count would include more rows than were read.
     for stream in ["orders", "products"] {
         let setup = Setup::still(minutes(stream, 1, 100)).with(|options| options.ignore_sort = true);
         let live = move |data: &mut Data, seen: &RecordedRequest| {
@@ -178,20 +178,20 @@ fn rows_that_come_behind_an_unsorted_store_are_not_counted_as_lost() {
 }
 
 scenarios! {
-    clamped_to_7: Whole, true, ORDERS, "`count` is cut to 7, while rows change.", |seed| living(seed, |options| options.max_count = Some(7));
-    clamped_to_1: Whole, true, ORDERS, "`count` is cut to 1, while rows change.", |seed| living(seed, |options| options.max_count = Some(1));
-    no_total: Whole, false, ORDERS, "`total_count` is missing, while rows change.", |seed| living(seed, |options| options.total_count = false);
-    next_page_null: Whole, true, ORDERS, "`next_page` is null instead of absent, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Null);
-    next_page_relative: Whole, true, ORDERS, "`next_page` is relative, while rows change.", |seed| living(seed, |options| options.next_page = NextPage::Relative);
-    next_page_other_host: Whole, true, ORDERS, "`next_page` names another host, while rows change.",
-        |seed| living(seed, |options| options.next_page = NextPage::OtherHost("other.example".to_owned()));
-    next_page_for_ever: Whole, false, ORDERS, "`next_page` is always there and always the same, while rows change.",
-        |seed| living(seed, |options| options.next_page = NextPage::SameForEver);
-    ignores_sort: WholeWithWarning, false, ORDERS, "`sort` is ignored.", |seed| still(seed, |options| options.ignore_sort = true);
-    ignores_sort_living: WholeWithWarning, false, ORDERS, "`sort` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_sort = true);
-    ignores_keys: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored.", |seed| still(seed, |options| options.ignore_id_filter = true);
-    ignores_keys_living: WholeOrIncomplete, false, ORDERS, "`id=gt:` is ignored, while rows change.", |seed| living(seed, |options| options.ignore_id_filter = true);
-    ignores_keys_tied: WholeWithWarning, false, ORDERS, "`id=gt:` is ignored, and 95 % of the rows share one date; their order changes at each request.", |seed| {
+    clamped_to_7: Complete, true, ORDERS, "`count` is cut to 7, while rows change.", |seed| changing(seed, |options| options.max_count = Some(7));
+    clamped_to_1: Complete, true, ORDERS, "`count` is cut to 1, while rows change.", |seed| changing(seed, |options| options.max_count = Some(1));
+    no_total: Complete, false, ORDERS, "`total_count` is missing, while rows change.", |seed| changing(seed, |options| options.total_count = false);
+    next_page_null: Complete, true, ORDERS, "`next_page` is null instead of absent, while rows change.", |seed| changing(seed, |options| options.next_page = NextPage::Null);
+    next_page_relative: Complete, true, ORDERS, "`next_page` is relative, while rows change.", |seed| changing(seed, |options| options.next_page = NextPage::Relative);
+    next_page_other_host: Complete, true, ORDERS, "`next_page` names another host, while rows change.",
+        |seed| changing(seed, |options| options.next_page = NextPage::OtherHost("other.example".to_owned()));
+    next_page_for_ever: Complete, false, ORDERS, "`next_page` is always there and always the same, while rows change.",
+        |seed| changing(seed, |options| options.next_page = NextPage::SameForEver);
+    ignores_sort: CompleteWithWarning, false, ORDERS, "`sort` is ignored.", |seed| still(seed, |options| options.ignore_sort = true);
+    ignores_sort_changing: CompleteWithWarning, false, ORDERS, "`sort` is ignored, while rows change.", |seed| changing(seed, |options| options.ignore_sort = true);
+    ignores_keys: CompleteWithWarning, false, ORDERS, "`id=gt:` is ignored.", |seed| still(seed, |options| options.ignore_id_filter = true);
+    ignores_keys_changing: CompleteOrIncomplete, false, ORDERS, "`id=gt:` is ignored, while rows change.", |seed| changing(seed, |options| options.ignore_id_filter = true);
+    ignores_keys_tied: CompleteWithWarning, false, ORDERS, "`id=gt:` is ignored, and 95 % of the rows share one date; their order changes at each request.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let date = data.now_ms - 3_600_000;
         for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
@@ -199,13 +199,13 @@ scenarios! {
         }
         Setup::still(data).with(|options| options.ignore_id_filter = true)
     };
-    ignores_keys_and_dates: WholeWithWarning, false, ORDERS, "`id=gt:` and the date filter are ignored.", |seed| still(seed, |options| {
+    ignores_keys_and_dates: CompleteWithWarning, false, ORDERS, "`id=gt:` and the date filter are ignored.", |seed| still(seed, |options| {
         options.ignore_id_filter = true;
         options.ignore_date_filter = true;
     });
-    ignores_dates: WholeWithWarning, false, ORDERS, "The date filter is ignored.", |seed| still(seed, |options| options.ignore_date_filter = true);
-    ignores_dates_living: WholeWithWarning, false, ORDERS, "The date filter is ignored, while rows change.", |seed| living(seed, |options| options.ignore_date_filter = true);
-    ignores_all: WholeOrIncomplete, false, ORDERS, "Sort, keys and dates are ignored, while rows change.", |seed| living(seed, |options| {
+    ignores_dates: CompleteWithWarning, false, ORDERS, "The date filter is ignored.", |seed| still(seed, |options| options.ignore_date_filter = true);
+    ignores_dates_changing: CompleteWithWarning, false, ORDERS, "The date filter is ignored, while rows change.", |seed| changing(seed, |options| options.ignore_date_filter = true);
+    ignores_all: CompleteOrIncomplete, false, ORDERS, "Sort, keys and dates are ignored, while rows change.", |seed| changing(seed, |options| {
         options.ignore_sort = true;
         options.ignore_id_filter = true;
         options.ignore_date_filter = true;
@@ -215,7 +215,7 @@ scenarios! {
         options.ignore_sort = true;
         options.ignore_id_filter = true;
     });
-    one_page_for_ever: WholeWithWarning, false, ORDERS, "Every page is the first and has a `next_page`, `total_count` is missing, sort and `id=gt:` are ignored.", |seed| {
+    one_page_for_ever: CompleteWithWarning, false, ORDERS, "Every page is the first and has a `next_page`, `total_count` is missing, sort and `id=gt:` are ignored.", |seed| {
         Setup::still(scattered("orders", 15, seed)).with(|options| {
             options.ignore_page = true;
             options.next_page = NextPage::SameForEver;

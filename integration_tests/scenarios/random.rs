@@ -1,10 +1,10 @@
-//! Random stores, changes, kills and page sizes, with the contract as the property: nothing missing,
-//! stale, changed or doubled in a run, and no state ahead of its records. Stores with two quirks of
+//! Random stores, changes, kills and page sizes, with the contract as the property: no row is missing,
+//! outdated, changed or doubled in a run, and no state is ahead of its records. Stores with two quirks of
 //! `contradictions` may end INCOMPLETE with an error instead.
 //!
-//! `PROPTEST_CASES` sets how many (8 by default), `PROPTEST_RNG_SEED` which ones: without it the same ones each time, so
-//! that the gate fails for the change that breaks something. Failing seeds are kept in `random.proptest` beside this
-//! file and run first.
+//! `PROPTEST_CASES` sets the number of cases (8 by default), `PROPTEST_RNG_SEED` the seed: without it the cases are
+//! always the same, so that the gate fails for the change that breaks something. Failing seeds are stored in
+//! `random.proptest` in this folder and run first.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed};
@@ -16,7 +16,7 @@ use crate::harness::files::{START, configured};
 use crate::harness::order::ReadCheck;
 use crate::harness::setup::{Chance, SignIn, config, read, start};
 use crate::scenarios::contradictions::{QUIRKS, STREAM, VICTIMS, leave_evidence};
-use crate::scenarios::kills::{Kill, get_through};
+use crate::scenarios::kills::{Kill, read_until_complete};
 use crate::scenarios::run::{Setup, at};
 use crate::scenarios::stores::churn;
 
@@ -26,11 +26,11 @@ struct Case {
     seed: u64,
     rows: u64,
     gap: u64,
-    /// How many different dates the rows share, over two hours.
+    /// Number of different dates of the rows, within two hours.
     dates: u64,
     page: usize,
     in_flight: u32,
-    living: bool,
+    changing: bool,
     ticks: bool,
     incremental: bool,
     kill_bytes: Option<usize>,
@@ -39,18 +39,20 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let store = (any::<u64>(), 0u64..250, 1u64..50, 1u64..200, 5usize..60);
     let reading = (1u32..9, any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0usize..100_000));
-    (store, reading).prop_map(|((seed, rows, gap, dates, page), (in_flight, living, ticks, incremental, kill))| Case {
-        seed,
-        rows,
-        gap,
-        dates,
-        page,
-        in_flight,
-        living,
-        ticks,
-        incremental,
-        // More than two pages with their states, so that each attempt can gain ground.
-        kill_bytes: kill.map(|extra| page * 8_000 + 60_000 + extra),
+    (store, reading).prop_map(|((seed, rows, gap, dates, page), (in_flight, changing, ticks, incremental, kill))| {
+        Case {
+            seed,
+            rows,
+            gap,
+            dates,
+            page,
+            in_flight,
+            changing,
+            ticks,
+            incremental,
+            // More than two pages with their states, so that each attempt can make progress.
+            kill_bytes: kill.map(|extra| page * 8_000 + 60_000 + extra),
+        }
     })
 }
 
@@ -70,7 +72,7 @@ fn store_of(case: &Case) -> Data {
 #[derive(Clone, Debug)]
 struct Contradiction {
     case: Case,
-    /// Two different places in the list of quirks.
+    /// Two different indexes in the list of quirks.
     quirks: [usize; 2],
 }
 
@@ -85,8 +87,8 @@ fn contradiction() -> impl Strategy<Value = Contradiction> {
     })
 }
 
-/// The contract of a store with two quirks: a run, after one that is killed or without, ends with 0 and nothing is
-/// missing, or names the stream; and healed the store gives what is left.
+/// Checks the contract of a store with two quirks: a run, after one that is killed or without, exits with 0 and no row
+/// is missing, or names the stream; and after healing, the store returns the rest.
 fn assert_kept(drawn: &Contradiction) {
     let Contradiction { case, quirks: [one, other] } = drawn;
     let names = format!("{} and {}: {case:?}", QUIRKS[*one].name, QUIRKS[*other].name);
@@ -131,7 +133,7 @@ fn assert_kept(drawn: &Contradiction) {
     assert_eq!(missing(&destination), Vec::<String>::new(), "{names}, healed\n{}", healed.transcript());
 }
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
@@ -146,14 +148,14 @@ proptest! {
     })]
 
     #[test]
-    fn nothing_is_lost_whatever_happens(case in case()) {
+    fn no_row_is_lost_in_any_case(case in case()) {
         let mut options = Setup::still(Data::empty()).options;
         options.max_count = Some(case.page);
         options.unstable_ties = Some(case.seed);
         if case.ticks {
             options.fraction = Fraction::Ticks;
         }
-        if case.living {
+        if case.changing {
             options.live = Some(Box::new(churn("orders", case.seed)));
         }
         let store = start(SignIn::Token, options, store_of(&case));
@@ -162,7 +164,7 @@ proptest! {
         let catalog = configured(&[("orders", if case.incremental { "incremental" } else { "full_refresh" })]);
         let mut destination = Destination::with_catalog(false, &catalog);
         let kill = Kill::Bytes(case.kill_bytes.unwrap_or(usize::MAX));
-        get_through(&store, &config, &catalog, &mut destination, || kill);
+        read_until_complete(&store, &config, &catalog, &mut destination, || kill);
         store.options(|options| options.live = None);
         let last = read(&config, &catalog, &destination.state_list());
         prop_assert_eq!(last.code, Some(0));
@@ -176,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn two_quirks_at_a_time_lose_nothing_with_exit_code_0(drawn in contradiction()) {
+    fn two_quirks_together_lose_nothing_with_exit_code_0(drawn in contradiction()) {
         assert_kept(&drawn);
     }
 }

@@ -1,4 +1,4 @@
-//! How a scenario is run and judged.
+//! Runs and checks a scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,74 +11,74 @@ use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
 use crate::harness::setup::{Chance, SignIn, assert_no_signature, config, no_state, read, start};
 
-/// What happens to the store before a request is answered.
+/// An event in the store before a request is answered.
 pub(crate) type Change = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
 
-/// A store, as a scenario begins.
+/// A store at the start of a scenario.
 pub(crate) struct Setup {
     /// Its rows.
     pub(crate) data: Data,
     /// Its quirks.
     pub(crate) options: Options,
-    /// What happens to it while it is read.
+    /// The events while it is read.
     pub(crate) live: Option<Change>,
 }
 
 impl Setup {
-    /// A store that answers as documented and holds still.
+    /// Creates a store that works as documented and does not change.
     pub(crate) fn still(data: Data) -> Setup {
         Setup { data, options: Options { max_count: Some(20), ..Options::default() }, live: None }
     }
 
-    /// With something that happens before each request.
+    /// Adds an event before each request.
     pub(crate) fn changing(self, live: impl FnMut(&mut Data, &RecordedRequest) + Send + 'static) -> Setup {
         Setup { live: Some(Box::new(live)), ..self }
     }
 
-    /// Starts it, for this way of signing in.
+    /// Starts it, with this sign-in.
     pub(crate) fn start(self, sign_in: SignIn) -> FakeStore {
         let Setup { data, mut options, live } = self;
         options.live = live;
         start(sign_in, options, data)
     }
 
-    /// With quirks.
+    /// Adds quirks.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Options)) -> Setup {
         change(&mut self.options);
         self
     }
 }
 
-/// How a scenario must end.
+/// The expected end of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Nothing missing, and no warning of the store's ways.
-    Whole,
-    /// Nothing missing, and one warning that says what is special about the store.
-    WholeWithWarning,
-    /// Nothing missing if a read says COMPLETE; while rows move it may say INCOMPLETE, with an error.
-    WholeOrIncomplete,
-    /// The stream ends INCOMPLETE with an error, and its state stays where it was.
+    /// No row is missing, and there is no warning about the store.
+    Complete,
+    /// No row is missing, and one warning describes the store.
+    CompleteWithWarning,
+    /// No row is missing if a read is COMPLETE; while rows move, it may be INCOMPLETE, with an error.
+    CompleteOrIncomplete,
+    /// The stream ends INCOMPLETE with an error, and its state does not change.
     Incomplete,
 }
 
 /// A scenario.
 pub(crate) struct Scenario {
-    /// Its name: the test's.
+    /// Name of the test.
     pub(crate) name: &'static str,
-    /// What happens, for the table.
+    /// Description for the table.
     pub(crate) what: &'static str,
     /// The streams it reads.
     pub(crate) streams: &'static [&'static str],
-    /// The store, from a seed.
+    /// Creates the store from a seed.
     pub(crate) setup: fn(u64) -> Setup,
-    /// How it must end.
+    /// The expected end.
     pub(crate) outcome: Outcome,
-    /// Whether requests are counted against the bound of pages + ranges + 3 a stream.
+    /// True if requests are checked against the maximum of pages + ranges + 3 for each stream.
     pub(crate) bounded: bool,
 }
 
-/// The seeds each scenario is run from: 1 to `SCENARIO_SEEDS`, or `SCENARIO_SEED` alone.
+/// Returns the seeds of each scenario: 1 to `SCENARIO_SEEDS`, or only `SCENARIO_SEED`.
 pub(crate) fn seeds() -> std::ops::RangeInclusive<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     number("SCENARIO_SEED").map_or_else(|| 1..=number("SCENARIO_SEEDS").unwrap_or(3), |seed| seed..=seed)
@@ -104,7 +104,7 @@ struct Case<'s> {
     context: String,
 }
 
-/// Rows of a stream and the date they had.
+/// Rows of a stream and their dates.
 type Dates = BTreeMap<i64, Option<i64>>;
 
 impl Case<'_> {
@@ -120,7 +120,7 @@ impl Case<'_> {
         }
         let start = Some(utc_ms(START));
 
-        // While things happen: what was there at the start arrives, in that form or a later one.
+        // While rows change: those that existed at the start arrive, in that version or a later one.
         let before = self.dates(&store);
         let first = read(&config, &catalog, &no_state());
         self.check_run(&first, &catalog, &store);
@@ -132,7 +132,7 @@ impl Case<'_> {
             return self.assert_incomplete(&first, &store, &config, &catalog);
         }
 
-        // Afterwards, more changes and a quiet read: everything is there in its last form.
+        // Afterwards, more changes and a read without changes: all rows are there in their last version.
         store.options(|options| options.live = None);
         store.data(|data| {
             data.tick(5_000);
@@ -170,7 +170,7 @@ impl Case<'_> {
                     self.context,
                     third.transcript()
                 );
-                // A walk over many small pages sends checkpoints on the way.
+                // A walk over many small pages emits checkpoints on the way.
                 let pages_are_tiny = store.options(|options| options.max_count.is_some_and(|count| count < 10));
                 assert!(
                     third.states(stream).len() == 1 || pages_are_tiny,
@@ -194,19 +194,19 @@ impl Case<'_> {
         })
     }
 
-    /// A read keeps the protocol's rules, and its requests are no more than needed.
+    /// Checks that a read follows the protocol, and that it sent no unnecessary requests.
     fn check_run(&self, run: &Run, catalog: &Value, store: &FakeStore) {
         ReadCheck::new(run, catalog).assert();
         assert_no_signature(run, store);
         let allowed = match self.scenario.outcome {
-            Outcome::Whole => run.warnings().is_empty(),
+            Outcome::Complete => run.warnings().is_empty(),
             _ => self.scenario.streams.iter().all(|stream| {
                 let mine = |text: &&&str| text.starts_with(&format!("{stream}: the store"));
                 run.warnings().iter().filter(mine).count() <= 3
             }),
         };
         assert!(allowed, "{}: warnings {:?}", self.context, run.warnings());
-        if matches!(self.scenario.outcome, Outcome::Whole | Outcome::WholeWithWarning) {
+        if matches!(self.scenario.outcome, Outcome::Complete | Outcome::CompleteWithWarning) {
             assert_eq!(run.code, Some(0), "{}\n{}", self.context, run.transcript());
         }
         if self.scenario.bounded {
@@ -215,13 +215,13 @@ impl Case<'_> {
         store.clear_requests();
     }
 
-    /// Pages + ranges + 3 for each stream.
+    /// Checks for at most pages + ranges + 3 requests for each stream.
     fn assert_few_requests(&self, store: &FakeStore) {
         let requests = store.requests();
         let page = store.options(|options| options.max_count.unwrap_or(1000));
         for stream in self.scenario.streams {
             let mine: Vec<&RecordedRequest> = requests.iter().filter(|seen| seen.resource == *stream).collect();
-            // The page of the greatest keys is a page of the walk; it is asked for from the top.
+            // The page of the largest keys is a page of the walk; it is requested in descending order.
             let is_page = |seen: &&&RecordedRequest| match seen.param("sort") {
                 Some("id") => true,
                 Some("-id") => seen.param("count") == Some("1000"),
@@ -231,7 +231,7 @@ impl Case<'_> {
             let rows: usize = walked.iter().map(|seen| seen.rows).sum();
             let ranges: BTreeSet<&str> =
                 walked.iter().filter_map(|seen| seen.param("id")?.split("lte:").nth(1)).collect();
-            // Where a page is one row, whether it is the greatest takes a question of its own.
+            // If a page is one row, whether it is the largest takes its own request.
             let bound = rows.div_ceil(page) + ranges.len() + 3 + usize::from(page == 1);
             assert!(
                 mine.len() <= bound,
@@ -243,8 +243,8 @@ impl Case<'_> {
         }
     }
 
-    /// Every row that was there when the sync began, and still is, was delivered by it, in the form it
-    /// had or a later one.
+    /// Checks that every row that existed when the sync started, and still exists, was emitted by it, in its version at
+    /// that time or a later one.
     fn assert_begun_with(&self, before: &BTreeMap<&'static str, Dates>, run: &Run, store: &FakeStore) {
         for (stream, rows) in before {
             let mut delivered: BTreeMap<i64, Option<i64>> = BTreeMap::new();
@@ -259,7 +259,7 @@ impl Case<'_> {
                 let Some(now) = store.data(|data| data.row(stream, *id).map(|row| row.updated_at.ms())) else {
                     continue;
                 };
-                // An import may have set a date back; the form it has then is a later one all the same.
+                // An import may have set a date back; that version is a later one anyway.
                 let earliest = (*date).min(now);
                 let fraction_lost = 1000; // A store may print whole seconds only.
                 let fresh = delivered
@@ -285,7 +285,7 @@ impl Case<'_> {
         }
         assert_eq!(run.code, Some(1), "{}", self.context);
         assert!(run.errors().iter().all(|error| error.message.contains("rows are missing")), "{:?}", run.errors());
-        // Once the store lists what it counts, the next sync brings all of it.
+        // Once the store lists all rows that it counts, the next sync emits them.
         store.options(|options| options.hidden.clear());
         let mut destination = Destination::with_catalog(false, catalog);
         destination.take(run);
@@ -299,7 +299,7 @@ impl Case<'_> {
     }
 }
 
-/// A date of a row.
+/// Returns a date of a row.
 pub(crate) fn at(ms: i64) -> Stamp {
     Stamp::At(ms)
 }

@@ -1,4 +1,4 @@
-//! Stores and what happens to them, for scenarios.
+//! Stores and their events, for scenarios.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::fake_store::{Data, RecordedRequest, Stamp};
 use crate::harness::setup::Chance;
 use crate::scenarios::run::at;
 
-/// Rows of one resource at random dates within the two hours before now, ids with small gaps.
+/// Returns rows of one resource at random dates within the last two hours, with small gaps between the ids.
 pub(crate) fn scattered(resource: &str, rows: u64, seed: u64) -> Data {
     let mut data = Data::empty();
     let mut chance = Chance::new(seed);
@@ -19,12 +19,12 @@ pub(crate) fn scattered(resource: &str, rows: u64, seed: u64) -> Data {
     data
 }
 
-/// How many rows a scenario has: a few pages of 20.
+/// Returns the number of rows of a scenario: a few pages of 20.
 pub(crate) fn some_rows(seed: u64) -> u64 {
     90 + seed * 7 % 60
 }
 
-/// This folder removed before a request, counted from 1: what was to be written there has no place any more.
+/// Removes this folder before a request, counted from 1: files can no longer be written there.
 pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &RecordedRequest) + Send + 'static {
     let mut requests = 0;
     move |_, _| {
@@ -35,7 +35,7 @@ pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &
     }
 }
 
-/// Rows updated, inserted and deleted before a request.
+/// Updates, inserts and deletes rows before a request.
 pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &RecordedRequest) + Send + 'static {
     let mut chance = Chance::new(seed ^ 0xc0ffee);
     move |data, _| {
@@ -56,7 +56,7 @@ pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, 
     }
 }
 
-/// The date of the newest row.
+/// Returns the date of the newest row.
 pub(crate) fn newest(data: &Data, resource: &str) -> i64 {
     data.rows(resource).iter().filter_map(|row| row.updated_at.ms()).max().unwrap_or(data.now_ms)
 }

@@ -1,4 +1,4 @@
-//! The table of scenarios: changes under a store that answers as documented. Quirks of stores are in
+//! The table of scenarios: changes in a store that works as documented. Quirks of stores are in
 //! `quirks`; both together make `docs/development/scenarios.md`.
 
 use serde_json::json;
@@ -27,10 +27,10 @@ pub(crate) use scenarios;
 const ORDERS: &[&str] = &["orders"];
 
 scenarios! {
-    still: Whole, true, ORDERS, "Nothing changes.", |seed| Setup::still(scattered("orders", some_rows(seed), seed));
-    living: Whole, true, ORDERS, "Rows are updated, inserted and deleted before every request.",
+    still: Complete, true, ORDERS, "Nothing changes.", |seed| Setup::still(scattered("orders", some_rows(seed), seed));
+    changing: Complete, true, ORDERS, "Rows are updated, inserted and deleted before every request.",
         |seed| Setup::still(scattered("orders", some_rows(seed), seed)).changing(churn("orders", seed));
-    several_streams_living: Whole, true, &["orders", "order_items", "addresses"], "Three streams change before every request to any of them.", |seed| {
+    several_streams_changing: Complete, true, &["orders", "order_items", "addresses"], "Three streams change before every request to any of them.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         for stream in ["order_items", "addresses"] {
             let other = scattered(stream, some_rows(seed) * 2, seed + 1);
@@ -41,20 +41,20 @@ scenarios! {
         let mut changes: Vec<_> = ["orders", "order_items", "addresses"].map(|stream| churn(stream, seed)).into();
         Setup::still(data).changing(move |data, seen| changes.iter_mut().for_each(|change| change(data, seen)))
     };
-    minutes_between_requests: Whole, true, ORDERS, "Rows change, and minutes pass before every request: the walk takes longer than the overlap.", |seed| {
+    minutes_between_requests: Complete, true, ORDERS, "Rows change, and minutes pass before every request: the walk takes longer than the overlap.", |seed| {
         let mut changes = churn("orders", seed);
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, seen| {
             data.tick(240_000);
             changes(data, seen);
         })
     };
-    one_hot_row: Whole, true, ORDERS, "One row is updated before every request.", |seed| {
+    one_hot_row: Complete, true, ORDERS, "One row is updated before every request.", |seed| {
         let data = scattered("orders", some_rows(seed), seed);
         let ids = data.ids("orders");
         let hot = Chance::new(seed).pick(&ids).unwrap();
         Setup::still(data).changing(move |data, _| { data.tick(400); data.touch("orders", hot); })
     };
-    newest_row_deleted: Whole, true, ORDERS, "The newest row is deleted during the walk, twice.", |seed| {
+    newest_row_deleted: Complete, true, ORDERS, "The newest row is deleted during the walk, twice.", |seed| {
         let mut request = 0;
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             request += 1;
@@ -65,7 +65,7 @@ scenarios! {
             }
         })
     };
-    import_after: Whole, false, ORDERS, "During the walk, an import sets one date on all rows, newer than all dates before.", |seed| {
+    import_after: Complete, false, ORDERS, "During the walk, an import sets one date on all rows, newer than all dates before.", |seed| {
         let mut request = 0;
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             request += 1;
@@ -76,7 +76,7 @@ scenarios! {
             }
         })
     };
-    import_before: Whole, false, ORDERS, "During the walk, an import sets one date on all rows, up to a minute before the newest.", |seed| {
+    import_before: Complete, false, ORDERS, "During the walk, an import sets one date on all rows, up to a minute before the newest.", |seed| {
         let mut request = 0;
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             request += 1;
@@ -86,7 +86,7 @@ scenarios! {
             }
         })
     };
-    tied: Whole, true, ORDERS, "95 % of the rows share one date, and their order changes at each request.", |seed| {
+    tied: Complete, true, ORDERS, "95 % of the rows share one date, and their order changes at each request.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let date = data.now_ms - 3_600_000;
         for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
@@ -94,7 +94,7 @@ scenarios! {
         }
         Setup::still(data)
     };
-    tied_at_the_end_living: Whole, false, ORDERS, "The same at the newest date, while rows change.", |seed| {
+    tied_at_the_end_changing: Complete, false, ORDERS, "The same at the newest date, while rows change.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let date = data.now_ms;
         for id in data.ids("orders").into_iter().filter(|id| id % 20 != 0) {
@@ -102,7 +102,7 @@ scenarios! {
         }
         Setup::still(data).changing(churn("orders", seed))
     };
-    tied_beyond_memory: Whole, false, ORDERS, "More rows share the newest date than a state can list, while some change.", |seed| {
+    tied_beyond_memory: Complete, false, ORDERS, "More rows share the newest date than a state can list, while some change.", |seed| {
         let mut data = Data::empty();
         let date = data.now_ms - 30_000;
         for row in 0..1_000 {
@@ -116,7 +116,7 @@ scenarios! {
             }
         })
     };
-    visible_late: Whole, false, ORDERS, "Before every request, a row appears with a date up to a minute before rows already returned.", |seed| {
+    visible_late: Complete, false, ORDERS, "Before every request, a row appears with a date up to a minute before rows already returned.", |seed| {
         let mut chance = Chance::new(seed);
         Setup::still(scattered("orders", some_rows(seed), seed)).changing(move |data, _| {
             data.tick(500);
@@ -130,11 +130,11 @@ scenarios! {
             }
         })
     };
-    late_behind_the_walk: Whole, false, ORDERS, "A row becomes visible among ids already read, while another row is deleted: the count does not change, and one row was not read.", |seed| {
+    late_after_the_walk: Complete, false, ORDERS, "A row becomes visible among ids already read, while another row is deleted: the count does not change, and one row was not read.", |seed| {
         let mut request = 0;
         Setup::still(minutes("orders", 11, 90 + i64::try_from(seed).unwrap())).changing(move |data, _| {
             request += 1;
-            // The first page of the walk is the third request, the last page never comes before the fourth.
+            // The first page of the walk is the third request; the last page is never sent before the fourth.
             if request == 4 {
                 let ids = data.ids("orders");
                 data.delete("orders", ids[ids.len() - 2]);
@@ -143,7 +143,7 @@ scenarios! {
             }
         })
     };
-    odd_dates: Whole, false, &["products", "order_statuses"], "Null, empty and 1900 dates among the rows, while rows change.", |seed| {
+    odd_dates: Complete, false, &["products", "order_statuses"], "Null, empty and 1900 dates among the rows, while rows change.", |seed| {
         let mut data = scattered("products", some_rows(seed), seed);
         for row in Data::sample(1, 5).rows("order_statuses") {
             data.insert("order_statuses", row.clone());
@@ -166,7 +166,7 @@ scenarios! {
             }
         })
     };
-    undated_anywhere: WholeWithWarning, true, ORDERS, "A few rows without `updated_at` in a stream where none are expected, while rows change.", |seed| {
+    undated_anywhere: CompleteWithWarning, true, ORDERS, "A few rows without `updated_at` in a stream where none are expected, while rows change.", |seed| {
         let mut data = scattered("orders", some_rows(seed), seed);
         let ids = data.ids("orders");
         let mut chance = Chance::new(seed);
@@ -175,7 +175,7 @@ scenarios! {
             data.set_updated_at("orders", *id, Stamp::Null);
         }
         let mut changes = churn("orders", seed);
-        // What happens to these rows would give them a date.
+        // The changes to these rows would give them a date.
         let before: Vec<_> = undated.iter().filter_map(|id| data.row("orders", *id).cloned()).collect();
         Setup::still(data)
             .with(|options| options.nulls_last = seed % 2 == 0)
@@ -186,11 +186,11 @@ scenarios! {
                 }
             })
     };
-    no_rows: Whole, true, ORDERS, "A stream without rows.", |_| Setup::still(Data::empty());
-    one_row: Whole, true, ORDERS, "A stream of one row.", |seed| Setup::still(scattered("orders", 1, seed));
-    exactly_a_page: Whole, true, ORDERS, "Exactly one page, one row more, exactly two pages.",
+    no_rows: Complete, true, ORDERS, "A stream without rows.", |_| Setup::still(Data::empty());
+    one_row: Complete, true, ORDERS, "A stream of one row.", |seed| Setup::still(scattered("orders", 1, seed));
+    exactly_a_page: Complete, true, ORDERS, "Exactly one page, one row more, exactly two pages.",
         |seed| Setup::still(scattered("orders", [20, 21, 40][usize::try_from(seed % 3).unwrap()], seed));
-    wide_gaps: Whole, true, ORDERS, "Ids with gaps of billions.", |seed| {
+    wide_gaps: Complete, true, ORDERS, "Ids with gaps of billions.", |seed| {
         let mut data = Data::empty();
         let mut chance = Chance::new(seed);
         let mut id = 1;
@@ -201,7 +201,7 @@ scenarios! {
         }
         Setup::still(data).changing(churn("orders", seed))
     };
-    huge_ids: Whole, true, ORDERS, "Ids around 2^53 and up to 2^63 - 1.", |seed| {
+    huge_ids: Complete, true, ORDERS, "Ids around 2^53 and up to 2^63 - 1.", |seed| {
         let mut data = Data::empty();
         for row in 0..i64::try_from(some_rows(seed)).unwrap() {
             let id = if row % 2 == 0 { (1 << 53) - 20 + row } else { i64::MAX - row };
@@ -210,7 +210,7 @@ scenarios! {
         }
         Setup::still(data)
     };
-    clock_changes: Whole, true, ORDERS, "Rows around both daylight saving changes, in time zones west and east of Greenwich.", |seed| {
+    clock_changes: Complete, true, ORDERS, "Rows around both daylight saving changes, in time zones west and east of Greenwich.", |seed| {
         let mut data = Data::empty();
         let zone = [chrono_tz::America::Chicago, chrono_tz::Europe::Berlin, chrono_tz::Asia::Karachi][usize::try_from(seed % 3).unwrap()];
         data.zone = zone;
@@ -222,16 +222,16 @@ scenarios! {
         data.now_ms = utc_ms("2024-11-03T09:59:00Z");
         Setup::still(data).with(|options| options.zone = zone).changing(churn("orders", seed))
     };
-    fractions: Whole, true, ORDERS, "Dates with seven fraction digits, or with none although the store compares them.", |seed| {
+    fractions: Complete, true, ORDERS, "Dates with seven fraction digits, or with none although the store compares them.", |seed| {
         let fraction = if seed % 2 == 0 { Fraction::Ticks } else { Fraction::None };
         Setup::still(scattered("orders", some_rows(seed), seed)).with(|options| options.fraction = fraction)
     };
 }
 
 #[test]
-fn a_later_sync_tells_rows_that_come_into_its_dates_from_lost_ones() {
-    // Rows of the window are deleted before the walk gets there, and older ones change behind it: the
-    // store counts more than was read, with few and with more than a page of changes, and nothing is lost.
+fn a_later_sync_distinguishes_rows_that_enter_its_dates_from_lost_ones() {
+    // Rows of the date range are deleted before the walk reaches them, and older ones change after it: the
+    // store counts more than was read, with less and with more than a page of changes, and nothing is lost.
     for changes in [2, 8] {
         let mut data = minutes("orders", 1, 300);
         data.tick(3_600_000);
@@ -263,8 +263,8 @@ fn a_later_sync_tells_rows_that_come_into_its_dates_from_lost_ones() {
     }
 }
 
-/// The files of tests in `evidence/`: name, what the file says of itself, and how many tests it has.
-fn evidence() -> Vec<(String, String, usize)> {
+/// Returns the files of tests in `inconsistent_store/`: name, header, and number of tests.
+fn inconsistent_store_files() -> Vec<(String, String, usize)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/cases/inconsistent_store");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let mut rows: Vec<_> = files
@@ -293,9 +293,9 @@ fn the_table_of_the_docs_is_current() {
     );
     for scenario in SCENARIOS.iter().chain(super::quirks::SCENARIOS) {
         let outcome = match scenario.outcome {
-            Outcome::Whole => "nothing lost",
-            Outcome::WholeWithWarning => "nothing lost; a warning describes the store",
-            Outcome::WholeOrIncomplete => {
+            Outcome::Complete => "nothing lost",
+            Outcome::CompleteWithWarning => "nothing lost; a warning describes the store",
+            Outcome::CompleteOrIncomplete => {
                 "nothing lost; while rows change, a read may end INCOMPLETE, but never COMPLETE with a row missing"
             }
             Outcome::Incomplete => "INCOMPLETE with an error; the state does not change",
@@ -308,7 +308,7 @@ fn the_table_of_the_docs_is_current() {
          No row may be missing with exit code 0.\n\n\
          | `integration_tests/cases/inconsistent_store/` | what is tested | tests |\n|---|---|---|\n",
     );
-    for (name, what, tests) in evidence() {
+    for (name, what, tests) in inconsistent_store_files() {
         text.push_str(&format!("| `{name}` | {what} | {tests} |\n"));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/development/scenarios.md");

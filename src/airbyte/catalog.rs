@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_that_launchers_send_is_enough() {
+    fn the_minimum_that_launchers_send_is_enough() {
         let catalog = parse(
             br#"{"streams":[{"stream":{"name":"orders","json_schema":{},"namespace":null,"x":1},"sync_mode":"incremental",
                 "destination_sync_mode":"append"},{"stream":{"name":"products"},"sync_mode":"full_refresh"}]}"#,

@@ -180,7 +180,7 @@ pub fn start(
                 sink.message(&on_panic())?;
                 sink.flush()?;
             }
-            return Err(WriteError::stdout(std::io::Error::other("the connector failed through a fault of its own")));
+            return Err(WriteError::stdout(std::io::Error::other("the connector failed because of a bug")));
         };
         // The first error explains those that follow from it.
         let finished = sink.finish();

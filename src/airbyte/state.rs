@@ -91,7 +91,7 @@ fn blank_stray_commas(text: &mut [u8]) {
 fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
     match document.get().as_bytes().first() {
         Some(b'n') => Ok(()),
-        Some(b'[') if depth == 0 => Err("lists in lists, too deep".to_owned()),
+        Some(b'[') if depth == 0 => Err("it is nested too deeply".to_owned()),
         Some(b'[') => each(document, |item| collect(item, depth - 1, states)),
         Some(b'{') => from_object(document, depth, states),
         _ => Err(format!("expected states, found {}", json_type_of(document.get()))),
@@ -103,7 +103,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     let kind = members.text("type");
     match kind.as_deref() {
         // A message as it was on stdout; the state is inside.
-        Some("STATE") if depth == 0 => return Err("lists in lists, too deep".to_owned()),
+        Some("STATE") if depth == 0 => return Err("it is nested too deeply".to_owned()),
         Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
         Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
             states.has_other_messages = true;
@@ -120,7 +120,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     if let Some(global) = members.get("global").filter(|global| is_object(global)) {
         let list = Members::of(global)?.get("stream_states");
         return match list {
-            Some(_) if depth == 0 => Err("lists in lists, too deep".to_owned()),
+            Some(_) if depth == 0 => Err("it is nested too deeply".to_owned()),
             Some(list) => collect(list, depth - 1, states),
             None => Ok(()),
         };
@@ -133,7 +133,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
         _ => {}
     }
     if kind.is_some() {
-        return Err("a state of a type, but without `stream`, `global` or `data`".to_owned());
+        return Err("a state with a `type`, but without `stream`, `global` or `data`".to_owned());
     }
     from_map(&members, states)
 }
@@ -211,7 +211,7 @@ impl<'a> Members<'a> {
         let mut reader = serde_json::Deserializer::from_str(object.get());
         reader
             .deserialize_map(MembersVisitor)
-            .map_err(|_| format!("an object with a broken name, or more than {MAX_MEMBERS}"))
+            .map_err(|_| format!("an object with a name that is not valid, or more than {MAX_MEMBERS}"))
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {

@@ -15,21 +15,21 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
     let problem = match fault {
         PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
         PageError::NotJson { at, length, page } => {
-            let problem = format!("the answer of {length} bytes is not JSON from byte {at} on");
+            let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
             return Error::Body { resource, problem, transient: true, page };
         }
-        PageError::NoList(seen) => format!("the answer holds no list; its fields are: {}", names(&seen)),
-        PageError::TwoLists => "the answer holds its list twice".to_owned(),
-        PageError::TooDeep => "the answer nests arrays and objects too deep".to_owned(),
-        PageError::NotAnObject => "the list holds something that is no record".to_owned(),
+        PageError::NoList(seen) => format!("the response has no list; its fields are: {}", names(&seen)),
+        PageError::TwoLists => "the response has its list twice".to_owned(),
+        PageError::TooDeep => "the response is nested too deeply".to_owned(),
+        PageError::NotAnObject => "the list contains an element that is not an object".to_owned(),
         PageError::ForeignList(name) => {
-            format!("the answer holds the list of another resource, `{}`", plain(&name, 40))
+            format!("the response has the list of another resource, `{}`", plain(&name, 40))
         }
         PageError::ForeignNext(name) => {
-            format!("the next page that the answer names is one of another resource, `{}`", plain(&name, 40))
+            format!("the next page in the response is of another resource, `{}`", plain(&name, 40))
         }
-        PageError::CountWithoutRows(total) => format!("the answer counts {total} rows and lists none"),
-        PageError::NextPageWithoutRows => "the answer names a next page and lists no row".to_owned(),
+        PageError::CountWithoutRows(total) => format!("the response counts {total} rows but lists none"),
+        PageError::NextPageWithoutRows => "the response has a next page but lists no rows".to_owned(),
     };
     refused(query.resource(), problem)
 }

@@ -49,12 +49,15 @@ impl FromStr for StreamsArg {
             }
         }
         if selected.is_empty() && faults.is_empty() {
-            faults.push("It names no stream.".to_owned());
+            faults.push("Enter at least one stream.".to_owned());
         }
         if faults.is_empty() {
             Ok(Self(selected))
         } else {
-            Err(format!("{} `source-cart streams` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
+            Err(format!(
+                "{} Run `source-cart streams` to list all streams; `{ALL}` selects them all.",
+                faults.join(" ")
+            ))
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(
 /// Returns the note of a check that was signed in and ran out of time.
 fn unfinished(host: &str, bound: Duration) -> String {
     format!(
-        "{host} accepts the sign-in, but answers so slowly that not every scope could be tried within {} seconds. A sync may take long; check again later to see whether the token lacks a scope.",
+        "{host} accepts the credentials, but is so slow that not every scope could be tested within {} seconds. Run `check` again later to see whether the token lacks a scope.",
         bound.as_secs()
     )
 }
@@ -197,13 +197,13 @@ impl Tried {
             return Err(match &self.first {
                 Some(first) => first.clone(),
                 None if self.refused.is_empty() => format!(
-                    "{host} does not know the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
+                    "{host} has none of the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
                 ),
                 None => {
                     let probes = STREAMS.iter().filter(|stream| stream.is_scope_probe);
                     let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
                     format!(
-                        "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
+                        "{host} rejected the credentials (HTTP 401) on every tested resource. Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes {}.",
                         scopes.join(", ")
                     )
                 }
@@ -213,20 +213,20 @@ impl Tried {
         if !self.refused.is_empty() {
             let lacking: Vec<String> = self.refused.iter().map(|probe| lacking(probe.scope)).collect();
             note.push(format!(
-                "The token lacks {}, so their streams cannot be read with it. Leave these streams out of the sync, or make a new token that has what is missing.",
+                "The token lacks {}, so their streams cannot be read. Leave these streams out of the sync, or create a new token with the missing scopes.",
                 lacking.join("; ")
             ));
         }
         if !self.unknown.is_empty() {
             let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
-            note.push(format!("{host} does not know {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
+            note.push(format!("{host} does not have {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
         }
         if !self.failed.is_empty() {
             let named =
                 |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
             let failed: Vec<String> = self.failed.iter().map(named).collect();
             note.push(format!(
-                "It could not be found out whether the token has {}. Check again later; until then their streams may fail.",
+                "Could not test whether the token has {}. Run `check` again later; until then, their streams may fail.",
                 failed.join(", ")
             ));
         }
@@ -250,12 +250,12 @@ impl Tried {
         if self.readable.iter().any(|(readable, _)| is(readable)) {
             "yes".to_owned()
         } else if self.refused.iter().any(is) {
-            format!("no: tick {scope} for the token")
+            format!("no: create a token with {scope}")
         } else if self.unknown.iter().any(is) {
-            "no: unknown to this store".to_owned()
+            "no: not available in this store".to_owned()
         } else {
             let how = self.failed.iter().find(|(failed, _)| is(failed)).map(|(_, how)| how.as_str());
-            format!("not known: {}", how.unwrap_or("no time was left to try it"))
+            format!("not tested: {}", how.unwrap_or("no time was left"))
         }
     }
 

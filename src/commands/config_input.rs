@@ -61,7 +61,7 @@ pub(crate) fn default_config() -> Option<PathBuf> {
 /// Returns the message for a command that needs a configuration and has none.
 pub(crate) fn no_config() -> String {
     format!(
-        "No configuration found. Name a file with `--config`, or in the environment variable {CONFIG_VARIABLE}, or put {CONFIG_FILE} in this folder; `source-cart init` writes one."
+        "No configuration found. Set `--config` or the environment variable {CONFIG_VARIABLE} to a file, or put {CONFIG_FILE} in this folder. `source-cart init` writes one."
     )
 }
 

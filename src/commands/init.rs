@@ -273,7 +273,7 @@ impl ConfigFile {
         let text = format!("{config:#}\n");
         self.file.write_private(text.as_bytes(), self.existed).map_err(|error| {
             let problem = match error.kind() {
-                io::ErrorKind::AlreadyExists => "there is one now".to_owned(),
+                io::ErrorKind::AlreadyExists => "it was created in the meantime".to_owned(),
                 _ => error.to_string(),
             };
             UserError::unwritable(&self.name, &problem)

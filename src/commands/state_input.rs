@@ -79,7 +79,7 @@ pub(super) fn is_something_else(states: &States) -> bool {
 pub(super) fn warnings(states: &States) -> Vec<String> {
     if states.list.is_empty() && states.has_other_messages {
         return vec![
-            "The state file holds messages, but no STATE, so all streams are read from the start date. Give `--state` the STATE messages of an earlier read.".to_owned(),
+            "The state file contains no STATE message, so all streams are read from the start date. Set `--state` to a file with the STATE messages of an earlier read.".to_owned(),
         ];
     }
     let unknown = states.list.iter().map(|state| state.name.as_str()).filter(|name| streams::find(name).is_none());
@@ -91,7 +91,7 @@ pub(super) fn warnings(states: &States) -> Vec<String> {
             Some(suggestion) => format!(" Did you mean `{suggestion}`?"),
             None => String::new(),
         };
-        format!("The state file holds a state of `{shown}`, which is not a stream, so nothing uses it.{meant}")
+        format!("The state file contains a state of `{shown}`, which is not a stream. It is ignored.{meant}")
     });
     reported.collect()
 }

@@ -68,7 +68,7 @@ impl Config {
         if start.is_none() && fields.lacks("start_date") {
             faults.add(
                 "start_date",
-                "is missing; give the moment from which changes are read, such as `2021-01-01T00:00:00Z`.",
+                "is missing. Enter the date from which to read changes, such as `2021-01-01T00:00:00Z`.",
             );
         }
         let end = date(&fields, "end_date", "2022-01-01T00:00:00Z", &mut faults);
@@ -76,21 +76,20 @@ impl Config {
             && end <= start
         {
             faults.add("end_date", format!(
-                "({end}) is not after `start_date` ({start}); give a later end, or leave `end_date` out to read up to now."
+                "({end}) is not after `start_date` ({start}). Enter a later date, or leave `end_date` out to read up to now."
             ));
         }
         let limit_percent = integer_setting(&fields, "call_limit_percent", 10, 100, DEFAULT_LIMIT_PERCENT, &mut faults);
         let in_flight = integer_setting(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
         let mut warnings = unknown(&fields);
-        warnings.extend(
-            start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
-                |start| {
-                    format!(
-                        "`start_date` ({start}) is in the future. Until then no row that has an update date is read."
-                    )
-                },
-            ),
-        );
+        warnings
+            .extend(start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
+            |start| {
+                format!(
+                    "`start_date` ({start}) is in the future. Until then, only rows without an update date are read."
+                )
+            },
+        ));
         warnings.extend(edge_space(&fields).map(str::to_owned));
         let faults = fields.all_faults(faults.0, |field| !RecordOptions::reads(field));
         match (RecordOptions::parse(&fields), sign_in, start) {
@@ -140,10 +139,10 @@ pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
         .map(|(path, name, known)| {
             let hint = match suggestions(name, known.iter().copied()).first() {
                 Some(near) => format!("Did you mean `{path}{near}`?"),
-                None => "`source-cart spec` prints the settings.".to_owned(),
+                None => "Run `source-cart spec` to list the settings.".to_owned(),
             };
             let name = fields.shown("", name);
-            format!("The config holds `{path}{name}`, which is not a setting and has no effect. {hint}")
+            format!("The config contains `{path}{name}`, which is not a setting and has no effect. {hint}")
         })
         .collect()
 }
@@ -189,7 +188,7 @@ fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors)
         Some(Value::String(text)) if text.trim().is_empty() && name != "start_date" => return None,
         Some(Value::String(text)) => text.trim(),
         Some(other) => {
-            faults.add(name, format!("must be a text such as `{example}`, not {}.", kind(other)));
+            faults.add(name, format!("must be a string such as `{example}`, not {}.", kind(other)));
             return None;
         }
     };
@@ -198,16 +197,13 @@ fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors)
         Err(Unreadable::NoOffset) => {
             faults.add(
                 name,
-                format!(
-                    "(`{}`) does not say in which zone; add `Z` for UTC, such as `{example}`.",
-                    fields.shown(name, text)
-                ),
+                format!("(`{}`) has no time zone. Add `Z` for UTC, such as `{example}`.", fields.shown(name, text)),
             );
             None
         }
         Err(Unreadable::Form) => {
             let shown = fields.shown(name, text);
-            faults.add(name, format!("(`{shown}`) is not a date and time; write it like `{example}`."));
+            faults.add(name, format!("(`{shown}`) is not a date and time. Write it like `{example}`."));
             None
         }
     }
@@ -282,7 +278,7 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
         Some(Value::Object(credentials)) => credentials,
         None | Some(Value::Null) => {
             faults.add("credentials", format!(
-                "are missing; give an object with `auth_type` `{TOKEN_TYPE}`, `access_token` and `store_name`, or with `auth_type` `{ROUTER_TYPE}`, `user_name`, `user_secret` and `site_id`."
+                "are missing. Enter an object with `auth_type` `{TOKEN_TYPE}`, `access_token` and `store_name`, or with `auth_type` `{ROUTER_TYPE}`, `user_name`, `user_secret` and `site_id`."
             ));
             return None;
         }
@@ -321,11 +317,11 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
         }
         Some(other) => {
             let shown = fields.shown(AUTH_TYPE, other);
-            faults.add(AUTH_TYPE, format!("(`{shown}`) is unknown; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
+            faults.add(AUTH_TYPE, format!("(`{shown}`) is unknown. Use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
             None
         }
         None => {
-            faults.add(AUTH_TYPE, format!("is missing; use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
+            faults.add(AUTH_TYPE, format!("is missing. Use `{TOKEN_TYPE}` or `{ROUTER_TYPE}`."));
             None
         }
     }
@@ -345,7 +341,7 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
             return None;
         }
         Some(other) => {
-            faults.add(field, format!("must be a text, not {}. Enter {example}.", kind(other)));
+            faults.add(field, format!("must be a string, not {}. Enter {example}.", kind(other)));
             return None;
         }
     };
@@ -354,7 +350,10 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
         return None;
     }
     if name != USER_SECRET && !Auth::is_sendable(&value) {
-        faults.add(field, format!("holds characters that cannot be sent in an HTTP header; copy it again: {example}."));
+        faults.add(
+            field,
+            format!("contains characters that cannot be sent in an HTTP header. Copy it again: {example}."),
+        );
         return None;
     }
     Some(value)
@@ -414,22 +413,22 @@ fn store_base(
     shown: impl Fn(&str) -> Option<String>,
     is_token: impl Fn(&str) -> bool,
 ) -> Result<Url, String> {
-    const EXAMPLE: &str = "give the host alone, such as `mystore.americommerce.com`";
-    let token = || format!("is no host name, but looks like a token; {EXAMPLE}.");
-    let bad = |what: &str| shown(store).map_or_else(token, |shown| format!("(`{shown}`) {what}; {EXAMPLE}."));
+    const EXAMPLE: &str = "Enter only the host name, such as `mystore.americommerce.com`";
+    let token = || format!("is not a host name and looks like a token. {EXAMPLE}.");
+    let bad = |what: &str| shown(store).map_or_else(token, |shown| format!("(`{shown}`) {what}. {EXAMPLE}."));
     if store.contains(char::is_whitespace) {
         return Err(bad("contains a space"));
     }
     let with_scheme = if store.contains("://") { store.to_owned() } else { format!("https://{store}") };
     let url = Url::parse(&with_scheme).map_err(|_| bad("is not a host name"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("contains a user name or password; {EXAMPLE}."));
+        return Err(format!("contains a user name or password. {EXAMPLE}."));
     }
     let Some(host) = url.host() else { return Err(bad("is not a host name")) };
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(&host) => {}
-        "http" => return Err(bad("begins with `http://`, over which the token would travel unprotected")),
+        "http" => return Err(bad("begins with `http://`, which would send the token unencrypted")),
         _ => return Err(bad("begins with a scheme that is not `https://`")),
     }
     if let Host::Domain(name) = &host
@@ -441,7 +440,9 @@ fn store_base(
         if !name.contains('.') {
             return Err(match (shown(store), shown(name)) {
                 (Some(store), Some(name)) => {
-                    format!("(`{store}`) is no full host name; give it whole, such as `{name}.americommerce.com`.")
+                    format!(
+                        "(`{store}`) is not a full host name. Enter it in full, such as `{name}.americommerce.com`."
+                    )
                 }
                 _ => token(),
             });

@@ -31,7 +31,7 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let owned = path.to_owned();
     std::thread::spawn(move || done.send(bounded(&owned, most)));
     outcome.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
-        Err(format!("is a pipe or device that did not come to an end within {} seconds", PIPE_TIMEOUT.as_secs()))
+        Err(format!("is a pipe or device that did not end within {} seconds", PIPE_TIMEOUT.as_secs()))
     })
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     if let Ok(found) = fs::metadata(path)
         && !found.is_file()
     {
-        return Err(LockError::Failed(io::Error::other("its lock is not a regular file")));
+        return Err(LockError::Failed(io::Error::other("its lock file is not a regular file")));
     }
     let file = File::options().create(true).append(true).open(path).map_err(LockError::Failed)?;
     match file.try_lock() {
@@ -298,11 +298,11 @@ impl WritableFile {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
         let folder = folder_of(&self.path).display();
         match error.kind() {
-            ResourceBusy => format!(
-                "it is mounted by itself, so that no new version can take its place; mount its folder `{folder}` instead"
-            ),
+            ResourceBusy => {
+                format!("the file itself is mounted, so it cannot be replaced; mount its folder `{folder}` instead")
+            }
             PermissionDenied | ReadOnlyFilesystem if self.path.exists() => format!(
-                "no new version can be made in its folder `{folder}`: {error}; if the file is mounted by itself, mount its folder instead"
+                "no file can be created in its folder `{folder}`: {error}; if the file itself is mounted, mount its folder instead"
             ),
             _ => error.to_string(),
         }
@@ -364,7 +364,9 @@ fn open_within(path: &Path, timeout: Duration) -> Result<File, String> {
     std::thread::spawn(move || done.send(File::options().write(true).open(owned)));
     match outcome.recv_timeout(timeout) {
         Ok(opened) => opened.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("is a pipe or device that nothing opened to read within {} seconds", timeout.as_secs())),
+        Err(_) => {
+            Err(format!("is a pipe or device that no program opened for reading within {} seconds", timeout.as_secs()))
+        }
     }
 }
 

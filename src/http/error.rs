@@ -66,7 +66,7 @@ pub enum Error {
         page: bool,
     },
     /// The body is not UTF-8.
-    #[error("{resource}: the answer is not UTF-8 text from byte {at} on")]
+    #[error("{resource}: the response is not UTF-8 text (from byte {at})")]
     NotUtf8 {
         /// The resource asked for.
         resource: String,
@@ -74,7 +74,7 @@ pub enum Error {
         at: usize,
     },
     /// The body is larger than allowed.
-    #[error("{resource}: the answer exceeds {limit} bytes")]
+    #[error("{resource}: the response exceeds {limit} bytes")]
     TooLarge {
         /// The resource asked for.
         resource: String,
@@ -90,7 +90,7 @@ pub enum Error {
         last: Box<Error>,
     },
     /// The store wants to be asked again later than the patience allows.
-    #[error("{resource}: to be asked again in {} s: {last}", wait.as_secs())]
+    #[error("{resource}: the store asks to retry in {} s: {last}", wait.as_secs())]
     Deferred {
         /// The resource asked for.
         resource: String,
@@ -202,11 +202,11 @@ impl Error {
             (Some(status), _) => format!("HTTP {status}"),
             (None, Self::Transport { kind: TransportErrorKind::Name, .. }) => "host not found".to_owned(),
             (None, Self::Transport { kind: TransportErrorKind::Connect, .. }) => "no connection".to_owned(),
-            (None, Self::Transport { kind: TransportErrorKind::Timeout, .. }) => "no answer in time".to_owned(),
+            (None, Self::Transport { kind: TransportErrorKind::Timeout, .. }) => "no response in time".to_owned(),
             (None, Self::Transport { .. }) => "the connection broke".to_owned(),
             (None, Self::Proxy { .. }) => "no connection through the proxy".to_owned(),
-            (None, Self::TooLarge { .. }) => "too large an answer".to_owned(),
-            _ => "an answer that is none of the API".to_owned(),
+            (None, Self::TooLarge { .. }) => "a response that is too large".to_owned(),
+            _ => "an unexpected response".to_owned(),
         }
     }
 }

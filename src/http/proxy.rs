@@ -68,11 +68,11 @@ enum ProxyProblem {
     #[error("contains a space or a line break")]
     Space,
     /// The scheme, unless it may be part of a password.
-    #[error("names a kind of proxy that is not supported{}; `http://` and `https://` are", .0.as_ref().map_or_else(String::new, |scheme| format!(" (`{scheme}://`)")))]
+    #[error("names an unsupported kind of proxy{}; use `http://` or `https://`", .0.as_ref().map_or_else(String::new, |scheme| format!(" (`{scheme}://`)")))]
     Scheme(Option<String>),
-    #[error("does not hold the address of a proxy")]
+    #[error("is not the address of a proxy")]
     Address,
-    #[error("holds a sign-in that cannot be sent")]
+    #[error("contains credentials that cannot be sent")]
     SignIn,
 }
 

@@ -33,7 +33,7 @@ pub fn config(extra: Option<&Path>) -> Result<ClientConfig, BadCertificates> {
             .map_err(|error| bad(format!("is not a PEM file: {error}")))?;
         let (added, _) = roots.add_parsable_certificates(certificates);
         if added == 0 {
-            return Err(bad("holds no usable certificate".to_owned()));
+            return Err(bad("contains no usable certificate".to_owned()));
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -55,7 +55,7 @@ impl StateLocation {
                 format!("To continue, run it again with `--state {}`.", path.display())
             }
             Self::Output => "To continue, pass the last STATE messages of the output to `--state`.".to_owned(),
-            Self::File(_) | Self::Nowhere => "No state was kept; the next run starts over.".to_owned(),
+            Self::File(_) | Self::Nowhere => "No state was saved; the next run starts from the beginning.".to_owned(),
         };
         format!("Interrupted. {how}\n")
     }
@@ -126,7 +126,7 @@ fn render(message: &Message, verbosity: Verbosity, use_colour: bool) -> Option<S
             CheckStatus::Succeeded if on_one_line => None,
             CheckStatus::Succeeded => {
                 let note = indented(message.as_deref().unwrap_or_default());
-                Some(format!("{}: the store answers, and the sign-in works.\n{note}", paint("ok", GREEN)))
+                Some(format!("{}: connected; the credentials work.\n{note}", paint("ok", GREEN)))
             }
             CheckStatus::Failed => {
                 let message = message.as_deref().unwrap_or(UNREADABLE);
@@ -141,12 +141,12 @@ fn render(message: &Message, verbosity: Verbosity, use_colour: bool) -> Option<S
             let StreamStatusBody { stream_descriptor: Descriptor { name }, status, reasons } = stream_status;
             match (status, reasons) {
                 (_, Some([Reason::RateLimited { rate_limited: RateLimited { quota_reset } }])) => {
-                    Some(format!("{name}: waits for the store's call limit until {}.\n", moment(*quota_reset)))
+                    Some(format!("{name}: waiting for the store's call limit until {}.\n", moment(*quota_reset)))
                 }
                 (StreamStatus::Started, None) => Some(format!("{name}: started.\n")),
                 (StreamStatus::Running, None) => None,
                 (StreamStatus::Complete, None) => Some(format!("{name}: complete.\n")),
-                (StreamStatus::Incomplete, None) => Some(format!("{name}: not complete.\n")),
+                (StreamStatus::Incomplete, None) => Some(format!("{name}: incomplete.\n")),
             }
         }
         Message::Trace { .. } | Message::Spec { .. } | Message::Catalog { .. } => None,
@@ -198,11 +198,11 @@ mod tests {
     fn an_error_is_a_sentence_its_cause_and_what_to_do() {
         let refused = error(
             Some("orders"),
-            "shop.example.com refused the sign-in (HTTP 401 on `orders`). Check the token; it may be old.",
+            "shop.example.com rejected the credentials (HTTP 401 on `orders`). Check the token; it may be old.",
             Some("orders: HTTP 401"),
         );
         insta::assert_snapshot!(render(&refused, Verbosity::Errors, false).unwrap_or_default());
-        let file = error(None, "The config file `x` does not exist; give `--config` a readable JSON file.", None);
+        let file = error(None, "The config file `x` does not exist. Set `--config` to a readable JSON file.", None);
         assert_eq!(
             render(&file, Verbosity::Errors, true).unwrap_or_default(),
             "\x1b[1;31merror\x1b[0m: The config file `x` does not exist.\n  Give `--config` a readable JSON file.\n"
@@ -232,7 +232,10 @@ mod tests {
         let render = |state_location: StateLocation| state_location.interruption();
         assert!(render(StateLocation::File(folder.clone())).contains(&format!("--state {}`", folder.display())));
         for state_location in [StateLocation::Nowhere, StateLocation::File(folder.join("no such file"))] {
-            assert_eq!(render(state_location), "Interrupted. No state was kept; the next run starts over.\n");
+            assert_eq!(
+                render(state_location),
+                "Interrupted. No state was saved; the next run starts from the beginning.\n"
+            );
         }
         assert!(render(StateLocation::Output).contains("STATE"));
     }
@@ -260,13 +263,13 @@ mod tests {
         ];
         let printed =
             |verbosity| all.iter().filter_map(|message| render(message, verbosity, false)).collect::<String>();
-        let check_results = "ok: the store answers, and the sign-in works.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
+        let check_results = "ok: connected; the credentials work.\n  The token lacks `read_people`.\nfailed: It cannot be.\n  Do this.\n";
         assert_eq!(printed(Verbosity::Errors), check_results);
         assert_eq!(printed(Verbosity::Warnings), format!("warning: x\n{check_results}"));
         assert_eq!(
             printed(Verbosity::Everything),
             format!(
-                "debug: x\nx\nwarning: x\norders: started.\norders: waits for the store's call limit until 2020-09-13T12:26:41Z.\norders: complete.\norders: not complete.\n{check_results}"
+                "debug: x\nx\nwarning: x\norders: started.\norders: waiting for the store's call limit until 2020-09-13T12:26:41Z.\norders: complete.\norders: incomplete.\n{check_results}"
             )
         );
     }

@@ -135,7 +135,7 @@ impl Forecast {
             CallLimit { allowed: Some(allowed), in_use: Some(in_use) } => {
                 format!("Call limit: {allowed} per {WINDOW_SECONDS} s, of which {in_use} may be used.\n")
             }
-            _ => "The store does not report its call limit, so the time is not known.\n".to_owned(),
+            _ => "The store does not report its call limit, so the time cannot be estimated.\n".to_owned(),
         });
         text
     }

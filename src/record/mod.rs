@@ -466,7 +466,7 @@ impl RecordWriter {
             Kind::Decimal => "a decimal number",
             Kind::Array => "an array",
             Kind::Object => "an object",
-            Kind::Text if field.is_date => "a text that is no date and time with an offset",
+            Kind::Text if field.is_date => "a string that is not a date and time with an offset",
             Kind::Text => "a text",
         };
         let issue = FieldIssue::TypeMismatch(field.name.clone(), declared(field.accepts, field.is_date), came);

@@ -141,10 +141,10 @@ fn a_type_mismatch_is_emitted_as_it_is_and_reported_once() {
     assert_eq!(
         fields,
         [
-            "total: number / a text",
+            "total: number / a string",
             "count: integer / a decimal number",
             "name: string / a boolean",
-            "due: date-time / a text that is no date and time with an offset",
+            "due: date-time / a string that is not a date and time with an offset",
             "open: boolean / an integer",
         ]
     );

@@ -101,16 +101,16 @@ impl StateNote {
     pub(super) fn about(self, stream: &str) -> String {
         match self {
             Self::Unusable => format!(
-                "The state of `{stream}` holds nothing that this connector understands, so the stream is read from the start date. Check that the state was written by this connector."
+                "The state of `{stream}` has no field that this connector knows, so the stream is read from the start date. Check that the state was written by this connector."
             ),
             Self::Overlapping => format!(
-                "The state of `{stream}` holds ranges of ids that overlap; each id is read once. Was the state changed by hand?"
+                "The state of `{stream}` contains overlapping ranges of ids; each id is read once. Check whether the state was edited by hand."
             ),
             Self::Joined => format!(
-                "The state of `{stream}` holds too many ranges of ids; they were joined, so that some rows are read again. Was the state changed by hand?"
+                "The state of `{stream}` contains too many ranges of ids; they were merged, so some rows are read again. Check whether the state was edited by hand."
             ),
             Self::OtherColumns => format!(
-                "The columns of `{stream}` have changed since its last sync was interrupted, so that sync is not continued: it starts over, and all its rows have the new columns."
+                "The columns of `{stream}` changed after its last sync was interrupted. The sync starts over, so that all rows have the new columns."
             ),
         }
     }
@@ -208,7 +208,7 @@ impl Checkpoint {
                 let shown: String = text.chars().filter(|character| !character.is_control()).take(40).collect();
                 format!("`updated_at` (`{shown}`) is not a date and time")
             })?),
-            Some(_) => return Err("`updated_at` is not a text".to_owned()),
+            Some(_) => return Err("`updated_at` is not a string".to_owned()),
         };
         // Earlier builds named the rows without a date under `include_missing_dates`.
         let reads_all_rows = parts.is_true("whole") || parts.text("undated").is_some_and(|text| text.starts_with('{'));

@@ -278,7 +278,7 @@ impl StreamContext {
             if self.has_listed.load(Ordering::Relaxed) {
                 return Err(StreamError::Request(error));
             }
-            let text = "the store answers 404 for this resource, twice; it is taken to be empty.";
+            let text = "the store answered HTTP 404 twice; the stream is treated as empty.";
             self.output.warn_once("empty", text).await?;
             return empty(None);
         }
@@ -365,7 +365,7 @@ impl StreamContext {
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_dates(&self) -> Result<(), Closed> {
         let text = format!(
-            "the store does not filter by `{}` as documented; rows outside the dates asked for are dropped here, which costs time.",
+            "the store does not filter by `{}` as documented; rows outside the requested dates are dropped by the connector, which is slower.",
             self.stream.cursor_field
         );
         self.output.warn_once("dates", &text).await
@@ -376,7 +376,7 @@ impl StreamContext {
     /// # Errors
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_sort(&self) -> Result<(), Closed> {
-        let text = "the store does not sort as documented; it is read with one request at a time, and later syncs look at more rows than they need.";
+        let text = "the store does not sort as documented; it is read with one request at a time, and later syncs read more rows than necessary.";
         self.output.warn_once("sort", text).await
     }
 
@@ -386,7 +386,7 @@ impl StreamContext {
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_missing_dates(&self) -> Result<(), Closed> {
         let text = format!(
-            "the store has rows without `{}`; this sync brings them, but a later incremental sync sees a change of them only if it gives them a date. Run a full refresh from time to time.",
+            "the store has rows without `{}`; this sync includes them, but an incremental sync misses their changes until they have a date. Run a full refresh from time to time.",
             self.stream.cursor_field
         );
         self.output.warn_once("undated", &text).await
@@ -401,7 +401,7 @@ impl StreamContext {
             return Ok(());
         }
         let text = format!(
-            "the store's `{}` is smaller than the number of rows it lists; it is not used, and each list is read until a request lists nothing.",
+            "the store's `{}` is smaller than the number of rows it lists; the count is ignored, and each list is read until a page is empty.",
             self.capabilities.total_field.unwrap_or("count")
         );
         self.output.warn_once("count", &text).await
@@ -413,7 +413,7 @@ impl StreamContext {
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_hidden(&self, hours: i64) -> Result<(), Closed> {
         let text = format!(
-            "the store's filter on `{}` hides rows that it should list, as a store does that confuses time zones; rows are requested from {hours} hours earlier and compared here.",
+            "the store's filter on `{}` omits rows that it should list, as if it confused time zones; rows are requested from {hours} hours earlier and filtered by the connector.",
             self.stream.cursor_field
         );
         self.output.warn_once("hidden", &text).await
@@ -432,10 +432,10 @@ impl StreamContext {
         let field = self.stream.cursor_field;
         let text = match back {
             Some(back) => format!(
-                "the state's `{field}` ({cursor}) is ahead of the store's clock ({date}), which must have been ahead; changes are read from the cursor before it, {back}."
+                "the state's `{field}` ({cursor}) is later than the store's clock ({date}), so the clock was ahead in an earlier sync; changes are read from the previous cursor, {back}."
             ),
             None => format!(
-                "the state's `{field}` ({cursor}) is ahead of the store's clock ({date}), and no earlier cursor is known; changes are read from {date} on, earlier ones may be missing. To read them, set `{field}` in the stream's state to a date before them, or remove the stream from the state."
+                "the state's `{field}` ({cursor}) is later than the store's clock ({date}), and no earlier cursor is saved; changes are read from {date} on, and earlier ones may be missing. Set `{field}` in the stream's state to an earlier date to read them, or remove the stream from the state."
             ),
         };
         self.output.warn_once("ahead", &text).await
@@ -447,7 +447,7 @@ impl StreamContext {
     /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_keys(&self, why: &str) -> Result<(), Closed> {
         let text = format!(
-            "the store does not answer a read by key as documented ({why}); it is read page by page instead, which is slower."
+            "the store does not list rows by key as documented ({why}); the stream is read page by page, which is slower."
         );
         self.output.warn_once("keys", &text).await
     }
@@ -468,7 +468,7 @@ impl RequestObserver for StreamContext {
                 RequestEvent::Waiting(moment) => self.output.rate_limited(millis(moment)).await,
                 RequestEvent::Retrying { attempt, error, delay } => self.retries(attempt, error, delay, "").await,
                 RequestEvent::Probing { attempt, error } => {
-                    let how = " with one row, to see whether the page is the cause";
+                    let how = " with one row, to find out whether the page is the cause";
                     self.retries(attempt, error, Duration::ZERO, how).await
                 }
                 RequestEvent::Shrinking { attempt, error, count } => {

@@ -142,7 +142,7 @@ impl CountCheck<'_> {
         let query = self.context.query(SAMPLE).keys(Some(max_key), None);
         let beyond = match self.context.fetch(&query.date_range(&self.filter), &mut self.context.writer()).await {
             Ok(answer) => answer.page,
-            // It counts rows and lists none.
+            // It counts rows but lists none.
             Err(StreamError::Request(_)) => return Err(lost),
             Err(stream_error) => return Err(stream_error),
         };

@@ -282,7 +282,7 @@ impl KeysetWalk {
             check_keys(&answer.rows, range).map_err(StreamError::UnexpectedResponse)?;
             let next = answer.rows.first().and_then(|row| id_of(row.key)).and_then(|id| id.checked_sub(1));
             if next.is_some() && next == range.0 {
-                return Err(StreamError::UnexpectedResponse("it counts pages in another order than that of the keys"));
+                return Err(StreamError::UnexpectedResponse("its page numbers do not follow the order of the keys"));
             }
             let unread = match (range.0, next.or(range.1)) {
                 (Some(after), None) if page == 2 => self.narrow(after, writer).await?,

@@ -132,13 +132,12 @@ pub(crate) async fn read(
     sync_context.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
     for entry in sync_context.record_options.unselected(stream, &configured.stream.json_schema) {
         let text = format!(
-            "{name}: `{entry}` in `expand` is not requested, since the catalog does not select its column. To get it, take the stream's schema from `discover` with this config."
+            "{name}: `{entry}` in `expand` is ignored, because the catalog does not select its column. To get it, update the catalog from `discover` with this config."
         );
         emitter.log(Level::Info, &text).await?;
     }
     if configured.sync_mode == SyncMode::Incremental && !stream.has_updated_at {
-        let text =
-            format!("{name}: the rows have no update date, so all of them are read each time, as in a full refresh.");
+        let text = format!("{name}: the rows have no update date, so every sync reads all of them.");
         emitter.log(Level::Info, &text).await?;
     }
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
@@ -227,22 +226,22 @@ fn summary_line(output: &StreamOutput, stats: &SyncStats, from: Option<Timestamp
     let mut text = match (stats.resumed, stats.counted) {
         // Rows left and rows of the next pass add up to the rows emitted.
         (Some(Resumed { left: Some(left), since: None }), _) => {
-            format!("{name}: resumed; the store counted {left} rows left; {delivered} delivered")
+            format!("{name}: resumed; {delivered} rows read (the store counted {left} left)")
         }
         (Some(Resumed { left: Some(left), since: Some(since) }), _) => format!(
-            "{name}: resumed; the store counted {left} rows left and {since} in the pass that followed; {delivered} delivered"
+            "{name}: resumed; {delivered} rows read (the store counted {left} left, and {since} in the next pass)"
         ),
-        (Some(Resumed { left: None, .. }), _) => format!("{name}: resumed; {delivered} rows delivered"),
+        (Some(Resumed { left: None, .. }), _) => format!("{name}: resumed; {delivered} rows read"),
         (None, Some(counted)) => {
-            format!("{name}: the store counted {counted} rows in the range; {delivered} delivered")
+            format!("{name}: {delivered} rows read (the store counted {counted})")
         }
-        (None, None) => format!("{name}: {delivered} rows delivered"),
+        (None, None) => format!("{name}: {delivered} rows read"),
     };
     for (number, what) in [
         (stats.known, "unchanged rows skipped"),
-        (stats.outside, "dropped, outside the dates asked for"),
-        (stats.later, "left to the pass that followed"),
-        (stats.repeated, "came twice and were sent once"),
+        (stats.outside, "dropped (outside the requested dates)"),
+        (stats.later, "left to the next pass"),
+        (stats.repeated, "duplicates dropped"),
     ] {
         if number > 0 {
             text.push_str(&format!(", {number} {what}"));

@@ -157,10 +157,12 @@ impl ElementSink for RowSink<'_> {
 
     fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
         if !answer.list_name_known && self.rows_without_key > 0 {
-            return Err("the answer's list has an unknown name, and rows without the key of this stream".to_owned());
+            return Err("the response's list has an unknown name, and its rows lack the key of this stream".to_owned());
         }
         if !answer.list_name_known && self.writer.looks_foreign() {
-            return Err("the answer's list has an unknown name, and rows with fields of another stream".to_owned());
+            return Err(
+                "the response's list has an unknown name, and its rows have fields of another stream".to_owned()
+            );
         }
         // An answer to another request comes once; a store that does not honour keys answers so each time, and
         // the walk decides what to make of it.
@@ -170,7 +172,7 @@ impl ElementSink for RowSink<'_> {
             && let Err(what) = check_keys(&self.rows, range)
         {
             self.has_complained = true;
-            return Err(format!("the answer belongs to another request: {what}"));
+            return Err(format!("the response belongs to another request: {what}"));
         }
         Ok(())
     }

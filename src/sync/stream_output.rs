@@ -292,19 +292,19 @@ impl StreamOutput {
                 }
                 FieldIssue::Dropped(field) => {
                     let text = format!(
-                        "the store sends fields that the schema does not declare, such as `{field}`. They are left out, since the catalog does not select all fields."
+                        "the store sent fields that are not in the schema, such as `{field}`. They are left out, because the catalog does not select all fields."
                     );
                     self.warn_once("dropped", &text).await?;
                     continue;
                 }
                 FieldIssue::Undeclared(field) => format!(
-                    "{name}: the store sends a field `{field}` that the schema does not declare; it is in the records, but a platform drops it. Please report it, so that it can be declared."
+                    "{name}: the store sent the field `{field}`, which is not in the schema; it is in the records, but a platform drops it. Report it to this connector's project."
                 ),
                 FieldIssue::TypeMismatch(field, declared, came) => format!(
-                    "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
+                    "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values are emitted unchanged. Report it to this connector's project."
                 ),
                 FieldIssue::PlaceholderDate(field) => format!(
-                    "{name}: the store sends dates in `{field}` that stand for no date, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they go out as null."
+                    "{name}: the store sent placeholder dates in `{field}`, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they are emitted as null."
                 ),
             };
             let is_logged = {
@@ -332,7 +332,7 @@ impl StreamOutput {
             let rows = inner.stats.delivered;
             if rows > 1 {
                 texts.extend(inner.unfilled.difference(&inner.filled).map(|entry| {
-                    format!("none of {rows} rows has what `{entry}` in `expand` requests. Check that these rows have it in the store; if they do, take the entry out of `expand`, and please report it.")
+                    format!("none of {rows} rows has the nested data of `{entry}` in `expand`. Check in the store whether they have it; if they do, remove the entry from `expand` and report it.")
                 }));
             }
             if inner.withheld > 0 {

@@ -476,7 +476,7 @@ impl StreamSync<'_> {
                 }
                 Ok(false)
             }
-            // What the answer counts and what the last sync sent agree.
+            // What the response counts and what the last sync sent agree.
             End::Unclear if self.are_known(rows, row_filter) => Ok(true),
             // A full page that counts itself: a further page shows whether that is all.
             End::Unclear => {

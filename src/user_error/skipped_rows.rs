@@ -1,9 +1,9 @@
-//! What is said of rows that a sync had to leave out.
+//! Messages about rows that a sync could not read.
 
-/// Ranges of keys that a sentence names.
+/// Ranges of keys in one message; more would not fit on a screen.
 const NAMED_RANGES: usize = 5;
 
-/// Says which rows a sync had to leave out.
+/// Returns the message for skipped rows, by the ranges of their keys.
 pub(super) fn by_key(
     name: &str,
     key: &str,
@@ -40,7 +40,7 @@ pub(super) fn by_key(
     text
 }
 
-/// Says the same of rows whose keys are not known, by the rows around them.
+/// Returns the message for skipped rows with unknown keys, by the rows before and after them.
 pub(super) fn between_rows(
     name: &str,
     key: &str,

@@ -1,9 +1,9 @@
-//! Each sentence, and whom it blames.
+//! Checks each message and its `failure_type`.
 
 use super::*;
 
 #[test]
-fn each_failure_says_what_where_and_what_to_do() {
+fn each_error_says_what_failed_where_and_what_to_do() {
     let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
     let resource = || "orders".to_owned();
     let status = |status| Error::Status {
@@ -26,7 +26,7 @@ fn each_failure_says_what_where_and_what_to_do() {
     let exhausted = |error| Error::Exhausted { attempts: 3, elapsed: Duration::from_secs(5), last: Box::new(error) };
     let body = |transient| Error::Body {
         resource: resource(),
-        problem: "the answer holds no list; its fields are: a, b".into(),
+        problem: "the response has no list; its fields are: a, b".into(),
         transient,
         page: false,
     };
@@ -84,7 +84,7 @@ fn each_failure_says_what_where_and_what_to_do() {
         UserError::unwritable("c.json", "its folder does not exist"),
         UserError::catalog("x"),
         UserError::states("x"),
-        UserError::bad_state("orders", "`updated_at` is not a text"),
+        UserError::bad_state("orders", "`updated_at` is not a string"),
         UserError::setup("x"),
         UserError::check_timed_out("shop.example.com", Duration::from_secs(30)),
         UserError::panic("x"),

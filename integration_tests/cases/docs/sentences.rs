@@ -1,19 +1,18 @@
-//! `docs/troubleshooting.md` and the code say the same sentences.
+//! `docs/troubleshooting.md` lists the messages of the code.
 //!
-//! Every text of the code that has the words of a sentence must stand on the page, and every sentence that
-//! the page quotes must be in the code. What differs from one time to the next is `…` on the page.
+//! Every string in the code with enough words for a message must be on the page, and every message that the page quotes
+//! must be in the code. The page has `…` in place of the parts that vary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/troubleshooting.md";
 
-/// Words from which a text counts as something that is said.
-const LEAST_WORDS: usize = 3;
+/// Minimum number of words of a message. Shorter strings are mostly names and units.
+pub(crate) const MIN_WORDS: usize = 3;
 
-/// Files whose texts are not about anything that went wrong: descriptions of fields, help, queries, and what
-/// only the fuzz targets ask for; the simulation of the call limit, which is a test; scripts for shells, and what a
-/// terminal shows while nothing goes wrong, which docs/reference/output.md explains.
+/// Files whose strings are not error messages: descriptions of fields, help, queries, the simulation of the call limit
+/// (a test), shell scripts, and the progress in a terminal, which docs/reference/output.md explains.
 const OTHER_FILES: [&str; 9] = [
     "streams.rs",
     "help.rs",
@@ -26,17 +25,17 @@ const OTHER_FILES: [&str; 9] = [
     "summary.rs",
 ];
 
-/// Texts that no user meets by themselves, each with where it goes.
+/// Strings that are not messages by themselves.
 const OTHER_TEXTS: [&str; 7] = [
     // `Debug` of a buffer.
     "… bytes of lines",
-    // Stand in the specification until they are filled in.
+    // Placeholders in the specification.
     "\"filled in from the table of streams\"",
     "\"documentationUrl\": \"filled in from Cargo.toml\",",
-    // Parts of lists and of sentences that are on the page.
+    // Parts of lists and of messages on the page.
     "and … more",
     "that it needs",
-    // What the store says, compared with what it may say.
+    // A phrase in the store's responses.
     "no resource matches",
     // A description in a schema.
     "Included with `expand`. In incremental syncs it refreshes only when the row changes.",
@@ -63,8 +62,9 @@ fn source_files() -> Vec<PathBuf> {
     files
 }
 
-/// The texts in a source, as the compiler reads them; comments, tests and the reasons of lints left out.
-fn texts(source: &str) -> Vec<String> {
+/// Returns the string literals of a source file as the compiler reads them, without comments, tests and reasons of
+/// lints.
+pub(crate) fn texts(source: &str) -> Vec<String> {
     let source = source.split("\nmod tests").next().unwrap();
     let (mut texts, mut rest) = (Vec::new(), source);
     while let Some(at) = rest.find(['"', '\'', '/']) {
@@ -72,7 +72,7 @@ fn texts(source: &str) -> Vec<String> {
         if from.starts_with("//") {
             rest = from.find('\n').map_or("", |end| &from[end..]);
         } else if let Some(quote) = from.strip_prefix('\'') {
-            // A character such as `'"'`, or the mark of a lifetime.
+            // A character such as `'"'`, or a lifetime.
             let escaped = usize::from(quote.starts_with('\\'));
             let end = quote.char_indices().nth(1 + escaped).map_or(quote.len(), |(end, _)| end);
             rest = quote[end..].strip_prefix('\'').unwrap_or(quote);
@@ -92,7 +92,7 @@ fn texts(source: &str) -> Vec<String> {
     texts
 }
 
-/// A text up to its closing quote with so many `#`, and where what follows begins.
+/// Returns a raw string up to its closing quote with `hashes` times `#`, and its length with the quote.
 fn raw_text(inside: &str, hashes: usize) -> (String, usize) {
     let close = format!("\"{}", "#".repeat(hashes));
     let end = inside.find(&close).unwrap();
@@ -105,7 +105,7 @@ fn escaped_text(inside: &str) -> (String, usize) {
     while let Some((at, character)) = characters.next() {
         match character {
             '"' => return (text, at + 1),
-            // `\` at the end of a line joins it to the next; white space counts as one space anyway.
+            // `\` at the end of a line joins it to the next; white space is collapsed later.
             '\\' => match characters.next().unwrap().1 {
                 'n' | 't' | '\n' => text.push(' '),
                 other => text.push(other),
@@ -113,17 +113,17 @@ fn escaped_text(inside: &str) -> (String, usize) {
             other => text.push(other),
         }
     }
-    panic!("a text without an end: {inside}");
+    panic!("a string without an end: {inside}");
 }
 
-/// The text with `…` for each placeholder, `{` for `{{`, and single spaces.
-fn said(text: &str) -> String {
+/// Returns a format string with `…` for each placeholder, `{` for `{{`, and single spaces.
+pub(crate) fn said(text: &str) -> String {
     let text = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
     let (mut said, mut rest) = (String::new(), text.as_str());
     while let Some(at) = rest.find('{') {
         let inside = &rest[at + 1..];
         let end = inside.find('}').filter(|&end| !inside[..end].contains([' ', '"', '{']));
-        // `${NAME}` is what a user writes.
+        // `${NAME}` is an environment variable in a config, not a placeholder.
         if let (Some(end), false) = (end, rest[..at].ends_with('$')) {
             said.push_str(&rest[..at]);
             said.push('…');
@@ -137,11 +137,11 @@ fn said(text: &str) -> String {
     said.replace('\u{1}', "{").replace('\u{2}', "}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn words(text: &str) -> usize {
+pub(crate) fn words(text: &str) -> usize {
     text.split(|character: char| !character.is_ascii_alphabetic()).filter(|word| !word.is_empty()).count()
 }
 
-/// Every text of the code of at least so many words, with its file.
+/// Returns the messages of the code with at least `least` words, each with its file.
 fn sentences(least: usize) -> Vec<(String, String)> {
     let mut sentences = Vec::new();
     for path in source_files() {
@@ -159,30 +159,30 @@ fn page() -> String {
 }
 
 #[test]
-fn every_sentence_of_the_code_is_on_the_page() {
+fn every_message_of_the_code_is_on_the_page() {
     let page = page().lines().map(|line| line.trim_start_matches("> ")).collect::<Vec<_>>().join(" ");
     let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
-    let missing: Vec<String> = sentences(LEAST_WORDS)
+    let missing: Vec<String> = sentences(MIN_WORDS)
         .into_iter()
         .filter(|(_, sentence)| sentence.contains(' ') && !page.contains(sentence))
         .map(|(file, sentence)| format!("{file}: {sentence}"))
         .collect();
-    assert!(missing.is_empty(), "{PAGE} lacks, say what each means and what to do:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "{PAGE} lacks these messages; explain each and what to do:\n{}", missing.join("\n"));
 }
 
 #[test]
-fn every_quote_of_the_page_is_in_the_code() {
+fn every_quoted_message_is_in_the_code() {
     let sentences = sentences(2);
     for quote in page().lines().filter_map(|line| line.strip_prefix("> ")) {
         let known = sentences.iter().any(|(_, sentence)| quote.contains(sentence.trim_matches(['…', ' '])));
-        assert!(known, "{PAGE} quotes what nobody says: {quote}");
+        assert!(known, "{PAGE} quotes a message that is not in the code: {quote}");
     }
 }
 
 #[test]
-fn texts_are_found_as_the_compiler_reads_them() {
+fn strings_are_found_as_the_compiler_reads_them() {
     let source = r##"
-        // "a comment is no text"
+        // "a comment is not a string"
         const A: &'static str = "one \"two\" {three:?} {{four}} \
             five"; let c = '"'; let d = '\''; let raw = r#"six "seven" {}"#;
         #[expect(x, reason = "not this one")]

@@ -10,19 +10,19 @@ use crate::scenarios::run::seeds;
 pub(crate) struct AnswerQuirk {
     /// Its name.
     pub(crate) name: &'static str,
-    /// Sets it, from a seed. The store holds rows of [`STREAM`] and [`OTHER`].
+    /// Sets it, from a seed. The store has rows of [`STREAM`] and [`OTHER`].
     pub(crate) set: fn(&FakeStore, u64),
 }
 
-/// The stream that quirks are about.
+/// The stream with the quirks.
 const STREAM: &str = "order_items";
-/// A stream whose rows are like those.
+/// A stream with similar rows.
 const OTHER: &str = "order_payments";
 
-/// One request in so many is struck.
+/// One request in this many gets a quirk.
 const SOME: u64 = 7;
 
-/// Strikes some requests to the stream.
+/// Adds a fault to some requests to the stream.
 fn some(store: &FakeStore, seed: u64, fault: Fault) {
     let mut chance = Chance::new(seed);
     let hook =
@@ -30,7 +30,7 @@ fn some(store: &FakeStore, seed: u64, fault: Fault) {
     store.options(|options| add_fault(options, hook));
 }
 
-/// Strikes all requests.
+/// Adds a fault to all requests.
 fn all(store: &FakeStore, fault: Fault) {
     store.options(|options| add_fault(options, move |_| Some(fault.clone())));
 }
@@ -47,7 +47,7 @@ fn refusal(calls: &str) -> Fault {
 
 macro_rules! quirks {
     ($($name:ident: $set:expr;)*) => {
-        /// All of them.
+        /// All quirks.
         pub(crate) const ANSWER_QUIRKS: &[AnswerQuirk] = &[$(AnswerQuirk { name: stringify!($name), set: $set },)*];
     };
 }
@@ -91,7 +91,7 @@ quirks! {
     refused: |store, seed| some(store, seed, refusal("50/50"));
 }
 
-/// Reads a store with quirks, with a kill, and then healed.
+/// Reads a store with quirks, with a kill, and then without quirks.
 fn prove(quirks: &[&AnswerQuirk], seed: u64) {
     let mode = if seed.is_multiple_of(2) { "incremental" } else { "full_refresh" };
     let in_flight = if seed.is_multiple_of(3) { 1 } else { 8 };
@@ -114,7 +114,7 @@ fn prove(quirks: &[&AnswerQuirk], seed: u64) {
 }
 
 #[test]
-fn each_quirk_hides_nothing() {
+fn each_quirk_alone_hides_no_row() {
     for seed in seeds() {
         for quirk in ANSWER_QUIRKS {
             prove(&[quirk], seed);
@@ -123,7 +123,7 @@ fn each_quirk_hides_nothing() {
 }
 
 #[test]
-fn two_quirks_at_once_hide_nothing() {
+fn two_quirks_together_hide_no_row() {
     for seed in seeds() {
         let mut chance = Chance::new(seed);
         for _ in 0..8 {

@@ -7,7 +7,7 @@ use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows
 use crate::fake_store::{Data, Envelope, Fault, Late, NextPage, Options, resource, resources};
 use crate::scenarios::run::seeds;
 
-/// Streams whose rows have like fields, and those of the first report.
+/// Streams whose rows have similar fields, among them those of the first report.
 const PAIRS: [(&str, &str); 8] = [
     ("customers", "orders"),
     ("orders", "customers"),
@@ -19,7 +19,7 @@ const PAIRS: [(&str, &str); 8] = [
     ("users", "stores"),
 ];
 
-/// What a store may send that is not the answer.
+/// Returns responses that do not belong to the request.
 fn wrong_answers(other: &'static str) -> [(&'static str, Fault); 3] {
     [
         ("the list of another stream", Fault::AnswerOf { resource: other, list: None }),
@@ -49,7 +49,7 @@ fn set(trial: &Trial, numbers: impl Fn(usize) -> bool + Send + 'static, fault: &
     trial.store.options(|options| options.fault = Some(Box::new(fault)));
 }
 
-/// One wrong answer, to this request of a first sync and to the same of a sync after changes: everything arrives.
+/// One wrong response, to this request of a first sync and to the same one of a sync after changes: all rows arrive.
 fn once(trial: &Trial, request: usize, fault: &Fault) {
     let mut destination = trial.destination();
     set(trial, move |number| number == request, fault);
@@ -62,14 +62,14 @@ fn once(trial: &Trial, request: usize, fault: &Fault) {
     trial.read(&mut destination, End::Complete);
     trial.end_faults();
     let last = trial.read(&mut destination, End::Complete);
-    // What has no date is sent by every sync.
+    // Rows without `updated_at` are sent by every sync.
     let dated = trial.streams.iter().filter(|stream| resource(stream).unwrap().has_updated_at);
     assert_eq!(dated.map(|stream| last.records(stream).len()).sum::<usize>(), 0, "{}", trial.what);
 }
 
-/// Wrong answers from this request on: nothing foreign is sent, the stream is incomplete, and a sync of the healed store
-/// brings the rest.
-fn for_ever(trial: &Trial, request: usize, fault: &Fault) {
+/// Wrong responses from this request on: no other stream's row is sent, the stream is incomplete, and a sync of the
+/// healed store returns the rest.
+fn from_this_request_on(trial: &Trial, request: usize, fault: &Fault) {
     let mut destination = trial.destination();
     set(trial, move |number| number >= request, fault);
     trial.read(&mut destination, End::Incomplete(trial.streams[0]));
@@ -85,7 +85,7 @@ fn for_ever(trial: &Trial, request: usize, fault: &Fault) {
 }
 
 #[test]
-fn customers_are_never_answered_by_orders() {
+fn orders_in_a_response_to_customers_are_never_emitted() {
     each_way(|mode, in_flight| {
         for (what, fault) in &wrong_answers("orders")[..2] {
             for request in [1, 2, 4, 7] {
@@ -94,7 +94,7 @@ fn customers_are_never_answered_by_orders() {
             }
             for request in [1, 4] {
                 let what = format!("{what}, from request {request}");
-                for_ever(&trial(PAIRS[0], mode, in_flight, &what).retrying(6), request, fault);
+                from_this_request_on(&trial(PAIRS[0], mode, in_flight, &what).retrying(6), request, fault);
             }
         }
     });
@@ -102,7 +102,7 @@ fn customers_are_never_answered_by_orders() {
 
 #[test]
 fn the_first_response_of_a_first_sync_is_checked_against_its_request() {
-    // In the sizes of the report, with pages of 1000.
+    // The sizes of the report, with pages of 1000.
     each_way(|mode, in_flight| {
         for (what, fault) in &wrong_answers("orders")[..2] {
             for times in [1, 2] {
@@ -117,7 +117,7 @@ fn the_first_response_of_a_first_sync_is_checked_against_its_request() {
 }
 
 #[test]
-fn streams_with_like_fields_are_told_apart() {
+fn streams_with_similar_fields_are_distinguished() {
     thread::scope(|scope| {
         for pair in &PAIRS[1..] {
             scope.spawn(move || {
@@ -125,7 +125,11 @@ fn streams_with_like_fields_are_told_apart() {
                     for (request, mode, in_flight) in [(1, "incremental", 8), (3, "full_refresh", 1)] {
                         once(&trial(*pair, mode, in_flight, &format!("{what}, once")), request, fault);
                     }
-                    for_ever(&trial(*pair, "incremental", 1, &format!("{what}, for ever")).retrying(6), 1, fault);
+                    from_this_request_on(
+                        &trial(*pair, "incremental", 1, &format!("{what}, for ever")).retrying(6),
+                        1,
+                        fault,
+                    );
                 }
             });
         }
@@ -133,7 +137,7 @@ fn streams_with_like_fields_are_told_apart() {
 }
 
 #[test]
-fn a_wrong_answer_before_and_after_a_kill_loses_no_row() {
+fn a_wrong_response_before_and_after_a_kill_loses_no_row() {
     for (seed, pair) in PAIRS.into_iter().enumerate() {
         let in_flight = if seed % 2 == 0 { 1 } else { 8 };
         for (what, fault) in wrong_answers(pair.1) {
@@ -155,20 +159,20 @@ fn a_wrong_answer_before_and_after_a_kill_loses_no_row() {
 }
 
 #[test]
-fn a_link_names_this_resource() {
+fn a_link_to_another_resource_is_noticed() {
     each_way(|mode, in_flight| {
         for pair in [PAIRS[0], PAIRS[2]] {
             let (what, fault) = &wrong_answers(pair.1)[2];
             for request in [1, 2, 3] {
                 once(&trial(pair, mode, in_flight, &format!("{what}, once")), request, fault);
             }
-            for_ever(&trial(pair, mode, in_flight, &format!("{what}, for ever")).retrying(6), 1, fault);
+            from_this_request_on(&trial(pair, mode, in_flight, &format!("{what}, for ever")).retrying(6), 1, fault);
         }
     });
 }
 
 #[test]
-fn a_link_in_any_honest_form_is_believed_and_costs_nothing() {
+fn a_link_in_any_correct_form_is_accepted_without_extra_requests() {
     each_way(|mode, in_flight| {
         let requests = |next_page: NextPage| {
             let trial = trial(PAIRS[0], mode, in_flight, &format!("{next_page:?}"));
@@ -191,7 +195,7 @@ fn a_link_in_any_honest_form_is_believed_and_costs_nothing() {
 }
 
 #[test]
-fn an_unknown_name_with_the_rows_of_this_stream_is_believed_and_costs_nothing() {
+fn an_unknown_list_name_with_rows_of_this_stream_is_accepted_without_extra_requests() {
     each_way(|mode, in_flight| {
         for pair in PAIRS.into_iter().step_by(2) {
             let requests = |envelope| {
@@ -224,7 +228,7 @@ fn a_request_is_repeated_over_another_connection() {
 }
 
 #[test]
-fn right_answers_keep_their_connection() {
+fn correct_responses_keep_their_connection() {
     for mode in ["incremental", "full_refresh"] {
         let trial = trial(PAIRS[0], mode, 1, "nothing goes wrong");
         trial.read(&mut trial.destination(), End::Complete);
@@ -233,13 +237,13 @@ fn right_answers_keep_their_connection() {
     }
 }
 
-/// Whether the answer to one request can be told from that to another: lists of one name may look alike.
+/// Returns true if the responses to two requests can be distinguished: lists of one name may look the same.
 fn look_different(one: &str, other: &str) -> bool {
     one != other && resource(one).unwrap().key != resource(other).unwrap().key
 }
 
 #[test]
-fn an_answer_that_comes_late_is_not_taken_and_its_connection_is_not_used_again() {
+fn a_late_response_is_not_used_and_its_connection_is_closed() {
     for seed in seeds() {
         for out_of_step in [false, true] {
             for mode in ["incremental", "full_refresh"] {
@@ -249,7 +253,7 @@ fn an_answer_that_comes_late_is_not_taken_and_its_connection_is_not_used_again()
     }
 }
 
-/// Reads all streams of a store, where one answer in ten is the one before it.
+/// Reads all streams of a store where one response in ten is the previous one.
 fn late(seed: u64, out_of_step: bool, mode: &'static str, in_flight: u32) {
     let options =
         Options { max_count: Some(10), late: Some(Late { seed, one_in: 10, out_of_step }), ..Options::default() };
@@ -272,8 +276,8 @@ fn late(seed: u64, out_of_step: bool, mode: &'static str, in_flight: u32) {
         if look_different(&seen.resource, &earlier.resource) {
             met += 1;
             let used_again = all.iter().find(|other| other.n > seen.n && other.connection == seen.connection);
-            // With several requests at once another may have taken the connection before this answer was read to its
-            // end; its own answer is checked by itself.
+            // With several concurrent requests, another one may have used the connection before this response was read
+            // to its end; its own response is checked separately.
             assert!(
                 used_again.is_none() || trial.in_flight > 1,
                 "{}: {} was answered as {}, and then over the same connection {:?}",

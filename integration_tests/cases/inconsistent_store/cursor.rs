@@ -13,7 +13,7 @@ fn at(offset: i64) -> i64 {
     utc_ms(NOW) + offset
 }
 
-/// Changes rows, one every ten seconds until a moment; their ids.
+/// Changes rows, one every ten seconds until a time. Returns their ids.
 fn change(sim: &Sim, ids: &[i64], last: i64) {
     sim.store.data(|data| {
         for (row, id) in (0..).zip(ids.iter().rev()) {
@@ -24,7 +24,7 @@ fn change(sim: &Sim, ids: &[i64], last: i64) {
     });
 }
 
-/// What an honest store costs from here on: nothing changed, then one row.
+/// Checks the requests of a documented store from here on: nothing changed, then one row.
 fn assert_as_usual(sim: &mut Sim, context: &str) {
     sim.assert_unchanged(context);
     let now = sim.now() + HOUR;
@@ -44,13 +44,13 @@ fn a_clock_one_year_ahead_during_one_sync_costs_no_row() {
         let mut sim = Sim::new(STREAM, options, month(STREAM, at(0)));
         sim.sync();
         change(&sim, &[1, 2, 3], at(HOUR - 20 * SECOND));
-        // The clock is set a year ahead, a row changes, the sync runs.
+        // The clock is a year ahead, a row changes, the sync runs.
         sim.set_now(at(HOUR + YEAR - 5 * SECOND));
         sim.store.data(|data| data.touch(STREAM, 4));
         sim.set_now(at(HOUR + YEAR));
         let ahead = sim.sync();
         assert_eq!(ahead.ids, [1, 2, 3, 4], "{context}\n{}", ahead.asked());
-        // The clock is right again. What changed meanwhile, and what changes later, has dates before the cursor.
+        // The clock is right again. Changes from now on have dates before the cursor.
         let early: Vec<i64> = (100..300).collect();
         change(&sim, &early, at(2 * HOUR));
         if killed {
@@ -71,7 +71,7 @@ fn a_clock_one_year_ahead_during_one_sync_costs_no_row() {
         }
         assert!(sim.times[&4] <= 3, "{context}: the row of next year came {} times", sim.times[&4]);
         assert_eq!(sim.sync().ids, [0_i64; 0], "{context}");
-        // A row that stays in the future is remembered, and costs no request.
+        // A row with a future date is remembered, and costs no request.
         sim.store.data(|data| data.set_updated_at(STREAM, 4, Stamp::At(at(HOUR))));
     }
 }
@@ -106,7 +106,7 @@ fn a_date_header_one_year_ahead_during_one_sync_changes_nothing() {
 }
 
 #[test]
-fn a_state_of_2099_is_read_from_the_stores_date_and_said() {
+fn a_state_of_2099_is_read_from_the_stores_date_with_a_warning() {
     for cursor in ["2099-01-01T00:00:00Z", "2099-01-01T00:00:00.000-05:00"] {
         let mut sim = Sim::new(STREAM, Options::default(), month(STREAM, at(0)));
         sim.set_cursor(cursor);
@@ -119,7 +119,7 @@ fn a_state_of_2099_is_read_from_the_stores_date_and_said() {
         assert_eq!(warnings.iter().filter(said).count(), 1, "it names the stream and the way back: {warnings:?}");
         assert!(sync.requests.len() <= 3, "{cursor}\n{}", sync.asked());
         assert!(sim.cursor().is_some_and(|at| at <= sim.now()), "{cursor}: {}", sim.stream_state());
-        // From then on as usual.
+        // After that, as usual.
         change(&sim, &[24], at(HOUR));
         let next = sim.sync();
         assert_eq!((next.ids.as_slice(), next.warnings()), (&[24][..], Vec::new()), "{cursor}\n{}", next.asked());
@@ -128,7 +128,7 @@ fn a_state_of_2099_is_read_from_the_stores_date_and_said() {
 }
 
 #[test]
-fn a_state_of_2099_on_a_store_in_which_nothing_changes_does_not_stay() {
+fn a_state_of_2099_is_replaced_even_if_nothing_changes() {
     let mut sim = Sim::new(STREAM, Options::default(), month(STREAM, at(0)));
     sim.set_cursor("2099-01-01T00:00:00Z");
     let sync = sim.sync();
@@ -141,7 +141,7 @@ fn a_state_of_2099_on_a_store_in_which_nothing_changes_does_not_stay() {
 
 #[test]
 fn a_start_date_in_the_future_leaves_no_cursor() {
-    // Rows more than a page, and few.
+    // More than a page of rows, and few.
     for (rows, page, mode) in [
         (1_500, 1000, "incremental"),
         (1_500, 1000, "full_refresh"),
@@ -158,7 +158,7 @@ fn a_start_date_in_the_future_leaves_no_cursor() {
         assert_eq!(early.ids, [0_i64; 0], "{context}\n{}", early.asked());
         assert_eq!(early.run.last_state(STREAM), Some(&json!({})), "{context}");
         assert!(early.requests.len() <= 3, "{context}\n{}", early.asked());
-        // The row that changes in between is one of those to come.
+        // The row that changes in between is read later.
         change(&sim, &[5], at(HOUR));
         sim.sync();
         sim.configure("start_date", json!("2000-01-01T00:00:00Z"));
@@ -170,7 +170,7 @@ fn a_start_date_in_the_future_leaves_no_cursor() {
 }
 
 #[test]
-fn a_start_date_in_the_future_is_kept_to_while_it_is_one() {
+fn a_start_date_in_the_future_is_respected() {
     let mut data = Data::empty();
     data.now_ms = at(0);
     add_rows(&mut data, STREAM, 50, MINUTE, at(0));
@@ -190,7 +190,7 @@ fn a_date_header_one_hour_behind_sends_nothing_twice() {
     for rows in [30, 1_500, 6_000] {
         let mut data = Data::empty();
         data.now_ms = at(0);
-        // All within 50 minutes, so that every one is ahead of `Date`.
+        // All within 50 minutes, so that all are later than `Date`.
         add_rows(&mut data, STREAM, rows, 500, at(0));
         let options = Options { date_ahead_seconds: -3600, ..Options::default() };
         let mut sim = Sim::new(STREAM, options, data);
@@ -204,7 +204,7 @@ fn a_date_header_one_hour_behind_sends_nothing_twice() {
         change(&sim, &[7], at(30 * SECOND));
         let changed = sim.sync();
         assert!(changed.ids.contains(&7), "{rows} rows\n{}", changed.asked());
-        // Beyond what can be named row by row, a change costs its range.
+        // If more rows change than a state can list, a change emits its range again.
         let bound = if rows > 4_000 { 300 } else { 1 };
         assert!(changed.ids.len() <= bound, "{rows} rows: {} records for a change", changed.ids.len());
         for hour in 1..4 {
@@ -218,7 +218,7 @@ fn a_date_header_one_hour_behind_sends_nothing_twice() {
 }
 
 #[test]
-fn answers_without_a_date_header_lose_nothing_and_send_nothing_twice() {
+fn responses_without_a_date_header_lose_nothing_and_send_nothing_twice() {
     let mut sim = Sim::new(STREAM, Options { date_header: false, ..Options::default() }, month(STREAM, at(0)));
     sim.sync();
     sim.assert_unchanged("no Date");

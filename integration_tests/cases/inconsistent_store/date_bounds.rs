@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cases::inconsistent_store::sim::{HOUR, MINUTE, STREAM, Sim, add_rows};
 use crate::fake_store::{Data, DateReading, Options, utc_ms};
 
-/// A row every ten minutes of the three days around a moment, and now a day later.
+/// Returns a row every ten minutes of the three days around a time, with the clock a day later.
 fn around(moment: &str) -> Data {
     let mut data = Data::empty();
     data.now_ms = utc_ms(moment) + 60 * HOUR;
@@ -21,7 +21,7 @@ fn text(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).unwrap().format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A change of the clock, and how far before and after it, in minutes, the bounds lie.
+/// A change of the clock, and the distances of the bounds before and after it, in minutes.
 struct Bounds {
     zone: Tz,
     change: &'static str,
@@ -31,22 +31,22 @@ struct Bounds {
 
 const BOUNDS: [Bounds; 5] = [
     Bounds { zone: America::Chicago, change: "2024-11-03T07:00:00Z", before: 15 * 60, after: 15 * 60 },
-    // Both lie in the doubled hour, and in the hour that is left out.
+    // Both are in the repeated hour, or in the skipped hour.
     Bounds { zone: America::Chicago, change: "2024-11-03T07:00:00Z", before: 30, after: 30 },
     Bounds { zone: America::Chicago, change: "2024-03-10T08:00:00Z", before: 20 * 60, after: 30 },
     Bounds { zone: Europe::Berlin, change: "2024-10-27T01:00:00Z", before: 15 * 60, after: 15 * 60 },
     Bounds { zone: Pacific::Auckland, change: "2024-04-06T14:00:00Z", before: 16 * 60, after: 30 },
 ];
 
-/// Reads within each of the bounds, in both modes, in one page and in many.
+/// Reads with each of the bounds, in both modes, in one page and in many.
 fn prove(dates: DateReading) {
     for (case, bounds) in BOUNDS.iter().enumerate() {
         let (from, end) =
             (utc_ms(bounds.change) - bounds.before * MINUTE, utc_ms(bounds.change) + bounds.after * MINUTE);
         for (mode, page) in [("incremental", 1000), ("incremental", 50), ("full_refresh", 1000), ("full_refresh", 50)] {
             if dates == DateReading::OffsetIgnored && page < 1000 {
-                // Which rows are the newest before the end date such a store does not show on a page of later ones: the
-                // cursor stays further back, and rows come again.
+                // Such a store does not show the newest rows before the end date on a page of later ones: the
+                // cursor stays further back, and rows are sent again.
                 continue;
             }
             let context = format!("{dates:?} {} case {case} {mode} {page} a page", bounds.zone);
@@ -71,7 +71,7 @@ fn prove(dates: DateReading) {
                 assert!(sim.cursor().is_some_and(|cursor| cursor < end), "{context}: {}", sim.stream_state());
                 let again = sim.sync();
                 assert_eq!(again.ids, [0_i64; 0], "{context}\n{}", again.asked());
-                // What lies behind the end date comes when the end date goes.
+                // Rows after the end date are read when the end date is removed.
                 sim.configure("end_date", json!(null));
                 sim.sync();
                 let wanted = sim.store.data(|data| data.ids(STREAM));
@@ -89,21 +89,21 @@ fn the_bounds_of_a_documented_store_are_exact() {
 }
 
 #[test]
-fn the_bounds_are_exact_where_local_digits_are_kept() {
+fn the_bounds_are_exact_if_local_digits_are_stored() {
     prove(DateReading::LocalDigits);
 }
 
 #[test]
-fn the_bounds_are_exact_where_both_passes_have_the_standard_offset() {
+fn the_bounds_are_exact_if_both_passes_have_the_standard_offset() {
     prove(DateReading::LocalDigitsStandard);
 }
 
 #[test]
-fn the_bounds_are_exact_where_the_zone_of_a_filter_is_ignored() {
+fn the_bounds_are_exact_if_the_zone_of_a_filter_is_ignored() {
     prove(DateReading::OffsetIgnored);
 }
 
 #[test]
-fn the_bounds_are_exact_where_todays_offset_is_applied_to_all_dates() {
+fn the_bounds_are_exact_if_todays_offset_is_applied_to_all_dates() {
     prove(DateReading::TodaysOffset);
 }

@@ -10,10 +10,10 @@ use crate::fake_store::{DateReading, Options, Stamp, utc_ms};
 
 /// Seconds after the hour at which the syncs of a campaign run.
 const SYNCS_AT: [i64; 3] = [30, 30 * 60 + 30, 59 * 60 + 30];
-/// How many syncs follow the first one.
+/// Number of syncs after the first one.
 const SYNCS: i64 = 12;
 
-/// A clock and the hour in which it changes.
+/// A clock, and the hour in which it changes.
 #[derive(Clone, Copy)]
 struct Change {
     zone: Tz,
@@ -29,7 +29,7 @@ const CHICAGO: [Change; 2] = [
 struct Campaign {
     sim: Sim,
     context: String,
-    /// Until when rows were added.
+    /// Rows were added until then.
     filled: i64,
     first: i64,
     warned: usize,
@@ -44,7 +44,7 @@ impl Campaign {
         Campaign { sim, context, filled: first - HOUR, first, warned: 0 }
     }
 
-    /// Moves the clock to a sync, and adds what was ordered until then.
+    /// Moves the clock to a sync, and adds the orders until then.
     fn move_to(&mut self, sync: i64) {
         let now = self.first + sync * HOUR;
         let mut filled = self.filled;
@@ -59,7 +59,7 @@ impl Campaign {
         self.filled = filled;
     }
 
-    /// Runs all syncs. Nothing may be missing after any of them.
+    /// Runs all syncs. No row may be missing after any of them.
     fn run(&mut self) {
         for sync in 0..=SYNCS {
             self.move_to(sync);
@@ -76,7 +76,7 @@ impl Campaign {
         self.sim.assert_nothing_lost(&format!("{} after sync {sync}", self.context));
     }
 
-    /// When nothing changes any more, nothing comes any more.
+    /// Checks that nothing is emitted when nothing changes any more.
     #[expect(clippy::print_stderr, reason = "records a row are a figure to look at, not to hold")]
     fn settle(&mut self) {
         self.sim.sync();
@@ -126,7 +126,7 @@ fn a_store_that_applies_todays_offset_to_all_dates_loses_no_row() {
 }
 
 #[test]
-fn a_store_west_of_greenwich_that_ignores_the_zone_of_a_filter_loses_no_row() {
+fn a_store_west_of_utc_that_ignores_the_zone_of_a_filter_loses_no_row() {
     let far = Change { zone: Pacific::Pago_Pago, at: "2024-11-03T07:00:00Z" };
     let mut campaigns = campaigns(DateReading::OffsetIgnored, &CHICAGO[..1]);
     campaigns.push(Campaign::new(DateReading::OffsetIgnored, CHICAGO[1], SYNCS_AT[0]));
@@ -138,7 +138,7 @@ fn a_store_west_of_greenwich_that_ignores_the_zone_of_a_filter_loses_no_row() {
 }
 
 #[test]
-fn a_store_east_of_greenwich_that_ignores_the_zone_of_a_filter_loses_no_row() {
+fn a_store_east_of_utc_that_ignores_the_zone_of_a_filter_loses_no_row() {
     let berlin = Change { zone: Europe::Berlin, at: "2024-10-27T01:00:00Z" };
     let auckland = Change { zone: Pacific::Auckland, at: "2024-04-06T14:00:00Z" };
     for (change, at) in [(berlin, SYNCS_AT[0]), (berlin, SYNCS_AT[2]), (auckland, SYNCS_AT[1])] {
@@ -147,12 +147,12 @@ fn a_store_east_of_greenwich_that_ignores_the_zone_of_a_filter_loses_no_row() {
 }
 
 #[test]
-fn rows_hidden_in_the_doubled_hour_arrive_though_syncs_are_killed() {
+fn rows_hidden_in_the_repeated_hour_arrive_even_if_syncs_are_killed() {
     for dates in [DateReading::LocalDigits, DateReading::LocalDigitsStandard, DateReading::TodaysOffset] {
         let change = CHICAGO[usize::from(dates == DateReading::TodaysOffset)];
         let mut campaign = Campaign::new(dates, change, SYNCS_AT[1]);
-        // Where more than a page changed, the newest page does not show the other offset (docs/reference/state.md, what cannot be
-        // promised), so the changes of an hour fit one.
+        // If more than a page changed, the newest page does not show the other offset (docs/reference/state.md, what
+        // cannot be promised), so the changes of an hour fit in one page.
         campaign.sim.store.options(|options| options.max_count = None);
         for sync in 0..=8 {
             campaign.move_to(sync);
@@ -166,7 +166,7 @@ fn rows_hidden_in_the_doubled_hour_arrive_though_syncs_are_killed() {
 }
 
 #[test]
-fn remembered_rows_that_change_or_go_away_are_no_contradiction() {
+fn remembered_rows_that_change_or_are_deleted_are_no_contradiction() {
     let now = utc_ms("2024-06-05T10:00:30Z");
     let mut data = month(STREAM, now);
     add_rows(&mut data, STREAM, 40, 7 * SECOND, now);
@@ -199,7 +199,7 @@ fn remembered_rows_that_change_or_go_away_are_no_contradiction() {
         assert!(done.requests.len() <= 2, "round {round}: one more for an oracle at most\n{}", done.asked());
         sim.assert_nothing_lost(&format!("round {round}"));
     }
-    // Nothing newer than the cursor is left at all.
+    // No row newer than the cursor is left.
     sim.store.data(|data| data.ids(STREAM).split_off(1_400).iter().for_each(|id| assert!(data.delete(STREAM, *id))));
     let done = sim.sync();
     assert_eq!((done.ids.len(), done.warnings()), (0, Vec::new()), "{}", done.asked());
@@ -210,7 +210,7 @@ fn remembered_rows_that_change_or_go_away_are_no_contradiction() {
 }
 
 #[test]
-fn the_first_sync_after_an_upgrade_has_an_oracle_too() {
+fn the_first_sync_after_an_upgrade_is_verified_too() {
     let cursor = "2024-06-05T10:00:30Z";
     for (dates, zone) in [
         (DateReading::Documented, America::Chicago),
@@ -236,7 +236,7 @@ fn the_first_sync_after_an_upgrade_has_an_oracle_too() {
         } else {
             assert_eq!(sim.sync().ids, [0_i64; 0], "{context}");
         }
-        // An unchanged store under an old state: one request, and one for the oracle.
+        // An unchanged store with an old state: one request, and one to verify the filter.
         let mut data = month(STREAM, utc_ms(cursor));
         add_rows(&mut data, STREAM, 1, MINUTE, utc_ms(cursor) - HOUR);
         let mut sim = Sim::new(STREAM, Options { dates, zone, ..Options::default() }, data);

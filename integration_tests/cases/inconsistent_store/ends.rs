@@ -8,12 +8,12 @@ use super::reading::{
     resumable,
 };
 use crate::fake_store::{Envelope, FakeStore, NextPage, Options, Spoil, Total};
-use crate::scenarios::kills::{Kill, get_through};
+use crate::scenarios::kills::{Kill, read_until_complete};
 
-/// More bytes than a page of orders and its state, less than the stream.
+/// More bytes than a page of orders and its state, fewer than the stream.
 const SOME_BYTES: usize = 90_000;
 
-/// Counts that are wrong, for pages of so many rows.
+/// Returns wrong counts, for pages of this many rows.
 fn wrong_counts(page: usize) -> [Total; 4] {
     [Total::OfPage, Total::AtMost(page), Total::AtMost(page / 10), Total::Always(page * 9 / 10)]
 }
@@ -27,12 +27,12 @@ fn without_any_sign(options: &mut Options) {
     options.next_page = NextPage::Absent;
 }
 
-/// Reads with kills until one gets through, then once more, which brings nothing.
-fn assert_whole_with_kills(way: Way, rows: i64, quirk: impl Fn(&mut Options), context: &str) {
+/// Reads with kills until a read completes, then once more, which emits nothing.
+fn assert_complete_with_kills(way: Way, rows: i64, quirk: impl Fn(&mut Options), context: &str) {
     let store = way.store(rows, quirk);
     let (config, catalog) = (way.config(&store), way.catalog());
     let mut destination = way.destination();
-    get_through(&store, &config, &catalog, &mut destination, || Kill::Bytes(SOME_BYTES));
+    read_until_complete(&store, &config, &catalog, &mut destination, || Kill::Bytes(SOME_BYTES));
     way.assert_arrived(&destination, &store, &format!("{context}, with kills"));
     if way.mode == "incremental" {
         let again = way.read(&store, &destination.state_list());
@@ -41,7 +41,7 @@ fn assert_whole_with_kills(way: Way, rows: i64, quirk: impl Fn(&mut Options), co
 }
 
 #[test]
-fn a_count_that_is_too_low_ends_nothing() {
+fn a_count_that_is_too_low_ends_no_walk() {
     for way in DATED {
         for total in wrong_counts(1000) {
             let store = way.store(3_500, |options| {
@@ -49,38 +49,38 @@ fn a_count_that_is_too_low_ends_nothing() {
                 options.quirks.total = total;
             });
             let context = format!("{total:?}");
-            way.assert_whole(&way.first_read(&store), &store, &context);
-            // The last page may have to be asked beyond.
+            way.assert_all_read(&way.first_read(&store), &store, &context);
+            // After the last page, another request may be necessary.
             way.assert_few_requests(&store, 4, &context);
         }
     }
 }
 
 #[test]
-fn a_count_that_is_too_low_ends_nothing_in_any_stream() {
+fn a_count_that_is_too_low_ends_no_walk_in_any_stream() {
     for way in WAYS {
         for total in wrong_counts(PAGE) {
             for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
                 let store = way.store(rows, |options| options.quirks.total = total);
                 let run = way.first_read(&store);
-                way.assert_whole(&run, &store, &format!("{total:?}, {rows} rows"));
+                way.assert_all_read(&run, &store, &format!("{total:?}, {rows} rows"));
             }
         }
     }
 }
 
 #[test]
-fn a_count_that_is_too_low_ends_nothing_with_kills() {
+fn a_count_that_is_too_low_ends_no_walk_with_kills() {
     for way in resumable() {
         for total in wrong_counts(PAGE) {
-            assert_whole_with_kills(way, 2 * ROWS, |options| options.quirks.total = total, &format!("{total:?}"));
+            assert_complete_with_kills(way, 2 * ROWS, |options| options.quirks.total = total, &format!("{total:?}"));
         }
     }
 }
 
 #[test]
-fn a_count_that_is_too_high_for_ever_is_never_complete_with_loss() {
-    // Nothing shows whether the store counts rows that it does not list.
+fn a_count_that_is_always_too_high_never_gives_complete_with_loss() {
+    // The store may count rows that it does not list.
     for way in WAYS {
         let store = way.store(ROWS, |options| options.quirks.total = Total::Always(900));
         let run = way.first_read(&store);
@@ -89,7 +89,7 @@ fn a_count_that_is_too_high_for_ever_is_never_complete_with_loss() {
 }
 
 #[test]
-fn full_pages_without_any_other_sign_are_followed_by_another_request() {
+fn full_pages_without_count_and_link_are_followed_by_another_request() {
     for way in DATED {
         for page in [None, Some(100)] {
             let store = way.store(2_500, |options| {
@@ -97,39 +97,39 @@ fn full_pages_without_any_other_sign_are_followed_by_another_request() {
                 options.max_count = page;
             });
             let context = format!("pages of {page:?}");
-            way.assert_whole(&way.first_read(&store), &store, &context);
-            // One beyond the last key, at most.
+            way.assert_all_read(&way.first_read(&store), &store, &context);
+            // At most one after the last key.
             way.assert_few_requests(&store, 4, &context);
         }
     }
 }
 
 #[test]
-fn full_pages_without_any_other_sign_are_followed_by_another_request_in_any_stream() {
+fn full_pages_without_count_and_link_are_followed_by_another_request_in_any_stream() {
     for way in WAYS {
         for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
             let store = way.store(rows, without_any_sign);
-            way.assert_whole(&way.first_read(&store), &store, &format!("{rows} rows"));
+            way.assert_all_read(&way.first_read(&store), &store, &format!("{rows} rows"));
         }
     }
 }
 
 #[test]
-fn full_pages_without_any_other_sign_are_followed_by_another_request_with_kills() {
+fn full_pages_without_count_and_link_are_followed_by_another_request_with_kills() {
     for way in resumable() {
-        assert_whole_with_kills(way, 2 * ROWS, without_any_sign, "no sign");
+        assert_complete_with_kills(way, 2 * ROWS, without_any_sign, "no sign");
     }
 }
 
 #[test]
-fn an_answer_that_names_a_next_page_and_lists_nothing_is_asked_for_again() {
+fn a_response_with_a_next_page_and_no_rows_is_requested_again() {
     for way in WAYS {
         once_at_every_answer(way, ROWS, Spoil::Emptied, 1, uncounted);
     }
 }
 
 #[test]
-fn one_empty_answer_of_a_large_store_without_counts_is_asked_for_again() {
+fn one_empty_response_of_a_large_store_without_counts_is_requested_again() {
     let [way, ..] = DATED;
     once_at_every_answer(way, 2_500, Spoil::Emptied, 1, |options| {
         uncounted(options);
@@ -138,28 +138,28 @@ fn one_empty_answer_of_a_large_store_without_counts_is_asked_for_again() {
 }
 
 #[test]
-fn an_answer_that_counts_rows_and_lists_none_is_asked_for_again() {
+fn a_response_that_counts_rows_but_lists_none_is_requested_again() {
     for way in WAYS {
         once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |_| {});
     }
 }
 
 #[test]
-fn one_answer_of_a_large_store_that_counts_rows_and_lists_none_is_asked_for_again() {
+fn one_response_of_a_large_store_that_counts_rows_but_lists_none_is_requested_again() {
     for way in [DATED[0], DATED[2]] {
         once_at_every_answer(way, 3_500, Spoil::Emptied, 1, |options| options.max_count = None);
     }
 }
 
 #[test]
-fn answers_that_count_rows_and_list_none_for_good_are_a_failure() {
+fn responses_that_always_count_rows_but_list_none_are_an_error() {
     for way in WAYS.into_iter().filter(|way| way.in_flight == 1) {
         for_good_from_every_answer(way, ROWS, Spoil::Emptied, |_| {});
     }
 }
 
 #[test]
-fn the_run_after_a_kill_believes_no_empty_answer_either() {
+fn the_run_after_a_kill_accepts_no_empty_response_either() {
     for way in resumable() {
         for counted in [true, false] {
             let quirk = |options: &mut Options| options.total_count = counted;
@@ -184,14 +184,14 @@ fn the_run_after_a_kill_believes_no_empty_answer_either() {
 
 #[test]
 fn a_response_cut_in_half_with_its_count_is_checked_against_the_first() {
-    // The first answer itself is all that is known until then, so it is not among them.
+    // Until then only the first response is known, so it is not among them.
     for way in WAYS {
         once_at_every_answer(way, ROWS, Spoil::Halved, 2, |_| {});
     }
 }
 
 #[test]
-fn the_response_with_the_greatest_keys_is_checked_against_the_first() {
+fn the_response_with_the_largest_keys_is_checked_against_the_first() {
     for way in DATED {
         let store = way.store(6_000, |options| {
             options.max_count = None;
@@ -201,12 +201,12 @@ fn the_response_with_the_greatest_keys_is_checked_against_the_first() {
                 is_it.then_some(Spoil::Halved)
             }));
         });
-        way.assert_whole(&way.first_read(&store), &store, "the greatest keys");
+        way.assert_all_read(&way.first_read(&store), &store, "the greatest keys");
     }
 }
 
 #[test]
-fn a_walk_by_date_or_by_number_that_meets_an_empty_page_asks_again() {
+fn a_walk_by_date_or_by_number_requests_an_empty_page_again() {
     for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
         for counted in [true, false] {
             once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |options| {
@@ -223,7 +223,7 @@ fn a_walk_by_date_or_by_number_that_meets_an_empty_page_asks_again() {
 }
 
 #[test]
-fn a_walk_by_date_of_a_large_store_that_meets_an_empty_page_asks_again() {
+fn a_walk_by_date_of_a_large_store_requests_an_empty_page_again() {
     let [way, ..] = DATED;
     once_at_every_answer(way, 2_500, Spoil::Emptied, 1, |options| {
         options.ignore_id_filter = true;
@@ -232,7 +232,7 @@ fn a_walk_by_date_of_a_large_store_that_meets_an_empty_page_asks_again() {
 }
 
 #[test]
-fn an_empty_array_under_another_name_proves_nothing() {
+fn an_empty_array_with_another_name_proves_nothing() {
     for way in WAYS {
         once_at_every_answer(way, ROWS, Spoil::OtherName, 1, |_| {});
         once_at_every_answer(way, 15, Spoil::OtherName, 1, |_| {});
@@ -243,7 +243,7 @@ fn an_empty_array_under_another_name_proves_nothing() {
 }
 
 #[test]
-fn the_first_of_300_rows_under_another_name_is_asked_for_again() {
+fn the_first_of_300_rows_with_another_name_is_requested_again() {
     for way in DATED {
         once_at_every_answer(way, 300, Spoil::OtherName, 1, |options| options.max_count = None);
     }
@@ -261,17 +261,17 @@ fn an_empty_list_under_either_of_its_names_is_empty() {
                     options.envelope = envelope;
                     options.total_count = counted;
                 });
-                way.assert_whole(&way.first_read(&store), &store, &format!("{envelope:?}, counted: {counted}"));
+                way.assert_all_read(&way.first_read(&store), &store, &format!("{envelope:?}, counted: {counted}"));
             }
         }
     }
 }
 
-/// A store that was read once and has changed since, 50 rows of it; the state, and the rows that changed.
+/// Returns a store of which 50 rows changed after a read, the state, and the rows that changed.
 fn changed_since(way: Way, quirk: impl FnOnce(&mut Options)) -> (FakeStore, String, BTreeSet<i64>) {
     let store = way.store(2 * ROWS, |_| {});
     let first = way.first_read(&store);
-    way.assert_whole(&first, &store, "at first");
+    way.assert_all_read(&first, &store, "at first");
     let changed = (0..50).map(|nth| way.first() + nth * 3).collect();
     store.data(|data| {
         data.tick(3_600_000);
@@ -285,7 +285,7 @@ fn changed_since(way: Way, quirk: impl FnOnce(&mut Options)) -> (FakeStore, Stri
 }
 
 #[test]
-fn a_later_sync_believes_no_wrong_count_either() {
+fn a_later_sync_accepts_no_wrong_count_either() {
     for way in WAYS.into_iter().filter(|way| way.mode == "incremental") {
         for total in wrong_counts(PAGE) {
             let (store, state, changed) = changed_since(way, |options| options.quirks.total = total);
@@ -299,7 +299,7 @@ fn a_later_sync_believes_no_wrong_count_either() {
 }
 
 #[test]
-fn a_later_sync_believes_no_spoilt_answer_either() {
+fn a_later_sync_accepts_no_faulty_response_either() {
     for way in WAYS.into_iter().filter(|way| way.mode == "incremental") {
         for (spoil, from) in [(Spoil::Emptied, 1), (Spoil::Halved, 2), (Spoil::OtherName, 1)] {
             for ignores_keys in [false, true] {
@@ -328,7 +328,7 @@ fn a_documented_store_needs_no_more_requests_than_stated() {
             let store = way.store(rows, |options| options.max_count = Some(page));
             let first = way.first_read(&store);
             let context = format!("{rows} rows");
-            way.assert_whole(&first, &store, &context);
+            way.assert_all_read(&first, &store, &context);
             way.assert_few_requests(&store, 3, &context);
             if way.mode == "incremental" {
                 let again = way.read(&store, &first.last_state_list());
@@ -340,7 +340,7 @@ fn a_documented_store_needs_no_more_requests_than_stated() {
     for way in DATED {
         let store = way.store(3_500, |options| options.max_count = None);
         let first = way.first_read(&store);
-        way.assert_whole(&first, &store, "3500 rows");
+        way.assert_all_read(&first, &store, "3500 rows");
         way.assert_few_requests(&store, 3, "3500 rows");
         assert_eq!(first.warnings(), Vec::<&str>::new());
         if way.mode == "incremental" {

@@ -1,7 +1,7 @@
-//! A request that fails does not delay others: what a waiting retry occupies, who waits after a refusal, how long a
-//! store is retried, and what `check` reports about one scope that fails.
+//! A request that fails does not delay others: the resources that a waiting retry uses, the streams that wait after a
+//! refusal, the time that a store is retried, and the report of `check` about one scope that fails.
 //!
-//! Waits are judged by the order in which requests arrive, never by a clock.
+//! Tests check the order in which requests arrive, never a clock.
 
 use std::time::Duration;
 
@@ -31,18 +31,18 @@ fn refusal(status: u16, headers: &[(&str, &str)]) -> Fault {
     }
 }
 
-/// The numbers of the first and last request to a stream.
+/// Returns the numbers of the first and last request to a stream.
 fn first_and_last(trial: &Trial, stream: &str) -> (usize, usize) {
     let requests = trial.requests(stream);
     (requests.first().map_or(usize::MAX, |seen| seen.n), requests.last().map_or(0, |seen| seen.n))
 }
 
-/// Whether a stream was reported to wait for the call limit.
+/// Returns true if a stream was reported to wait for the call limit.
 fn was_paused(run: &Run, stream: &str) -> bool {
     run.statuses(stream).contains(&"RATE_LIMITED")
 }
 
-/// Where in the output the last status of a stream stands.
+/// Returns the position of a stream's last status in the output.
 fn ended_at(run: &Run, stream: &str) -> usize {
     let ends = |message: &crate::harness::message::Message| {
         message.stream() == Some(stream) && matches!(message.status(), Some("COMPLETE" | "INCOMPLETE"))
@@ -50,7 +50,7 @@ fn ended_at(run: &Run, stream: &str) -> usize {
     run.messages.iter().position(ends).unwrap_or(usize::MAX)
 }
 
-/// How often a request was repeated, as the log says.
+/// Returns the number of repeated requests, according to the log.
 fn repeated(run: &Run) -> usize {
     run.logs().iter().filter(|(_, text)| text.contains("; retrying ")).count()
 }
@@ -90,8 +90,8 @@ fn a_failing_stream_of_large_rows_holds_no_memory() {
         for id in data.ids(LARGE) {
             data.set_field(LARGE, id, "long_description_2", &text);
         }
-        // One page shows how large the rows are, and from then on that stream fails. Until then the small rows come
-        // slowly, so that many are left.
+        // One page shows how large the rows are, and from then on that stream fails. Until then the small rows are
+        // slow, so that many are left.
         let mut pages = 0;
         let hook = move |seen: &RecordedRequest| {
             if seen.resource == SMALL {
@@ -137,10 +137,10 @@ fn a_kill_while_most_streams_fail_loses_no_row() {
 }
 
 #[test]
-fn a_refused_request_waits_alone_where_the_header_shows_calls_left() {
+fn a_refused_request_waits_alone_if_the_header_shows_free_calls() {
     each_way(|mode, in_flight| {
         let options = Options {
-            // Retries of 20 s instead of 600 shorten the window that is expected by the same factor.
+            // Retries of 20 s instead of 600 shorten the expected window by the same factor.
             limit: Some(Limit { window: Duration::from_secs(10) * 20 / 600, ..Limit::new(5_000) }),
             ..failing(&["products"], refusal(429, &[("Retry-After", "5"), ("X-AC-Call-Limit", "30/5000")]))
         };
@@ -151,7 +151,7 @@ fn a_refused_request_waits_alone_where_the_header_shows_calls_left() {
         assert!(trial.requests("orders").len() >= 60, "{}", trial.what);
         assert!(!was_paused(&run, "orders"), "{}: orders waited\n{}", trial.what, run.transcript());
         assert!(ended_at(&run, "orders") < ended_at(&run, "products"), "{}\n{}", trial.what, run.transcript());
-        // However it is said, it is said of the stream that was refused, and of no other.
+        // The wait is reported for the stream that was refused, and for no other.
         let refusals: Vec<&str> = run
             .logs()
             .iter()
@@ -166,7 +166,7 @@ fn a_refused_request_waits_alone_where_the_header_shows_calls_left() {
 }
 
 #[test]
-fn a_refusal_where_no_calls_are_left_makes_all_wait() {
+fn a_refusal_without_free_calls_makes_all_requests_wait() {
     for calls in [None, Some("5000/5000")] {
         let headers: Vec<(&str, &str)> =
             [("Retry-After", "1")].into_iter().chain(calls.map(|calls| ("X-AC-Call-Limit", calls))).collect();
@@ -179,7 +179,7 @@ fn a_refusal_where_no_calls_are_left_makes_all_wait() {
     }
 }
 
-/// The minutes, as `HH:MM` in UTC, that lie so many seconds after now.
+/// Returns the minutes, as `HH:MM` in UTC, this many seconds from now.
 fn minutes_ahead(seconds: i64) -> Vec<String> {
     let now = chrono::Utc::now();
     (-2..=2)
@@ -188,12 +188,12 @@ fn minutes_ahead(seconds: i64) -> Vec<String> {
 }
 
 #[test]
-fn a_retry_after_beyond_the_retry_time_ends_at_once_and_says_until_when() {
+fn a_retry_after_beyond_the_retry_time_ends_immediately_and_names_the_time() {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() + std::time::Duration::from_secs(3_600));
     for (status, retry_after) in [(429, "3600"), (503, "3600"), (429, date.as_str())] {
         each_way(|mode, in_flight| {
             for begin in [1, 3] {
-                // Where all fail, and where one fails in the middle.
+                // If all fail, and if one fails in the middle.
                 let fault = refusal(status, &[("Retry-After", retry_after)]);
                 let hook = strike("orders", move |number| number >= begin, fault);
                 let options = Options { fault: Some(Box::new(hook)), ..small_pages() };
@@ -205,7 +205,7 @@ fn a_retry_after_beyond_the_retry_time_ends_at_once_and_says_until_when() {
                 let run = trial.read(&mut destination, End::Either);
                 assert_eq!(run.statuses("orders").last(), Some(&"INCOMPLETE"), "{}", trial.what);
                 let refused = trial.requests("orders").iter().filter(|seen| seen.status == status).count();
-                // Requests that were under way together are refused together.
+                // Requests that were in flight together are refused together.
                 let most = if begin == 1 { 2 } else { 1 + in_flight as usize };
                 assert!(refused <= most, "{}: asked {refused} times", trial.what);
                 let message = &run.errors()[0].message;
@@ -219,7 +219,7 @@ fn a_retry_after_beyond_the_retry_time_ends_at_once_and_says_until_when() {
 }
 
 #[test]
-fn a_retry_after_within_the_retry_time_is_honoured() {
+fn a_retry_after_within_the_retry_time_is_respected() {
     each_way(|mode, in_flight| {
         let hook = strike("orders", |number| number == 1 || number == 3, refusal(429, &[("Retry-After", "1")]));
         let options = Options { fault: Some(Box::new(hook)), ..small_pages() };
@@ -229,7 +229,7 @@ fn a_retry_after_within_the_retry_time_is_honoured() {
     });
 }
 
-/// Attempts that fit into ten minutes at least, and into a minute at most, when each wait is twice the one before, up to
+/// Minimum attempts in ten minutes, and maximum attempts in one minute, if each wait is twice the previous one, up to
 /// half a minute, with jitter.
 const TEN_MINUTES: usize = 12;
 const A_MINUTE: usize = 10;
@@ -257,7 +257,7 @@ fn a_web_page_from_the_first_request_on_ends_within_a_minute() {
 #[test]
 fn maintenance_pages_are_retried_for_the_full_retry_time() {
     each_way(|mode, in_flight| {
-        // A 503 from the first request on, as a page or as JSON, and a web page once something has succeeded.
+        // A 503 from the first request on, as a page or as JSON, and a web page after a success.
         for (what, fault, begin) in [
             ("503 as a page", Fault::html(503), 1),
             ("503 as JSON", Fault::error(503, "Down", ""), 1),
@@ -305,7 +305,7 @@ fn streams_of_a_store_that_is_down_end_together() {
             trial
         };
         let one = attempts(&["orders"]).store.requests().len();
-        // As long as they end one after the other, more with one request in flight would take minutes.
+        // If they ended one after the other, more than one request in flight would take minutes.
         let all: Vec<&'static str> =
             resources().iter().map(|of| of.path).take(if in_flight == 1 { 12 } else { 70 }).collect();
         let trial = attempts(&all);
@@ -326,7 +326,7 @@ fn streams_of_a_store_that_is_down_end_together() {
     });
 }
 
-/// The resources that `check` asks for, one a scope.
+/// Returns the resources that `check` requests, one for each scope.
 fn probes() -> Vec<String> {
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 5));
     let run = Command::new("check").config(&config(SignIn::Token, &store)).run();
@@ -342,7 +342,7 @@ fn check(store: &FakeStore) -> (String, String) {
 }
 
 #[test]
-fn check_succeeds_where_one_scope_of_eight_answers_500_and_names_it() {
+fn check_succeeds_if_one_scope_of_eight_answers_500_and_names_it() {
     for probe in probes() {
         let struck = probe.clone();
         let hook = move |seen: &RecordedRequest| (seen.resource == struck).then(Fault::server_error);
@@ -357,7 +357,7 @@ fn check_succeeds_where_one_scope_of_eight_answers_500_and_names_it() {
 }
 
 #[test]
-fn check_fails_where_every_scope_answers_500() {
+fn check_fails_if_every_scope_answers_500() {
     let options = Options { fault: Some(Box::new(|_| Some(Fault::server_error()))), ..Options::default() };
     let store = start(SignIn::Token, options, Data::sample(1, 5));
     assert_eq!(check(&store).0, "FAILED");

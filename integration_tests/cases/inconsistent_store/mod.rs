@@ -1,12 +1,12 @@
-//! Stores that contradict themselves: nothing is decided on one figure, so that no row is lost with exit code 0.
+//! Stores that contradict themselves: no decision depends on one number, so no row is lost with exit code 0.
 //!
-//! `ends` and `not_found`: where the data ends. `receipt`: what was delivered against what the store counts. `pages`:
-//! answers that cannot be had in one piece; `unreadable`: rows that cannot be had at all. `date_filter` and
-//! `date_bounds`: what a date means; `cursor`: where the cursor stands; `sent_rows` and `sent_rows_ties`: which rows
-//! were sent; `no_date`: dates that are none; `undated`: rows without one. `failing`: streams that fail beside others;
-//! `answers` and `right_answers`: which answers are taken. `reading`, `sim` and `response_case` are what their tests
-//! share. Each rule has tests of the stores that break it, and one of the documented store, which pays no more requests
-//! than is said there.
+//! `ends` and `not_found`: the end of the data. `receipt`: the final count. `pages`: pages that are too large for the
+//! store; `unreadable`: rows that cannot be read at all. `date_filter` and `date_bounds`: the meaning of dates;
+//! `cursor`: the position of the cursor; `sent_rows` and `sent_rows_ties`: which rows were sent; `no_date`: placeholder
+//! dates; `undated`: rows without `updated_at`. `failing`: streams that fail while others work; `answers` and
+//! `right_answers`: which responses are accepted. `reading`, `sim` and `response_case` are helpers of these tests. Each
+//! rule has tests with the stores that break it, and one with the documented store, which needs no more requests than
+//! stated there.
 
 mod answer_quirks;
 mod answers;

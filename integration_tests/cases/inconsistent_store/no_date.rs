@@ -1,4 +1,4 @@
-//! A date that stands for no date: such a row is delivered once, is remembered like rows without `updated_at`, and is
+//! Placeholder dates: such a row is emitted once, is remembered like rows without `updated_at`, and is
 //! never the cursor. The field itself becomes null.
 
 use serde_json::json;
@@ -24,7 +24,7 @@ const NULL: [&str; 12] = [
     "9999-12-31T23:59:59.9999999-00:01",
 ];
 
-/// Values that can be real dates, and what goes out of them. None of them is a cursor.
+/// Values that can be real dates, and their emitted form. None of them is a cursor.
 const REAL: [(&str, &str); 4] = [
     ("1753-01-01T00:00:00-06:00", "1753-01-01T06:00:00Z"),
     ("1753-01-01T00:00:00Z", "1753-01-01T00:00:00Z"),
@@ -36,12 +36,12 @@ fn values() -> impl Iterator<Item = &'static str> {
     NULL.into_iter().chain(REAL.into_iter().map(|(text, _)| text))
 }
 
-/// What a date field of a record holds for a value of the store.
+/// Returns the value of a date field in a record, for a value of the store.
 fn sent(value: &str) -> serde_json::Value {
     REAL.iter().find(|(text, _)| *text == value).map_or(json!(null), |(_, sent)| json!(sent))
 }
 
-/// A stream of dated rows, with one row for each value among them.
+/// Returns a stream of rows with dates, and one row for each placeholder.
 fn mixed(stream: &str, dated: i64) -> (Data, Vec<(i64, &'static str)>) {
     let mut data = Data::empty();
     data.now_ms = utc_ms(NOW);
@@ -56,7 +56,7 @@ fn mixed(stream: &str, dated: i64) -> (Data, Vec<(i64, &'static str)>) {
     (data, odd)
 }
 
-/// Each odd row came once, with the value that it should have.
+/// Checks that each row with a placeholder was emitted once, with the expected value.
 fn assert_odd_rows(sync: &Sync, stream: &str, odd: &[(i64, &str)], context: &str) {
     for (id, value) in odd {
         let records = sync.run.records(stream);
@@ -68,7 +68,7 @@ fn assert_odd_rows(sync: &Sync, stream: &str, odd: &[(i64, &str)], context: &str
     }
 }
 
-/// The cursor is a date of the rows that have one.
+/// Checks that the cursor is a date of the rows that have one.
 fn assert_no_odd_cursor(sim: &Sim, context: &str) {
     let state = sim.stream_state();
     assert!(
@@ -77,16 +77,16 @@ fn assert_no_odd_cursor(sim: &Sim, context: &str) {
     );
 }
 
-/// The streams: one in which rows without a date are usual, and one in which they are not.
+/// A stream where rows without `updated_at` are usual, and one where they are not.
 const STREAMS: [&str; 2] = ["products", "orders"];
 
 #[test]
-fn in_a_small_stream_such_rows_come_once_and_again_when_they_change() {
+fn in_a_small_stream_such_rows_are_emitted_once_and_again_when_they_change() {
     for stream in STREAMS {
         let (data, odd) = mixed(stream, 60);
         let mut sim = Sim::new(stream, Options::default(), data);
         sim.misfit = Some("updated_at");
-        // As for every row, `start_date` decides about real dates only.
+        // As for every row, `start_date` applies to real dates only.
         let first = sim.sync();
         assert_eq!(first.ids.len(), 60, "{stream}\n{}", first.asked());
         assert_odd_rows(&first, stream, &odd, stream);
@@ -103,7 +103,7 @@ fn in_a_small_stream_such_rows_come_once_and_again_when_they_change() {
             assert_eq!(changed.ids, [*id], "{stream}: the row dated {value:?} changed\n{}", changed.asked());
         }
         assert_no_odd_cursor(&sim, stream);
-        // With a real date it is a row like any other.
+        // With a real date it is a normal row.
         sim.store.data(|data| data.touch(stream, odd[0].0));
         assert_eq!(sim.sync().ids, [odd[0].0], "{stream}");
         assert_eq!(sim.sync().ids, [0_i64; 0], "{stream}");
@@ -111,7 +111,7 @@ fn in_a_small_stream_such_rows_come_once_and_again_when_they_change() {
 }
 
 #[test]
-fn in_a_stream_over_one_page_such_rows_come_once() {
+fn in_a_stream_of_several_pages_such_rows_are_emitted_once() {
     for stream in STREAMS {
         let (data, odd) = mixed(stream, 120);
         let mut sim = Sim::new(stream, Options { max_count: Some(20), ..Options::default() }, data);
@@ -133,7 +133,7 @@ fn in_a_stream_over_one_page_such_rows_come_once() {
 }
 
 #[test]
-fn a_full_refresh_brings_such_rows() {
+fn a_full_refresh_emits_such_rows() {
     for stream in STREAMS {
         for page in [1000, 20] {
             let (data, odd) = mixed(stream, 120);
@@ -144,7 +144,7 @@ fn a_full_refresh_brings_such_rows() {
             let sync = sim.sync();
             assert_eq!(sync.ids.len(), 120, "{context}\n{}", sync.asked());
             assert_odd_rows(&sync, stream, &odd, &context);
-            // It is the state from which an incremental sync continues.
+            // An incremental sync continues from this state.
             let state = sync.run.last_state(stream).unwrap();
             assert!(state["updated_at"].is_string() && state.get("full").is_none(), "{context}: {state}");
         }
@@ -152,7 +152,7 @@ fn a_full_refresh_brings_such_rows() {
 }
 
 #[test]
-fn such_rows_alone_make_no_cursor() {
+fn such_rows_alone_give_no_cursor() {
     for stream in STREAMS {
         for value in values() {
             for (rows, page) in [(5, 1000), (50, 20)] {
@@ -184,7 +184,7 @@ fn such_rows_alone_make_no_cursor() {
 fn placeholder_dates_are_warned_about_like_missing_dates() {
     for stream in STREAMS {
         for (rows, page) in [(60, 1000), (120, 20)] {
-            // As many rows without any date.
+            // The same number of rows without any date.
             let (mut data, odd) = mixed(stream, rows);
             odd.iter().for_each(|(id, _)| data.set_updated_at(stream, *id, Stamp::Null));
             let options = || Options { max_count: Some(page), ..Options::default() };
@@ -197,7 +197,7 @@ fn placeholder_dates_are_warned_about_like_missing_dates() {
             for text in &of_null {
                 assert!(reported.contains(&text.as_str()), "{stream} {rows}: {text:?} in {reported:?}");
             }
-            // And one for the value, which becomes null.
+            // Another warning is about the value, which becomes null.
             assert_eq!(reported.len(), of_null.len() + 1, "{stream} {rows}: {reported:?}");
             let field =
                 reported.iter().filter(|text| text.contains("`updated_at`") || text.contains("updated_at")).count();
@@ -225,7 +225,7 @@ fn a_killed_walk_over_such_rows_loses_none() {
 }
 
 #[test]
-fn in_every_date_field_such_values_are_null_and_said_once_a_field() {
+fn in_every_date_field_such_values_become_null_with_one_warning_per_field() {
     let fields: [(&str, &[&str]); 2] = [
         ("orders", &["ordered_at", "created_at", "order_status_last_changed_at", "expires_at", "due_date"]),
         ("products", &["created_at", "eta_date"]),
@@ -269,7 +269,7 @@ fn in_every_date_field_such_values_are_null_and_said_once_a_field() {
 }
 
 #[test]
-fn dates_long_ago_go_out_as_they_came_and_say_nothing() {
+fn old_dates_are_emitted_unchanged_and_without_a_warning() {
     let mut data = Data::empty();
     data.now_ms = utc_ms(NOW);
     add_rows(&mut data, "orders", 20, MINUTE, utc_ms(NOW) - HOUR);

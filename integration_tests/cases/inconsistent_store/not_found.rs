@@ -9,7 +9,7 @@ use crate::fake_store::{EmptyList, Fault, Options, Spoil, Stamp};
 use crate::harness::command::Command;
 use crate::harness::setup::no_state;
 
-/// The details that the API gives for a path it does not know.
+/// The details of the API's response to an unknown path.
 const NO_RESOURCE: &str = "No resource matches the URL specified.";
 
 fn filtered(options: &mut Options) {
@@ -27,9 +27,9 @@ fn an_empty_stream_that_answers_404_is_empty_with_a_warning() {
         let first = way.first_read(&store);
         way.assert_complete(&first, &BTreeSet::new(), "empty");
         assert!(first.warnings().iter().any(|text| text.contains("404")), "{way:?}: {:?}", first.warnings());
-        // Twice, and one for the rules of this folder.
+        // Twice, and one for the checks of this folder.
         assert!(store.requests().len() <= 3, "{way:?}: {:#?}", asked(&store));
-        // The next sync finds it empty again, and rows that came since.
+        // The next sync finds it empty again, and later the new rows.
         let second = way.read(&store, &first.last_state_list());
         way.assert_complete(&second, &BTreeSet::new(), "empty again");
         store.data(|data| {
@@ -37,12 +37,12 @@ fn an_empty_stream_that_answers_404_is_empty_with_a_warning() {
             (0..3).for_each(|row| data.insert_lean(way.stream, way.first() + row, at, at));
         });
         let third = way.read(&store, &second.last_state_list());
-        way.assert_whole(&third, &store, "no longer empty");
+        way.assert_all_read(&third, &store, "no longer empty");
     }
 }
 
 #[test]
-fn a_404_that_says_that_no_resource_matches_is_a_failure() {
+fn a_404_that_says_that_no_resource_matches_is_an_error() {
     for way in WAYS {
         let store = way.store(0, |options| {
             options.fault = Some(Box::new(|_| Some(Fault::error(404, "NotFound", NO_RESOURCE))));
@@ -54,13 +54,13 @@ fn a_404_that_says_that_no_resource_matches_is_a_failure() {
 }
 
 #[test]
-fn a_404_for_the_first_page_is_believed_only_twice() {
+fn a_404_for_the_first_page_is_accepted_only_twice() {
     for way in WAYS {
         for rows in [15, ROWS] {
             let store = way.store(rows, |options| {
                 options.quirks.spoil = Some(at_answers(Spoil::NotFound, |number| number == 1));
             });
-            way.assert_whole(&way.first_read(&store), &store, "404 once");
+            way.assert_all_read(&way.first_read(&store), &store, "404 once");
         }
     }
 }
@@ -90,7 +90,7 @@ fn ranges_of_keys_without_rows_that_answer_404_are_empty() {
     for way in by_key() {
         for form in [filtered, always] {
             let store = way.store(ROWS, form);
-            // A few rows far above the others, so that most of the ranges between hold none.
+            // A few rows with much larger keys than the others, so that most ranges between them are empty.
             store.data(|data| {
                 for row in 0..3 {
                     let at = Stamp::At(data.now_ms - 60_000);
@@ -98,7 +98,7 @@ fn ranges_of_keys_without_rows_that_answer_404_are_empty() {
                 }
             });
             let first = way.first_read(&store);
-            way.assert_whole(&first, &store, "empty ranges");
+            way.assert_all_read(&first, &store, "empty ranges");
             way.assert_few_requests(&store, 4, "empty ranges");
         }
     }
@@ -109,7 +109,7 @@ fn ranges_of_keys_without_rows_that_answer_404_are_empty_after_a_kill() {
     for way in resumable() {
         let store = way.store(2 * ROWS, filtered);
         let mut destination = killed(way, &store, 90_000);
-        // All that was left is gone but the newest rows.
+        // Only the newest rows remain.
         let left: Vec<i64> = store.data(|data| data.ids(way.stream));
         store.data(|data| left.iter().take(100).for_each(|&id| assert!(data.delete(way.stream, id))));
         let run = way.read(&store, &destination.state_list());
@@ -137,13 +137,13 @@ fn a_date_filter_that_matches_nothing_and_answers_404_is_empty() {
 }
 
 #[test]
-fn a_sync_that_finds_no_change_and_meets_404_is_complete() {
+fn a_sync_without_changes_that_gets_404_is_complete() {
     for way in WAYS.into_iter().filter(|way| way.mode == "incremental") {
         for rows in [10, ROWS] {
             let store = way.store(rows, filtered);
             let first = way.first_read(&store);
-            way.assert_whole(&first, &store, "at first");
-            // The rows at the cursor are gone, so that the date filter matches nothing.
+            way.assert_all_read(&first, &store, "at first");
+            // The rows at the cursor are deleted, so the date filter matches nothing.
             store.data(|data| {
                 let ids = data.ids(way.stream);
                 ids.iter().rev().take(5).for_each(|&id| assert!(data.delete(way.stream, id)));
@@ -151,7 +151,7 @@ fn a_sync_that_finds_no_change_and_meets_404_is_complete() {
             });
             let second = way.read(&store, &first.last_state_list());
             way.assert_complete(&second, &BTreeSet::new(), "nothing changed");
-            // The one without the filter, and one for the rules of this folder.
+            // One without the filter, and one for the checks of this folder.
             assert!(store.requests().len() <= 3, "{way:?}: {:#?}", asked(&store));
             let changed = store.data(|data| {
                 let id = data.ids(way.stream)[3];

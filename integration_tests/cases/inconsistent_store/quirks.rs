@@ -1,12 +1,12 @@
-//! The ways in which a store may handle dates. The property tests draw two of them.
+//! Ways in which a store may handle dates. The property tests combine two of them.
 //!
-//! With `whole_seconds` a destination has to compare seconds (`resolution_ms`).
+//! With `whole_seconds` a destination must compare seconds (`resolution_ms`).
 
 use crate::cases::inconsistent_store::sim::{HOUR, Sim};
 use crate::fake_store::{DateReading, Fraction, Options};
 use crate::scenarios::stores::scattered;
 
-/// A name and what it changes.
+/// A name, and the function that sets the options.
 pub(crate) type Quirk = (&'static str, fn(&mut Options));
 
 /// The quirks of dates.
@@ -21,7 +21,7 @@ pub(crate) const QUIRKS: &[Quirk] = &[
     ("todays_offset", |options| options.dates = DateReading::TodaysOffset),
     ("whole_seconds", |options| options.fraction = Fraction::None),
     ("no_date_header", |options| options.date_header = false),
-    ("date_an_hour_behind", |options| {
+    ("date_header_one_hour_late", |options| {
         options.date_from_store = true;
         options.date_ahead_seconds = -3600;
     }),

@@ -1,4 +1,4 @@
-//! One stream, read from a store with contradictions, and what must come of it.
+//! Reads one stream from a contradictory store, and checks the result.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::harness::order::ReadCheck;
 use crate::harness::run::{ErrorTrace, Run};
 use crate::harness::setup::{SignIn, config_with, no_state, start};
 
-/// Rows of a page in the stores of most tests; rows of the stream: three pages and some.
+/// Rows of a page in the stores of most tests.
 pub(crate) const PAGE: usize = 20;
 /// Rows of the stream in the stores of most tests: three pages and some.
 pub(crate) const ROWS: i64 = 75;
 
-/// A stream in a mode, with at most so many requests at once.
+/// A stream in a mode, with a maximum number of concurrent requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
     pub(crate) stream: &'static str,
@@ -30,7 +30,7 @@ const fn way(stream: &'static str, mode: &'static str, in_flight: u32) -> Way {
     Way { stream, mode, in_flight }
 }
 
-/// The stream whose rows all have dates, in each mode.
+/// A stream whose rows all have dates, in each mode.
 pub(crate) const DATED: [Way; 4] = [
     way("orders", "incremental", 1),
     way("orders", "incremental", 8),
@@ -38,7 +38,7 @@ pub(crate) const DATED: [Way; 4] = [
     way("orders", "full_refresh", 8),
 ];
 
-/// All dates; some rows without a date; no dates; a key that is a text, so that pages are counted.
+/// All rows with dates; some without; none with dates; a string key, so that pages are numbered.
 pub(crate) const WAYS: [Way; 8] = [
     way("orders", "incremental", 1),
     way("orders", "incremental", 8),
@@ -50,23 +50,23 @@ pub(crate) const WAYS: [Way; 8] = [
     way("microstores", "full_refresh", 1),
 ];
 
-/// Those that are read by key.
+/// Returns the ways that read by key.
 pub(crate) fn by_key() -> impl Iterator<Item = Way> {
     WAYS.into_iter().filter(|way| way.stream != "microstores")
 }
 
-/// Those whose state survives a kill.
+/// Returns the ways whose state survives a kill.
 pub(crate) fn resumable() -> impl Iterator<Item = Way> {
     WAYS.into_iter().filter(|way| ["orders", "products"].contains(&way.stream))
 }
 
 impl Way {
-    /// The least key of [`Way::data`]: large, so that no other number of a sentence is taken for a key.
+    /// Returns the smallest key of [`Way::data`]: large, so that no other number in a message looks like a key.
     pub(crate) fn first(self) -> i64 {
         resource(self.stream).unwrap().first_id().max(100_000)
     }
 
-    /// So many lean rows a minute apart, the last of them the newest. Among products each seventh has no date.
+    /// Returns rows a minute apart, the last one the newest. Every seventh product has no date.
     pub(crate) fn data(self, rows: i64) -> Data {
         let mut data = Data::empty();
         let begin = data.now_ms - rows * 60_000;
@@ -78,14 +78,14 @@ impl Way {
         data
     }
 
-    /// A store with so many rows.
+    /// Returns a store with this many rows.
     pub(crate) fn store(self, rows: i64, quirk: impl FnOnce(&mut Options)) -> FakeStore {
         let mut options = Options { max_count: Some(PAGE), ..Options::default() };
         quirk(&mut options);
         start(SignIn::Token, options, self.data(rows))
     }
 
-    /// The config, with short waits.
+    /// Returns the config, with short waits.
     pub(crate) fn config(self, store: &FakeStore) -> Value {
         let waits = json!({"_retry_seconds": 3, "_timeout_seconds": 2});
         let mut config = config_with(store, &waits);
@@ -93,12 +93,12 @@ impl Way {
         config
     }
 
-    /// The configured catalog.
+    /// Returns the configured catalog.
     pub(crate) fn catalog(self) -> Value {
         configured(&[(self.stream, self.mode)])
     }
 
-    /// The command that reads, for those who interrupt it.
+    /// Returns the command that reads, for tests that interrupt it.
     pub(crate) fn command<'a>(self, store: &FakeStore, state: &str) -> Command<'a> {
         store.clear_requests();
         Command::new("read").config(&self.config(store)).catalog(&self.catalog()).state(state)
@@ -116,12 +116,12 @@ impl Way {
         self.read(store, &no_state())
     }
 
-    /// An empty destination.
+    /// Returns an empty destination.
     pub(crate) fn destination(self) -> Destination {
         Destination::with_catalog(false, &self.catalog())
     }
 
-    /// The keys that a run delivered; panics if one came twice.
+    /// Returns the keys that a run emitted; panics if one was emitted twice.
     pub(crate) fn keys(self, run: &Run) -> BTreeSet<i64> {
         let of = resource(self.stream).unwrap();
         let mut keys = BTreeSet::new();
@@ -133,12 +133,12 @@ impl Way {
         keys
     }
 
-    /// The keys of all rows in the store.
+    /// Returns the keys of all rows in the store.
     pub(crate) fn all(self, store: &FakeStore) -> BTreeSet<i64> {
         store.data(|data| data.ids(self.stream).into_iter().collect())
     }
 
-    /// COMPLETE, exit code 0, and these keys, each once.
+    /// Checks for COMPLETE, exit code 0, and these keys, each once.
     pub(crate) fn assert_complete(self, run: &Run, expected: &BTreeSet<i64>, context: &str) {
         let keys = self.keys(run);
         let missing: Vec<&i64> = expected.difference(&keys).collect();
@@ -155,13 +155,13 @@ impl Way {
         assert_eq!((run.code, status), (Some(0), Some("COMPLETE")), "{self:?} {context}\n{}", run.transcript());
     }
 
-    /// All rows of the store, COMPLETE.
-    pub(crate) fn assert_whole(self, run: &Run, store: &FakeStore, context: &str) {
+    /// Checks that all rows of the store were read, with COMPLETE.
+    pub(crate) fn assert_all_read(self, run: &Run, store: &FakeStore, context: &str) {
         let context = format!("{context}\nrequests: {:#?}", asked(store));
         self.assert_complete(run, &self.all(store), &context);
     }
 
-    /// INCOMPLETE, the exit code of a failure, and one error that names the stream; gives the error.
+    /// Checks for INCOMPLETE, the exit code of an error, and one error that names the stream. Returns the error.
     pub(crate) fn assert_incomplete(self, run: &Run, context: &str) -> ErrorTrace {
         let status = run.statuses(self.stream).last().copied();
         assert_eq!(
@@ -176,14 +176,14 @@ impl Way {
         errors[0].clone()
     }
 
-    /// Nothing is missing in a destination that took every run.
+    /// Checks that no row is missing in a destination that got the output of every run.
     pub(crate) fn assert_arrived(self, destination: &Destination, store: &FakeStore, context: &str) {
         let comparison = store.data(|data| destination.compare(data, self.stream, self.stream, None, None));
         comparison.assert_clean_with_missing_dates(&format!("{self:?} {context}"));
     }
 
-    /// The contract: after a run that ends with 0 nothing is missing; any other names the stream, and the next sync
-    /// of the healed store brings what is left.
+    /// Checks the contract: after a run that exits with 0 no row is missing; any other run names the stream, and the
+    /// next sync of the healed store returns the rest.
     pub(crate) fn assert_contract(self, destination: &mut Destination, run: &Run, store: &FakeStore, context: &str) {
         destination.take(run);
         if run.code == Some(0) {
@@ -198,7 +198,7 @@ impl Way {
         self.assert_arrived(destination, store, &format!("{context}, healed"));
     }
 
-    /// A first read of a documented store takes at most pages + ranges + `more` requests.
+    /// Checks that a first read of a documented store took at most pages + ranges + `more` requests.
     pub(crate) fn assert_few_requests(self, store: &FakeStore, more: usize, context: &str) {
         let page = store.options(|options| options.max_count.unwrap_or(1000));
         let requests = store.requests();
@@ -216,12 +216,12 @@ impl Way {
     }
 }
 
-/// The requests since the last read began: target, status, rows.
+/// Returns the requests since the last read began: target, status, rows.
 pub(crate) fn asked(store: &FakeStore) -> Vec<String> {
     store.requests().iter().map(|seen| format!("{} {} {}", seen.target, seen.status, seen.rows)).collect()
 }
 
-/// Takes all contradictions and faults away.
+/// Removes all contradictions and faults.
 pub(crate) fn end_faults(store: &FakeStore) {
     let max_count = store.options(|options| options.max_count);
     store.options(|options| {
@@ -230,7 +230,7 @@ pub(crate) fn end_faults(store: &FakeStore) {
     });
 }
 
-/// Spoils the answers with these numbers, among the answers that list rows, counted from 1.
+/// Makes the responses with these numbers faulty, counted from 1 among those that list rows.
 pub(crate) fn at_answers(spoil: Spoil, numbers: impl Fn(usize) -> bool + Send + 'static) -> SpoilHook {
     let mut number = 0;
     Box::new(move |_, rows| {
@@ -239,11 +239,11 @@ pub(crate) fn at_answers(spoil: Spoil, numbers: impl Fn(usize) -> bool + Send + 
     })
 }
 
-/// Reads once for every answer with rows that a read of the sound store takes; that answer is spoilt, once.
-/// From the answer number `from` on all of them must be COMPLETE, with nothing missing.
+/// Reads once for each response with rows in a read of the correct store; that response is faulty, once.
+/// From the response number `from` on, all reads must be COMPLETE, with no row missing.
 pub(crate) fn once_at_every_answer(way: Way, rows: i64, spoil: Spoil, from: usize, quirk: impl Fn(&mut Options)) {
     let sound = way.store(rows, &quirk);
-    way.assert_whole(&way.first_read(&sound), &sound, "nothing spoilt");
+    way.assert_all_read(&way.first_read(&sound), &sound, "nothing spoilt");
     let requests = sound.requests();
     let answers = requests.iter().filter(|seen| seen.rows > 0).count();
     assert!(answers >= from, "{way:?}: {answers} answers");
@@ -252,16 +252,16 @@ pub(crate) fn once_at_every_answer(way: Way, rows: i64, spoil: Spoil, from: usiz
         store.options(|options| options.quirks.spoil = Some(at_answers(spoil, move |n| n == number)));
         let run = way.first_read(&store);
         let context = format!("{spoil:?} answer {number} of {answers}");
-        way.assert_whole(&run, &store, &context);
+        way.assert_all_read(&run, &store, &context);
         let most = requests.len() * 2 + 4;
         assert!(store.requests().len() <= most, "{way:?} {context}: more than {most}: {:#?}", asked(&store));
     }
 }
 
-/// Reads once for every answer of a sound read; from that answer on all are spoilt.
+/// Reads once for each response of a correct read; all responses from that one on are faulty.
 pub(crate) fn for_good_from_every_answer(way: Way, rows: i64, spoil: Spoil, quirk: impl Fn(&mut Options)) {
     let sound = way.store(rows, &quirk);
-    way.assert_whole(&way.first_read(&sound), &sound, "nothing spoilt");
+    way.assert_all_read(&way.first_read(&sound), &sound, "nothing spoilt");
     let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
     for number in 1..=answers {
         let store = way.store(rows, &quirk);
@@ -275,7 +275,7 @@ pub(crate) fn for_good_from_every_answer(way: Way, rows: i64, spoil: Spoil, quir
     }
 }
 
-/// A first read that is killed after so many bytes of output, and what the destination holds then.
+/// Returns the destination after a first read that was killed after this many bytes of output.
 pub(crate) fn killed(way: Way, store: &FakeStore, bytes: usize) -> Destination {
     let run = way.command(store, &no_state()).kill_after_bytes(bytes).run();
     ReadCheck::new(&run, &way.catalog()).cut().assert();
@@ -284,7 +284,7 @@ pub(crate) fn killed(way: Way, store: &FakeStore, bytes: usize) -> Destination {
     destination
 }
 
-/// The value of `count`.
+/// Returns the value of `count`.
 pub(crate) fn count_of(seen: &RecordedRequest) -> usize {
     seen.param("count").and_then(|text| text.parse().ok()).unwrap_or(100)
 }

@@ -10,22 +10,22 @@ use crate::harness::command::Signal;
 use crate::harness::order::ReadCheck;
 use crate::harness::setup::no_state;
 
-/// More bytes than two pages of orders and their states, less than the stream.
+/// More bytes than two pages of orders and their states, fewer than the stream.
 const SOME_BYTES: usize = 120_000;
 
-/// Takes a row's key away.
+/// Removes a row's key.
 fn without_key(options: &mut Options, way: Way, id: i64, form: NoKey) {
     options.quirks.keyless.extend([((way.stream.to_owned(), id), form)]);
 }
 
-/// All keys but one.
+/// Returns all keys except one.
 fn all_but(way: Way, store: &FakeStore, id: i64) -> BTreeSet<i64> {
     let mut all = way.all(store);
     assert!(all.remove(&id));
     all
 }
 
-/// Reads a store in which one row has no key; all others must come, and the error must say so.
+/// Reads a store in which one row has no key; all others must be emitted, and the error must report it.
 fn assert_keyless(way: Way, rows: i64, id: i64, quirk: impl FnOnce(&mut Options), context: &str) {
     let store = way.store(rows, quirk);
     let first = way.first_read(&store);
@@ -34,7 +34,7 @@ fn assert_keyless(way: Way, rows: i64, id: i64, quirk: impl FnOnce(&mut Options)
     assert!(error.message.contains("key"), "{way:?} {context}: {}", error.message);
     assert_eq!(way.keys(&first), all_but(way, &store, id), "{way:?} {}", reported(&store));
 
-    // It is told at every sync, and takes no change from any of them.
+    // It is reported at every sync, and no change is lost because of it.
     let mut destination = way.destination();
     destination.take(&first);
     let changed = way.first() + rows / 2 + 1;
@@ -65,9 +65,9 @@ fn a_row_without_a_key_is_reported_and_all_others_are_emitted() {
 }
 
 #[test]
-fn a_row_without_a_key_is_reported_wherever_it_is_listed() {
+fn a_row_without_a_key_is_reported_at_every_position() {
     for way in WAYS.into_iter().filter(|way| way.in_flight == 1) {
-        // In a stream of one answer and of several; the first row, one between, the newest.
+        // In a stream of one response and of several; the first row, one in the middle, the newest.
         for (rows, nth) in [(10, 0), (10, 5), (10, 9), (ROWS, 0), (ROWS, 37), (ROWS, ROWS - 1)] {
             for nulls_last in [false, true] {
                 let id = way.first() + nth;
@@ -82,7 +82,7 @@ fn a_row_without_a_key_is_reported_wherever_it_is_listed() {
 }
 
 #[test]
-fn a_row_without_a_key_is_reported_after_a_kill_too() {
+fn a_row_without_a_key_is_reported_after_a_kill() {
     for way in resumable() {
         for nth in [3, 70, 148] {
             let id = way.first() + nth;
@@ -97,8 +97,8 @@ fn a_row_without_a_key_is_reported_after_a_kill_too() {
     }
 }
 
-/// Reads a store that counts a row it never lists: once until the signal, then to the end.
-fn assert_hidden_is_missed(way: Way, store: &FakeStore, signal: Signal, requests: usize, context: &str) {
+/// Reads a store that counts a row and never lists it: once until the signal, then to the end.
+fn assert_missing_row_is_noticed(way: Way, store: &FakeStore, signal: Signal, requests: usize, context: &str) {
     let command = way.command(store, &no_state());
     let first = command.signal_when(signal, || store.requests().len() >= requests).run();
     ReadCheck::new(&first, &way.catalog()).cut().assert();
@@ -112,7 +112,7 @@ fn assert_hidden_is_missed(way: Way, store: &FakeStore, signal: Signal, requests
     let error = way.assert_incomplete(&second, &format!("{context}, run again"));
     assert!(error.message.contains("missing"), "{way:?} {context}: {}", error.message);
     destination.take(&second);
-    // Healed, it comes with the next sync.
+    // After it is healed, the next sync emits the row.
     end_faults(store);
     store.options(|options| options.latency = Duration::ZERO);
     let third = way.read(store, &destination.state_list());
@@ -122,18 +122,18 @@ fn assert_hidden_is_missed(way: Way, store: &FakeStore, signal: Signal, requests
 }
 
 #[test]
-fn a_row_that_is_counted_and_never_listed_is_missed_after_a_signal_as_without_one() {
+fn a_counted_row_that_is_never_listed_is_noticed_after_a_signal() {
     let way = Way { stream: "products", mode: "incremental", in_flight: 1 };
     let store = way.store(9_000, |options| {
         options.max_count = None;
         options.latency = Duration::from_millis(100);
         options.hidden.extend([("products".to_owned(), way.first() + 4_500)]);
     });
-    assert_hidden_is_missed(way, &store, Signal::Term, 6, "9000 products");
+    assert_missing_row_is_noticed(way, &store, Signal::Term, 6, "9000 products");
 }
 
 #[test]
-fn a_row_that_is_counted_and_never_listed_is_missed_wherever_the_read_was_interrupted() {
+fn a_counted_row_that_is_never_listed_is_noticed_after_any_interruption() {
     for way in resumable().filter(|way| way.in_flight == 1 || way.stream == "products") {
         for signal in [Signal::Term, Signal::Kill] {
             for (nth, requests) in [(5, 8), (5, 12), (145, 5), (100, 10)] {
@@ -142,14 +142,14 @@ fn a_row_that_is_counted_and_never_listed_is_missed_wherever_the_read_was_interr
                     options.hidden.extend([(way.stream.to_owned(), way.first() + nth)]);
                 });
                 let context = format!("row {nth}, {signal:?} at request {requests}");
-                assert_hidden_is_missed(way, &store, signal, requests, &context);
+                assert_missing_row_is_noticed(way, &store, signal, requests, &context);
             }
         }
     }
 }
 
 #[test]
-fn a_row_that_is_counted_and_never_listed_is_missed_without_a_signal() {
+fn a_counted_row_that_is_never_listed_is_noticed_without_a_signal() {
     for way in WAYS {
         for (rows, nth) in [(10, 4), (ROWS, 4), (ROWS, 40), (ROWS, ROWS - 1)] {
             let store = way.store(rows, |options| {
@@ -164,8 +164,8 @@ fn a_row_that_is_counted_and_never_listed_is_missed_without_a_signal() {
     }
 }
 
-/// A resumed walk of a store that compares `lte:` with the start of the day. It may end INCOMPLETE once, since then
-/// the next sync asks without that filter; nothing is missing when one ends with 0.
+/// Resumes a walk of a store that compares `lte:` with the start of the day. It may end INCOMPLETE once, since then
+/// the next sync does not use that filter; no row is missing when a sync exits with 0.
 fn assert_nothing_is_filtered_out(way: Way, rows: i64, page: Option<usize>, bytes: usize) {
     let store = way.store(rows, |options| {
         options.max_count = page;
@@ -186,7 +186,7 @@ fn assert_nothing_is_filtered_out(way: Way, rows: i64, page: Option<usize>, byte
 }
 
 #[test]
-fn what_a_filter_of_a_resumed_walk_leaves_out_is_counted_without_it() {
+fn rows_that_the_filter_of_a_resumed_walk_omits_are_counted_without_it() {
     for way in DATED {
         assert_nothing_is_filtered_out(way, 3_500, None, 3_000_000);
         for bytes in [SOME_BYTES, 2 * SOME_BYTES] {
@@ -209,7 +209,7 @@ fn a_documented_store_needs_no_more_requests_for_the_count_check() {
         assert_eq!(run.code, Some(0), "{way:?}\n{}", run.transcript());
         destination.take(&run);
         way.assert_arrived(&destination, &store, "after the kill");
-        // What is left, the changes since, and three.
+        // The rest, the changes since, and three.
         let left = usize::try_from(2 * ROWS).unwrap() - held;
         let ranges: BTreeSet<String> =
             store.requests().iter().filter_map(|s| Some(s.param("id")?.to_owned())).collect();

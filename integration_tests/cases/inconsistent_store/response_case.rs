@@ -1,5 +1,5 @@
-//! How a store that answers wrongly, or fails in part, is read and judged: what says COMPLETE is complete, nothing is
-//! delivered that is not this stream's, and a healed store gives the rest.
+//! Reads a store that sends wrong responses or fails partly, and checks the result: COMPLETE means complete, no row of
+//! another stream is emitted, and a healed store returns the rest.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -15,32 +15,32 @@ use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config_with, start};
 use crate::scenarios::stores::scattered;
 
-/// A store, and how it is read.
+/// A store, and the way to read it.
 pub(crate) struct Trial {
     pub(crate) store: FakeStore,
     pub(crate) streams: Vec<&'static str>,
     pub(crate) mode: &'static str,
     pub(crate) in_flight: u32,
-    /// To how many seconds the ten minutes of retries are scaled.
+    /// The ten minutes of retries are scaled to this many seconds.
     pub(crate) retry_seconds: u32,
-    /// Whether a row may come twice in a run: contradictions can make a read begin again.
+    /// True if a row may be emitted twice in a run: contradictions can restart a read.
     pub(crate) repeats: bool,
-    /// What a failing assertion says of the case.
+    /// Description of the case for failing assertions.
     pub(crate) what: String,
 }
 
-/// How a read may end.
+/// The expected end of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// All streams are complete.
     Complete,
     /// This stream is incomplete, and the others are complete.
     Incomplete(&'static str),
-    /// Whatever says COMPLETE has everything.
+    /// A stream that is COMPLETE has all its rows.
     Either,
 }
 
-/// Runs a test in both modes, with one request in flight and with eight, all at the same time.
+/// Runs a test in both modes, with one request in flight and with eight, all concurrently.
 pub(crate) fn each_way(test: impl Fn(&'static str, u32) + Sync) {
     let test = &test;
     let ways = [("incremental", 1), ("incremental", 8), ("full_refresh", 1), ("full_refresh", 8)];
@@ -52,7 +52,7 @@ pub(crate) fn each_way(test: impl Fn(&'static str, u32) + Sync) {
     });
 }
 
-/// Rows of some streams, at dates within two hours, with ids that overlap.
+/// Returns rows of some streams, with dates within two hours and ids that overlap.
 pub(crate) fn rows_of(streams: &[(&'static str, u64)]) -> Data {
     let mut data = Data::empty();
     for (place, &(stream, rows)) in streams.iter().enumerate() {
@@ -63,18 +63,18 @@ pub(crate) fn rows_of(streams: &[(&'static str, u64)]) -> Data {
     data
 }
 
-/// Requests that a read may take beyond those of another of the same rows: into how many ranges a stream is cut depends
-/// on how many places are free at that moment, and with one there is no choice.
+/// Returns the number of additional requests that a read of the same rows may take: the number of ranges of a stream
+/// depends on the free slots at that time, and with one slot there is no choice.
 pub(crate) fn slack(streams: usize, in_flight: u32) -> usize {
     if in_flight == 1 { 0 } else { streams * in_flight as usize }
 }
 
-/// Small pages, so that a few rows are a few pages.
+/// Returns options with small pages, so that a few rows are several pages.
 pub(crate) fn small_pages() -> Options {
     Options { max_count: Some(20), ..Options::default() }
 }
 
-/// Adds a hook to those that are there: the first that has a fault for a request is heard.
+/// Adds a hook after the existing ones: the first one with a fault for a request is used.
 pub(crate) fn add_fault(
     options: &mut Options,
     mut hook: impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'static,
@@ -83,7 +83,7 @@ pub(crate) fn add_fault(
     options.fault = Some(Box::new(move |seen| before.as_mut().and_then(|before| before(seen)).or_else(|| hook(seen))));
 }
 
-/// A hook that strikes the requests to one stream with these numbers, counted from 1.
+/// Returns a hook that adds a fault to the requests to one stream with these numbers, counted from 1.
 pub(crate) fn strike(
     stream: &'static str,
     numbers: impl Fn(usize) -> bool + Send + 'static,
@@ -109,17 +109,17 @@ impl Trial {
         Trial { store, streams: streams.to_vec(), mode, in_flight, retry_seconds: 30, repeats: false, what }
     }
 
-    /// The same with another scale of waits.
+    /// Sets another scale of waits.
     pub(crate) fn retrying(self, retry_seconds: u32) -> Trial {
         Trial { retry_seconds, ..self }
     }
 
-    /// The same, where a row may come twice in a run.
+    /// Allows a row to be emitted twice in a run.
     pub(crate) fn with_repeats(self) -> Trial {
         Trial { repeats: true, ..self }
     }
 
-    /// The same, with a word on the case.
+    /// Sets the description.
     pub(crate) fn called(self, what: &str) -> Trial {
         let what = format!("{what}, {}", self.what);
         Trial { what, ..self }
@@ -134,7 +134,7 @@ impl Trial {
         configured(&self.streams.iter().map(|&stream| (stream, mode(stream))).collect::<Vec<_>>())
     }
 
-    /// An empty destination for its streams.
+    /// Returns an empty destination for its streams.
     pub(crate) fn destination(&self) -> Destination {
         Destination::with_catalog(false, &self.catalog())
     }
@@ -152,7 +152,7 @@ impl Trial {
         }
     }
 
-    /// Reads once, judges what came, and gives it to the destination.
+    /// Reads once, checks the output, and gives it to the destination.
     pub(crate) fn read(&self, destination: &mut Destination, end: End) -> Run {
         let run = self.command(&destination.state_list()).run();
         destination.take(&run);
@@ -166,14 +166,14 @@ impl Trial {
             };
             assert_eq!(incomplete, expected, "{} {stream}, incomplete\n{}", self.what, run.transcript());
             if !incomplete {
-                self.assert_whole(destination, stream, &run);
+                self.assert_all_read(destination, stream, &run);
             }
         }
         ReadCheck::new(&run, &self.catalog()).assert();
         run
     }
 
-    /// Reads until so many requests arrived at the store, and is killed there.
+    /// Reads until this many requests arrived at the store, and is killed there.
     pub(crate) fn read_killed(&self, destination: &mut Destination, requests: usize) {
         let before = self.store.requests().len();
         let reached = || self.store.requests().len() >= before + requests;
@@ -182,7 +182,7 @@ impl Trial {
         self.assert_own_rows(&run);
     }
 
-    /// Takes all that goes wrong away from the store.
+    /// Removes all faults of the store.
     pub(crate) fn end_faults(&self) {
         self.store.options(|options| {
             options.fault = None;
@@ -191,8 +191,8 @@ impl Trial {
         });
     }
 
-    /// What a run brought is, row for row, what this stream's resource holds, each row once, or always the same. The
-    /// store stands still.
+    /// Checks that all rows of a run are rows of the stream's resource, each emitted once, or always the same. The
+    /// store does not change.
     fn assert_own_rows(&self, run: &Run) {
         let mut brought = Destination::with_catalog(true, &self.catalog());
         brought.take(run);
@@ -220,15 +220,15 @@ impl Trial {
         }
     }
 
-    /// The destination holds all rows of a stream.
-    pub(crate) fn assert_whole(&self, destination: &Destination, stream: &str, run: &Run) {
+    /// Checks that the destination has all rows of a stream.
+    pub(crate) fn assert_all_read(&self, destination: &Destination, stream: &str, run: &Run) {
         let comparison = self.store.data(|data| destination.compare(data, stream, stream, None, None));
         let context = format!("{} says COMPLETE\n{}", self.what, run.transcript());
         comparison.assert_clean_with_missing_dates(&context);
         assert!(comparison.gone.is_empty(), "{context}: {stream} holds foreign rows: {:?}", comparison.gone);
     }
 
-    /// The requests to a stream, in order of arrival.
+    /// Returns the requests to a stream, in order of arrival.
     pub(crate) fn requests(&self, stream: &str) -> Vec<RecordedRequest> {
         self.store.requests().into_iter().filter(|seen| seen.resource == stream).collect()
     }

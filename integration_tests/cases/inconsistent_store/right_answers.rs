@@ -1,9 +1,9 @@
-//! Correct responses must be accepted in every form, and only the row with invalid UTF-8 is left out.
+//! Correct responses are accepted in every form, and only the row with invalid UTF-8 is left out.
 
 use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows_of, slack, small_pages, strike};
 use crate::fake_store::{Fault, Options, RecordedRequest, Tls};
 
-/// A small resource, so that many rows are few bytes.
+/// A resource with small rows, so that many rows are few bytes.
 const SMALL: &str = "custom_field_values";
 
 fn trial(options: Options, mode: &'static str, in_flight: u32, what: &str) -> Trial {
@@ -15,7 +15,7 @@ fn secured() -> Options {
     Options { tls: Some(Tls::default()), ..small_pages() }
 }
 
-/// Every answer is sent in this way: everything arrives, for no more requests than usual.
+/// Sends every response in this way: all rows arrive, without more requests than usual.
 fn always(options: fn() -> Options, fault: &Fault, what: &str) {
     each_way(|mode, in_flight| {
         let requests = |options: Options| {
@@ -43,8 +43,8 @@ fn always(options: fn() -> Options, fault: &Fault, what: &str) {
     });
 }
 
-/// One answer is sent in this way, and asked for again; where all are, the stream is incomplete until they are not.
-fn once_and_for_ever(options: fn() -> Options, fault: &Fault, what: &str) {
+/// Sends one response in this way, which is requested again; if all are, the stream is incomplete until they are not.
+fn once_and_always(options: fn() -> Options, fault: &Fault, what: &str) {
     each_way(|mode, in_flight| {
         for request in [1, 3] {
             let trial = trial(options(), mode, in_flight, what);
@@ -66,27 +66,27 @@ fn once_and_for_ever(options: fn() -> Options, fault: &Fault, what: &str) {
 }
 
 #[test]
-fn a_body_that_ends_with_the_socket_is_taken_with_and_without_tls() {
+fn a_body_that_ends_with_the_connection_is_accepted_with_and_without_tls() {
     always(secured, &Fault::Unclosed { missing: 0 }, "no close_notify");
     always(small_pages, &Fault::Unclosed { missing: 0 }, "no length");
 }
 
 #[test]
-fn a_body_that_is_cut_with_the_socket_is_asked_for_again() {
+fn a_body_that_is_cut_with_the_connection_is_requested_again() {
     for missing in [1, 2, 700] {
-        once_and_for_ever(secured, &Fault::Unclosed { missing }, &format!("no close_notify, {missing} bytes missing"));
+        once_and_always(secured, &Fault::Unclosed { missing }, &format!("no close_notify, {missing} bytes missing"));
     }
 }
 
 #[test]
-fn a_203_is_taken() {
+fn a_203_is_accepted() {
     always(small_pages, &Fault::Status(203), "203");
 }
 
 #[test]
-fn a_204_and_a_206_are_asked_for_again() {
+fn a_204_and_a_206_are_requested_again() {
     for status in [204, 206] {
-        once_and_for_ever(small_pages, &Fault::Status(status), &format!("{status}"));
+        once_and_always(small_pages, &Fault::Status(status), &format!("{status}"));
     }
 }
 
@@ -136,7 +136,7 @@ fn a_row_that_is_not_utf_8_is_the_only_one_missing_and_is_named() {
             let error = &run.errors()[0].message;
             assert!(error.contains("not UTF-8") && error.contains(&bad.to_string()), "{}: {error}", trial.what);
             let more = trial.requests(SMALL).len().saturating_sub(usual);
-            // The last row is what the request for the greatest key shows, so that it is isolated in that order, too.
+            // The last row is in the response with the largest key, so it is isolated in that order, too.
             let most = if place == 2_999 { 2 * 24 } else { 24 };
             assert!(
                 more <= most + slack(1, in_flight),
@@ -144,7 +144,7 @@ fn a_row_that_is_not_utf_8_is_the_only_one_missing_and_is_named() {
                 trial.what
             );
 
-            // Changes of other rows arrive although it stays.
+            // Changes of other rows arrive although it remains.
             if mode == "incremental" {
                 trial.store.data(|data| {
                     data.tick(600_000);
@@ -166,7 +166,7 @@ fn a_row_that_is_not_utf_8_is_the_only_one_missing_and_is_named() {
 }
 
 #[test]
-fn a_row_that_is_not_utf_8_is_named_after_a_kill_as_well() {
+fn a_row_that_is_not_utf_8_is_named_after_a_kill() {
     for in_flight in [1, 8] {
         let options = Options { latin1: true, max_count: Some(100), ..Options::default() };
         let trial = Trial::new(options, rows_of(&[(SMALL, 900)]), &[SMALL], "incremental", in_flight)
@@ -201,7 +201,7 @@ fn ids_written_as_1_and_as_1_0_are_one_row() {
             }
             trial.read(&mut destination, End::Complete);
             if mode == "incremental" {
-                // The first request of a run is printed in the other way than that of the run before.
+                // The first request of a run is printed in the other way than that of the previous run.
                 for first in [1, 0] {
                     while trial.store.requests().len() % 2 != first {
                         ask_something(&trial).unwrap();
@@ -221,7 +221,7 @@ fn ids_written_as_1_and_as_1_0_are_one_row() {
     });
 }
 
-/// A request that only counts.
+/// Sends a request that only counts.
 fn ask_something(trial: &Trial) -> std::io::Result<()> {
     use std::io::{Read as _, Write as _};
     let mut tcp = std::net::TcpStream::connect(trial.store.addr())?;

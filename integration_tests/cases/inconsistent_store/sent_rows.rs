@@ -6,14 +6,14 @@ use crate::cases::inconsistent_store::sim::{DAY, HOUR, MINUTE, SECOND, STREAM, S
 use crate::fake_store::{Data, Fault, Fraction, Options, Stamp, utc_ms};
 
 const NOW: &str = "2024-06-05T10:00:30Z";
-/// What a finished state may take: 32 KiB for what was sent, and the rest.
+/// Maximum size of a finished state: 32 KiB for the sent rows, and the rest.
 const STATE_BOUND: usize = 36 * 1024;
 
 fn now() -> i64 {
     utc_ms(NOW)
 }
 
-/// Rows in the last two minutes, each with a date of its own, after a month of others or alone.
+/// Returns rows in the last two minutes, each with its own date, after a month of others or alone.
 fn busy(stream: &'static str, rows: i64, alone: bool) -> Data {
     let mut data = if alone { Data::empty() } else { month(stream, now()) };
     data.now_ms = now();
@@ -22,7 +22,7 @@ fn busy(stream: &'static str, rows: i64, alone: bool) -> Data {
 }
 
 #[test]
-fn an_unchanged_store_sends_nothing_however_many_rows_are_new() {
+fn an_unchanged_store_sends_nothing_with_any_number_of_new_rows() {
     for (stream, rows, alone) in [
         (STREAM, 415, true),
         (STREAM, 415, false),
@@ -51,7 +51,7 @@ fn an_unchanged_store_sends_nothing_however_many_rows_are_new() {
         sim.store.data(|data| data.touch(stream, changed));
         let sync = sim.sync();
         assert!(sync.ids.contains(&changed), "{context}\n{}", sync.asked());
-        // 4,000 rows are named one by one.
+        // 4,000 rows are listed one by one.
         let bound = if rows <= 4_000 { 1 } else { 300 };
         assert!(sync.ids.len() <= bound, "{context}: {} records for a change", sync.ids.len());
         assert_eq!(sim.sync().ids.len(), 0, "{context}");
@@ -89,8 +89,8 @@ fn four_changes_a_second_and_a_sync_a_minute_send_each_change_once() {
 }
 
 #[test]
-fn a_second_change_within_one_second_arrives_where_dates_are_whole_seconds() {
-    // The store prints seconds and compares milliseconds, or knows nothing but seconds.
+fn a_second_change_within_one_second_is_emitted_if_dates_are_full_seconds() {
+    // The store prints seconds and compares milliseconds, or has only seconds.
     for known_ms in [true, false] {
         for (rows, page) in [(1_500, 1000), (20, 1000), (120, 20)] {
             let context = format!("{rows} rows, {page} a page, milliseconds known: {known_ms}");
@@ -149,7 +149,7 @@ fn rows_without_a_date_are_sent_once_up_to_a_page() {
 }
 
 #[test]
-fn one_wrong_total_of_none_between_two_good_answers_makes_nothing_come_again() {
+fn one_wrong_total_of_0_between_two_correct_responses_sends_no_row_again() {
     let undated = |stream: &'static str| {
         let mut data = Data::empty();
         data.now_ms = now();
@@ -175,7 +175,7 @@ fn one_wrong_total_of_none_between_two_good_answers_makes_nothing_come_again() {
                     (left >= 0).then(|| Fault::Answer { status: 200, headers: vec![json], body })
                 }));
             });
-            // With one wrong answer a second one is asked for; a store that stays empty may be doubted.
+            // After one wrong response a second one is requested; a store that stays empty may be doubted.
             let wrong = if wrong_answers == 1 { sim.sync() } else { sim.tried() };
             assert_eq!(wrong.ids, [0_i64; 0], "{context}\n{}", wrong.asked());
             sim.store.options(|options| options.fault = None);
@@ -185,8 +185,8 @@ fn one_wrong_total_of_none_between_two_good_answers_makes_nothing_come_again() {
 }
 
 #[test]
-fn new_rows_that_no_date_filter_finds_are_sent_where_the_stream_is_read_completely() {
-    // In `orders` such rows are not usual; one of them is known, so the stream is read whole.
+fn new_rows_that_no_date_filter_finds_are_sent_if_the_stream_is_read_completely() {
+    // In `orders` such rows are unusual; one of them is known, so the stream is read completely.
     for stream in ["order_statuses", "products", "orders"] {
         let mut data = Data::empty();
         data.now_ms = now();
@@ -219,7 +219,7 @@ fn new_rows_that_no_date_filter_finds_are_sent_where_the_stream_is_read_complete
 }
 
 #[test]
-fn the_order_of_keys_is_no_change() {
+fn another_order_of_keys_is_not_a_change() {
     for (stream, expand) in
         [("order_statuses", json!([])), ("orders", json!(["orders.items", "orders.payments"])), (STREAM, json!([]))]
     {
@@ -250,7 +250,7 @@ fn the_order_of_keys_is_no_change() {
 }
 
 #[test]
-fn what_a_killed_sync_has_sent_is_remembered() {
+fn rows_sent_by_a_killed_sync_are_remembered() {
     let mut data = busy(STREAM, 600, false);
     data.now_ms = now();
     let mut sim = Sim::new(STREAM, Options { max_count: Some(100), ..Options::default() }, data);

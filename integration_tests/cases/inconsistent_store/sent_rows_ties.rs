@@ -5,7 +5,7 @@ use crate::fake_store::{Data, Options, Stamp, utc_ms};
 
 const NOW: &str = "2024-06-05T10:00:30Z";
 
-/// Rows of one date, with gaps between their ids.
+/// Returns rows with one date, and with gaps between their ids.
 fn tied(rows: i64) -> Sim {
     let mut data = Data::empty();
     data.now_ms = utc_ms(NOW);
@@ -14,7 +14,8 @@ fn tied(rows: i64) -> Sim {
     Sim::new(STREAM, Options { latency: std::time::Duration::ZERO, ..Options::default() }, data)
 }
 
-/// An unchanged store sends nothing; a row that changes, comes or goes costs its range at most.
+/// Checks that an unchanged store sends nothing, and that a row that changes, is added or deleted sends its range at
+/// most.
 fn prove(rows: i64, range: usize) {
     let mut sim = tied(rows);
     let first = sim.sync();
@@ -48,18 +49,18 @@ fn prove(rows: i64, range: usize) {
 }
 
 #[test]
-fn of_12000_tied_rows_one_change_costs_its_range() {
+fn one_change_among_12000_rows_with_one_date_sends_its_range() {
     prove(12_000, 300);
 }
 
 #[test]
-fn tied_rows_are_named_one_by_one() {
+fn few_rows_with_one_date_are_listed_one_by_one() {
     prove(3_900, 1);
 }
 
 #[test]
-fn of_a_million_tied_rows_one_change_costs_its_range() {
-    // By hand, in a release build: takes minutes.
+fn one_change_among_a_million_rows_with_one_date_sends_its_range() {
+    // Run it manually in a release build: it takes minutes.
     if std::env::var_os("EVIDENCE_MILLION").is_some() {
         prove(1_000_000, 8_000);
     }

@@ -1,5 +1,5 @@
-//! A store in simulated time, and what a platform has received from it: the clock stands still while a sync runs,
-//! and moves when the test says so.
+//! A store in simulated time, and the output that a platform received from it: the clock stands still during a sync,
+//! and moves when the test moves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,15 +25,15 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 pub(crate) struct Sim {
     pub(crate) store: FakeStore,
     pub(crate) stream: &'static str,
-    /// The config of the next sync.
+    /// Config of the next sync.
     pub(crate) config: Value,
     catalog: Value,
     mode: &'static str,
-    /// A field whose values may break the schema, where another test looks at them.
+    /// A field whose values may break the schema, because another test checks them.
     pub(crate) misfit: Option<&'static str>,
-    /// The text of `--state` of the next sync.
+    /// Content of `--state` of the next sync.
     pub(crate) state: String,
-    /// How many records of each row came.
+    /// Number of records of each row.
     pub(crate) times: BTreeMap<i64, usize>,
     /// The last record of each row.
     latest: BTreeMap<i64, raw::Fields>,
@@ -42,26 +42,26 @@ pub(crate) struct Sim {
 /// One sync.
 pub(crate) struct Sync {
     pub(crate) run: Run,
-    /// The ids of its records in ascending order.
+    /// Ids of its records in ascending order.
     pub(crate) ids: Vec<i64>,
     /// The requests for lists of the stream.
     pub(crate) requests: Vec<RecordedRequest>,
 }
 
 impl Sync {
-    /// The warnings.
+    /// Returns the warnings.
     pub(crate) fn warnings(&self) -> Vec<&str> {
         self.run.warnings()
     }
 
-    /// What was asked, for the message of a failing assertion.
+    /// Returns the requests, for the message of a failing assertion.
     pub(crate) fn asked(&self) -> String {
         let lines: Vec<String> =
             self.requests.iter().map(|seen| format!("{} -> {} rows", seen.target, seen.rows)).collect();
         format!("{}\n{}", lines.join("\n"), self.run.transcript())
     }
 
-    /// Pages + ranges + 3, by what was listed.
+    /// Checks for at most pages + ranges + 3 requests, from the listed rows.
     pub(crate) fn assert_few_requests(&self, page: usize, context: &str) {
         let rows: usize = self.requests.iter().map(|seen| seen.rows).sum();
         let ranges: BTreeSet<&str> =
@@ -73,12 +73,12 @@ impl Sync {
 }
 
 impl Sim {
-    /// A store whose `Date` header shows its own clock, read incrementally from 2000 on.
+    /// Creates a store whose `Date` header shows its own clock, read incrementally from 2000 on.
     pub(crate) fn new(stream: &'static str, options: Options, data: Data) -> Sim {
         Sim::in_mode("incremental", stream, options, data)
     }
 
-    /// The same in a certain mode.
+    /// Creates the same in a given mode.
     pub(crate) fn in_mode(mode: &'static str, stream: &'static str, options: Options, data: Data) -> Sim {
         let store = start(SignIn::Token, Options { date_from_store: true, ..options }, data);
         let config = config(SignIn::Token, &store);
@@ -87,7 +87,7 @@ impl Sim {
         Sim { store, stream, config, catalog, mode, misfit: None, state, times, latest }
     }
 
-    /// Sets a key of the config.
+    /// Sets a field of the config.
     pub(crate) fn configure(&mut self, key: &str, value: Value) {
         self.config[key] = value;
     }
@@ -101,14 +101,14 @@ impl Sim {
         self.catalog = json!({"streams": [configured_stream(stream, self.mode)]});
     }
 
-    /// A finished state with this cursor and nothing else, as the Python connector writes it.
+    /// Sets a finished state with only this cursor, as the Python connector writes it.
     pub(crate) fn set_cursor(&mut self, at: &str) {
         let descriptor = json!({"name": self.stream});
         let state = json!({"stream_descriptor": descriptor, "stream_state": {"updated_at": at}});
         self.state = json!([{"type": "STREAM", "stream": state}]).to_string();
     }
 
-    /// One sync, which must end COMPLETE.
+    /// Runs one sync, which must end COMPLETE.
     pub(crate) fn sync(&mut self) -> Sync {
         let sync = self.attempt(None);
         let run = &sync.run;
@@ -116,12 +116,12 @@ impl Sim {
         sync
     }
 
-    /// One sync that is killed after so many bytes of output, unless it ends before.
+    /// Runs one sync that is killed after this many bytes of output, unless it ends before.
     pub(crate) fn killed(&mut self, bytes: usize) -> Sync {
         self.attempt(Some(bytes))
     }
 
-    /// One sync, however it ends.
+    /// Runs one sync with any result.
     pub(crate) fn tried(&mut self) -> Sync {
         self.attempt(None)
     }
@@ -169,7 +169,7 @@ impl Sim {
         }
     }
 
-    /// Rows of the store that never came, or that have changed since they came last.
+    /// Returns the rows of the store that were never emitted, or changed since.
     pub(crate) fn lost(&self) -> Vec<i64> {
         let field = resource(self.stream).unwrap().touch_field;
         let ids = self.store.data(|data| data.ids(self.stream));
@@ -180,14 +180,14 @@ impl Sim {
         ids.into_iter().filter(wanting).collect()
     }
 
-    /// Panics if a row is missing or stale.
+    /// Panics if a row is missing or outdated.
     pub(crate) fn assert_nothing_lost(&self, context: &str) {
         let lost = self.lost();
         let shown = &lost[..lost.len().min(10)];
         assert!(lost.is_empty(), "{context}: {} of {} rows lost: {shown:?}", lost.len(), self.rows());
     }
 
-    /// Panics unless a sync brings nothing, says nothing, and costs one request.
+    /// Panics unless a sync emits nothing, warns about nothing, and takes one request.
     pub(crate) fn assert_unchanged(&mut self, context: &str) {
         let sync = self.sync();
         assert_eq!(sync.ids.len(), 0, "{context}: records of an unchanged store\n{}", sync.asked());
@@ -196,35 +196,35 @@ impl Sim {
         assert_eq!(sync.requests.len(), 1, "{context}: requests of an unchanged store\n{}", sync.asked());
     }
 
-    /// The number of rows in the store.
+    /// Returns the number of rows in the store.
     pub(crate) fn rows(&self) -> usize {
         self.store.data(|data| data.ids(self.stream).len())
     }
 
-    /// All records that came, for each row of the store.
+    /// Returns the number of records for each row of the store.
     pub(crate) fn records_per_row(&self) -> f64 {
         let records: usize = self.times.values().sum();
         f64::from(u32::try_from(records).unwrap()) / f64::from(u32::try_from(self.rows().max(1)).unwrap())
     }
 
-    /// The `stream_state` of the last STATE.
+    /// Returns the `stream_state` of the last STATE.
     pub(crate) fn stream_state(&self) -> Value {
         let list: Value = serde_json::from_str(&self.state).unwrap();
         list[0]["stream"]["stream_state"].clone()
     }
 
-    /// The cursor of the last STATE in milliseconds.
+    /// Returns the cursor of the last STATE in milliseconds.
     pub(crate) fn cursor(&self) -> Option<i64> {
         raw::instant(self.stream_state()["updated_at"].as_str()?)
     }
 
-    /// The moment of change that the store shows for a row, in milliseconds.
+    /// Returns the `updated_at` that the store shows for a row, in milliseconds.
     pub(crate) fn shown(&self, id: i64) -> Option<i64> {
         let row = raw::object(&self.store.json(self.stream, id)?)?;
         raw::instant(&raw::string(row.get("updated_at")?)?)
     }
 
-    /// The store's clock.
+    /// Returns the store's clock.
     pub(crate) fn now(&self) -> i64 {
         self.store.data(|data| data.now_ms)
     }
@@ -235,7 +235,7 @@ impl Sim {
     }
 }
 
-/// Adds `rows` lean rows to a store, `step` milliseconds apart, the last of them at `last`.
+/// Adds `rows` rows to a store, `step` milliseconds apart, the last one at `last`.
 pub(crate) fn add_rows(data: &mut Data, stream: &str, rows: i64, step: i64, last: i64) {
     for row in 0..rows {
         let at = Stamp::At(last - (rows - 1 - row) * step);
@@ -244,7 +244,7 @@ pub(crate) fn add_rows(data: &mut Data, stream: &str, rows: i64, step: i64, last
     }
 }
 
-/// A store with rows every half hour of the last month, and its clock at `now`.
+/// Returns a store with rows every half hour of the last month, and its clock at `now`.
 pub(crate) fn month(stream: &str, now: i64) -> Data {
     let mut data = Data::empty();
     data.now_ms = now;

@@ -5,7 +5,7 @@ use super::reading::{DATED, PAGE, ROWS, Way, asked};
 use crate::fake_store::{Data, FakeStore, Options, Stamp, Total};
 use crate::harness::setup::{SignIn, start};
 
-/// A row without a date, among the oldest keys, where no answer to the newest rows shows it.
+/// Returns rows of which one has no date, among the smallest keys, where no response to the newest rows shows it.
 fn with_one_undated(way: Way, rows: i64) -> (Data, i64) {
     let mut data = way.data(rows);
     let id = way.first() + 3;
@@ -25,7 +25,7 @@ fn a_first_sync_takes_one_request_more_than_its_pages() {
         for (rows, most) in [(PAGE - 1, 1), (PAGE + 1, 3), (4 * PAGE - 1, 5)] {
             let store = way.store(i64::try_from(rows).unwrap(), |_| {});
             let run = way.first_read(&store);
-            way.assert_whole(&run, &store, "documented");
+            way.assert_all_read(&run, &store, "documented");
             assert!(store.requests().len() <= most, "{way:?}, {rows} rows: {:#?}", asked(&store));
         }
     }
@@ -36,14 +36,14 @@ fn a_row_without_a_date_is_found() {
     for way in DATED {
         let (data, _) = with_one_undated(way, ROWS);
         let store = store_of(data, |_| {});
-        way.assert_whole(&way.first_read(&store), &store, "one without a date");
+        way.assert_all_read(&way.first_read(&store), &store, "one without a date");
     }
 }
 
 #[test]
 fn a_row_without_a_date_is_found_although_a_new_row_makes_the_counts_equal() {
     for way in DATED {
-        // After the count of all rows and before that of those with a date; newer than all others, or not.
+        // After the count of all rows and before that of rows with a date; newer than all others, or not.
         for (after, is_newer) in [(1, true), (2, true), (1, false)] {
             let (data, undated) = with_one_undated(way, ROWS);
             let store = store_of(data, |options| {
@@ -70,9 +70,9 @@ fn a_row_without_a_date_is_found_although_a_new_row_makes_the_counts_equal() {
 }
 
 #[test]
-fn a_row_without_a_date_arrives_although_the_count_that_ruled_it_out_was_wrong() {
+fn a_row_without_a_date_arrives_although_the_count_that_excluded_it_was_wrong() {
     for way in DATED {
-        // More than a page, and less than there is.
+        // More than a page, and fewer than there are.
         let (data, undated) = with_one_undated(way, 4 * ROWS);
         let store = store_of(data, |options| options.quirks.total = Total::Always(2 * PAGE));
         let mut destination = way.destination();

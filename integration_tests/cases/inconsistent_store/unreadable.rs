@@ -7,18 +7,18 @@ use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, end_faults, killed, re
 use crate::fake_store::{FakeStore, Options};
 use crate::harness::run::{ErrorTrace, Run};
 
-/// Requests that isolating one row may take beyond the pages: 2·log2(1000) + 4.
+/// Maximum additional requests to isolate one row: 2·log2(1000) + 4.
 const ISOLATING: usize = 23;
 
-/// Rows that a named range may have.
+/// Maximum number of rows in a named range.
 const A_FEW: u64 = 5;
 
-/// Why a row cannot be had.
+/// Why a row cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Breaking {
-    /// Every answer that would hold it is a 500.
+    /// Every response that would have it is a 500.
     ServerError,
-    /// It holds a byte that is not UTF-8.
+    /// It has a byte that is not UTF-8.
     NotUtf8,
 }
 
@@ -32,7 +32,7 @@ impl Breaking {
     }
 }
 
-/// A store with rows that cannot be had.
+/// A store with unreadable rows.
 struct Case<'b> {
     way: Way,
     rows: i64,
@@ -41,13 +41,13 @@ struct Case<'b> {
     breaking: Breaking,
 }
 
-/// Panics unless the error names the id, a range of a few ids that holds it, or, where pages are counted, a neighbour.
+/// Panics unless the error names the id, a small range with it, or, if pages are numbered, a neighbour.
 fn assert_named(way: Way, error: &ErrorTrace, id: i64) {
     let digits = |c: char| !c.is_ascii_digit();
     let numbers: Vec<i64> = error.message.split(digits).filter_map(|text| text.parse().ok()).collect();
     let in_range = |pair: &[i64]| pair[0] <= id && id <= pair[1] && pair[0].abs_diff(pair[1]) <= A_FEW;
-    let beside = |number: &i64| way.stream == "microstores" && number.abs_diff(id) <= 1;
-    let named = numbers.contains(&id) || numbers.windows(2).any(in_range) || numbers.iter().any(beside);
+    let is_neighbour = |number: &i64| way.stream == "microstores" && number.abs_diff(id) <= 1;
+    let named = numbers.contains(&id) || numbers.windows(2).any(in_range) || numbers.iter().any(is_neighbour);
     assert!(named, "{id} is not named: {}", error.message);
 }
 
@@ -84,12 +84,12 @@ impl Case<'_> {
         }
     }
 
-    /// The first sync, one with changes, an unchanged one, and one of the healed store. `most` is how many requests
-    /// isolating may take.
+    /// Runs the first sync, one with changes, an unchanged one, and one of the healed store. `most` is the maximum
+    /// number of requests to isolate the rows.
     fn prove(&self, most: usize) {
         let way = self.way;
         let sound = way.store(self.rows, |options| options.max_count = self.page);
-        way.assert_whole(&way.first_read(&sound), &sound, "all readable");
+        way.assert_all_read(&way.first_read(&sound), &sound, "all readable");
 
         let store = self.store();
         let mut destination = way.destination();
@@ -140,8 +140,8 @@ impl Case<'_> {
         }
     }
 
-    /// Rows known to be bad are tried with one request each, and nothing else fails: unless the row is the newest of
-    /// all, which every request for changes meets.
+    /// Checks that known unreadable rows are tried with one request each, and nothing else fails: unless the row is the
+    /// newest one, which is in every request for changes.
     fn assert_tried_once(&self, store: &FakeStore, what: &str) {
         let newest = self.way.first() + self.rows - 1;
         if self.breaking == Breaking::ServerError && !self.bad.contains(&newest) {
@@ -160,12 +160,12 @@ fn one_unreadable_row_of_3000_is_the_only_one_missing() {
 }
 
 #[test]
-fn one_unreadable_row_is_the_only_one_missing_wherever_it_is() {
+fn one_unreadable_row_is_the_only_one_missing_at_every_position() {
     for way in WAYS {
-        // The oldest and the newest are what single requests ask for, so that each of these has to be isolated in its
+        // Single requests ask for the oldest and the newest row, so each of these has to be isolated in its
         // own order.
         for (nth, most) in [(0, 2 * ISOLATING), (17, ISOLATING), (38, ISOLATING), (ROWS - 1, 4 * ISOLATING)] {
-            // Where keys are no numbers, each of the two ways to read meets the row, and each pass over the pages.
+            // If keys are not numbers, both ways to read meet the row, in each pass over the pages.
             let most = if way.stream == "microstores" { most + ISOLATING } else { most };
             let most = if way.in_flight == 1 { most } else { most + 8 };
             Case { way, rows: ROWS, page: Some(PAGE), bad: &[way.first() + nth], breaking: Breaking::ServerError }
@@ -228,14 +228,14 @@ fn an_unreadable_row_is_the_only_one_missing_after_a_kill() {
 }
 
 #[test]
-fn a_change_of_the_unreadable_row_itself_holds_up_no_other() {
+fn a_change_of_the_unreadable_row_itself_delays_no_other_row() {
     for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
         let bad = way.first() + 38;
         let case = Case { way, rows: ROWS, page: Some(PAGE), bad: &[bad], breaking: Breaking::ServerError };
         let store = way.store(ROWS, |_| {});
         let first = way.first_read(&store);
-        way.assert_whole(&first, &store, "all readable");
-        // It cannot be read from now on, and is among the changes.
+        way.assert_all_read(&first, &store, "all readable");
+        // From now on it cannot be read, and is among the changes.
         store.options(|options| Breaking::ServerError.strike(options, way, bad));
         let changed: BTreeSet<i64> = [5, 30, 39, 60].map(|nth| way.first() + nth).into();
         store.data(|data| {

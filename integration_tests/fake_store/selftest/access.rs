@@ -42,7 +42,7 @@ fn router_signatures_are_those_of_the_known_client() {
     for (target, expected) in vectors {
         assert_eq!(signature("GET", target, "myUser", "mySecret"), expected);
         let headers = [("x-ac-pub-site-id", "77"), ("x-ac-pub-user", "myUser"), ("x-ac-pub-auth-signature", expected)];
-        // The second asks for a page that is not there: the signature was good.
+        // The second requests a page that does not exist: the signature was valid.
         assert_ne!(get_with(&store, target, &headers).status, 401);
         assert_eq!(get_with(&store, &target.replace("count", "%63ount"), &headers).status, 401);
         assert_eq!(get_with(&store, target, &headers[1..]).status, 401);
@@ -123,7 +123,7 @@ fn only_no_cache_gets_fresh_data() {
     assert_eq!(get_with(&store, "/api/v1/addresses", &[TOKEN]).ids(), [1, 2, 3]);
 }
 
-/// What a client that trusts this authority reads from this server.
+/// Returns the response that a client trusting this authority gets from this server.
 fn over_tls(store: &FakeStore, ca: &Path, host: &str) -> std::io::Result<Vec<u8>> {
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};

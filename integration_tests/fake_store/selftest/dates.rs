@@ -1,8 +1,8 @@
-//! Dates: how each reading shows them, filters and sorts by them; the `Date` header; keys in no order.
+//! Dates: how each variant shows, filters and sorts them; the `Date` header; keys in any order.
 
 use super::*;
 
-/// Addresses by id, changed at these moments.
+/// Addresses by id, changed at these times.
 fn store_at(reading: DateReading, now: &str, moments: &[(i64, &str)]) -> FakeStore {
     let mut data = Data::empty();
     data.now_ms = utc_ms(now);
@@ -12,7 +12,7 @@ fn store_at(reading: DateReading, now: &str, moments: &[(i64, &str)]) -> FakeSto
     FakeStore::start(Options { dates: reading, date_from_store: true, ..Options::default() }, data)
 }
 
-/// `updated_at` of every row, in the order of `sort`.
+/// Returns `updated_at` of every row, in the order of `sort`.
 fn shown(store: &FakeStore, query: &str) -> Vec<String> {
     let json = get(store, &format!("/api/v1/addresses?{query}")).json();
     let rows = json["addresses"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Faults, the live hook, times, made rows.
+//! Faults, the live hook, times, generated rows.
 
 use super::*;
 
@@ -188,7 +188,7 @@ fn connections_are_struck_by_number_and_absences_end() {
         tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let head = format!("GET /api/v1/addresses HTTP/1.1\r\nHost: x\r\n{}: {}\r\n\r\n", TOKEN.0, TOKEN.1);
         let mut all = Vec::new();
-        // A connection that is gone already cannot be written to either.
+        // A closed connection cannot be written to either.
         let end = tcp.write_all(head.as_bytes()).and_then(|()| tcp.read_to_end(&mut all));
         (all, end)
     };

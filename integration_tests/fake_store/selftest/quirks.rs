@@ -1,4 +1,4 @@
-//! Contradictions: each says what its option says, and nothing else changes.
+//! Contradictions: each does what its option says, and changes nothing else.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn an_answer_is_spoilt_when_the_hook_says_so() {
     assert_eq!(get(&store, "/api/v1/addresses").text(), "{\"something_else\":[]}");
     spoil(Spoil::NotFound);
     assert_eq!(get(&store, "/api/v1/addresses").status, 404);
-    // A second hook does not take the place of the first.
+    // A second hook does not replace the first.
     store.options(|o| {
         o.quirks.spoil = None;
         let mut number = 0;

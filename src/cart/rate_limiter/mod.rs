@@ -1,10 +1,10 @@
-//! The call budget that all requests of this process share.
+//! A rate limiter for the store's call limit, shared by all requests of this process.
 //!
-//! The store counts calls in windows of 10 seconds and reports `made/allowed` in `X-AC-Call-Limit` on every answer
-//! (API documentation, API limits). Other applications of the merchant draw on the same count; what they use is
-//! seen in it, and left to them. This file holds the lock and the waiting; `policy` decides, `window` knows when
-//! windows begin, `others` what others use, `calls` whether the store counts in windows at all. Knows nothing of
-//! statuses, bodies or retries.
+//! The store counts calls in windows of 10 seconds and reports `used/allowed` in `X-AC-Call-Limit` on every response
+//! (API documentation, API limits). Other applications of the merchant share the limit: their calls are derived from
+//! the count, and left to them. This file has the lock and the waiting; `policy` decides, `window` estimates when
+//! windows start, `others` estimates the calls of others, and `calls` detects whether the store counts in windows or
+//! in a sliding interval. Statuses, bodies and retries are not its concern.
 
 mod calls;
 mod others;
@@ -27,16 +27,16 @@ pub use crate::http::CallLimit;
 use crate::http::{RequestEvent, RequestObserver, Throttle, Usage};
 use policy::{Blocked, CallRecord, LimitPolicy};
 
-/// The shared budget.
+/// Limits the requests of this process to its part of the store's call limit.
 #[derive(Debug)]
 pub struct RateLimiter {
     policy: Mutex<LimitPolicy>,
-    /// What the limiter's moments count from.
+    /// Start of the clock of `policy`.
     epoch: Instant,
     changed: Notify,
 }
 
-/// The right to send one request. Give it back with [`Throttle::answered`] or by dropping it.
+/// Permission to send one request. Return it with [`Throttle::answered`], or drop it if there is no response.
 #[derive(Debug)]
 #[must_use]
 pub struct CallPermit<'b> {
@@ -54,14 +54,13 @@ impl Drop for CallPermit<'_> {
 }
 
 impl RateLimiter {
-    /// A budget of at most `percent` percent of what the store allows in each `window`.
-    #[must_use]
+    /// Creates a limiter that uses at most `percent` percent of the calls that the store allows in each `window`.
     pub fn new(percent: u32, window: Duration) -> Self {
         Self { policy: Mutex::new(LimitPolicy::new(percent, window)), epoch: Instant::now(), changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, LimitPolicy> {
-        // The state is plain numbers: it stays usable whatever happened to another thread.
+        // The state is only numbers, so it is usable even if another thread panicked.
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +84,7 @@ impl Throttle for RateLimiter {
                         reported = Some(reset);
                         observer.on_event(RequestEvent::waiting(self.epoch + reset)).await;
                     }
-                    // An answer may show that there is room earlier than was believed.
+                    // A response may show that a call is free earlier than expected.
                     tokio::select! {
                         () = tokio::time::sleep_until(self.epoch + again) => {}
                         () = changed => {}
@@ -114,12 +113,11 @@ impl Throttle for RateLimiter {
 }
 
 impl CallLimit {
-    /// Reads the header `X-AC-Call-Limit`, `made/allowed`; `None` for any other text, or a limit of 0.
-    #[must_use]
+    /// Parses the header `X-AC-Call-Limit`, `used/allowed`. Returns `None` for any other text, and for a limit of 0.
     pub fn parse(value: &str) -> Option<Self> {
         let (used, allowed) = value.split_once('/')?;
         let limit = Self { used: used.trim().parse().ok()?, allowed: allowed.trim().parse().ok()? };
-        // A million is far beyond any plan, and keeps the arithmetic of the limiter from overflowing.
+        // A million is far above any plan, and small enough that the arithmetic cannot overflow.
         (1..=1_000_000).contains(&limit.allowed).then_some(limit)
     }
 }

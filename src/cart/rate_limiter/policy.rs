@@ -1,10 +1,10 @@
-//! Decides when a request may be sent. Pure: it is given the time, and neither waits nor reads a clock.
+//! Decides when a request may be sent. Pure: it gets the time as an argument, and neither waits nor reads a clock.
 //!
-//! Alone, it spends the limit at the start of each window and holds a tenth of it back, which it spends one call
-//! after the other until the window ends: these calls show other applications while there is room for them, and
-//! when the next window begins. Beside others, it spreads its share evenly over the window, so that it always
-//! knows the count, and sends only while there is room for what others are expected to send.
-//! `docs/reference/call-limit.md` has the rule in words, and the figures of the simulation that its constants come from.
+//! If no other application calls, it uses most of the limit at the start of each window, and the last tenth one call at
+//! a time until the window ends: these calls show early whether other applications call, and when the next window
+//! starts. If others call, it spreads its share evenly over the window, so that it always knows the count, and sends
+//! only while the limit has space for the calls that others are expected to make.
+//! `docs/reference/call-limit.md` describes the rules, and the simulation that the constants come from.
 
 use std::time::Duration;
 
@@ -14,106 +14,106 @@ use super::others::OtherUsage;
 use super::window::{Moment, RateWindow};
 use crate::http::Usage;
 
-/// Calls per window of the smallest plan (API documentation, API limits): no guess goes below it.
+/// Calls per window of the smallest plan (API documentation, API limits), the minimum of an inferred limit.
 const SMALLEST_PLAN: u32 = 5;
-/// The largest count that is calculated with: far beyond any plan, and sums of it do not overflow.
+/// Maximum count in calculations: far above any plan, and sums of it do not overflow.
 const LARGEST_COUNT: u32 = 10_000_000;
-/// Percent of the limit that is held back while nobody else calls. With a tenth, each plan has a call late in the
+/// Percent of the limit in reserve while no other application calls. With a tenth, each plan has a call late in the
 /// window, and nine of ten requests do not wait.
 const RESERVE_PERCENT: u32 = 10;
-/// The same until a complete window was seen. With less, a sync that starts beside an application with 30 % of the
-/// calls costs it a call in up to one of five starts (limit 10).
+/// The reserve until the first complete window. With less, a sync that starts while another application uses 30 % of
+/// the calls costs it a call in up to one of five starts (limit 10).
 const FIRST_RESERVE_PERCENT: u32 = 50;
-/// Part of the limit that is used whatever others do: an eighth, and at least two calls, the first and the last of
-/// a window. With fewer, the smaller of two copies never sees what the larger leaves.
+/// The limit divided by this number is used even if others use it up: an eighth, and at least two calls, the first and
+/// the last of a window. With fewer, the smaller of two copies never sees the calls that the larger one leaves.
 const MIN_SHARE_DIVISOR: u32 = 8;
-/// Part of the limit, at least one call, below which the larger of two applications stays. The smaller may use it.
+/// Part of the limit, at least one call, that the larger of two applications leaves free for the smaller one.
 const HEADROOM: f64 = 0.05;
-/// Part of what others use that is left free beyond what they are expected to use. Without it, an application that
-/// calls regularly loses a call in about one of three hours.
+/// Part of the expected calls of others that is left free in addition to them. Without it, an application that calls
+/// regularly loses a call in about one of three hours.
 const SAFETY_MARGIN: f64 = 0.05;
-/// The part of the limit that is used at most beside others in the first windows, and how many these are: as many
-/// as are remembered of others.
+/// Maximum part of the limit in the first windows while others call, and the number of these windows: as many as are
+/// remembered of others.
 const FIRST_SHARE: f64 = 0.6;
 const FIRST_WINDOWS: u64 = 6;
-/// If we have less than others, a window of which this part was seen counts as seen to its end.
+/// If we use less than others, a window counts as complete once this part of it was observed.
 const MIN_OBSERVED_PART: f64 = 0.75;
-/// What becomes of our share when the limit is met. Of two copies, the larger loses more calls than the smaller.
+/// Factor on our share when the limit is reached. Of two copies, the larger one loses more calls.
 const DECREASE_FACTOR: f64 = 0.85;
-/// What is added to our share when the limit is not met, as a part of the limit.
+/// Increase of our share when the limit is not reached, as a part of the limit: forty windows to the full limit.
 const INCREASE_STEP: f64 = 0.025;
-/// The least that is added, in calls: a share of a small limit grows by a call in two windows.
+/// Minimum increase in calls: with a small limit, the share grows by a call in two windows.
 const MIN_INCREASE: f64 = 0.5;
-/// The same part if we have less than others. Three times as much, so that two copies come to equal shares.
+/// The increase if we use less than others. Three times as much, so that two copies converge to equal shares.
 const INCREASE_STEP_WHEN_SMALLER: f64 = 0.075;
-/// Windows after a refusal in which half is used.
+/// Windows after a refusal in which half of the share is used: one to recover, and one to observe.
 const COOLDOWN_WINDOWS: u32 = 2;
-/// How often in a window it is decided anew whether a call fits.
+/// Decisions per window on whether a call fits: every half second of ten.
 const STEPS: u32 = 20;
-/// How long a call is counted where counts slide, in percent of a window. The rest leaves a slot free at times, so
-/// that a call of another application is seen.
+/// How long a call counts in a sliding count, in percent of a window. The extra 5 % leave a call free at times, so that
+/// calls of another application are noticed.
 const SLIDING_RETENTION_PERCENT: u32 = 105;
 
-/// The right to send one request.
+/// A request that was allowed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallRecord {
     sent: Moment,
     number: u64,
     window: u64,
-    /// The highest count known in its window when it was sent.
+    /// Highest count of its window known when it was sent.
     top: u32,
 }
 
-/// Why a request has to wait.
+/// How long a request has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked {
-    /// Ask again at `again`, or after an answer. `reset` is when the window ends.
+    /// Until a time, or until a response.
     Until {
-        /// When to ask again.
+        /// When to try again.
         again: Moment,
-        /// When there is room for certain.
+        /// When a call is certainly free: the end of the window.
         reset: Moment,
     },
-    /// Until another request is answered.
+    /// Until another request has a response.
     UntilResponse,
 }
 
 /// The limiter.
 #[derive(Debug)]
 pub(super) struct LimitPolicy {
-    /// The most of the limit that our own calls may take, in percent.
+    /// Maximum share of the limit for our calls, in percent.
     percent: u32,
-    /// Calls allowed per window, once reported (or, without the header, inferred from a refusal).
+    /// Calls allowed per window, once reported, or inferred from a refusal if there is no header.
     allowed: Option<u32>,
     /// True if `allowed` was inferred from a refusal, because the store does not report it.
     inferred: bool,
-    /// Answers in this window, for that inference.
+    /// Accepted calls in this window, to infer the limit.
     accepted: u32,
-    /// True once an answer has arrived: until then one request at a time explores the limit.
+    /// True once a response has arrived. Until then, requests are sent one at a time.
     explored: bool,
     window: RateWindow,
     others: OtherUsage,
     calls: OwnCalls,
-    /// The highest count reported in this window.
+    /// Highest count reported in this window.
     top: u32,
-    /// When the last call that is known to be in this window was sent.
+    /// When the last call that is certainly in this window was sent.
     last_sent: Moment,
-    /// Answers with a count in this window.
+    /// Responses with a count in this window.
     answers: u32,
-    /// Our own calls in this window, answered or not, and those of the window before.
+    /// Our calls in this window, with or without a response, and those in the previous window.
     own: u32,
     own_before: u32,
-    /// The highest count of the window before.
+    /// Highest count of the previous window.
     top_before: u32,
-    /// Calls of a window that are ours while others call too; 0 while nobody else does.
+    /// Our share of the calls per window while others call; 0 while none do.
     share: f64,
     /// When the latest request was sent.
     last_call: Moment,
-    /// The numbers of the requests that have no answer yet, in order.
+    /// Numbers of the requests without a response yet, in order.
     open: Vec<u64>,
     next: u64,
     paused_until: Option<Moment>,
-    /// Windows in which half is used, and how much that is.
+    /// Remaining windows with half of the calls, and that half.
     cooldown_windows: u32,
     half: u32,
     made: u64,
@@ -149,14 +149,14 @@ impl LimitPolicy {
         }
     }
 
-    /// Asks for the right to send a request now.
+    /// Returns a record of the call if a request may be sent now.
     pub(super) fn try_acquire(&mut self, now: Moment) -> Result<CallRecord, Blocked> {
         if let Some(paused_until) = self.paused_until {
             if now < paused_until {
                 return Err(Blocked::Until { again: paused_until, reset: paused_until });
             }
             self.paused_until = None;
-            // The store named the moment at which its count begins anew.
+            // The store reported when its count restarts.
             self.window.restart(now);
             self.start_window();
         }
@@ -168,7 +168,7 @@ impl LimitPolicy {
                 return Err(Blocked::UntilResponse);
             }
         } else if let Some(allowed) = self.allowed {
-            self.check_room(now, allowed)?;
+            self.check_fits(now, allowed)?;
         }
         let permit = CallRecord { sent: now, number: self.next, window: self.window.index, top: self.top };
         self.open.push(self.next);
@@ -179,8 +179,8 @@ impl LimitPolicy {
         Ok(permit)
     }
 
-    /// Says whether one more call may be made.
-    fn check_room(&self, now: Moment, allowed: u32) -> Result<(), Blocked> {
+    /// Fails if one more call does not fit.
+    fn check_fits(&self, now: Moment, allowed: u32) -> Result<(), Blocked> {
         let open = self.in_flight_calls();
         if self.inferred {
             return if self.own < self.cap(allowed) { Ok(()) } else { Err(self.next_window()) };
@@ -188,12 +188,12 @@ impl LimitPolicy {
         if self.calls.counting == Counting::Sliding {
             return self.check_sliding(now, allowed);
         }
-        // The first answer of a second window shows the way of counting.
+        // The first response of the second window shows how the store counts.
         if self.calls.counting == Counting::Unknown && self.window.index > 0 && self.answers == 0 && open > 0 {
             return Err(Blocked::UntilResponse);
         }
         if self.window.end().is_none() && open == 0 {
-            // Nothing is known of this window, and only a call can show it.
+            // Only a call can show the state of this window.
             return Ok(());
         }
         if self.own >= self.cap(allowed) || self.top + open >= allowed {
@@ -213,7 +213,7 @@ impl LimitPolicy {
     }
 
     fn check_with_others(&self, now: Moment, allowed: u32) -> Result<(), Blocked> {
-        let (open, quota, least) = (self.in_flight_calls(), self.quota(), least(allowed));
+        let (open, quota, least) = (self.in_flight_calls(), self.quota(), min_share(allowed));
         if self.own >= quota {
             return Err(self.next_window());
         }
@@ -225,19 +225,19 @@ impl LimitPolicy {
             return Err(self.until(slot));
         }
         let most = self.others.most();
-        // If we have less than others, we count on what they made last, and so take what they have given up.
-        let (expected, surprise) =
+        // If we use less than others, expect as many calls as they made last, and so take those they no longer make.
+        let (expected, margin) =
             if self.own_before > most { (most, SAFETY_MARGIN) } else { (self.others.recent(), 0.0) };
-        let unseen = ceil_calls(f64::from(expected) * (1.0 + surprise - self.others.seen)).max(1);
-        // A call is kept that sees most of the window.
+        let unseen = ceil_calls(f64::from(expected) * (1.0 + margin - self.others.seen)).max(1);
+        // One call is kept to observe most of the window.
         let late = self.window.watch_call().is_none_or(|late| now >= late);
         let fits = self.top + open + 1 + unseen + u32::from(!late) <= allowed;
-        // These are made whatever others use, evenly over the window.
+        // The minimum share is sent even if others use the limit up, evenly over the window.
         let is_due = now >= self.slot(self.own, least) && (late || self.own + 1 < least);
         if fits || (self.own < least && open == 0 && is_due) { Ok(()) } else { Err(self.next_step(now)) }
     }
 
-    /// Says the same where the store counts the calls of the last ten seconds: a leaky bucket.
+    /// Fails if one more call does not fit in a sliding count of the last ten seconds.
     fn check_sliding(&self, now: Moment, allowed: u32) -> Result<(), Blocked> {
         let open = self.in_flight_calls();
         let (counted, leaves) = self.calls.counted_at(now, self.window.length * SLIDING_RETENTION_PERCENT / 100);
@@ -245,7 +245,7 @@ impl LimitPolicy {
         let others = self.others.lately();
         let (quota, reserve) = if others > 0 { (self.quota(), others + 1) } else { (allowed, 0) };
         let fits = own < self.cap(allowed).min(quota) && own + 1 + reserve <= allowed;
-        let is_least = own < least(allowed) && open == 0;
+        let is_least = own < min_share(allowed) && open == 0;
         if !fits && !is_least {
             let later = now + self.window.length / STEPS;
             return Err(match leaves {
@@ -254,23 +254,23 @@ impl LimitPolicy {
                 None => Blocked::Until { again: later, reset: later },
             });
         }
-        // At some distance from each other, so that the order of the counts is that of the calls.
+        // Spaced out, so that the counts arrive in the order of the calls.
         let next = self.last_call + self.window.length * 4 / 5 / quota;
         if now < next { Err(Blocked::Until { again: next, reset: next }) } else { Ok(()) }
     }
 
-    /// Calls of a window that are ours while others call too. Two show a window's beginning and end.
+    /// Returns our calls per window while others call. Two are needed to observe a window's start and end.
     fn quota(&self) -> u32 {
         (self.share.round() as u32).max(2)
     }
 
-    /// When the call after `own` calls is due, evenly over the window.
+    /// Returns the time of the next call after `own` calls, if `calls` are spread evenly over the window.
     fn slot(&self, own: u32, calls: u32) -> Moment {
         let (Some(start), Some(end)) = (self.window.start(), self.window.late_call()) else { return Moment::ZERO };
         start + end.saturating_sub(start) * own / (calls - 1).max(1)
     }
 
-    /// Adapts our share to what the window has shown.
+    /// Adapts our share to the calls observed in the window.
     fn adapt(&mut self, allowed: u32) {
         let most = self.others.most();
         if most == 0 {
@@ -295,11 +295,11 @@ impl LimitPolicy {
         } else {
             self.share += (limit * INCREASE_STEP).max(MIN_INCREASE);
         }
-        let least = f64::from(least(allowed));
+        let least = f64::from(min_share(allowed));
         self.share = self.share.clamp(least, limit.max(least));
     }
 
-    /// How many of `calls` are still held back.
+    /// Returns how many of `calls` are still in reserve.
     fn reserved_calls(&self, now: Moment, calls: u32) -> u32 {
         let (Some(start), Some(end)) = (self.window.start(), self.window.last_call()) else { return calls };
         if now >= end {
@@ -309,10 +309,10 @@ impl LimitPolicy {
         calls - ((f64::from(calls) * passed.clamp(0.0, 1.0)) as u32).min(calls - 1)
     }
 
-    /// Waits until it is decided anew.
+    /// Returns a wait until the next decision.
     fn next_step(&self, now: Moment) -> Blocked {
         let Some(start) = self.window.start() else { return Blocked::UntilResponse };
-        // A timer is no finer than a millisecond.
+        // Timers have a resolution of a millisecond.
         let step = (self.window.length / STEPS).max(Duration::from_millis(1));
         let steps = now.saturating_sub(start).as_nanos() / step.as_nanos() + 1;
         let next = start + step * u32::try_from(steps).unwrap_or(u32::MAX);
@@ -328,7 +328,7 @@ impl LimitPolicy {
         self.window.end().map_or(Blocked::UntilResponse, |reset| Blocked::Until { again: reset, reset })
     }
 
-    /// The most that our own calls may take of a window.
+    /// Returns the maximum number of our calls per window.
     fn cap(&self, allowed: u32) -> u32 {
         let cap = (allowed * self.percent / 100).max(1);
         if self.cooldown_windows > 0 { cap.min(self.half) } else { cap }
@@ -342,7 +342,7 @@ impl LimitPolicy {
         self.open.retain(|&number| number != permit.number);
     }
 
-    /// Begins a new window.
+    /// Starts a new window.
     fn start_window(&mut self) {
         self.top_before = self.top;
         if let Some(allowed) = self.allowed {
@@ -356,18 +356,18 @@ impl LimitPolicy {
         self.accepted = 0;
         self.cooldown_windows = self.cooldown_windows.saturating_sub(1);
         if self.inferred {
-            // One refusal may have had another cause: the guess rises until the next one.
+            // The refusal may have had another cause: raise the limit until the next one.
             self.allowed = self.allowed.map(|allowed| allowed.saturating_add(allowed / 2).min(1_000_000));
         }
     }
 
-    /// Takes note of an answer and of the call count it reported, if any.
+    /// Records a response and the call count that it reported, if any.
     pub(super) fn answered(&mut self, now: Moment, permit: CallRecord, limit: Option<CallLimit>) {
         self.close(&permit);
         self.explored = true;
         self.accepted = self.accepted.saturating_add(1);
         let Some(limit) = limit else {
-            // Without the header a window still passes, so that an inferred limit recovers.
+            // Windows pass without the header too, so that an inferred limit recovers.
             if self.allowed.is_some() {
                 self.window.counted(permit.sent, now);
             }
@@ -398,12 +398,12 @@ impl LimitPolicy {
             self.start_window();
             self.own += 1;
         } else if !current && !is_reset && made > self.top + self.in_flight_calls() + self.others.most() + 1 {
-            // Of the window before, and perhaps the last that is seen of it.
+            // A call of the previous window, perhaps its last.
             self.others.before_at_least(made.saturating_sub(self.own_before));
             return;
         } else {
             if is_first && self.top_before > 1 && made > self.top_before {
-                // Still the window before: it began with its first call, later than was believed.
+                // Still the previous window: it started with its first call, later than assumed.
                 self.window.note_gap();
             }
             self.window.counted(permit.sent, now);
@@ -417,20 +417,20 @@ impl LimitPolicy {
         let first_open = self.open.first().copied().unwrap_or(self.next);
         self.others.counted(made, self.top, !current, first_open, self.next);
         if self.calls.counting == Counting::Unknown {
-            // In a sliding count these may be our own calls of before.
+            // In a sliding count, these may be earlier calls of ours.
             self.others.at_most(made.saturating_sub(most_own));
         }
     }
 
-    /// Takes note that a request got no answer. It may have been counted or not.
+    /// Records a request without a response. The store may have counted it.
     pub(super) fn lost(&mut self, now: Moment, permit: CallRecord) {
         self.close(&permit);
         self.others.uncounted();
-        // The window must end even if none of its requests is ever answered.
+        // The window must end even if none of its requests gets a response.
         self.window.assume_started(now);
     }
 
-    /// Takes note of a refusal (429), after its answer: nobody sends for `wait`.
+    /// Records a refusal (429), after its response: no request is sent for `wait`.
     pub(super) fn refused(&mut self, now: Moment, wait: Duration) {
         self.refused += 1;
         let until = now + wait;
@@ -452,7 +452,7 @@ impl LimitPolicy {
         self.cooldown_windows = COOLDOWN_WINDOWS + 1;
     }
 
-    /// What was used so far.
+    /// Returns the statistics so far.
     pub(super) fn usage(&self) -> Usage {
         let in_use = self.allowed.map(|allowed| {
             let alone = self.others.most() == 0 || self.inferred;
@@ -469,12 +469,12 @@ impl LimitPolicy {
     }
 }
 
-/// The number as a whole one, rounded up; a rounding error is no call.
+/// Rounds up to full calls; a rounding error is not a call.
 fn ceil_calls(calls: f64) -> u32 {
     (calls - 1e-9).ceil() as u32
 }
 
-/// Calls of a window that are made whatever others do, or nothing would ever move.
-fn least(allowed: u32) -> u32 {
+/// Returns the calls per window that are made even if others use the limit up, so that a sync never stalls.
+fn min_share(allowed: u32) -> u32 {
     allowed.div_ceil(MIN_SHARE_DIVISOR).max(2)
 }

@@ -1,4 +1,5 @@
-//! A store and its applications in virtual time: what the limiter gets of the call limit, and what it costs others.
+//! Simulates a store and its applications in virtual time: how much of the call limit the limiter uses, and how many
+//! calls of others are refused because of it.
 
 mod table;
 
@@ -10,42 +11,42 @@ use super::CallLimit;
 use super::policy::{Blocked, CallRecord, LimitPolicy};
 use crate::http::Usage;
 
-/// Length of a window of the store, in microseconds.
+/// Length of a window of the store in microseconds, as all times here.
 const WINDOW: u64 = 10_000_000;
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3600 * SECOND;
 
-/// The way in which a store counts.
+/// How a store counts calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counts {
     /// In windows that follow each other.
     Windows,
-    /// In windows that begin with their first call.
+    /// In windows that start with their first call.
     FromFirstCall,
     /// The calls of the last ten seconds.
     Sliding,
 }
 
-/// What other applications do. They never wait because of an answer.
+/// The calls of other applications. They do not wait after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
     None,
-    /// One call after the other, so many percent of the limit, each a fifth earlier or later than on time.
+    /// Regular calls, as a percentage of the limit, each up to a fifth of the interval early or late.
     Steady(u32),
-    /// As many, at random moments.
+    /// Calls at random times, as a percentage of the limit.
     Random(u32),
-    /// So many percent of the limit at once, at random moments, once in 30 seconds on average.
+    /// A percentage of the limit at once, at random times, every 30 seconds on average.
     Bursts(u32),
-    /// Fills each window as soon as it can.
+    /// As many calls as the store accepts, as early as possible.
     Fills,
 }
 
-/// One case.
+/// One simulated case.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     pub(super) counts: Counts,
     pub(super) limit: u32,
-    /// Mean time of an answer, in milliseconds.
+    /// Mean response time in milliseconds.
     pub(super) latency: u64,
     pub(super) traffic: Traffic,
     /// Copies of this connector, each with its own limiter.
@@ -61,29 +62,29 @@ impl Case {
     }
 }
 
-/// What a case gave.
+/// The result of a case.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
-    /// Calls of each copy that were accepted, and refused.
+    /// Accepted and refused calls of each copy.
     pub(super) accepted: Vec<u64>,
     pub(super) refused: Vec<u64>,
-    /// Calls of others that were accepted, refused, and refused because of us.
+    /// Calls of others: accepted, refused, and refused because of us.
     pub(super) others: u64,
     pub(super) others_refused: u64,
     pub(super) because_of_us: u64,
-    /// Hours in which any was refused because of us.
+    /// Hours in which a call of others was refused because of us.
     pub(super) bad_hours: u64,
-    /// The calls that one could have made which knew everything.
+    /// Calls that a limiter with complete knowledge could have made.
     pub(super) optimum: f64,
-    /// Calls of the limit over the time.
+    /// Calls that the limit allows in the time.
     pub(super) limit: f64,
     pub(super) usage: Usage,
-    /// When our n-th call was answered, in microseconds.
+    /// When each of our calls got its response.
     pub(super) answers: Vec<u64>,
 }
 
 impl Outcome {
-    /// Adds what another run of the same case gave.
+    /// Adds the result of another run of the same case.
     fn add(&mut self, other: &Self) {
         let pairs = [(&mut self.accepted, &other.accepted), (&mut self.refused, &other.refused)];
         for (mine, theirs) in pairs {
@@ -99,7 +100,7 @@ impl Outcome {
     }
 }
 
-/// The same random numbers everywhere (xorshift64*).
+/// A reproducible random number generator (xorshift64*).
 struct Chance(u64);
 
 impl Chance {
@@ -111,7 +112,7 @@ impl Chance {
         chance
     }
 
-    /// From 0 to 1.
+    /// Returns a number from 0 to 1.
     fn unit(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -124,7 +125,7 @@ impl Chance {
     }
 }
 
-/// The store's count.
+/// The store's call counter.
 struct Meter {
     counts: Counts,
     limit: u32,
@@ -139,7 +140,7 @@ impl Meter {
         Self { counts, limit, phase, began: 0, made: 0, log: VecDeque::new() }
     }
 
-    /// Counts a call: whether it is accepted, the count it reports, and when the count is lower.
+    /// Counts a call. Returns true if it is accepted, the reported count, and when the count becomes lower.
     fn call(&mut self, at: u64) -> (bool, u32, u64) {
         match self.counts {
             Counts::Windows => {
@@ -173,17 +174,17 @@ impl Meter {
 }
 
 enum Event {
-    /// A call of a copy arrives; when its answer will be there.
+    /// A call of a copy arrives; its response arrives at `answer`.
     Arrives { copy: usize, permit: CallRecord, answer: u64 },
-    /// The answer arrives.
+    /// A response arrives.
     Answered { copy: usize, permit: CallRecord, made: u32, refused: Option<u64> },
-    /// A copy asks again.
+    /// A copy tries again.
     Wake { copy: usize },
     /// Another application calls.
     Foreign,
 }
 
-/// Requests that a copy makes at the same time, as by default.
+/// Concurrent requests of a copy: the default of `max_requests_in_flight`.
 const IN_FLIGHT: usize = 8;
 
 struct Copy {
@@ -201,11 +202,11 @@ fn moment(at: u64) -> Duration {
 pub(super) fn run(case: Case) -> Outcome {
     let mut chance = Chance::new(case.seed);
     let phase = (chance.unit() * WINDOW as f64) as u64;
-    // Long before the first call, so that a window can have begun earlier.
+    // Long before the first call, so that a window can have started earlier.
     let start = 10 * WINDOW;
     let end = start + case.hours * HOUR;
     let mut store = Meter::new(case.counts, case.limit, phase);
-    // The same without us: what is refused there is not refused because of us.
+    // The same store without us: a call refused there is not refused because of us.
     let mut alone = Meter::new(case.counts, case.limit, phase);
     let mut queue: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
     let mut events: Vec<Option<Event>> = Vec::new();
@@ -293,7 +294,7 @@ pub(super) fn run(case: Case) -> Outcome {
                 } else {
                     outcome.refused[copy] += 1;
                 }
-                // Retry-After is in whole seconds, and the client adds a random delay.
+                // Retry-After is in full seconds, and the client adds a random delay.
                 let wait = (reset - now).div_ceil(SECOND) * SECOND + (SECOND as f64 * chance.between(0.5, 1.0)) as u64;
                 let refused = (!taken).then_some(wait);
                 push(&mut queue, &mut events, &mut free, answer, Event::Answered { copy, permit, made, refused });
@@ -334,12 +335,15 @@ pub(super) fn run(case: Case) -> Outcome {
                     );
                 }
                 Err(Blocked::UntilResponse) => {
-                    assert!(copies[copy].idle < IN_FLIGHT, "waits for an answer that nobody asked for: {case:?}");
+                    assert!(
+                        copies[copy].idle < IN_FLIGHT,
+                        "waits for a response although no request is in flight: {case:?}"
+                    );
                     break;
                 }
                 Err(Blocked::Until { again, .. }) => {
                     let again = u64::try_from(again.as_nanos().div_ceil(1000)).unwrap();
-                    assert!(again > now, "asks again without a wait: {case:?}");
+                    assert!(again > now, "tries again without a wait: {case:?}");
                     // Timers are exact to a millisecond.
                     let again = again.div_ceil(1000) * 1000;
                     if again < copies[copy].wake {

@@ -1,4 +1,4 @@
-//! The limiter, step by step, and the waiting on a paused clock.
+//! Tests of the limiter step by step, and of waiting with a paused clock.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// As many permits as are given at `now`, without an answer.
-fn given(policy: &mut LimitPolicy, now: Duration) -> Vec<CallRecord> {
+/// Returns all permits available at `now`, without a response.
+fn permits_at(policy: &mut LimitPolicy, now: Duration) -> Vec<CallRecord> {
     let mut permits = Vec::new();
     while permits.len() < 100
         && let Ok(permit) = policy.try_acquire(now)
@@ -30,7 +30,7 @@ fn given(policy: &mut LimitPolicy, now: Duration) -> Vec<CallRecord> {
     permits
 }
 
-/// A store that counts in windows and answers at once. Its first window begins at `phase`.
+/// A store that counts in windows and responds immediately. Its first window starts at `phase`.
 struct Store {
     phase: u64,
     allowed: u32,
@@ -54,8 +54,8 @@ impl Store {
     }
 }
 
-/// Sends whatever may be sent, each hundredth of a second, and gives the moments in milliseconds.
-fn sent(policy: &mut LimitPolicy, store: &mut Store, from: u64, to: u64) -> Vec<u64> {
+/// Sends as many calls as allowed, every 10 ms, and returns their times in milliseconds.
+fn send_all(policy: &mut LimitPolicy, store: &mut Store, from: u64, to: u64) -> Vec<u64> {
     let mut moments = Vec::new();
     for now in (from..to).step_by(10) {
         while let Ok(permit) = policy.try_acquire(at(now)) {
@@ -76,77 +76,77 @@ fn the_header_is_read_or_ignored() {
 }
 
 #[test]
-fn one_request_explores_and_half_of_the_limit_follows_at_once() {
+fn the_first_request_is_sent_alone_and_half_of_the_limit_follows() {
     let mut policy = LimitPolicy::new(100, WINDOW);
-    let first = given(&mut policy, at(0));
+    let first = permits_at(&mut policy, at(0));
     assert_eq!(first.len(), 1);
     policy.answered(at(0), first[0], limit(1, 20));
-    assert_eq!(given(&mut policy, at(0)).len(), 9);
+    assert_eq!(permits_at(&mut policy, at(0)).len(), 9);
 }
 
 #[test]
-fn alone_every_call_of_the_limit_is_used_in_each_window_most_of_them_at_its_start() {
+fn without_others_each_window_is_used_up_mostly_at_its_start() {
     let (mut policy, mut store) = (LimitPolicy::new(100, WINDOW), Store::new(3000, 20));
-    sent(&mut policy, &mut store, 0, 3000);
+    send_all(&mut policy, &mut store, 0, 3000);
     for window in 0..5 {
         let start = 3000 + window * 10_000;
-        let moments = sent(&mut policy, &mut store, start, start + 10_000);
+        let moments = send_all(&mut policy, &mut store, start, start + 10_000);
         assert!(window == 0 || moments.len() == 20, "{moments:?}");
         assert!(window < 2 || moments.iter().filter(|&&at| at < start + 1000).count() >= 18, "{moments:?}");
-        assert!(window == 0 || moments[19] > start + 5000, "the last one watches: {moments:?}");
+        assert!(window == 0 || moments[19] > start + 5000, "the last call observes: {moments:?}");
     }
 }
 
 #[test]
-fn a_hard_cap_stays_one() {
+fn call_limit_percent_is_never_exceeded() {
     let (mut policy, mut store) = (LimitPolicy::new(20, WINDOW), Store::new(0, 20));
     for window in 0..4 {
-        assert_eq!(sent(&mut policy, &mut store, window * 10_000, (window + 1) * 10_000).len(), 4);
+        assert_eq!(send_all(&mut policy, &mut store, window * 10_000, (window + 1) * 10_000).len(), 4);
     }
     let (mut policy, mut store) = (LimitPolicy::new(10, WINDOW), Store::new(0, 5));
-    assert_eq!(sent(&mut policy, &mut store, 0, 10_000).len(), 1, "at least one, or nothing would move");
+    assert_eq!(send_all(&mut policy, &mut store, 0, 10_000).len(), 1, "at least one, or the sync would stall");
 }
 
 #[test]
-fn calls_of_other_applications_leave_less() {
+fn calls_of_other_applications_reduce_our_share() {
     let mut policy = LimitPolicy::new(100, WINDOW);
-    let first = given(&mut policy, at(0));
+    let first = permits_at(&mut policy, at(0));
     policy.answered(at(0), first[0], limit(45, 50));
-    assert!(given(&mut policy, at(0)).len() <= 1);
+    assert!(permits_at(&mut policy, at(0)).len() <= 1);
     assert_eq!(policy.usage().others, 44);
 }
 
 #[test]
-fn a_count_that_restarts_frees_the_limit_at_once() {
+fn a_restarted_count_frees_the_limit_immediately() {
     let (mut policy, mut store) = (LimitPolicy::new(100, WINDOW), Store::new(5000, 10));
-    let before = sent(&mut policy, &mut store, 0, 5000);
-    let after = sent(&mut policy, &mut store, 5000, 6000);
-    // One of the calls that were held back finds the new count.
+    let before = send_all(&mut policy, &mut store, 0, 5000);
+    let after = send_all(&mut policy, &mut store, 5000, 6000);
+    // One of the calls in reserve finds the new count.
     assert!(before.len() >= 8 && after.len() >= 8, "{before:?} {after:?}");
 }
 
 #[test]
-fn answers_out_of_order_are_no_new_count_and_no_calls_of_others() {
+fn responses_out_of_order_are_not_a_new_count_or_calls_of_others() {
     let mut policy = LimitPolicy::new(100, WINDOW);
-    let first = given(&mut policy, at(0));
+    let first = permits_at(&mut policy, at(0));
     policy.answered(at(0), first[0], limit(1, 10));
-    let permits = given(&mut policy, at(0));
+    let permits = permits_at(&mut policy, at(0));
     for (permit, made) in permits.iter().zip([5, 2, 4, 3]) {
         policy.answered(at(100), *permit, limit(made, 10));
     }
-    assert_eq!((policy.usage().others, given(&mut policy, at(100)).len()), (0, 0));
+    assert_eq!((policy.usage().others, permits_at(&mut policy, at(100)).len()), (0, 0));
 }
 
 #[test]
 fn without_the_header_there_is_no_limit_until_a_refusal() {
     let mut policy = LimitPolicy::new(80, WINDOW);
-    let first = given(&mut policy, at(0));
+    let first = permits_at(&mut policy, at(0));
     policy.answered(at(0), first[0], None);
-    assert_eq!(given(&mut policy, at(0)).len(), 100);
+    assert_eq!(permits_at(&mut policy, at(0)).len(), 100);
 }
 
 #[test]
-fn a_limit_guessed_from_a_refusal_recovers() {
+fn a_limit_inferred_from_a_refusal_recovers() {
     let mut policy = LimitPolicy::new(100, WINDOW);
     for _ in 0..8 {
         let permit = policy.try_acquire(at(0)).unwrap();
@@ -156,21 +156,21 @@ fn a_limit_guessed_from_a_refusal_recovers() {
     let mut windows = Vec::new();
     for window in 1..4 {
         let now = at(window * 20_000);
-        let permits = given(&mut policy, now);
+        let permits = permits_at(&mut policy, now);
         windows.push(permits.len());
         for permit in permits {
             policy.answered(now, permit, None);
         }
     }
     assert_eq!(windows, [12, 18, 27]);
-    assert_eq!(policy.usage().allowed, None, "a guess is not reported");
+    assert_eq!(policy.usage().allowed, None, "an inferred limit is not reported");
 }
 
 #[test]
-fn a_refusal_halves_what_is_used_in_the_two_windows_after_it() {
+fn a_refusal_halves_our_calls_in_the_next_two_windows() {
     let (mut policy, mut store) = (LimitPolicy::new(100, WINDOW), Store::new(0, 20));
     for window in 0..3 {
-        sent(&mut policy, &mut store, window * 10_000, (window + 1) * 10_000);
+        send_all(&mut policy, &mut store, window * 10_000, (window + 1) * 10_000);
     }
     let permit = policy.try_acquire(at(30_010)).unwrap();
     policy.answered(at(30_010), permit, limit(20, 20));
@@ -178,14 +178,14 @@ fn a_refusal_halves_what_is_used_in_the_two_windows_after_it() {
     assert!(matches!(policy.try_acquire(at(40_000)), Err(Blocked::Until { reset, .. }) if reset == at(40_010)));
     for window in 4..6 {
         let from = window * 10_000 + 10;
-        let moments = sent(&mut policy, &mut store, from, from + 9980);
+        let moments = send_all(&mut policy, &mut store, from, from + 9980);
         assert!((8..=10).contains(&moments.len()), "{moments:?}");
     }
     assert_eq!(policy.usage().refused, 1);
 }
 
 #[test]
-fn no_count_and_no_order_of_events_breaks_it() {
+fn no_count_and_no_order_of_events_stalls_it() {
     let mut policy = LimitPolicy::new(100, WINDOW);
     let mut seed = 1u64;
     let mut draw = |bound: u64| {
@@ -222,7 +222,7 @@ fn no_count_and_no_order_of_events_breaks_it() {
         }
         policy.usage();
     }
-    // It goes on, however badly it was treated.
+    // After all of this, it still allows calls.
     for permit in open {
         policy.lost(now, permit);
     }
@@ -258,7 +258,7 @@ async fn a_refusal_pauses_everyone_and_is_reported_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_calls_at_twenty_a_window_take_two_windows_and_the_rest_of_the_first() {
+async fn sixty_calls_at_twenty_per_window_take_three_windows() {
     let rate_limiter = RateLimiter::new(100, WINDOW);
     let store = std::sync::Mutex::new(Store::new(4000, 20));
     let began = Instant::now();

@@ -1,7 +1,7 @@
-//! The targets of the limiter, held against the simulation, and the table of `docs/reference/call-limit.md`.
+//! Tests the limiter's targets in the simulation, and writes the tables of `docs/reference/call-limit.md`.
 //!
-//! `UPDATE_DOCS=1 cargo test --lib simulation` writes the table. `SIMULATED_HOURS=100` runs each case for so many
-//! hours instead of a few, and then leaves the table alone.
+//! `UPDATE_DOCS=1 cargo test --lib simulation` writes the tables. `SIMULATED_HOURS=100` simulates 100 hours per case
+//! instead of a few, and neither writes nor compares the tables.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use super::{Case, Counts, Outcome, Traffic, run};
 
-/// Each of the ways in which a store may count, as the table calls them.
+/// The ways in which a store may count, with their names in the tables.
 const COUNTS: [(Counts, &str); 3] = [
     (Counts::Windows, "consecutive windows"),
     (Counts::FromFirstCall, "windows that start with a call"),
@@ -18,21 +18,21 @@ const COUNTS: [(Counts, &str); 3] = [
 ];
 /// The plans' limits (API documentation, API limits).
 const LIMITS: [u32; 4] = [5, 10, 20, 50];
-/// A store near by, the benchmarks' store, a slow one, one that struggles; in milliseconds.
+/// Response times in milliseconds: a store nearby, that of the benchmarks, a slow one, an overloaded one.
 const LATENCIES: [u64; 4] = [20, 150, 600, 2000];
-/// Up to this latency the targets beside others are met; see the page for the rest.
+/// Maximum response time for which the targets with other applications are met; the page has the others.
 const TARGET_LATENCY: u64 = 150;
 
-/// Hours for each case: so many, or as many as the environment asks for.
+/// Returns the hours per case: those of the environment, or `usual`.
 fn hours(usual: u64) -> u64 {
-    asked().unwrap_or(usual)
+    hours_from_environment().unwrap_or(usual)
 }
 
-fn asked() -> Option<u64> {
+fn hours_from_environment() -> Option<u64> {
     std::env::var("SIMULATED_HOURS").ok()?.parse().ok()
 }
 
-/// The sum of `hours` syncs of an hour, each with other random numbers: a start of a sync is in each.
+/// Returns the sum of `hours` syncs of an hour, each with other random numbers, so that each includes a start.
 fn syncs(case: Case, hours: u64) -> Outcome {
     let mut sum = Outcome { accepted: vec![0; case.copies], refused: vec![0; case.copies], ..Outcome::default() };
     for seed in 1..=hours {
@@ -41,21 +41,21 @@ fn syncs(case: Case, hours: u64) -> Outcome {
     sum
 }
 
-fn share(part: u64, whole: f64) -> f64 {
-    part as f64 / whole.max(1.0)
+fn share(part: u64, total: f64) -> f64 {
+    part as f64 / total.max(1.0)
 }
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// The part of the calls that another would have got, of what is over the optimum.
+/// Returns the share of our calls that were refused.
 fn refusals(outcome: &Outcome) -> f64 {
     let made: u64 = outcome.accepted.iter().chain(&outcome.refused).sum();
     share(outcome.refused.iter().sum(), made as f64)
 }
 
-fn alone() -> String {
+fn without_others() -> String {
     let mut table = "| store's count | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
     for (counts, name) in COUNTS {
         for limit in LIMITS {
@@ -64,10 +64,13 @@ fn alone() -> String {
                 let outcome = run(Case { hours: hours(1), ..Case::new(counts, limit, latency, Traffic::None) });
                 let used = share(outcome.accepted[0], outcome.optimum);
                 let case = format!("{name}, limit {limit}, {latency} ms: {used:.3}");
-                assert!(used <= 1.005, "more than there is: {case}");
-                // Where counts slide, answers out of order may look like a call of others.
+                assert!(used <= 1.005, "more than the limit: {case}");
+                // In a sliding count, responses out of order may look like a call of others.
                 let is_exact = counts != Counts::Sliding;
-                assert!(!is_exact || outcome.usage.foreign == 0, "others are seen where nobody is: {case}");
+                assert!(
+                    !is_exact || outcome.usage.foreign == 0,
+                    "calls of others were seen, but there are none: {case}"
+                );
                 assert_eq!((outcome.refused[0], outcome.usage.refused), (0, 0), "{case}");
                 if counts == Counts::Windows {
                     // At limit 5 the target is 4.7 of 5; at 20 and 50, 1.05 times the limit's time.
@@ -81,7 +84,7 @@ fn alone() -> String {
     table
 }
 
-fn beside_steady_traffic() -> String {
+fn with_steady_traffic() -> String {
     let mut table = "| store's count | limit | response time | used | left | hours with a refused call | \
                      calls refused |\n|---|---|---|---|---|---|---|\n"
         .to_owned();
@@ -119,7 +122,7 @@ fn beside_steady_traffic() -> String {
     table
 }
 
-fn beside_a_copy() -> String {
+fn with_a_copy() -> String {
     let mut table = "| store's count | limit | 20 ms | 150 ms | 600 ms | 2 s |\n|---|---|---|---|---|---|\n".to_owned();
     for (counts, name) in COUNTS {
         for limit in LIMITS {
@@ -146,7 +149,7 @@ fn beside_a_copy() -> String {
     table
 }
 
-fn beside_other_traffic() -> String {
+fn with_other_traffic() -> String {
     let mut table =
         "| other applications | store's count | limit | used | left | our 429s | their 429s caused by us |\n\
                      |---|---|---|---|---|---|---|\n"
@@ -177,12 +180,12 @@ fn beside_other_traffic() -> String {
     table
 }
 
-/// Writes one of the tables into the page between its marks, or compares it with what is there.
-fn hold(name: &str, table: &str) {
-    // The tests write the page one after the other.
+/// Compares a table with the one between its marks in the page, or writes it there.
+fn check_table(name: &str, table: &str) {
+    // One test writes the page at a time.
     static PAGE: Mutex<()> = Mutex::new(());
     let _page = PAGE.lock();
-    if asked().is_some() {
+    if hours_from_environment().is_some() {
         return;
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/call-limit.md");
@@ -201,29 +204,29 @@ fn hold(name: &str, table: &str) {
 }
 
 #[test]
-fn alone_the_limit_is_used_and_nothing_is_refused() {
-    hold("alone", &alone());
+fn without_others_the_limit_is_used_and_no_call_is_refused() {
+    check_table("alone", &without_others());
 }
 
 #[test]
 fn an_application_that_calls_regularly_keeps_its_calls() {
-    hold("steady", &beside_steady_traffic());
+    check_table("steady", &with_steady_traffic());
 }
 
 #[test]
-fn two_copies_come_to_equal_shares() {
-    hold("copies", &beside_a_copy());
+fn two_copies_converge_to_equal_shares() {
+    check_table("copies", &with_a_copy());
 }
 
 #[test]
-fn whatever_others_do_is_measured() {
-    hold("others", &beside_other_traffic());
+fn other_traffic_is_measured() {
+    check_table("others", &with_other_traffic());
 }
 
 #[test]
-fn a_sync_alone_takes_no_longer_than_the_limit_dictates() {
+fn a_sync_without_others_takes_no_longer_than_the_limit_requires() {
     // The benchmarks' first sync of seven streams, and their stream of 200 pages. The phase of the store's window
-    // is luck, so the median of many starts counts.
+    // is random, so the median of many starts counts.
     for (requests, limit) in [(109, 20), (204, 50)] {
         let mut times: Vec<u64> = (1..=25)
             .map(|seed| {
@@ -231,7 +234,7 @@ fn a_sync_alone_takes_no_longer_than_the_limit_dictates() {
             })
             .collect();
         times.sort_unstable();
-        let (median, dictated) = (times[12] as f64 / 1e6, requests as f64 / f64::from(limit) * 10.0);
-        assert!(median <= 1.05 * dictated, "{requests} requests at {limit} in {median} s, not {dictated} s: {times:?}");
+        let (median, required) = (times[12] as f64 / 1e6, requests as f64 / f64::from(limit) * 10.0);
+        assert!(median <= 1.05 * required, "{requests} requests at {limit} in {median} s, not {required} s: {times:?}");
     }
 }
