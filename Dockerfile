@@ -24,13 +24,17 @@ RUN mkdir -p /image/bin /image/etc/ssl/certs /image/usr/local/bin /image/tmp \
 
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+# Cargo looks at every package of the workspace; only the connector is built.
+COPY demo demo
+COPY integration_tests integration_tests
+COPY release release
 COPY schemas schemas
 COPY src src
 
 # Static, with glibc's resolver inside. A target of its own keeps the flag away from build scripts.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS='-C target-feature=+crt-static' \
-        cargo build --locked --release --bin source-cart --target "$host" \
+        cargo build --locked --release -p source-cart --target "$host" \
     && cp "target/$host/release/source-cart" /image/usr/local/bin/source-cart
 
 FROM scratch

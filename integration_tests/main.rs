@@ -5,9 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+// So that `crate::fake_store` names it.
+extern crate fake_store;
+
+#[path = "../release/assets.rs"]
 mod assets;
 mod cases;
-mod fake_store;
 mod faults;
 mod harness;
 mod scenarios;

@@ -1,4 +1,4 @@
-//! `cargo bench --bench pure`: the pure parts alone, in bytes and rows per second.
+//! `cargo bench -p bench`: the pure parts alone, in bytes and rows per second.
 
 mod pure_parts;
 

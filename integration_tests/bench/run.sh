@@ -12,8 +12,8 @@ case " $* " in
 esac
 
 host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --quiet --bin source-cart --target "$host"
-cargo build --locked --release --quiet --example bench-store
+RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --quiet -p source-cart --target "$host"
+cargo build --locked --release --quiet -p bench --bin bench-store
 target=${CARGO_TARGET_DIR:-target}
 
 venv="$target/bench/venv"
@@ -23,4 +23,4 @@ if ! "$venv/bin/source-cart" spec >/dev/null 2>&1; then
 fi
 exec python3 -B integration_tests/bench/bench.py \
   --ours "$target/$host/release/source-cart" --python "$venv/bin/source-cart" \
-  --store "$target/release/examples/bench-store" "$@"
+  --store "$target/release/bench-store" "$@"

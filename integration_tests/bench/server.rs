@@ -14,8 +14,6 @@
 //! The first line it prints is `PORT PATH-OF-ITS-AUTHORITY`. It accepts requests without a token, since the published
 //! Python connector sends none.
 
-#[path = "../fake_store/mod.rs"]
-mod fake_store;
 mod long;
 mod tables;
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-use crate::fake_store::{Clock, Data, Fraction, Stamp, resource, sql_round, utc_ms};
+use fake_store::{Clock, Data, Fraction, Stamp, resource, sql_round, utc_ms};
 
 /// Rows between two flushes of the compressed form.
 const FLUSH_ROWS: usize = 4;

@@ -159,21 +159,6 @@ fn the_page_of_sensitive_fields_is_the_table() {
     hold("docs/reference/sensitive.md", &sensitive_page());
 }
 
-#[test]
-fn the_readme_has_the_table() {
-    const MARKS: [&str; 2] = ["<!-- streams -->\n", "<!-- /streams -->"];
-    let Ok(readme) = fs::read_to_string(path("README.md")) else { return };
-    let Some((before, rest)) = readme.split_once(MARKS[0]) else { return };
-    let (_, after) = rest.split_once(MARKS[1]).unwrap();
-    let mut table = "| stream | modes | key | cursor | scope |\n|---|---|---|---|---|\n".to_owned();
-    for stream in STREAMS {
-        let cursor = if stream.has_updated_at { CURSOR } else { "–" };
-        let cells = [stream.name, modes(stream), stream.key, cursor, stream.scope.name()];
-        let _ = writeln!(table, "| {} |", cells.join(" | "));
-    }
-    hold("README.md", &format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]));
-}
-
 /// Inserts the files of `examples/` into the pages, each with the language of its fence.
 fn with_examples(page: &str) -> String {
     let mut made = String::new();

@@ -9,7 +9,7 @@ use rexpect::session::{PtySession, spawn_command};
 use serde_json::{Value, json};
 
 use crate::fake_store::{Data, Options, Token};
-use crate::harness::command::Command;
+use crate::harness::command::{Command, with_usual_signals};
 use crate::harness::files::{ROUTER_SECRET, TOKEN};
 use crate::harness::setup::{SignIn, start};
 
@@ -27,7 +27,7 @@ impl Person {
     fn types(folder: &Path, line: &str) -> Person {
         let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = with_usual_signals("sh");
         shell.args([
             "-c",
             &format!("stty echo; {line} > out.jsonl; code=$?; stty -a | grep -ow -e '-*echo'; exit $code"),

@@ -52,6 +52,30 @@ fn the_version_is_the_same_everywhere() {
 }
 
 #[test]
+fn the_wheel_says_what_cargo_says() {
+    let text = text("pyproject.toml");
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        line.unwrap_or_else(|| panic!("pyproject.toml has no {key}")).trim_matches('"').to_owned()
+    };
+    assert_eq!(value("name"), env!("CARGO_PKG_NAME"));
+    assert_eq!(value("version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(value("description"), env!("CARGO_PKG_DESCRIPTION"));
+    assert_eq!(value("license"), env!("CARGO_PKG_LICENSE"));
+    assert_eq!(value("readme"), "README.md");
+    assert_eq!(value("bindings"), "bin");
+    let address = env!("CARGO_PKG_REPOSITORY");
+    assert_eq!(text.contains("\n[project.urls]\n"), !address.is_empty(), "the public address");
+    assert!(text.contains(address));
+}
+
+#[test]
+fn the_readme_can_be_read_in_one_go() {
+    let lines = text("README.md").lines().count();
+    assert!(lines <= 100, "README.md has {lines} lines, and may have 100");
+}
+
+#[test]
 fn the_dockerfile_has_the_labels_and_paths_that_the_platform_reads() {
     let dockerfile = text("Dockerfile");
     let entrypoint = "/usr/local/bin/source-cart";

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fake_store::{Data, FakeStore, Fault, Options, RecordedRequest};
+use crate::harness::command::with_usual_signals;
 use crate::harness::files::Files;
 use crate::harness::setup::{SignIn, config, start};
 
@@ -52,7 +53,7 @@ fn read(store: &FakeStore, files: &Files, first: &str, stdout: Stdio) -> Child {
         env!("CARGO_BIN_EXE_source-cart"),
         config.display()
     );
-    Command::new("sh")
+    with_usual_signals("sh")
         .args(["-c", &read])
         .env_clear()
         .stdin(Stdio::null())

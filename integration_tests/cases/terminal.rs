@@ -7,6 +7,7 @@ use std::path::Path;
 use rexpect::session::{PtySession, spawn_command};
 
 use crate::fake_store::{Data, Fault, Limit, Options, RecordedRequest, Token};
+use crate::harness::command::with_usual_signals;
 use crate::harness::files::{Files, TOKEN};
 use crate::harness::message::Message;
 use crate::harness::setup::{SignIn, config, nobody, start};
@@ -21,7 +22,7 @@ const WIDE: usize = 120;
 fn shell(folder: &Path, columns: usize, line: &str, variables: &[(&str, &str)]) -> PtySession {
     let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let mut shell = std::process::Command::new("bash");
+    let mut shell = with_usual_signals("bash");
     shell.args(["-c", &format!("trap : INT; stty cols {columns} rows 40; {line}; echo exit code ${{PIPESTATUS[0]}}")]);
     shell.current_dir(folder).env_clear().env("PATH", path).env("TERM", "xterm").envs(variables.iter().copied());
     spawn_command(shell, Some(LIMIT)).unwrap()

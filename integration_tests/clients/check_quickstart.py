@@ -109,6 +109,8 @@ def main() -> int:
                 if " check " in text:
                     verdict.same("check", True, '"SUCCEEDED"' in printed[-1])
                 if "orders.sql" in text:
+                    if not reads:
+                        print(f"quickstart: the first query answered after {time.monotonic() - started:.0f} s")
                     reads += 1
                     compare("store.duckdb", f"read {reads}")
         records = sum(json.loads(line)["type"] == "RECORD" for line in (FOLDER / "cart.jsonl").open())
@@ -119,7 +121,7 @@ def main() -> int:
             os.killpg(first.pid, signal.SIGTERM)
             first.wait()
         shutil.rmtree(FOLDER, ignore_errors=True)
-    print(f"quickstart took {time.monotonic() - started:.0f} s, what was built before not counted")
+    print(f"quickstart took {time.monotonic() - started:.0f} s, with all that it built and installed")
     return verdict.close()
 
 

@@ -13,7 +13,6 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
 
 use super::options::Tls;
 
@@ -177,7 +176,8 @@ impl Resettable for TcpStream {
     }
 }
 
-impl Resettable for TlsStream<TcpStream> {
+#[cfg(feature = "tls")]
+impl Resettable for tokio_rustls::server::TlsStream<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
     }

@@ -6,7 +6,7 @@
 //! `rows.rs`. The key and the two stamps have no value: they come from the row itself.
 
 /// The field lists of the seven main resources.
-pub const MAIN: &str = r##"
+pub(super) const MAIN: &str = r##"
 [customers]
   id:i; customer_number:s=@code_empty; last_name:s=@last; first_name:s=@first; email:s=@email; phone_number:s=@phone;
   registered_at:d=@date; last_visit_at:d=@date_null; adcode:s=""; adcode_id:i=@zero_null; affiliate_id:i=@zero_null;

@@ -16,7 +16,6 @@ use super::limit::Limit;
 use super::quirks::Quirks;
 use super::resources::all_scopes;
 use super::seen::RecordedRequest;
-pub use super::tls::Tls;
 use super::zone::Clock;
 pub use super::zone::{DateReading, Fraction};
 
@@ -50,6 +49,21 @@ pub struct Router {
     pub user: String,
     /// The key of the signature.
     pub secret: String,
+}
+
+/// The certificate that the server shows.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The names it is valid for (IP addresses too).
+    pub host_names: Vec<String>,
+    /// Whether it has run out.
+    pub expired: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { host_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false }
+    }
 }
 
 /// The form of `next_page` and `previous_page` ("Query syntax": list envelope).

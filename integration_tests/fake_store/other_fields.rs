@@ -3,7 +3,7 @@
 //! Same grammar as `main_fields.rs`; there are no values, so `rows.rs` makes one from the type and the name.
 
 /// The field lists of the other resources.
-pub const OTHER: &str = "
+pub(super) const OTHER: &str = "
 [adcodes]
   id:i; name:s; description:s; visits:i; affiliate_id:i; commission:s; commission_type:s; total_sales:n;
   total_orders:i; initial_sales:n; load_sales:n; new_customers:i; load_customers:i; total_commissions:n;

@@ -10,20 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// The certificate that the server shows.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The names it is valid for (IP addresses too).
-    pub host_names: Vec<String>,
-    /// True if it has expired.
-    pub expired: bool,
-}
-
-impl Default for Tls {
-    fn default() -> Tls {
-        Tls { host_names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], expired: false }
-    }
-}
+use super::options::Tls;
 
 /// The TLS state of a server.
 pub struct Secured {

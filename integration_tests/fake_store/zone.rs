@@ -54,7 +54,7 @@ pub struct Clock {
 }
 
 /// A unit of 100 ns, in which times are compared.
-pub const TICKS_PER_MS: i64 = 10_000;
+pub(super) const TICKS_PER_MS: i64 = 10_000;
 
 impl Clock {
     /// Returns the clock of a store that stores and compares exact times.

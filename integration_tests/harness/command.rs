@@ -186,7 +186,7 @@ impl<'a> Command<'a> {
 
     /// Runs the program and looks at nothing.
     pub(crate) fn output(&self) -> Output {
-        let mut process = std::process::Command::new(&self.program);
+        let mut process = with_usual_signals(&self.program);
         process
             .args(&self.arguments)
             .env_clear()
@@ -313,6 +313,23 @@ impl Reading {
             }
         }
     }
+}
+
+/// Returns a command that starts a program with no signal ignored. `nohup`, and a shell that starts these tests in the
+/// background, ignore SIGHUP or SIGINT, and a program inherits that; the connector then keeps to it.
+pub(crate) fn with_usual_signals(program: &str) -> std::process::Command {
+    /// SIGHUP is signal 1 and SIGINT signal 2: the lowest bits of the mask.
+    const HUP_AND_INT: u64 = 0b11;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    if ignored & HUP_AND_INT == 0 {
+        return std::process::Command::new(program);
+    }
+    // Replaces itself with the program, so that signals reach it.
+    let mut process = std::process::Command::new("env");
+    process.args(["--default-signal=HUP,INT", program]);
+    process
 }
 
 /// The most memory that a process has held so far, in KiB; 0 if it cannot be told.

@@ -3,8 +3,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-cargo build --locked --release --quiet --bin source-cart
-cargo build --locked --release --quiet --example store
+cargo build --locked --release --quiet -p source-cart
+cargo build --locked --release --quiet -p fake-store --features tls
 target=${CARGO_TARGET_DIR:-target}
 venv="$target/recording/venv"
 if ! "$venv/bin/python" -c 'import pyte' 2>/dev/null; then
@@ -12,4 +12,4 @@ if ! "$venv/bin/python" -c 'import pyte' 2>/dev/null; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check pyte==0.8.2
 fi
 exec "$venv/bin/python" integration_tests/recording/record.py \
-  --source "$target/release/source-cart" --store "$target/release/examples/store" --out docs/development/recording.svg
+  --source "$target/release/source-cart" --store "$target/release/store" --out docs/development/recording.svg

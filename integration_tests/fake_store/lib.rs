@@ -11,12 +11,9 @@
 //! ```
 
 #![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "one folder for three programs, each of which uses a part of it"
+    reason = "a store that cannot serve ends the program that asked for it"
 )]
 
 mod answer;
@@ -44,6 +41,10 @@ mod selftest;
 mod shuffle;
 mod sign;
 mod texts;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "without_tls.rs"]
 mod tls;
 mod value;
 mod zone;
@@ -67,7 +68,10 @@ pub use connection::Late;
 pub use data::{Data, Row, Stamp};
 pub use fault::{ConnectionFault, Fault};
 pub use limit::{Limit, RetryAfter};
-pub use options::{DateReading, Envelope, Fraction, NextPage, Options, Router, Tls, Token};
+pub use options::{
+    AbsenceHook, ConnectionHook, DateReading, Envelope, FaultHook, Fraction, Live, NextPage, Options, Router, Tls,
+    Token,
+};
 pub use quirks::{EmptyList, NoKey, Quirks, Spoil, SpoilHook, Total};
 pub use resources::{Field, Resource, Role, Type, all_scopes, number_all_keys, resource, resources};
 pub use sample::BULK;

@@ -1,7 +1,7 @@
 //! Runs the sample store alone, to try commands against it.
 //!
 //! ```text
-//! cargo run --release --example store [-- --port 8080 --orders 500 --tls shop.example.com]
+//! cargo run -p fake-store [--features tls] [-- --port 8080 --orders 500 --tls shop.example.com]
 //! ```
 //!
 //! It prints its URL and token, then runs until it is stopped. A line `change` on standard input changes some rows,
@@ -9,9 +9,6 @@
 //! With `--tls` it serves HTTPS for that name, with its own authority, and prints the file with that authority's
 //! certificate.
 //! A line `set orders 100001 warehouse_note "fragile"` sets a field of one row, also an unknown field.
-
-#[path = "fake_store/mod.rs"]
-mod fake_store;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Writes the files that are shipped with the executable: completions for shells, and manual pages.
 //!
 //! ```sh
-//! cargo run --example assets -- target/assets
+//! cargo run -p assets -- target/assets
 //! ```
 
 use std::fs;
@@ -24,7 +24,7 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     clap_mangen::generate_to(source_cart::command_line(), &man)
 }
 
-#[cfg_attr(test, expect(dead_code, reason = "the tests call `write`"))]
+#[allow(dead_code, reason = "the tests call `write` alone")]
 fn main() -> io::Result<()> {
     match std::env::args_os().nth(1) {
         Some(folder) => write(Path::new(&folder)),

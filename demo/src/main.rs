@@ -1,0 +1,165 @@
+//! The demo: the connector against a sample store, from `check` to a second incremental read.
+//!
+//! ```text
+//! cargo run -p demo [-- --serve] [-- --orders 500]
+//! ```
+//!
+//! The messages of the runs go to standard output, unless that is a terminal; an account for people to standard error.
+//! The folder `demo-out` is left with a config, a configured catalog and a state to continue with. With `--serve` the
+//! store stays up until Ctrl-C, and a line `change` on standard input changes rows again. What the runs return is
+//! compared with the store: the exit code is 0 only if every stream was complete and the second read returned exactly
+//! what had changed.
+//!
+//! The runs are child processes of this program, which is also the connector if its first argument says so. A second
+//! build of the connector would take as long as the first.
+
+mod account;
+mod changes;
+mod files;
+mod outcome;
+mod source;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use fake_store::{Data, FakeStore, Options, resource};
+use source_cart::Terminals;
+use source_cart::output::stdout::Stdout;
+
+use changes::change;
+use files::Files;
+use source::{CONNECTOR, Source, Stream};
+
+/// Fewer orders leave nothing to change.
+const FEWEST_ORDERS: usize = 20;
+
+/// Enough for streams of some hundred rows, and read in a few seconds.
+const ORDERS: usize = 200;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == CONNECTOR) {
+        arguments.remove(1);
+        return connector(arguments);
+    }
+    fake_store::number_all_keys();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            say(&format!("The demo failed: {sentence}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the executable `source-cart` does.
+fn connector(arguments: Vec<OsString>) -> ExitCode {
+    source_cart::panics::tell_in_one_sentence();
+    #[expect(clippy::disallowed_methods, reason = "handed to its one owner, as in the connector itself")]
+    let out = io::stdout();
+    let mut err = io::stderr();
+    let stdout = Stdout::of(&out);
+    let terminals = Terminals {
+        stdin: io::stdin().is_terminal(),
+        stdout: out.is_terminal(),
+        stderr: err.is_terminal(),
+        one_file: stdout.file.is_some() && stdout.is_also(&err),
+    };
+    ExitCode::from(source_cart::run(arguments, out, stdout, &mut err, terminals))
+}
+
+fn run() -> Result<(), String> {
+    let Wanted { serve, orders } = arguments()?;
+    #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to pass the messages on")]
+    let out = io::stdout();
+    let source = Source {
+        executable: env::current_exe().map_err(|e| format!("the demo does not find itself ({e})."))?,
+        // In a terminal the messages would hide the account.
+        shows_messages: !out.is_terminal(),
+    };
+    let mut out = out.lock();
+    let store = FakeStore::start(Options::default(), Data::sample(1, orders));
+    let files = Files::create(&store)?;
+
+    say(&account::opening(&store.url(), source.shows_messages));
+    say("check     Does the store answer, and does it accept the token?");
+    source.check(&files, &mut out)?;
+    say("discover  Which streams are there?");
+    let streams = source.discover(&files, &mut out)?;
+
+    say("read      The first time: every row of every stream.");
+    let first = source.run(&files.read(false), &mut out)?;
+    first.verify("the first read", &streams, &all_keys(&store, &streams)?)?;
+    let mut states = first.states.clone();
+    files.write_state(&states)?;
+
+    let changes = store.data(change);
+    say("          Meanwhile rows of the store change, some are added, one is deleted.");
+    say("read      From the saved state: only what changed.");
+    let second = source.run(&files.read(true), &mut out)?;
+    second.verify("the second read", &streams, &changes.expected(&store, &streams)?)?;
+    second.verify_form(&store, &streams, &changes)?;
+    states.extend(second.states.clone());
+    files.write_state(&states)?;
+
+    say(&account::table(&streams, &first, &second, &changes));
+    say(&account::next_steps(&files, &store, serve));
+    if serve { keep(&store) } else { Ok(()) }
+}
+
+struct Wanted {
+    serve: bool,
+    orders: usize,
+}
+
+fn arguments() -> Result<Wanted, String> {
+    let mut wanted = Wanted { serve: false, orders: ORDERS };
+    let mut arguments = env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        match name.as_str() {
+            "--serve" => wanted.serve = true,
+            "--orders" => {
+                let orders = arguments.next().and_then(|value| value.parse().ok());
+                wanted.orders = orders
+                    .filter(|orders| *orders >= FEWEST_ORDERS)
+                    .ok_or_else(|| format!("--orders needs a number, {FEWEST_ORDERS} or more."))?;
+            }
+            _ => return Err(format!("`{name}` is unknown. Known are --serve and --orders N.")),
+        }
+    }
+    Ok(wanted)
+}
+
+/// Returns the keys of all rows of a stream, as they stand in records.
+fn keys(store: &FakeStore, stream: &str) -> Result<Vec<String>, String> {
+    let of = resource(stream).ok_or_else(|| format!("the sample store has no {stream}."))?;
+    Ok(store.data(|data| data.ids(stream)).into_iter().map(|id| of.key_json(id)).collect())
+}
+
+fn all_keys(store: &FakeStore, streams: &[Stream]) -> Result<BTreeMap<String, Vec<String>>, String> {
+    streams.iter().map(|stream| Ok((stream.name.clone(), keys(store, &stream.name)?))).collect()
+}
+
+/// Keeps the store running, and changes rows when asked. Ctrl-C ends the program.
+fn keep(store: &FakeStore) -> Result<(), String> {
+    for line in io::stdin().lock().lines() {
+        match line.as_deref().map(str::trim) {
+            Ok("change") => say(&store.data(change).lines()),
+            Ok("") => {}
+            Ok(other) => say(&format!("`{other}` is unknown. Type `change`.")),
+            Err(_) => break,
+        }
+    }
+    // Without a terminal there is no input, and the store continues to serve.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Speaks to people. There is nobody to tell that standard error is closed.
+fn say(text: &str) {
+    let _told = writeln!(io::stderr(), "{text}");
+}
