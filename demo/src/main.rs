@@ -26,8 +26,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use fake_store::{Data, FakeStore, Options, resource};
-use source_cart::Terminals;
-use source_cart::output::stdout::Stdout;
+use source_cart::{Stdout, Terminals};
 
 use changes::change;
 use files::Files;
@@ -57,7 +56,7 @@ fn main() -> ExitCode {
 
 /// Does what the executable `source-cart` does.
 fn connector(arguments: Vec<OsString>) -> ExitCode {
-    source_cart::panics::tell_in_one_sentence();
+    source_cart::install_hook();
     #[expect(clippy::disallowed_methods, reason = "handed to its one owner, as in the connector itself")]
     let out = io::stdout();
     let mut err = io::stderr();
