@@ -9,8 +9,7 @@ use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::check_keys;
 use super::sent_rows::SentRows;
 
-/// Tries again, with one request each, what the store could not send in an earlier sync. `date_range` holds the dates that
-/// are wanted.
+/// Tries again what the store could not send in an earlier sync. `date_range` holds the dates that are wanted.
 ///
 /// # Errors
 /// [`StreamError`]
@@ -45,7 +44,8 @@ pub(super) async fn retry(
     Ok(Checkpoint { unread: still, rows_without_key, ..checkpoint })
 }
 
-/// Reads the rows of a range that could not be had. Gives back what is still missing of it.
+/// Reads the rows of a range that could not be had. Gives back what is still missing of it. Sends one request, and
+/// another one where the store lists no row of the range.
 async fn retry_range(
     context: &StreamContext,
     date_range: DateRange,
@@ -53,6 +53,7 @@ async fn retry_range(
     sent_rows: &mut SentRows,
 ) -> Result<Option<Range>, StreamError> {
     let row_filter = RowFilter { date_range, later_than: None, include_missing_dates: true, known: sent_rows.clone() };
+    let mut was_empty = false;
     loop {
         let query = context.page_query().sort(Order::Key).keys(range.0, range.1).no_retry();
         let answer = match context.fetch_range(&query, range, &mut context.writer()).await {
@@ -67,6 +68,11 @@ async fn retry_range(
         if check_keys(&rows.rows, range).is_err() {
             // It is no answer to this request, and says nothing of the range.
             return Ok(Some(range));
+        }
+        // The row may have been deleted. One answer alone does not prove that: it is believed the second time.
+        if rows.rows.is_empty() && !was_empty {
+            was_empty = true;
+            continue;
         }
         let last = rows.rows.last().and_then(|row| id_of(row.key));
         let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;

@@ -1,0 +1,167 @@
+//! Rows that a sync had to leave out, tried again by the next one: what answers that request is held to it, and a healed
+//! row comes once, with and without a cursor.
+
+use std::collections::BTreeSet;
+
+use super::reading::{DATED, PAGE, ROWS, Way, asked, end_faults, resumable};
+use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Stamp};
+use crate::harness::destination::Destination;
+use crate::harness::setup::{SignIn, start};
+
+/// The place of the damaged row among the keys.
+const DAMAGED: i64 = 38;
+
+/// A first read of a store in which one row cannot be had, and what has arrived.
+fn with_one_left_out(way: Way) -> (FakeStore, Destination, i64) {
+    let bad = way.first() + DAMAGED;
+    let store = way.store(ROWS, |options| {
+        options.quirks.unreadable.extend([(way.stream.to_owned(), bad)]);
+    });
+    let mut destination = way.destination();
+    let first = way.first_read(&store);
+    way.assert_incomplete(&first, "damaged");
+    destination.take(&first);
+    (store, destination, bad)
+}
+
+/// Whether a request tries the left out row again: it asks for the keys up to it.
+fn is_retry(seen: &RecordedRequest, bad: i64) -> bool {
+    seen.param("id").is_some_and(|keys| keys.ends_with(&format!("lte:{bad}")))
+}
+
+fn json_answer(body: &str) -> Fault {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Fault::Answer { status: 200, headers, body: body.as_bytes().to_vec() }
+}
+
+/// Answers to other requests than the one for the row that was left out.
+fn foreign_answers() -> [(&'static str, Fault); 5] {
+    let orders = |rows: &str| json_answer(&format!("{{\"total_count\":1,\"orders\":[{rows}]}}"));
+    [
+        ("another stream", Fault::AnswerOf { resource: "customers", list: None }),
+        ("another stream, under an unknown name", Fault::AnswerOf { resource: "customers", list: Some("data") }),
+        ("a range before it", orders("{\"id\":5,\"updated_at\":\"2024-06-01T10:00:00Z\"}")),
+        ("a range after it", orders("{\"id\":99999999,\"updated_at\":\"2024-06-01T10:00:00Z\"}")),
+        ("keys that are no numbers", orders("{\"id\":\"A-7\",\"updated_at\":\"2024-06-01T10:00:00Z\"}")),
+    ]
+}
+
+#[test]
+fn an_answer_to_another_request_heals_no_row_that_was_left_out() {
+    for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
+        for (what, fault) in foreign_answers() {
+            let (store, mut destination, bad) = with_one_left_out(way);
+            end_faults(&store);
+            store.data(|data| {
+                let at = Stamp::At(data.now_ms);
+                data.insert_lean("customers", bad, at, at);
+            });
+            store.options(|options| {
+                options.fault = Some(Box::new(move |seen| is_retry(seen, bad).then(|| fault.clone())));
+            });
+            let second = way.read(&store, &destination.state_list());
+            let error = way.assert_incomplete(&second, what);
+            assert!(error.message.contains(&bad.to_string()), "{way:?} {what}: {}", error.message);
+            assert_eq!(way.keys(&second), BTreeSet::new(), "{way:?} {what}: {:#?}", asked(&store));
+            destination.take(&second);
+
+            end_faults(&store);
+            let third = way.read(&store, &destination.state_list());
+            way.assert_complete(&third, &[bad].into(), what);
+            destination.take(&third);
+            way.assert_arrived(&destination, &store, what);
+        }
+    }
+}
+
+#[test]
+fn one_answer_without_the_row_that_was_left_out_does_not_forget_it() {
+    for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
+        for body in [r#"{"total_count":0,"orders":[]}"#, r#"{"total_count":0,"data":[]}"#, r#"{"orders":[]}"#] {
+            let (store, mut destination, bad) = with_one_left_out(way);
+            end_faults(&store);
+            let mut left = 1;
+            store.options(|options| {
+                options.fault = Some(Box::new(move |seen| {
+                    let strikes = left > 0 && is_retry(seen, bad);
+                    left -= i32::from(strikes);
+                    strikes.then(|| json_answer(body))
+                }));
+            });
+            let second = way.read(&store, &destination.state_list());
+            way.assert_complete(&second, &[bad].into(), body);
+            destination.take(&second);
+            way.assert_arrived(&destination, &store, body);
+        }
+    }
+}
+
+#[test]
+fn a_row_that_was_left_out_and_is_deleted_costs_two_requests_once() {
+    for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
+        let (store, mut destination, bad) = with_one_left_out(way);
+        end_faults(&store);
+        assert!(store.data(|data| data.delete(way.stream, bad)));
+        for requests in [3, 1] {
+            let run = way.read(&store, &destination.state_list());
+            way.assert_complete(&run, &BTreeSet::new(), "deleted");
+            assert_eq!(store.requests().len(), requests, "{way:?}: {:#?}", asked(&store));
+            destination.take(&run);
+        }
+    }
+}
+
+#[test]
+fn a_healed_row_that_has_changed_comes_once() {
+    for way in resumable().filter(|way| way.mode == "incremental") {
+        let (store, mut destination, bad) = with_one_left_out(way);
+        end_faults(&store);
+        // It is among the changes, too, which the same sync asks for.
+        store.data(|data| {
+            data.tick(3_600_000);
+            data.touch(way.stream, bad);
+        });
+        let second = way.read(&store, &destination.state_list());
+        way.assert_complete(&second, &[bad].into(), "healed and changed");
+        destination.take(&second);
+        way.assert_arrived(&destination, &store, "healed and changed");
+    }
+}
+
+/// A store of rows without any date, so that no sync leaves a cursor.
+fn without_dates(way: Way, rows: i64) -> FakeStore {
+    let mut data = way.data(rows);
+    data.ids(way.stream).into_iter().for_each(|id| data.set_updated_at(way.stream, id, Stamp::Null));
+    start(SignIn::Token, Options { max_count: Some(PAGE), ..Options::default() }, data)
+}
+
+#[test]
+fn a_damaged_row_of_a_stream_without_a_cursor_comes_once_when_it_is_healed() {
+    for way in resumable() {
+        // In a stream of one answer and of several; the first row, and one between.
+        for (rows, nth) in [(ROWS, 0), (ROWS, DAMAGED), (10, 0), (10, 5)] {
+            let bad = way.first() + nth;
+            let context = format!("row {nth} of {rows}");
+            let store = without_dates(way, rows);
+            store.options(|options| {
+                options.quirks.unreadable.extend([(way.stream.to_owned(), bad)]);
+            });
+            let mut destination = way.destination();
+            let first = way.first_read(&store);
+            let error = way.assert_incomplete(&first, &context);
+            assert!(error.message.contains(&bad.to_string()), "{way:?} {context}: {}", error.message);
+            let mut others = way.all(&store);
+            others.remove(&bad);
+            assert_eq!(way.keys(&first), others, "{way:?} {context}: {:#?}", asked(&store));
+            destination.take(&first);
+
+            end_faults(&store);
+            // `keys` panics where a row comes twice.
+            let second = way.read(&store, &destination.state_list());
+            let came = way.keys(&second);
+            assert_eq!((second.code, came.contains(&bad)), (Some(0), true), "{way:?} {context}: {:#?}", asked(&store));
+            destination.take(&second);
+            way.assert_arrived(&destination, &store, &context);
+        }
+    }
+}
