@@ -184,7 +184,7 @@ pub fn timestamp(input: &[u8]) {
     let peer = std::str::from_utf8(input).ok().filter(|text| text.is_ascii()).and_then(peer_instant);
     match (read, peer) {
         (Ok(read), Some(peer)) => assert_eq!(i128::from(read.ticks()), peer, "{}", String::from_utf8_lossy(input)),
-        (Ok(_), None) => panic!("{:?} is no date", String::from_utf8_lossy(input)),
+        (Ok(_), None) => panic!("{:?} is not a date", String::from_utf8_lossy(input)),
         (Err(fault), Some(peer)) => {
             assert!(!is_writable(peer), "{:?} is refused: {fault:?}", String::from_utf8_lossy(input));
         }

@@ -218,6 +218,6 @@ fn no_retry_after_makes_a_check_wait_longer_than_its_limit() {
     };
     let store = start(SignIn::Token, Options { fault: Some(Box::new(fault)), ..Options::default() }, Data::empty());
     let message = fails(&config(SignIn::Token, &store), &store);
-    assert!(message.contains("asks to be left alone until 20"), "{message}");
+    assert!(message.contains("asked to wait until 20"), "{message}");
     assert_eq!(store.requests().len(), 1, "ten years are more than there is");
 }

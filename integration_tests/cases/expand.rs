@@ -168,7 +168,7 @@ fn a_collection_that_the_store_omits_is_reported_once() {
     assert_eq!(reported.len(), 2, "{reported:?}");
     for (text, stream) in reported.iter().zip(["carts", "orders"]) {
         assert!(text.starts_with(&format!("{stream}: none of ")), "{text}");
-        assert!(text.contains(&format!(" rows has what `{stream}.items` in `expand` requests")), "{text}");
+        assert!(text.contains(&format!(" rows has the nested data of `{stream}.items` in `expand`")), "{text}");
     }
 }
 

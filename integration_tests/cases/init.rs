@@ -155,7 +155,7 @@ fn after_a_wrong_host_only_the_host_is_asked_again() {
     person.is_asked("mystore.americommerce.com: ").answers("http://127.0.0.1:9");
     person.is_asked("(not shown): ").answers(TOKEN);
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
-    person.is_asked("No connection to 127.0.0.1:9").is_asked("[a]: ").answers("a");
+    person.is_asked("Cannot connect to 127.0.0.1:9").is_asked("[a]: ").answers("a");
     person.is_asked("[http://127.0.0.1:9]: ").answers(&store.url());
     person.is_asked("It works.");
     let (code, seen) = person.ends();

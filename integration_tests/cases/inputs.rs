@@ -183,7 +183,7 @@ fn a_path_to_an_unusable_file_is_reported_in_one_message() {
             });
             let sentence = refused(command);
             let begin = format!("The {struck} file `{path}` {problem}");
-            let end = format!("; give `--{struck}` a readable JSON file.");
+            let end = format!(". Set `--{struck}` to a readable JSON file.");
             assert!(sentence.starts_with(&begin) && sentence.ends_with(&end), "{sentence}");
         }
     }
@@ -367,7 +367,7 @@ fn rows_with_names_of_fields_as_data_do_not_flood_the_log() {
         assert_eq!((run.code, run.records(stream).len()), (Some(0), 3000));
         let reported = run.warnings();
         assert_eq!(reported.len(), 201, "{}", run.transcript());
-        assert!(reported[..200].iter().all(|text| text.contains("that the schema does not declare")));
+        assert!(reported[..200].iter().all(|text| text.contains("which is not in the schema")));
         assert_eq!(reported[200], format!("{stream}: 2800 more warnings about fields are not shown."));
     }
 }
@@ -410,7 +410,7 @@ fn an_unusable_file_is_described_in_one_message() {
     let catalog = configured(&[("orders", "incremental")]);
     for text in ["5", r#""x""#, "[5]", r#"{"orders":5}"#, "{", &deep(100_000)] {
         let sentence = refused(Command::new("read").config(&config).catalog(&catalog).state(text));
-        assert!(sentence.starts_with("The state cannot be understood"), "{sentence}");
+        assert!(sentence.starts_with("The state file is not valid"), "{sentence}");
         assert_no_parser_words(&sentence);
     }
     // Unknown fields and a byte order mark are allowed.

@@ -63,7 +63,7 @@ fn a_resource_that_the_store_does_not_have_is_not_a_missing_scope() {
     let (run, _) = check(Options { fault: Some(Box::new(fault)), ..Options::default() });
     let (status, message) = run.connection_status();
     assert_eq!(status, "SUCCEEDED");
-    assert!(message.contains("does not know blogs (HTTP 404)") && !message.contains("lacks"), "{message}");
+    assert!(message.contains("does not have blogs (HTTP 404)") && !message.contains("lacks"), "{message}");
 }
 
 #[test]

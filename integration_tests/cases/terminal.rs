@@ -133,7 +133,7 @@ fn a_read_shows_its_progress_its_waits_and_a_table_at_the_end() {
     let shown = seen(&folder, &line.replace("config.json", "none.json"), &[("NO_COLOR", "1")]);
     assert_eq!(
         shown.replace('\r', ""),
-        "error: The config file `none.json` does not exist.\n  Give `--config` a readable JSON file.\nexit code 1\n"
+        "error: The config file `none.json` does not exist.\n  Set `--config` to a readable JSON file.\nexit code 1\n"
     );
 }
 

@@ -230,7 +230,7 @@ fn paths_that_are_neither_directory_nor_file_are_refused_for_records() {
     for name in ["socket", "pipe", "dangling"] {
         let output = into(&files.path(name));
         assert_eq!((output.code, store.requests().len()), (Some(1), 0), "{name}: {}", output.stderr);
-        assert!(output.stderr.contains("cannot be used for the records"), "{}", output.stderr);
+        assert!(output.stderr.contains("cannot be used as the output folder"), "{}", output.stderr);
     }
     assert!(fs::symlink_metadata(files.path("pipe")).unwrap().file_type().is_fifo());
 
@@ -262,7 +262,7 @@ fn the_name_of_a_file_is_not_a_folder_for_records() {
         assert_eq!(output.code, Some(1));
         let reported = output.stderr;
         assert!(
-            reported.contains("takes a folder") && reported.contains(&format!("`rows/orders.{format}`")),
+            reported.contains("needs a folder") && reported.contains(&format!("`rows/orders.{format}`")),
             "{reported}"
         );
         assert!(reported.contains(&format!("> {path}")) && !files.path(name).exists(), "{reported}");

@@ -58,7 +58,7 @@ fn a_pipe_is_written_to_and_stays_one_also_through_a_link() {
         assert_eq!(reader.join().unwrap(), "one two");
         assert!(fs::symlink_metadata(&path).unwrap().file_type().is_fifo());
     }
-    assert!(open_within(&path, Duration::ZERO).unwrap_err().contains("nothing opened to read"));
+    assert!(open_within(&path, Duration::ZERO).unwrap_err().contains("no program opened for reading"));
     assert_eq!(names(folder.path()), ["link", "pipe"]);
 }
 

@@ -205,7 +205,7 @@ mod tests {
         let file = error(None, "The config file `x` does not exist. Set `--config` to a readable JSON file.", None);
         assert_eq!(
             render(&file, Verbosity::Errors, true).unwrap_or_default(),
-            "\x1b[1;31merror\x1b[0m: The config file `x` does not exist.\n  Give `--config` a readable JSON file.\n"
+            "\x1b[1;31merror\x1b[0m: The config file `x` does not exist.\n  Set `--config` to a readable JSON file.\n"
         );
     }
 

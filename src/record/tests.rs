@@ -103,7 +103,7 @@ fn placeholder_dates_are_reported_once_a_field() {
         reported.iter().filter(|issue| matches!(issue, FieldIssue::PlaceholderDate(_))).collect();
     let field = |name: &str| FieldIssue::PlaceholderDate(name.to_owned());
     assert_eq!(dates, [&field("due"), &field("updated_at"), &field("items.due")]);
-    assert_eq!(reported.len(), 5, "the text that is no date is told, and that there are items: {reported:?}");
+    assert_eq!(reported.len(), 5, "the string that is not a date is reported, and that there are items: {reported:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ const MIN_CALLS_AS_EVIDENCE: u32 = 2;
 /// Several windows in a row can look like that while another copy of the connector runs.
 const EVIDENCE_NEEDED: u32 = 6;
 
-/// How the store counts calls.
+/// The counting method of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counting {
     /// Not known yet.

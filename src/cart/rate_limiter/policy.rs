@@ -50,7 +50,7 @@ const INCREASE_STEP_WHEN_SMALLER: f64 = 0.075;
 const COOLDOWN_WINDOWS: u32 = 2;
 /// Decisions per window on whether a call fits: every half second of ten.
 const STEPS: u32 = 20;
-/// How long a call counts in a sliding count, in percent of a window. The extra 5 % leave a call free at times, so that
+/// Time that a call counts in a sliding count, in percent of a window. The extra 5 % leave a call free at times, so that
 /// calls of another application are noticed.
 const SLIDING_RETENTION_PERCENT: u32 = 105;
 
@@ -64,7 +64,7 @@ pub(super) struct CallRecord {
     top: u32,
 }
 
-/// How long a request has to wait.
+/// The wait of a request that may not be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked {
     /// Until a time, or until a response.

@@ -16,7 +16,7 @@ const WINDOW: u64 = 10_000_000;
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3600 * SECOND;
 
-/// How a store counts calls.
+/// The counting method of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counts {
     /// In windows that follow each other.
