@@ -8,26 +8,26 @@ use crate::stream_fields::StreamFields;
 /// A list resource of the API, read as a stream.
 #[derive(Debug)]
 pub struct Stream {
-    /// Name of the stream; also the resource's path below `/api/v1/`.
+    /// Name of the stream, and of the resource in `/api/v1/`.
     pub name: &'static str,
     /// Names that configured catalogs and states of the Python connector use for it.
     pub aliases: &'static [&'static str],
-    /// Name of the list in the answer (API documentation, resources); the path is understood as well,
-    /// and so is any other name if the answer holds no second list.
+    /// Name of the list in a response (API documentation, resources). The resource's name is accepted as well, and any
+    /// other name if the response has no second list.
     pub list: &'static str,
-    /// The key field.
+    /// Name of the key field.
     pub key: &'static str,
-    /// Whether the rows carry `updated_at`: without it a stream is read in full each time.
+    /// True if the rows have `updated_at`; otherwise the stream is read completely in each sync.
     pub has_updated_at: bool,
-    /// Whether rows are usual whose `updated_at` is null; they match no date filter, so that a first sync
-    /// asks without one at once. In other streams it looks for them first.
+    /// True if many rows have no `updated_at`. No date filter finds them, so a first sync sends none. In other streams
+    /// it looks for such rows first.
     pub may_lack_updated_at: bool,
     /// True if a store keeps far more rows of it than of others, mostly of no interest.
     #[cfg_attr(not(feature = "fuzzing"), expect(dead_code, reason = "only the page of streams shows it"))]
     pub is_large: bool,
-    /// What the token needs.
+    /// Scope that the token needs.
     pub scope: Scope,
-    /// Whether `check` tries this stream: the smallest of its scope.
+    /// True if `check` tries this stream, the smallest of its scope.
     pub is_scope_probe: bool,
     /// True if nested collections are requested as `includelookups=1`, which fills all of them, each with one object.
     pub uses_lookups: bool,
@@ -59,7 +59,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The name to tick when a token is made. The last four have no form that only reads.
+    /// Returns the name in the form for new tokens. The last four have no variant that only reads.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -76,13 +76,13 @@ impl Scope {
     }
 }
 
-/// The field that tells when a row was last changed, in every dated resource.
+/// Field with the time of a row's last change, the same in all resources that have one.
 pub const CURSOR: &str = "updated_at";
 
-/// The field that marks a row which was deleted in the store; destinations act upon it (Airbyte's change data capture).
+/// Field that marks a row as deleted in the store; destinations act upon it (Airbyte's change data capture).
 pub const DELETED: &str = "_ab_cdc_deleted_at";
 
-/// What most rows have in common.
+/// Returns a row with the defaults.
 const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static StreamFields) -> Stream {
     Stream {
         name,
@@ -99,7 +99,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
     }
 }
 
-/// A row: name, scope, and what differs from the usual.
+/// A row: name, scope, and all that differs from the defaults.
 macro_rules! stream {
     ($name:literal, $scope:ident $(, $field:ident: $value:expr)* $(,)?) => {
         Stream {
@@ -199,7 +199,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("webhooks", System, has_updated_at: false),
 ];
 
-/// The streams that most people read first, as `metadata.yaml` suggests them to a platform.
+/// Streams that most people read first, which `metadata.yaml` suggests to a platform.
 pub const SUGGESTED: &[&str] = &[
     "customers",
     "addresses",
@@ -213,7 +213,7 @@ pub const SUGGESTED: &[&str] = &[
     "categories",
 ];
 
-/// The names that the lists of all streams have in answers, each once.
+/// Names of the lists of all streams in responses, each once.
 pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut names: Vec<&str> = STREAMS.iter().flat_map(|stream| [stream.list, stream.name]).collect();
     names.sort_unstable();
@@ -221,7 +221,7 @@ pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     names
 });
 
-/// The stream of this name or alias.
+/// Returns the stream with this name or alias.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))

@@ -130,7 +130,11 @@ fn tables_of_settings_have_the_names_types_and_defaults_of_the_specification() {
             assert_eq!(row[0], format!("`{name}`"), "{place}");
             let is_required = schema["required"].as_array().unwrap().iter().any(|required| required == *name);
             let default = field.get("default").map(|default| format!("no, {default}"));
-            assert_eq!(row[1], if is_required { "yes".to_owned() } else { default.unwrap_or("no".to_owned()) }, "{place}");
+            assert_eq!(
+                row[1],
+                if is_required { "yes".to_owned() } else { default.unwrap_or("no".to_owned()) },
+                "{place}"
+            );
             let example = row[2].trim_matches('`');
             let example: Value = serde_json::from_str(example).unwrap_or_else(|_| example.into());
             let is_of_type = match field["type"].as_str().unwrap() {

@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::line_batch::{BLOCK, LineBatch};

@@ -1,6 +1,8 @@
-//! Files that are written: `--state-out`, `--summary`, `init`, `state`. Each is replaced as a whole or not at
-//! all, links are followed, and what is no regular file is written to as it is, or refused before anything is
-//! read from the store. What is in the files is for others.
+//! Writes files: `--state-out`, `--summary`, `init`, `state`. A file is replaced completely or not at all, and links
+//! are followed. Devices and pipes are written to directly; other targets are refused before the first request.
+//!
+//! Not `tempfile`: a temporary file that a killed process left is found again by its name and removed, and a name with
+//! random characters could be that of a user's file.
 //!
 //! ```text
 //! files::check_writable(path)?             before the first request; says why not in a clause
@@ -15,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long the other side of a pipe is waited for, as it is for pipes that are read: a program that is started
-/// beside this one takes a moment, and one that is never started would be waited for without end.
+/// Time to wait for the reader of a pipe, the same as for pipes that are read: a program that is started together with
+/// this one takes a moment, and one that is never started would be waited for without end.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Links that are followed one after the other; what Linux follows.
@@ -26,24 +28,24 @@ const MAX_LINKS: usize = 40;
 /// file system without locks.
 const MAX_TEMPORARY: usize = 1000;
 
-/// The end of a temporary file's name.
+/// Suffix of the names of temporary files.
 const TEMPORARY: &str = ".tmp";
 
 /// A file that can be written.
 #[derive(Debug)]
 pub(crate) struct WritableFile {
-    /// The file itself: links are followed.
+    /// Path with links followed.
     path: PathBuf,
-    /// A device or a pipe, which is open as long as this lives.
+    /// The open device or pipe, if it is one.
     special: Option<File>,
 }
 
-/// Why a lock cannot be had.
+/// Reason why a lock cannot be acquired.
 #[derive(Debug)]
 pub(crate) enum LockError {
     /// Another process holds it.
     Busy,
-    /// The file of the lock failed.
+    /// The lock file cannot be opened or locked.
     Failed(io::Error),
 }
 
@@ -88,13 +90,13 @@ pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
     matches!((resolved(one), resolved(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The identity of the file that a path leads to, through links; nothing if there is none.
+/// Returns the identity of the file at a path, links followed; `None` if there is no file.
 #[must_use]
 pub(crate) fn identity_of(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().and_then(|found| identity(&found))
 }
 
-/// Device and number of a file, which no other file has while it is there.
+/// Returns device and inode, which no other file has while this one exists.
 #[cfg(unix)]
 #[must_use]
 pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
@@ -102,7 +104,7 @@ pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// A file has no number here.
+/// Returns `None`: files have no inode on this platform.
 #[cfg(not(unix))]
 #[must_use]
 pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
@@ -350,7 +352,7 @@ fn refusal_for(found: &Metadata) -> Option<&'static str> {
     kind.is_block_device().then_some("is a disk, which would be overwritten")
 }
 
-/// What else there may be is not known here.
+/// Refuses everything that is not a regular file: other kinds are not known on this platform.
 #[cfg(not(unix))]
 fn refusal_for(_: &Metadata) -> Option<&'static str> {
     Some("is not a regular file")
