@@ -42,25 +42,21 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte of `text`, which must be UTF-8.
-    #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, too_deep: false, has_lone_surrogate: false }
     }
 
     /// Returns the offset of the next byte.
-    #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
     /// Returns the bytes from `from` to before the next byte.
-    #[must_use]
     pub fn since(&self, from: usize) -> &'a [u8] {
         self.text.get(from..self.at).unwrap_or_default()
     }
 
     /// Returns the next byte and all after it.
-    #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -71,19 +67,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Returns the next byte without consuming it.
-    #[must_use]
     pub fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
     /// Returns the error for the next byte.
-    #[must_use]
     pub fn fault(&self) -> NotJson {
         NotJson(self.at)
     }
 
     /// Returns true if the scanner stopped at a value that is valid but nests too deep.
-    #[must_use]
     pub fn is_too_deep(&self) -> bool {
         self.too_deep
     }
@@ -91,7 +84,6 @@ impl<'a> Scanner<'a> {
     /// Returns true if the last string had half of a surrogate pair, such as `\ud800` alone: an escape for no
     /// character, which many parsers refuse. [`write_compact`] replaces it.
     #[inline]
-    #[must_use]
     pub fn had_lone_surrogate(&self) -> bool {
         self.has_lone_surrogate
     }
@@ -113,9 +105,6 @@ impl<'a> Scanner<'a> {
     }
 
     /// Consumes the byte, which must be the next one.
-    ///
-    /// # Errors
-    /// [`NotJson`] if it is not.
     pub fn require(&mut self, byte: u8) -> Result<(), NotJson> {
         if self.take(byte) { Ok(()) } else { Err(self.fault()) }
     }
@@ -332,7 +321,6 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 
 /// Returns the length of the common beginning, comparing eight bytes at a time.
 #[inline]
-#[must_use]
 pub fn common(one: &[u8], other: &[u8]) -> usize {
     let (ones, ones_rest) = one.as_chunks::<8>();
     let (others, others_rest) = other.as_chunks::<8>();
@@ -393,14 +381,12 @@ fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Returns true if `text` is exactly one JSON number.
-#[must_use]
 pub fn is_json_number(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     scanner.number().is_ok() && scanner.position() == text.len()
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use proptest::prelude::*;
     use serde_json::value::RawValue;

@@ -22,7 +22,6 @@ pub fn install_hook() {
 }
 
 /// Returns the source location of the last panic.
-#[must_use]
 pub(crate) fn last_location() -> String {
     let location_text = LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner);
     location_text.clone().unwrap_or_else(|| "at an unknown place".to_owned())

@@ -34,7 +34,6 @@ pub struct RecordOptions {
 
 impl RecordOptions {
     /// Returns true if a field of the config is about records.
-    #[must_use]
     pub(crate) fn reads(field: &str) -> bool {
         [EXPAND, REDACT].contains(&field)
     }
@@ -103,7 +102,6 @@ impl RecordOptions {
     }
 
     /// Returns the entries of `expand` for this stream that the configured catalog does not select.
-    #[must_use]
     pub(crate) fn unselected(&self, stream: &Stream, configured: &Value) -> Vec<String> {
         let requested = self.requested(stream, configured);
         let is_left_out = |collection: &&Collection| !requested.iter().any(|known| known.name == collection.name);
@@ -115,7 +113,6 @@ impl RecordOptions {
 
     /// Returns the parameter that requests nested collections from the API, if the configured catalog selects any (API
     /// documentation, query syntax; for `includelookups`, the page of subscriptions).
-    #[must_use]
     pub(crate) fn parameter(&self, stream: &Stream, configured: &Value) -> Option<(&'static str, String)> {
         let requested = self.requested(stream, configured);
         let names: Vec<&str> = requested.iter().map(|collection| collection.name.as_str()).collect();
@@ -127,7 +124,6 @@ impl RecordOptions {
     }
 
     /// Returns the schema of the records with the chosen collections.
-    #[must_use]
     pub(crate) fn schema(&self, stream: &Stream) -> Value {
         let mut schema = (stream.fields)().schema.clone();
         for collection in self.collections(stream) {
@@ -146,21 +142,18 @@ impl RecordOptions {
 
     /// Returns the names of the declared fields that the configured catalog selects, in the order of the schema file,
     /// nested collections last.
-    #[must_use]
     pub(crate) fn columns(&self, stream: &Stream, configured: &Value) -> Vec<String> {
         self.selected(stream, configured)
             .unwrap_or_else(|| with_collections((stream.fields)().names.clone(), &self.requested(stream, configured)))
     }
 
     /// Returns true if this stream's schema is not the one of the schema file.
-    #[must_use]
     pub(crate) fn changes_schema(&self, stream: &Stream) -> bool {
         self.collections(stream).next().is_some()
     }
 
     /// Returns the fields to request from the API, where the configured catalog selects only some of the stream's (API
     /// documentation, query syntax: `fields`). `None` means all: what is not selected is dropped here.
-    #[must_use]
     pub(crate) fn fields(&self, stream: &Stream, configured: &Value) -> Option<String> {
         let mut names = self.selected(stream, configured)?;
         names.sort_unstable();
@@ -168,7 +161,6 @@ impl RecordOptions {
     }
 
     /// Returns how records are copied.
-    #[must_use]
     pub(crate) fn record_schema(&self, stream: &Stream, configured: &Value) -> RecordSchema {
         let fields = (stream.fields)();
         let mut record_schema =
@@ -290,7 +282,6 @@ fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::sync::Arc;
 

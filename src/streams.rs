@@ -60,7 +60,6 @@ pub enum Scope {
 
 impl Scope {
     /// Returns the name in the form for new tokens. The last four have no variant that only reads.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::People => "read_people",
@@ -222,7 +221,6 @@ pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 });
 
 /// Returns the stream with this name or alias.
-#[must_use]
 pub fn find(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
 }

@@ -50,7 +50,6 @@ pub(crate) struct Config {
 
 impl Config {
     /// Returns its secrets, to be masked in all output.
-    #[must_use]
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match &self.auth {
             Auth::Token(secret) | Auth::Router { secret, .. } => vec![secret.clone()],
@@ -130,7 +129,6 @@ const USER_SECRET: &str = "user_secret";
 
 /// Returns a sentence for each field that is not a setting, with the nearest one that is. A name that begins with `_`
 /// is a note of the user's or the platform's.
-#[must_use]
 pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
     let inside = fields.get("credentials").and_then(Value::as_object).into_iter().flatten();
     let top = fields.names().map(|name| ("", name, &FIELDS[..]));

@@ -26,7 +26,6 @@ pub(crate) struct FieldError {
 
 impl FieldError {
     /// Returns a fault of this field.
-    #[must_use]
     pub(crate) fn new(field: &str, problem: impl Into<String>) -> Self {
         Self { field: field.to_owned(), problem: problem.into() }
     }
@@ -101,7 +100,6 @@ impl RawConfig {
     }
 
     /// Returns a top-level field.
-    #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.filled.get(name)
     }
@@ -112,14 +110,12 @@ impl RawConfig {
     }
 
     /// Returns true if a field is null or absent.
-    #[must_use]
     pub(crate) fn lacks(&self, name: &str) -> bool {
         matches!(self.get(name), None | Some(Value::Null))
     }
 
     /// Returns a string of the field at `path` as it may be shown: short, on one line, as it was written, and without
     /// the secrets of the config, which may have been pasted twice.
-    #[must_use]
     pub(crate) fn shown(&self, path: &str, text: &str) -> String {
         let text = self.written.get(path).map_or(text, String::as_str);
         let credentials = self.get("credentials");
@@ -132,7 +128,6 @@ impl RawConfig {
 
     /// Returns all faults of the fields that `of` selects: variables that could not be filled in, then those in
     /// `found`.
-    #[must_use]
     pub(crate) fn all_faults(&self, found: Vec<FieldError>, of: impl Fn(&str) -> bool) -> Vec<FieldError> {
         let unfilled = || self.unfilled.iter().filter(|fault| of(field_of(&fault.field)));
         // Other faults of a string that is not filled in do not matter.
@@ -182,7 +177,6 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Returns the type of a value, in words.
-#[must_use]
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -200,7 +194,6 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use serde_json::json;
 

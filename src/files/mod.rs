@@ -62,9 +62,6 @@ pub(crate) fn check_writable(path: &Path) -> Result<WritableFile, String> {
 
 /// Takes a lock that the operating system gives back when the process ends, however it ends. The file of the lock
 /// stays. A file system without locks gives every process the lock: that only one runs is left to the user.
-///
-/// # Errors
-/// [`LockError`]
 pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     if let Ok(found) = fs::metadata(path)
         && !found.is_file()
@@ -82,7 +79,6 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
 
 /// Returns true if both paths name one file, through links as well. A file that is not there yet is the same as
 /// one that would be made in its place.
-#[must_use]
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
     if let (Some(one), Some(other)) = (identity_of(one), identity_of(other)) {
         return one == other;
@@ -91,14 +87,12 @@ pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Returns the identity of the file at a path, links followed; `None` if there is no file.
-#[must_use]
 pub(crate) fn identity_of(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().and_then(|found| identity(&found))
 }
 
 /// Returns device and inode, which no other file has while this one exists.
 #[cfg(unix)]
-#[must_use]
 pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     Some((found.dev(), found.ino()))
@@ -106,7 +100,6 @@ pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
 
 /// Returns `None`: files have no inode on this platform.
 #[cfg(not(unix))]
-#[must_use]
 pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
@@ -144,21 +137,16 @@ impl WritableFile {
     }
 
     /// Returns the file's path, links followed.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns true if it is a regular file, or will be one.
-    #[must_use]
     pub(crate) fn is_regular(&self) -> bool {
         self.special.is_none()
     }
 
     /// Takes the lock `FILE.lock`. A device or a pipe has none.
-    ///
-    /// # Errors
-    /// [`LockError`]
     pub(crate) fn lock(&self) -> Result<Option<File>, LockError> {
         if !self.is_regular() {
             return Ok(None);
@@ -190,9 +178,6 @@ impl WritableFile {
 
     /// Replaces the file: a new one is made beside it, brought to the disk and given its name, so that a crash at
     /// any moment leaves the old one or the new one. Owner and mode stay. A device or a pipe is written to as it is.
-    ///
-    /// # Errors
-    /// Why it cannot be written.
     pub(crate) fn write_atomically(&self, bytes: &[u8]) -> io::Result<()> {
         if let Some(mut special) = self.special.as_ref() {
             return special.write_all(bytes);
@@ -384,5 +369,4 @@ fn keep_owner(file: &File, old: &Metadata) {
 fn keep_owner(_: &File, _: &Metadata) {}
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

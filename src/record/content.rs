@@ -19,7 +19,6 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// that `1.0` is `1`.
 /// Of a key that an object has twice, both values count, in no order. Of what is no JSON value, all bytes
 /// count.
-#[must_use]
 pub fn content_hash(json: &[u8]) -> u64 {
     let mut scanner = Scanner::new(json);
     scanner.skip_space();

@@ -115,7 +115,6 @@ pub struct RecordWriter {
 
 impl RecordWriter {
     /// Returns a writer for records of this schema.
-    #[must_use]
     pub fn new(record_schema: Arc<RecordSchema>) -> Self {
         let reported = vec![false; record_schema.fields.len()];
         let inside = |(index, field): (usize, &Field)| Some((index, Self::new(Arc::clone(field.inside.as_ref()?))));
@@ -141,14 +140,12 @@ impl RecordWriter {
     }
 
     /// Returns the number of undeclared fields.
-    #[must_use]
     pub fn undeclared(&self) -> usize {
         self.undeclared.len()
     }
 
     /// Returns true if the last record has so many undeclared fields, more than one to three declared ones, that it
     /// must be from another resource.
-    #[must_use]
     pub fn looks_foreign(&self) -> bool {
         let declared = self.order.iter().filter(|&&index| index < self.record_schema.fields.len()).count();
         self.undeclared.len() * 3 > declared
@@ -544,7 +541,6 @@ fn key_of(kind: Kind, raw: &[u8]) -> Key {
 }
 
 /// Returns the 64-bit FNV-1a hash: the same on every machine and in every version, since hashes are part of the state.
-#[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
@@ -566,5 +562,4 @@ fn drop_space(scanner: &mut Scanner<'_>, pending: &mut usize, out: &mut Vec<u8>)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

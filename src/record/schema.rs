@@ -56,7 +56,6 @@ impl Field {
 
 impl RecordSchema {
     /// Compiles the top level of a JSON schema. Types the schema does not name accept anything.
-    #[must_use]
     pub fn new(schema: &Value, key: &str, cursor: Option<&str>) -> Self {
         let mut record_schema = Self {
             fields: Vec::new(),
@@ -112,7 +111,6 @@ impl RecordSchema {
     }
 
     /// Returns true if records are copied unchanged: no field is declared, and none is set to null.
-    #[must_use]
     pub fn is_plain(&self) -> bool {
         self.fields.is_empty() && self.redacted_inside.is_empty() && self.selected.is_none()
     }
