@@ -1,4 +1,4 @@
-//! Buffers that wait to be filled again. Nothing here knows what they held.
+//! A pool of buffers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,13 +14,13 @@ impl<const SIZE: usize> BufferPool<SIZE> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty one.
+    /// Returns an empty buffer.
     pub(crate) fn take(&self) -> Vec<u8> {
         let pool = self.idle().pop();
         pool.unwrap_or_else(|| Vec::with_capacity(SIZE))
     }
 
-    /// Keeps one for the next time, unless it had to grow.
+    /// Puts a buffer back, unless it had to grow.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() == SIZE {
             buffer.clear();

@@ -1,24 +1,24 @@
-//! A validating scanner over JSON text: where a value ends, and what it is, without building it.
+//! A validating scanner over JSON: finds the end and the type of each value without building it.
 //!
-//! Records leave as the bytes they came in, so that no number changes its digits. Nothing here knows
-//! a record, a page or a protocol; `serde_json` reads everything that is small.
+//! Records are copied as bytes, so that no number changes its digits. Nothing here knows records, pages or the
+//! protocol; `serde_json` reads everything that is small.
 
-/// How deep arrays and objects may nest: with the message around a record, within the 128 levels at which
+/// Levels to which arrays and objects may nest: with the message around a record, within the 128 levels at which
 /// `serde_json` and others stop.
 pub(crate) const MAX_DEPTH: usize = 120;
 
-/// What a value is, by its first byte.
+/// Type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `null`
     Null,
     /// `true` or `false`
     Boolean,
-    /// A number without fraction and exponent.
+    /// A number without a fraction or an exponent.
     Integer,
     /// A number with a fraction or an exponent.
     Decimal,
-    /// A text.
+    /// A string.
     Text,
     /// An array.
     Array,
@@ -26,77 +26,69 @@ pub enum Kind {
     Object,
 }
 
-/// The text is not JSON; the field is the offset of the first byte that cannot be.
+/// Error: invalid JSON. The field is the offset of the first invalid byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson(pub usize);
 
-/// A position in a text that is already known to be UTF-8.
+/// A position in JSON that is known to be UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
     too_deep: bool,
-    /// Whether the last text held half of a surrogate pair.
+    /// True if the last string had half of a surrogate pair.
     has_lone_surrogate: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte of `text`, which must be UTF-8.
-    #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, too_deep: false, has_lone_surrogate: false }
     }
 
-    /// The offset of the next byte.
-    #[must_use]
+    /// Returns the offset of the next byte.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The bytes from `from` up to the next byte.
-    #[must_use]
+    /// Returns the bytes from `from` to before the next byte.
     pub fn since(&self, from: usize) -> &'a [u8] {
         self.text.get(from..self.at).unwrap_or_default()
     }
 
-    /// The bytes from the next one on.
-    #[must_use]
+    /// Returns the next byte and all after it.
     pub fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Passes `count` bytes, which are known already.
+    /// Skips `count` bytes, which are known already.
     pub fn pass(&mut self, count: usize) {
         self.at = self.text.len().min(self.at + count);
     }
 
-    /// The next byte, without taking it.
-    #[must_use]
+    /// Returns the next byte without consuming it.
     pub fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
-    /// The error for the next byte.
-    #[must_use]
+    /// Returns the error for the next byte.
     pub fn fault(&self) -> NotJson {
         NotJson(self.at)
     }
 
-    /// Whether what stopped the scanner is depth alone.
-    #[must_use]
+    /// Returns true if the scanner stopped at a value that is valid but nests too deep.
     pub fn is_too_deep(&self) -> bool {
         self.too_deep
     }
 
-    /// Whether the text that was taken last held half of a surrogate pair, such as `\ud800` alone: an escape
-    /// that stands for no character, over which readers stumble. [`write_compact`] mends it.
+    /// Returns true if the last string had half of a surrogate pair, such as `\ud800` alone: an escape for no
+    /// character, which many parsers refuse. [`write_compact`] replaces it.
     #[inline]
-    #[must_use]
     pub fn had_lone_surrogate(&self) -> bool {
         self.has_lone_surrogate
     }
 
-    /// Passes white space; true if there was any.
+    /// Skips white space; returns true if there was any.
     pub fn skip_space(&mut self) -> bool {
         let from = self.at;
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
@@ -105,22 +97,19 @@ impl<'a> Scanner<'a> {
         self.at != from
     }
 
-    /// Takes the byte if it is the next one.
+    /// Consumes the byte if it is the next one.
     pub fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    /// Takes the byte, which must be the next one.
-    ///
-    /// # Errors
-    /// [`NotJson`] if it is not.
+    /// Consumes the byte, which must be the next one.
     pub fn require(&mut self, byte: u8) -> Result<(), NotJson> {
         if self.take(byte) { Ok(()) } else { Err(self.fault()) }
     }
 
-    /// Takes `bytes` if they come next.
+    /// Consumes `bytes` if they are next.
     #[inline]
     pub fn take_all(&mut self, bytes: &[u8]) -> bool {
         let found = self.text.get(self.at..self.at + bytes.len()).is_some_and(|next| same(next, bytes));
@@ -130,10 +119,10 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// Takes a text and gives what stands between its quotes, escapes as they are.
+    /// Reads a string; returns the bytes between its quotes, escapes unchanged.
     ///
     /// # Errors
-    /// [`NotJson`] for anything that is no JSON text.
+    /// [`NotJson`] if the next value is not a string.
     #[inline]
     pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
         self.require(b'"')?;
@@ -153,7 +142,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes bytes that are neither a quote, a backslash nor a control character, eight at a time.
+    /// Skips bytes that are neither a quote, a backslash nor a control character, eight at a time.
     #[inline]
     fn skip_plain(&mut self) {
         const ONES: u64 = 0x0101_0101_0101_0101;
@@ -202,7 +191,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Takes the four digits of an escape.
+    /// Reads the four digits of an escape.
     fn hex(&mut self) -> Result<u32, NotJson> {
         let mut code = 0;
         for _ in 0..4 {
@@ -213,7 +202,7 @@ impl<'a> Scanner<'a> {
         Ok(code)
     }
 
-    /// Whether the second half of a surrogate pair comes next.
+    /// Returns true if the second half of a surrogate pair is next.
     fn second_half(&self) -> bool {
         let next = self.text.get(self.at..self.at + 6).unwrap_or_default();
         next.starts_with(b"\\u")
@@ -222,7 +211,7 @@ impl<'a> Scanner<'a> {
             && next[4..].iter().all(u8::is_ascii_hexdigit)
     }
 
-    /// Takes a number.
+    /// Reads a number.
     fn number(&mut self) -> Result<Kind, NotJson> {
         self.take(b'-');
         match self.peek() {
@@ -258,11 +247,11 @@ impl<'a> Scanner<'a> {
         if self.take_all(word) { Ok(kind) } else { Err(self.fault()) }
     }
 
-    /// Takes one value. The second part is true if the value is not fit to go out as it is: it holds white
-    /// space outside its texts, or half of a surrogate pair.
+    /// Reads a value. The second part is true if [`write_compact`] would change it: it has white space outside its
+    /// strings, or half of a surrogate pair.
     ///
     /// # Errors
-    /// [`NotJson`] if no value comes next, or it nests deeper than `MAX_DEPTH`.
+    /// [`NotJson`] if no value is next, or it nests deeper than `MAX_DEPTH`.
     #[inline]
     pub fn value(&mut self) -> Result<(Kind, bool), NotJson> {
         match self.peek() {
@@ -280,7 +269,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes an array or object; true if it holds white space outside its texts.
+    /// Reads an array or object; returns true if it has white space outside its strings.
     fn container(&mut self, depth: usize) -> Result<bool, NotJson> {
         if depth == MAX_DEPTH {
             self.too_deep = true;
@@ -317,7 +306,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether two short texts of one length are the same, eight bytes at a time and without a call.
+/// Compares two short slices of the same length, eight bytes at a time and without a call.
 #[inline]
 fn same(one: &[u8], other: &[u8]) -> bool {
     let (ones, ones_rest) = one.as_chunks::<8>();
@@ -330,9 +319,8 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     ones_rest.iter().zip(others_rest).all(|(one, other)| one == other)
 }
 
-/// How many bytes both texts begin with, eight at a time.
+/// Returns the length of the common beginning, comparing eight bytes at a time.
 #[inline]
-#[must_use]
 pub fn common(one: &[u8], other: &[u8]) -> usize {
     let (ones, ones_rest) = one.as_chunks::<8>();
     let (others, others_rest) = other.as_chunks::<8>();
@@ -349,8 +337,8 @@ pub fn common(one: &[u8], other: &[u8]) -> usize {
     same + one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
-/// Appends `value`, which must be valid JSON, without the white space outside its texts, so that one value
-/// stays on one line, and with U+FFFD in place of each half of a surrogate pair.
+/// Appends `value`, which must be valid JSON, on one line: without white space outside its strings, and with U+FFFD
+/// instead of each half of a surrogate pair.
 pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(value);
     while let Some(byte) = scanner.peek() {
@@ -370,7 +358,7 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a text, of which the inside is given, with U+FFFD in place of each half of a surrogate pair.
+/// Appends a string, given without its quotes, with U+FFFD instead of each half of a surrogate pair.
 fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(inside);
     out.push(b'"');
@@ -392,15 +380,13 @@ fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// True if `text` is exactly one JSON number.
-#[must_use]
+/// Returns true if `text` is exactly one JSON number.
 pub fn is_json_number(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     scanner.number().is_ok() && scanner.position() == text.len()
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use proptest::prelude::*;
     use serde_json::value::RawValue;

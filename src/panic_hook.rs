@@ -1,14 +1,14 @@
-//! What a panic, which is a fault of this program, leaves behind: one sentence on stderr, and the place
-//! for the TRACE error. Its message is told to nobody, since it may quote a record or a secret.
+//! Reports panics, which are bugs: one sentence on stderr, and the source location for the TRACE error. The panic's own
+//! message is not shown, since it may contain a record or a secret.
 
 use std::io::Write as _;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
-/// Where the last panic was.
+/// Source location of the last panic.
 static LAST_LOCATION: Mutex<Option<String>> = Mutex::new(None);
 
-/// Takes the place of the standard library's hook, which prints the message of the panic and a backtrace.
+/// Replaces the standard library's hook, which prints the panic's message and a backtrace.
 pub fn install_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let location_text = panic.location().map_or_else(|| "at an unknown place".to_owned(), named);
@@ -21,14 +21,13 @@ pub fn install_hook() {
     }));
 }
 
-/// Where the last panic was, for the maintainer.
-#[must_use]
+/// Returns the source location of the last panic.
 pub(crate) fn last_location() -> String {
     let location_text = LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner);
     location_text.clone().unwrap_or_else(|| "at an unknown place".to_owned())
 }
 
-/// The place without the folders of the machine that built the executable: crate, folder and file are enough.
+/// Formats a location without the folders of the machine that built the executable: crate, folder and file are enough.
 fn named(location: &Location<'_>) -> String {
     let parts: Vec<&str> = location.file().split(['/', '\\']).collect();
     let last = parts.get(parts.len().saturating_sub(3)..).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The fields of a config as they were given: JSON in whose texts `${NAME}` is filled in from the
-//! environment, so that no secret has to lie in a file. What a field means is for `config` and `record_options`.
+//! Parses the config as JSON and replaces `${NAME}` in its strings by environment variables, so that no secret has to
+//! be in a file. `config` and `record_options` know the settings.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,24 +9,23 @@ use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 
-/// The fields of `credentials` whose texts are never shown.
+/// Settings in `credentials` that are never shown.
 const SECRETS: [&str; 2] = ["access_token", "user_secret"];
 
-/// A shorter one is no secret, and taking it out of every word would leave no word whole.
+/// Shortest secret that is masked: replacing a shorter one would leave no word readable.
 const SHORTEST_SECRET: usize = 4;
 
-/// What is wrong with one field.
+/// A fault of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
-    /// Path of the field, such as `credentials.store_name`; empty if it is the config as a whole.
+    /// Path of the field, such as `credentials.store_name`; empty for the config itself.
     pub field: String,
-    /// What is wrong with it and what would be right: the rest of a sentence that begins with the field.
+    /// The fault and how to fix it, as the rest of a sentence that begins with the field.
     problem: String,
 }
 
 impl FieldError {
-    /// A fault of this field.
-    #[must_use]
+    /// Returns a fault of this field.
     pub(crate) fn new(field: &str, problem: impl Into<String>) -> Self {
         Self { field: field.to_owned(), problem: problem.into() }
     }
@@ -36,27 +35,24 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field.as_str() {
             "" => f.write_str(&self.problem),
-            // The name may be any text where a field is not one of ours.
+            // The name of a field that is not a setting may be any string.
             field => write!(f, "`{}` {}", shown(field.strip_prefix("credentials.").unwrap_or(field)), self.problem),
         }
     }
 }
 
-/// The fields of a config.
+/// A config with environment variables filled in.
 #[derive(Debug, Default)]
 pub(crate) struct RawConfig {
     filled: Map<String, Value>,
-    /// The texts that were filled in, by the path of their field, as they were written: what stood in the
-    /// environment may be a secret that was meant for another field, and is never shown.
+    /// Strings with `${NAME}` as they were written, by the path of their field. A value from the environment may be a
+    /// secret meant for another field, and is never shown.
     written: BTreeMap<String, String>,
     unfilled: Vec<FieldError>,
 }
 
 impl RawConfig {
-    /// Reads a config's text and fills it in from the environment.
-    ///
-    /// # Errors
-    /// That it is no JSON object.
+    /// Parses a config and fills in environment variables.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
         Self::parse_with(text, &|name| std::env::var_os(name))
     }
@@ -103,26 +99,23 @@ impl RawConfig {
         }
     }
 
-    /// A field of the config itself.
-    #[must_use]
+    /// Returns a top-level field.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.filled.get(name)
     }
 
-    /// The names of the fields of the config itself.
+    /// Returns the names of the top-level fields.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.filled.keys().map(String::as_str)
     }
 
-    /// Whether a field is left out.
-    #[must_use]
+    /// Returns true if a field is null or absent.
     pub(crate) fn lacks(&self, name: &str) -> bool {
         matches!(self.get(name), None | Some(Value::Null))
     }
 
-    /// How a text of the field at `path` may be shown: short, on one line, as it was written, and without
+    /// Returns a string of the field at `path` as it may be shown: short, on one line, as it was written, and without
     /// the secrets of the config, which may have been pasted twice.
-    #[must_use]
     pub(crate) fn shown(&self, path: &str, text: &str) -> String {
         let text = self.written.get(path).map_or(text, String::as_str);
         let credentials = self.get("credentials");
@@ -133,22 +126,22 @@ impl RawConfig {
         shown(&masked)
     }
 
-    /// All faults of the fields that `of` picks: what could not be filled in, then what was `found`.
-    #[must_use]
+    /// Returns all faults of the fields that `of` selects: variables that could not be filled in, then those in
+    /// `found`.
     pub(crate) fn all_faults(&self, found: Vec<FieldError>, of: impl Fn(&str) -> bool) -> Vec<FieldError> {
         let unfilled = || self.unfilled.iter().filter(|fault| of(field_of(&fault.field)));
-        // What else is wrong with a text that still waits to be filled in is of no interest.
+        // Other faults of a string that is not filled in do not matter.
         let is_new = |fault: &FieldError| !unfilled().any(|known| field_of(&known.field) == field_of(&fault.field));
         unfilled().cloned().chain(found.into_iter().filter(is_new)).collect()
     }
 }
 
-/// The path of a field without the place in a list.
+/// Returns the path of a field without the position in a list.
 fn field_of(path: &str) -> &str {
     path.split('[').next().unwrap_or_default()
 }
 
-/// The text with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`.
+/// Returns the string with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`.
 fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<String, String> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once("${") {
@@ -177,14 +170,13 @@ fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<
     Ok(filled)
 }
 
-/// Whether a shell would take it for the name of a variable.
+/// Returns true for a valid name of a shell variable.
 fn is_name(name: &str) -> bool {
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     name.chars().all(is_part) && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// What a value of the config is, in words.
-#[must_use]
+/// Returns the type of a value, in words.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -196,13 +188,12 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A text as it may be shown: short, on one line.
+/// Returns a string as it may be shown: short, on one line.
 fn shown(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(60).collect()
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use serde_json::json;
 

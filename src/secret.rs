@@ -1,4 +1,7 @@
-//! A text that must not be printed: tokens, keys, signatures.
+//! Secrets, which must not be printed: tokens, keys, signatures.
+//!
+//! Not `secrecy`: this module removes a secret from other strings, and `secrecy` would wrap this type without replacing
+//! it. Erasing memory on drop would not help either, since the parsed config and request headers contain copies.
 
 use std::fmt;
 
@@ -6,27 +9,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::form_urlencoded::byte_serialize;
 
-/// From this length on, the beginning of a secret is masked as well: a store that cuts what it repeats shows at
-/// least so much of a token of 32 characters.
+/// Shortest beginning of a secret that is masked as well: a store that cuts what it echoes shows at least so much of a
+/// token of 32 characters.
 const SHORTEST_CUT: usize = 16;
-/// Up to this length: what a store repeats at greater length begins in the same way, and is masked up to here.
+/// Longest such beginning: a longer echo begins in the same way, and is masked up to here.
 const LONGEST_CUT: usize = 128;
 
-/// A secret. `Debug` shows `(secret)`; there is no `Display`.
+/// A secret. `Debug` prints `(secret)`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
-    #[must_use]
+    /// Wraps a string.
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// A text with this secret replaced, in whatever form it stands there. A defence behind the first one,
-    /// which is that no text is made from a secret. A very short one is left: replacing every "a" of a
-    /// sentence would make it unreadable.
-    #[must_use]
+    /// Returns `text` with this secret replaced, in every form. This is the second defence; the first is that no
+    /// message is made from a secret. A very short secret stays: replacing every "a" of a sentence would make it
+    /// unreadable.
     pub fn masked(&self, text: &str) -> String {
         if self.0.trim().len() < 4 {
             return text.to_owned();
@@ -34,9 +35,9 @@ impl Secret {
         self.forms().iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "****"))
     }
 
-    /// The secret, and what it becomes in a URL, in Base64, in JSON, in other cases, and where it is cut off.
+    /// Returns the secret as it is, in a URL, in Base64, in JSON, in hexadecimal, in other cases, and cut off.
     fn forms(&self) -> Vec<String> {
-        // One that is a key keeps the space at its ends; an echo of it may not.
+        // A key keeps the space at its ends; an echo of it may not.
         let plain = self.0.trim();
         let encoded: String = byte_serialize(plain.as_bytes()).collect();
         let json = serde_json::Value::from(plain).to_string();
@@ -67,8 +68,7 @@ impl Secret {
         forms
     }
 
-    /// The text itself, for the one place that puts it on the wire.
-    #[must_use]
+    /// Returns the secret itself, for signing in.
     pub fn expose(&self) -> &str {
         &self.0
     }

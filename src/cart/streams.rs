@@ -29,13 +29,13 @@ impl Scope {
     pub const System: Self = Self("system");
 }
 
-/// The field with the date of the last change, in every resource that has one.
+/// Field with the time of a row's last change, the same in all resources that have one.
 pub const CURSOR: &str = "updated_at";
 
-/// The field that marks a row which was deleted in the store; destinations act upon it (Airbyte's change data capture).
+/// Field that marks a row as deleted in the store; destinations act upon it (Airbyte's change data capture).
 pub const DELETED: &str = "_ab_cdc_deleted_at";
 
-/// What most rows have in common.
+/// Returns a row with the defaults.
 const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static StreamFields) -> Stream {
     Stream {
         name,
@@ -53,7 +53,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
     }
 }
 
-/// A row: name, scope, and what differs from the usual.
+/// A row: name, scope, and all that differs from the defaults.
 macro_rules! stream {
     ($name:literal, $scope:ident $(, $field:ident: $value:expr)* $(,)?) => {
         Stream {
@@ -153,7 +153,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("webhooks", System, has_updated_at: false),
 ];
 
-/// The streams that most people read first, as `metadata.yaml` suggests them to a platform.
+/// Streams that most people read first, which `metadata.yaml` suggests to a platform.
 pub const SUGGESTED: &[&str] = &[
     "customers",
     "addresses",
@@ -167,7 +167,7 @@ pub const SUGGESTED: &[&str] = &[
     "categories",
 ];
 
-/// The names that the lists of all streams have in answers, each once.
+/// Names of the lists of all streams in responses, each once.
 pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut names: Vec<&str> = STREAMS.iter().flat_map(|stream| [stream.list, stream.name]).collect();
     names.sort_unstable();
@@ -175,8 +175,7 @@ pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     names
 });
 
-/// The stream of this name or alias.
-#[must_use]
+/// Returns the stream with this name or alias.
 pub fn find(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
 }

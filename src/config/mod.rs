@@ -1,5 +1,4 @@
-//! The configuration file, parsed into what the rest of the program works with: nothing behind this
-//! file sees a text that was not checked. No HTTP, no messages.
+//! Parses and checks the configuration. No HTTP, no messages.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,40 +15,39 @@ use crate::timestamp::{Timestamp, Unreadable};
 /// Base URL of the Central API Router, from the published Python connector.
 const ROUTER: &str = "https://public.americommerce.com/api/v1/";
 
-/// The most of the call limit that is used when nothing is configured, in percent: all of it, since what the
-/// merchant's other applications use is seen in the store's count and left to them.
+/// Default of `call_limit_percent`: all of the call limit, since the store's count shows what other applications use,
+/// and a sync leaves them that.
 const DEFAULT_LIMIT_PERCENT: u64 = 100;
 
-/// Requests side by side when none are configured. At 150 ms an answer this reads eight pages in the
-/// time of one; measured, more gains nothing under the limits of any plan and costs a page of memory each.
+/// Default of `max_requests_in_flight`. At 150 ms a response this reads eight pages in the time of one; measured, more
+/// gains nothing under the call limit of any plan, and each costs the memory of a page.
 const DEFAULT_IN_FLIGHT: u64 = 8;
 
-/// A configuration that can be used.
+/// A checked configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// How to sign in.
+    /// Sign-in.
     pub auth: Auth,
     /// `https://host/api/v1/`.
     pub base: Url,
-    /// First instant of change that is read.
+    /// Rows updated on or after this are read.
     pub start: Timestamp,
-    /// First instant of change that is no longer read.
+    /// Rows updated before this are read.
     pub end: Option<Timestamp>,
-    /// Percent of the call limit.
+    /// Maximum share of the call limit (percent).
     pub limit_percent: u32,
-    /// Requests side by side.
+    /// Maximum concurrent requests.
     pub in_flight: usize,
-    /// What is asked of the records.
+    /// Settings about records.
     pub record_options: RecordOptions,
     /// Settings that only tests have.
     pub test_settings: TestSettings,
-    /// What is allowed and looks like a mistake, a sentence each.
+    /// A sentence for each setting that is allowed but looks like a mistake.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// The secrets in it, to be kept out of every text.
-    #[must_use]
+    /// Returns its secrets, to be masked in all output.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match &self.auth {
             Auth::Token(secret) | Auth::Router { secret, .. } => vec![secret.clone()],
@@ -59,7 +57,7 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// Each fault: the field, what is wrong with it, a right example.
+    /// All faults, each with the field and a right example.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Vec<FieldError>> {
         let fields = RawConfig::parse(text).map_err(|fault| vec![fault])?;
         let mut faults = FieldErrors::default();
@@ -109,7 +107,7 @@ impl Config {
     }
 }
 
-/// The fields of a config.
+/// Settings, as in `spec.json`.
 const FIELDS: [&str; 7] = [
     "credentials",
     "start_date",
@@ -120,15 +118,14 @@ const FIELDS: [&str; 7] = [
     "redact_sensitive_fields",
 ];
 
-/// The fields of `credentials`, of both ways to sign in: a form keeps those of the other one.
+/// Settings in `credentials`, of both ways to sign in: a form keeps those of the other one.
 const CREDENTIALS: [&str; 6] = ["auth_type", "access_token", "store_name", USER_SECRET, "user_name", "site_id"];
 
-/// The secret of the router, which may hold any characters: it never travels.
+/// The router's secret. It may have any characters, since it is never sent.
 const USER_SECRET: &str = "user_secret";
 
-/// Returns a sentence for each field that means nothing, with the nearest one that does. A name that begins with `_` is
-/// a note of the user's or the platform's.
-#[must_use]
+/// Returns a sentence for each field that is not a setting, with the nearest one that is. A name that begins with `_`
+/// is a note of the user's or the platform's.
 pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
     let inside = fields.get("credentials").and_then(Value::as_object).into_iter().flatten();
     let top = fields.names().map(|name| ("", name, &FIELDS[..]));
@@ -147,7 +144,7 @@ pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
         .collect()
 }
 
-/// Says that a secret begins or ends with a space, which may have been copied along with it.
+/// Returns a warning if the secret begins or ends with a space, which may have been copied along with it.
 fn edge_space(fields: &RawConfig) -> Option<&'static str> {
     let secret = fields.get("credentials")?.get(USER_SECRET)?.as_str()?;
     let is_router = fields.get("credentials")?.get("auth_type")?.as_str()? == ROUTER_TYPE;
@@ -157,7 +154,7 @@ fn edge_space(fields: &RawConfig) -> Option<&'static str> {
     )
 }
 
-/// What editors and shells put behind a secret, and no secret ends with.
+/// Characters that editors and shells add after a secret, and no secret ends with.
 const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 #[derive(Default)]
@@ -172,7 +169,7 @@ impl FieldErrors {
 /// Reads a date of the config; a day alone means its midnight in UTC.
 ///
 /// # Errors
-/// [`Unreadable`] if it is none.
+/// [`Unreadable`] if it is not a date.
 pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
     match Timestamp::parse(text.as_bytes()) {
         Err(Unreadable::Form) => Timestamp::parse(format!("{text}T00:00:00Z").as_bytes()),
@@ -180,7 +177,7 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
     }
 }
 
-/// A date of the config. A day alone means its midnight in UTC.
+/// Reads a setting that is a date.
 fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors) -> Option<Timestamp> {
     let text = match fields.get(name) {
         None | Some(Value::Null) => return None,
@@ -229,7 +226,7 @@ fn integer_setting(
     }
 }
 
-/// A whole number; `80.0` is one, as JSON schemas have it.
+/// Returns an integer; `80.0` is one, as in JSON Schema.
 fn as_integer(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let text = value.as_number()?.to_string();
@@ -241,9 +238,9 @@ fn as_integer(value: &Value) -> Option<u64> {
 /// Settings that only tests have; builds without the feature `failpoints` read none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestSettings {
-    /// How long a request is retried, if not as long as usual.
+    /// Time for which a request is retried, if not the usual.
     pub retry: Option<Duration>,
-    /// How long one attempt may take, if not as long as usual.
+    /// Time limit of one attempt, if not the usual.
     pub timeout: Option<Duration>,
     /// Base URL of the Central API Router, if not the public one.
     router: Option<Url>,
@@ -327,7 +324,7 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
     }
 }
 
-/// A text of the credentials, which must be able to travel in a header, but for the secret of the router.
+/// Reads a string of the credentials. All but the router's secret are sent in a header, and must fit into one.
 fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mut FieldErrors) -> Option<String> {
     let field = &format!("credentials.{name}");
     let value = match credentials.get(name) {
@@ -359,14 +356,14 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
     Some(value)
 }
 
-/// From this length on, a word without a dot may be a token in the wrong field, and is not shown: tokens have 32
-/// characters, the names of stores seldom more than 20.
+/// Shortest word without a dot that may be a token in the wrong field, and is not shown: tokens have 32 characters,
+/// names of stores seldom more than 20.
 const TOKEN_LENGTH: usize = 24;
 
-/// From this length on it may be one if letters and digits mix in it.
+/// Shortest such word that mixes letters and digits.
 const MIXED_TOKEN_LENGTH: usize = 12;
 
-/// How tokens of shops and services begin.
+/// Beginnings of tokens of shops and services.
 const TOKEN_PREFIXES: [&str; 12] = [
     "shpat_",
     "shpca_",
@@ -382,7 +379,7 @@ const TOKEN_PREFIXES: [&str; 12] = [
     "eyj",
 ];
 
-/// The words of what was pasted as the store's name.
+/// Returns the words of what was pasted as the store's name.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| {
         character.is_whitespace() || character.is_control() || "/:@?#&=,;\"'`<>".contains(character)
@@ -406,8 +403,8 @@ fn is_like_token(word: &str) -> bool {
     word.len() >= TOKEN_LENGTH || (word.len() >= MIXED_TOKEN_LENGTH && mixes)
 }
 
-/// The base URL of a store, from what a person pastes: a host, with or without scheme, port, slash or path.
-/// `shown` gives a text as it may be shown, if it may be; `is_token` says whether a word may be a token.
+/// Returns the base URL of a store, from a host that was pasted with or without scheme, port, slash or path. `shown`
+/// returns a string as it may be shown, if it may be; `is_token` returns true for a word that may be a token.
 fn store_base(
     store: &str,
     shown: impl Fn(&str) -> Option<String>,
@@ -461,169 +458,4 @@ fn is_loopback(host: &Host<&str>) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::json;
-
-    use super::*;
-
-    fn token(store: &str) -> Value {
-        json!({"credentials": {"auth_type": TOKEN_TYPE, "access_token": "abc123", "store_name": store}, "start_date": "2021-01-01T00:00:00Z"})
-    }
-
-    fn parse(config: &Value) -> Result<Config, Vec<FieldError>> {
-        Config::parse(config.to_string().as_bytes())
-    }
-
-    fn reported(faults: &[FieldError]) -> String {
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    }
-
-    fn faults(config: &Value) -> String {
-        reported(&parse(config).unwrap_err())
-    }
-
-    #[test]
-    fn a_store_is_found_in_whatever_is_pasted() {
-        for store in [
-            "mystore.americommerce.com",
-            " https://MyStore.AmeriCommerce.com/ ",
-            "mystore.americommerce.com/store/admin?x=1",
-            "HTTPS://mystore.americommerce.com/api/v1/",
-        ] {
-            assert_eq!(
-                parse(&token(store)).unwrap().base.as_str(),
-                "https://mystore.americommerce.com/api/v1/",
-                "{store}"
-            );
-        }
-        for (store, base) in [
-            ("shop.example.com:8443", "https://shop.example.com:8443/api/v1/"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/api/v1/"),
-            ("http://[::1]:8080/", "http://[::1]:8080/api/v1/"),
-            ("localhost:8080", "https://localhost:8080/api/v1/"),
-        ] {
-            assert_eq!(parse(&token(store)).unwrap().base.as_str(), base, "{store}");
-        }
-    }
-
-    #[test]
-    fn each_fault_is_one_sentence_with_the_field_and_an_example() {
-        let mut config = token("mystore.americommerce.com");
-        config["start_date"] = json!("01/02/2021");
-        let mut snapshot = vec![faults(&config)];
-        for (path, value) in [
-            ("/start_date", json!(null)),
-            ("/start_date", json!("2021-01-01T00:00:00")),
-            ("/start_date", json!(20210101)),
-            ("/start_date", json!("")),
-            ("/credentials/access_token", json!("")),
-            ("/credentials/access_token", json!("a\r\nX-Evil: 1")),
-            ("/credentials/access_token", json!(null)),
-            ("/credentials/auth_type", json!("OAUTH")),
-            ("/credentials/auth_type", json!(null)),
-            ("/credentials", json!(null)),
-            ("/credentials", json!("token")),
-            ("/credentials/store_name", json!("my store.com")),
-            ("/credentials/store_name", json!("user:pw@mystore.com")),
-            ("/credentials/store_name", json!("http://mystore.com")),
-            ("/credentials/store_name", json!("ftp://mystore.com")),
-            ("/credentials/store_name", json!("mystore")),
-            ("/credentials/store_name", json!("https://")),
-            ("/credentials/store_name", json!("0123456789abcdef0123456789abcdef")),
-        ] {
-            let mut config = token("mystore.americommerce.com");
-            *config.pointer_mut(path).unwrap() = value;
-            snapshot.push(faults(&config));
-        }
-        for (name, value) in [
-            ("end_date", json!("2020-01-01T00:00:00Z")),
-            ("end_date", json!("soon")),
-            ("call_limit_percent", json!(5)),
-            ("max_requests_in_flight", json!("many")),
-        ] {
-            let mut config = token("mystore.americommerce.com");
-            config[name] = value;
-            snapshot.push(faults(&config));
-        }
-        snapshot.push(faults(&json!({"credentials": {"auth_type": ROUTER_TYPE}})));
-        snapshot.push(faults(&json!([])));
-        snapshot.push(reported(&Config::parse(b"{\"a\":").unwrap_err()));
-        insta::assert_snapshot!(snapshot.join("\n"));
-    }
-
-    #[test]
-    fn dates_may_have_any_offset_or_be_a_day() {
-        let mut config = token("mystore.americommerce.com");
-        config["start_date"] = json!("2021-01-01T00:00:00-06:00");
-        config["end_date"] = json!("2021-02-01");
-        let config = parse(&config).unwrap();
-        assert_eq!(config.start.to_string(), "2021-01-01T06:00:00Z");
-        assert_eq!(config.end.unwrap().to_string(), "2021-02-01T00:00:00Z");
-    }
-
-    #[test]
-    fn the_python_connectors_config_works_unchanged() {
-        let config = json!({
-            "credentials": {"auth_type": ROUTER_TYPE, "user_name": "u", "user_secret": "s", "site_id": 12345},
-            "start_date": "2021-01-01T00:00:00Z", "_limit": 10, "unknown": {"key": 1}
-        });
-        let config = parse(&config).unwrap();
-        assert_eq!(config.base.as_str(), ROUTER);
-        assert!(matches!(config.auth, Auth::Router { site_id, .. } if site_id == "12345"));
-        assert_eq!((config.limit_percent, config.in_flight), (100, 8));
-    }
-
-    #[test]
-    fn the_specification_has_the_same_settings_types_bounds_and_defaults() {
-        let spec: Value = serde_json::from_str(include_str!("../cart/spec.json")).unwrap();
-        let schema = &spec["connectionSpecification"];
-        let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-        assert_eq!(keys(&schema["properties"]), FIELDS.map(str::to_owned).into());
-        let variants = schema["properties"]["credentials"]["oneOf"].as_array().unwrap();
-        let of_variants: BTreeSet<String> = variants.iter().flat_map(|variant| keys(&variant["properties"])).collect();
-        assert_eq!(of_variants, CREDENTIALS.map(str::to_owned).into());
-        for (variant, auth_type) in variants.iter().zip([TOKEN_TYPE, ROUTER_TYPE]) {
-            assert_eq!(variant["properties"]["auth_type"]["const"], auth_type);
-            let required: Vec<&str> =
-                variant["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            let mut config = token("mystore.americommerce.com");
-            config["credentials"] = required.iter().map(|name| ((*name).to_owned(), json!("a.b"))).collect();
-            config["credentials"]["auth_type"] = json!(auth_type);
-            parse(&config).unwrap();
-            for name in required {
-                let mut config = config.clone();
-                config["credentials"].as_object_mut().unwrap().remove(name);
-                assert!(faults(&config).contains(name), "{name}");
-            }
-        }
-        let with = |name: &str, value: &Value| {
-            let mut config = token("mystore.americommerce.com");
-            config[name] = value.clone();
-            config
-        };
-        let usual = format!("{:?}", parse(&token("mystore.americommerce.com")).unwrap());
-        for (name, property) in schema["properties"].as_object().unwrap() {
-            let wrong = if property["type"] == "object" { json!(1) } else { json!({}) };
-            assert!(faults(&with(name, &wrong)).contains(name.as_str()), "{name} has a type");
-            let is_required = schema["required"].as_array().unwrap().contains(&json!(name));
-            assert_eq!(parse(&with(name, &Value::Null)).is_err(), is_required, "{name}");
-            if let Some(default) = property.get("default") {
-                assert_eq!(format!("{:?}", parse(&with(name, default)).unwrap()), usual, "{name} has this default");
-            }
-            if let (Some(least), Some(most)) = (property["minimum"].as_u64(), property["maximum"].as_u64()) {
-                for (value, is_allowed) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
-                    assert_eq!(parse(&with(name, &json!(value))).is_ok(), is_allowed, "{name} {value}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_secret_is_shown_in_a_debug_dump() {
-        let config = parse(&token("mystore.americommerce.com")).unwrap();
-        assert!(!format!("{config:?}").contains("abc123"));
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! A file that the command line or the environment names: read whole, within a bound of size and of
-//! time. What is in it is for others.
+//! Reads files that the command line or the environment names, up to a size and within a time. What is in them is for
+//! others.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a pipe or a device is waited for. A command behind a pipe, such as one that fetches a secret,
-/// takes seconds; a pipe that nobody writes to would be waited for without end.
+/// Time to wait for a pipe or device. A command that writes to a pipe, such as one that fetches a secret, takes
+/// seconds; a pipe that nothing writes to never ends.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a file of at most `most` bytes.

@@ -1,6 +1,8 @@
-//! Files that are written: `--state-out`, `--summary`, `init`, `state`. Each is replaced as a whole or not at
-//! all, links are followed, and what is no regular file is written to as it is, or refused before anything is
-//! read from the store. What is in the files is for others.
+//! Writes files: `--state-out`, `--summary`, `init`, `state`. A file is replaced completely or not at all, and links
+//! are followed. Devices and pipes are written to directly; other targets are refused before the first request.
+//!
+//! Not `tempfile`: a temporary file that a killed process left is found again by its name and removed, and a name with
+//! random characters could be that of a user's file.
 //!
 //! ```text
 //! files::check_writable(path)?             before the first request; says why not in a clause
@@ -15,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long the other side of a pipe is waited for, as it is for pipes that are read: a program that is started
-/// beside this one takes a moment, and one that is never started would be waited for without end.
+/// Time to wait for the reader of a pipe, the same as for pipes that are read: a program that is started together with
+/// this one takes a moment, and one that is never started would be waited for without end.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Links that are followed one after the other; what Linux follows.
@@ -26,24 +28,24 @@ const MAX_LINKS: usize = 40;
 /// file system without locks.
 const MAX_TEMPORARY: usize = 1000;
 
-/// The end of a temporary file's name.
+/// Suffix of the names of temporary files.
 const TEMPORARY: &str = ".tmp";
 
 /// A file that can be written.
 #[derive(Debug)]
 pub(crate) struct WritableFile {
-    /// The file itself: links are followed.
+    /// Path with links followed.
     path: PathBuf,
-    /// A device or a pipe, which is open as long as this lives.
+    /// The open device or pipe, if it is one.
     special: Option<File>,
 }
 
-/// Why a lock cannot be had.
+/// Reason why a lock cannot be acquired.
 #[derive(Debug)]
 pub(crate) enum LockError {
     /// Another process holds it.
     Busy,
-    /// The file of the lock failed.
+    /// The lock file cannot be opened or locked.
     Failed(io::Error),
 }
 
@@ -60,9 +62,6 @@ pub(crate) fn check_writable(path: &Path) -> Result<WritableFile, String> {
 
 /// Takes a lock that the operating system gives back when the process ends, however it ends. The file of the lock
 /// stays. A file system without locks gives every process the lock: that only one runs is left to the user.
-///
-/// # Errors
-/// [`LockError`]
 pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     if let Ok(found) = fs::metadata(path)
         && !found.is_file()
@@ -80,7 +79,6 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
 
 /// Returns true if both paths name one file, through links as well. A file that is not there yet is the same as
 /// one that would be made in its place.
-#[must_use]
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
     if let (Some(one), Some(other)) = (identity_of(one), identity_of(other)) {
         return one == other;
@@ -88,23 +86,20 @@ pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
     matches!((resolved(one), resolved(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The identity of the file that a path leads to, through links; nothing if there is none.
-#[must_use]
+/// Returns the identity of the file at a path, links followed; `None` if there is no file.
 pub(crate) fn identity_of(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().and_then(|found| identity(&found))
 }
 
-/// Device and number of a file, which no other file has while it is there.
+/// Returns device and inode, which no other file has while this one exists.
 #[cfg(unix)]
-#[must_use]
 pub(crate) fn identity(found: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     Some((found.dev(), found.ino()))
 }
 
-/// A file has no number here.
+/// Returns `None`: files have no inode on this platform.
 #[cfg(not(unix))]
-#[must_use]
 pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
@@ -142,21 +137,16 @@ impl WritableFile {
     }
 
     /// Returns the file's path, links followed.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns true if it is a regular file, or will be one.
-    #[must_use]
     pub(crate) fn is_regular(&self) -> bool {
         self.special.is_none()
     }
 
     /// Takes the lock `FILE.lock`. A device or a pipe has none.
-    ///
-    /// # Errors
-    /// [`LockError`]
     pub(crate) fn lock(&self) -> Result<Option<File>, LockError> {
         if !self.is_regular() {
             return Ok(None);
@@ -188,9 +178,6 @@ impl WritableFile {
 
     /// Replaces the file: a new one is made beside it, brought to the disk and given its name, so that a crash at
     /// any moment leaves the old one or the new one. Owner and mode stay. A device or a pipe is written to as it is.
-    ///
-    /// # Errors
-    /// Why it cannot be written.
     pub(crate) fn write_atomically(&self, bytes: &[u8]) -> io::Result<()> {
         if let Some(mut special) = self.special.as_ref() {
             return special.write_all(bytes);
@@ -350,7 +337,7 @@ fn refusal_for(found: &Metadata) -> Option<&'static str> {
     kind.is_block_device().then_some("is a disk, which would be overwritten")
 }
 
-/// What else there may be is not known here.
+/// Refuses everything that is not a regular file: other kinds are not known on this platform.
 #[cfg(not(unix))]
 fn refusal_for(_: &Metadata) -> Option<&'static str> {
     Some("is not a regular file")
@@ -384,5 +371,4 @@ fn keep_owner(file: &File, old: &Metadata) {
 fn keep_owner(_: &File, _: &Metadata) {}
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

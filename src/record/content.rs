@@ -1,25 +1,24 @@
-//! A hash of what a JSON value says, whatever the order of its keys and its white space.
+//! A hash of a JSON value that does not depend on the order of its keys or on white space.
 //!
-//! It enters the state: what a value's hash is must be the same on every machine and in every version, for
-//! ever. A change would make every store's remembered rows come once again.
+//! It is part of the state, so a value must have the same hash on every machine and in every version. After a change,
+//! all remembered rows would be emitted once more.
 
 use crate::json::{Kind, MAX_DEPTH, NotJson, Scanner};
 
-/// Where the hash of a text, number or word begins; as the two below, digits of pi that mean nothing.
+/// Start of the hash of a string, number or word; as the two below, digits of pi that mean nothing.
 const SCALAR: u64 = 0x243f_6a88_85a3_08d3;
-/// Where the hash of an array begins.
+/// Start of the hash of an array.
 const ARRAY: u64 = 0x1319_8a2e_0370_7344;
-/// Where the hash of an object begins.
+/// Start of the hash of an object.
 const OBJECT: u64 = 0xa409_3822_299f_31d0;
-/// What words are multiplied with: odd, with as many ones as zeros and no pattern.
+/// Factor of each step: odd, with as many ones as zeros and no pattern.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A hash of a JSON value that depends neither on the order of the keys of objects, at any depth, nor on
+/// Returns a hash of a JSON value that depends neither on the order of the keys of objects, at any depth, nor on
 /// white space between tokens. The order of arrays counts, and texts and numbers count as they are written, but
 /// that `1.0` is `1`.
 /// Of a key that an object has twice, both values count, in no order. Of what is no JSON value, all bytes
 /// count.
-#[must_use]
 pub fn content_hash(json: &[u8]) -> u64 {
     let mut scanner = Scanner::new(json);
     scanner.skip_space();
@@ -71,7 +70,7 @@ fn value(scanner: &mut Scanner<'_>, depth: usize) -> Result<u64, NotJson> {
     }
 }
 
-/// A whole number without a fraction of zeros: a store may write one id as `1` and as `1.0`.
+/// Returns a whole number without its fraction of zeros: a store may write one id as `1` and as `1.0`.
 fn whole(number: &[u8]) -> &[u8] {
     match number.iter().position(|&byte| byte == b'.') {
         Some(point) if number[point + 1..].iter().all(|&byte| byte == b'0') => &number[..point],
@@ -79,7 +78,7 @@ fn whole(number: &[u8]) -> &[u8] {
     }
 }
 
-/// A hash of bytes, eight at a time.
+/// Returns a hash of bytes, eight at a time.
 fn scalar(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];

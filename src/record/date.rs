@@ -1,24 +1,23 @@
-//! What a text in a date field stands for: an instant, none at all, or a text that nobody can tell.
+//! Strings in date fields: an instant, a date that means "never", or neither.
 //!
-//! Databases hold dates that mean "never". Those that can mean nothing else go out as null; those that can
-//! be real dates in another field go out as they came, and count as none only where they would be the
-//! moment of a change.
+//! Databases use some dates as "never". Those that can mean nothing else are emitted as null. Those that may be real
+//! dates in other fields are emitted unchanged, and count as missing only in the cursor.
 
 use crate::timestamp::Timestamp;
 
-/// A text in a date field.
+/// A string in a date field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Date {
-    /// An instant, and the offset it was shown with, in minutes east of Greenwich.
+    /// An instant, and the offset it was written with, in minutes east of Greenwich.
     At(Timestamp, i16),
-    /// No date, whatever the field.
+    /// A date that means "never" in any field.
     Never,
-    /// A text that is no instant.
+    /// Not a date and time with an offset.
     Unreadable,
 }
 
 impl Date {
-    /// Reads a text.
+    /// Reads a string.
     pub(super) fn read(text: &[u8]) -> Self {
         match Timestamp::parse_shown(text) {
             Ok((instant, offset)) if instant.is_after_year_1() && !shows_year_0_or_1(text) => Self::At(instant, offset),
@@ -33,14 +32,14 @@ fn is_no_date(text: &[u8]) -> bool {
     text == b"-" || text.eq_ignore_ascii_case(b"N/A") || shows_year_0_or_1(text) || Timestamp::is_beyond(text)
 }
 
-/// Whether a text is a date, with or without a time, in the year 0 or 1, be there such a day or not.
+/// Returns true for a date in the year 0 or 1, with or without a time, even if there is no such day.
 fn shows_year_0_or_1(text: &[u8]) -> bool {
-    // Nearly all texts are told by their first byte.
+    // The first byte rules out nearly all strings.
     text.starts_with(b"0") && day_of(text).is_some_and(|(day, _)| matches!(&day[..4], b"0000" | b"0001"))
 }
 
-/// Whether a text stands for no moment of a change: a day at which the dates of databases begin. The zone
-/// that is shown with it was never meant.
+/// Returns true for a date that cannot be the time of a change: a day on which the dates of a database begin, in
+/// whatever zone.
 pub(super) fn is_placeholder(text: &[u8]) -> bool {
     if !text.starts_with(b"1") {
         return false;
@@ -49,7 +48,7 @@ pub(super) fn is_placeholder(text: &[u8]) -> bool {
     day == b"1753-01-01" || (day == b"1900-01-01" && is_midnight(time))
 }
 
-/// The day of a text that looks like a date, and the time, which may be absent, with its zone.
+/// Splits a string that looks like a date into the day and the time with its zone, which may be empty.
 fn day_of(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (day, rest) = text.split_at_checked(10)?;
     let is_digit = |at: usize| day[at].is_ascii_digit();

@@ -1,12 +1,10 @@
 //! One record: copied from the store's JSON to the output in a single pass, fitted to its schema at
 //! top level, with its key and its `updated_at` read on the way.
 //!
-//! What is rewritten: dates to UTC, dates that stand for none to null, `""` to null where a date or number
-//! is declared, numbers in quotes to numbers where a number is declared, numbers to strings where a string is, white
-//! space; and, where the config asks for it, sensitive fields to null, and the records inside nested collections by
-//! the same rules. Fields that are not selected are dropped.
-//! All else leaves as the bytes that came.
-//! Nothing here decides whether a record is sent.
+//! These are rewritten: dates to UTC; dates that mean "never" to null; `""` to null where a date or number is declared;
+//! numbers in quotes to numbers where a number is declared, and numbers to strings where a string is; white space. If
+//! configured, sensitive fields are set to null, and records in nested collections follow the same rules. Fields that
+//! are not selected are dropped. Everything else keeps its bytes. Nothing here decides whether a record is emitted.
 
 mod content;
 mod date;
@@ -28,9 +26,9 @@ use template::Template;
 /// The key of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// A whole number within 64 bits.
+    /// An integer of 64 bits.
     Number(i64),
-    /// Any other value; a hash of its text.
+    /// Hash of the JSON of any other value.
     Other(u64),
     /// Absent or null.
     Missing,
@@ -41,50 +39,49 @@ pub enum Key {
 pub enum CursorValue {
     /// An instant.
     At(Timestamp),
-    /// Null, empty, absent, or a date that stands for none: the row matches no date filter of the store (API
-    /// documentation, query syntax), or none that is asked.
+    /// Null, empty, absent, or a date that means "never": no date filter of the store finds the row (API documentation,
+    /// query syntax).
     Missing,
-    /// A text that is no instant.
+    /// Not a date and time with an offset.
     Invalid,
 }
 
-/// What was read of a record while it was copied.
+/// Key and cursor of a record, read while it was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordMeta {
-    /// Its key.
+    /// Key.
     pub key: Key,
-    /// Its `updated_at`; [`CursorValue::Missing`] in streams that have none.
+    /// `updated_at`; [`CursorValue::Missing`] in streams without it.
     pub updated: CursorValue,
-    /// The offset that its `updated_at` was shown with, in minutes east of Greenwich, if it is an instant.
+    /// Offset that `updated_at` was written with, in minutes east of UTC, if it is an instant.
     pub offset: Option<i16>,
 }
 
-/// Something about a field that the user should hear of once.
+/// A fact about a field that is logged once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FieldIssue {
     /// The store sends a field that no schema declares.
     Undeclared(String),
     /// The store sends a field that no schema declares; it is dropped, since not all fields are selected.
     Dropped(String),
-    /// The store sends a further field that no schema declares, beyond the number that is told apart; a hash of its
-    /// name.
+    /// The store sends more undeclared fields than are told apart; a hash of the name of one.
     Further(u64),
     /// A record has a nested collection that was requested; the entry of `expand` that requests it.
     Filled(String),
     /// A record lacks a nested collection that was requested; the entry of `expand` that requests it.
     Unfilled(String),
-    /// A value does not fit the declared type: field, what was declared, what came.
+    /// A value does not have the declared type: field, declared type, type received.
     TypeMismatch(String, String, &'static str),
-    /// A date that stands for none, such as `0001-01-01T00:00:00`, goes out as null.
+    /// A date that means "never", such as `0001-01-01T00:00:00`, is emitted as null.
     PlaceholderDate(String),
 }
 
-/// Why an element of the list could not be copied.
+/// Reason why an element of the list could not be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotARecord {
-    /// The text is not JSON.
+    /// Invalid JSON.
     Json(NotJson),
-    /// The element is JSON, but no object.
+    /// JSON, but not an object.
     NotAnObject,
 }
 
@@ -94,32 +91,30 @@ impl From<NotJson> for NotARecord {
     }
 }
 
-/// Copies the records of one reader of a stream. It remembers the order of the fields of the record
-/// before, so that a field's name is compared once and never looked up, and the text of a record not long
-/// before, so that fields which are the same are not read again.
+/// Copies records of one stream. It remembers the order of the previous record's fields, so that a name is compared
+/// once and not looked up, and the text of a recent record, so that fields with the same text are not parsed again.
 #[derive(Debug)]
 pub struct RecordWriter {
     record_schema: Arc<RecordSchema>,
     undeclared: Vec<Field>,
     order: Vec<usize>,
     reported: Vec<bool>,
-    /// Which declared fields were told to hold dates that are none.
+    /// Declared fields whose dates that mean "never" were reported.
     reported_dates: Vec<bool>,
     issues: Vec<FieldIssue>,
-    /// Copiers of the records inside fields.
+    /// Writers of the records inside fields, by the index of the field.
     nested: BTreeMap<usize, Self>,
-    /// Which of these fields the present record has.
+    /// Those of these fields that the current record has.
     filled: Vec<usize>,
-    /// Which declared fields were reported to be filled, and to be unfilled.
+    /// For each declared field, true if it was reported as filled, and as unfilled.
     reported_filled: Vec<(bool, bool)>,
-    /// Hashes of the names that were too many to be told apart.
+    /// Hashes of the names beyond [`MAX_UNDECLARED`].
     further: HashSet<u64>,
     template: Template,
 }
 
 impl RecordWriter {
-    /// A copier for records of this shape.
-    #[must_use]
+    /// Returns a writer for records of this schema.
     pub fn new(record_schema: Arc<RecordSchema>) -> Self {
         let reported = vec![false; record_schema.fields.len()];
         let inside = |(index, field): (usize, &Field)| Some((index, Self::new(Arc::clone(field.inside.as_ref()?))));
@@ -139,26 +134,24 @@ impl RecordWriter {
         }
     }
 
-    /// What was noticed since the last call, each field at most once per copier and kind.
+    /// Returns the issues found since the last call, at most one per field and kind.
     pub fn take_issues(&mut self) -> Vec<FieldIssue> {
         std::mem::take(&mut self.issues)
     }
 
-    /// How many undeclared fields are known.
-    #[must_use]
+    /// Returns the number of undeclared fields.
     pub fn undeclared(&self) -> usize {
         self.undeclared.len()
     }
 
-    /// Returns true if the last record holds so many fields that are not declared that it must be one of another
-    /// resource: more than one to three that are.
-    #[must_use]
+    /// Returns true if the last record has so many undeclared fields, more than one to three declared ones, that it
+    /// must be from another resource.
     pub fn looks_foreign(&self) -> bool {
         let declared = self.order.iter().filter(|&&index| index < self.record_schema.fields.len()).count();
         self.undeclared.len() * 3 > declared
     }
 
-    /// Forgets the undeclared fields but for the first ones: an answer that brought others was not taken.
+    /// Forgets the undeclared fields after the first `first`: the response that had them was not used.
     pub fn forget(&mut self, first: usize) {
         if self.undeclared.len() > first {
             let names: Vec<String> = self.undeclared.drain(first..).map(|field| field.name).collect();
@@ -175,7 +168,7 @@ impl RecordWriter {
         }
     }
 
-    /// Copies the object that comes next to `out`, on one line.
+    /// Copies the next object to `out`, on one line.
     ///
     /// # Errors
     /// [`NotARecord`] if no object comes next; `out` may then hold part of it.
@@ -188,7 +181,7 @@ impl RecordWriter {
         }
     }
 
-    /// The same; `SELECTS` if some fields may have to be dropped.
+    /// Copies the next object. `SELECTS` is true if fields may have to be dropped.
     // Each copy has the registers for itself.
     #[inline(never)]
     fn record<const SELECTS: bool>(
@@ -202,8 +195,7 @@ impl RecordWriter {
         }
         let mut meta = RecordMeta { key: Key::Missing, updated: CursorValue::Missing, offset: None };
         // Bytes from `pending` on are copied as they are, at the latest possible moment.
-        let began = scanner.position();
-        let mut pending = began;
+        let (began, mut pending) = (scanner.position(), scanner.position());
         let noting = self.template.begin();
         scanner.take(b'{');
         drop_space(scanner, &mut pending, out);
@@ -216,7 +208,7 @@ impl RecordWriter {
             let (start, left) = (scanner.position(), pending);
             if !noting {
                 position = self.template.follow(scanner, position);
-                // What follows the comma need not be as it is in the model.
+                // The space after the comma may differ from the template's.
                 drop_space(scanner, &mut pending, out);
             }
             let (begin, written, uncopied) = (scanner.position(), out.len(), pending);
@@ -253,7 +245,7 @@ impl RecordWriter {
         }
     }
 
-    /// Takes a name and its colon; gives the index of the field.
+    /// Reads a name and its colon; returns the index of the field.
     // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
     #[inline(always)]
     fn field(
@@ -276,11 +268,11 @@ impl RecordWriter {
             out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);
             let start = out.len();
             json::write_compact(scanner.since(from), out);
-            // Under this label it is never met again, and so mended each time.
+            // This label never occurs in a record, so the name is repaired each time.
             repaired_label = Some([&out[start..], b":"].concat());
             *pending = scanner.position();
         }
-        // Readers of the record see the name behind its escapes.
+        // Readers of the record see the name without its escapes.
         let plain = if name.contains(&b'\\') { unescaped(name) } else { None };
         let raw = name;
         let name = plain.as_ref().map_or(raw, |plain| plain.as_bytes());
@@ -301,8 +293,8 @@ impl RecordWriter {
         Ok(index)
     }
 
-    /// The field that an undeclared name counts as which is one too many: beyond a number of names that no resource
-    /// has, they all count as the last one that goes the same way.
+    /// Returns the field that stands for an undeclared name beyond [`MAX_UNDECLARED`]: the last one that is dropped or
+    /// emitted as this one is.
     #[cold]
     fn beyond(&mut self, name: &[u8]) -> Option<usize> {
         if self.undeclared.len() < MAX_UNDECLARED || self.record_schema.redacted_inside.contains_key(name) {
@@ -318,8 +310,8 @@ impl RecordWriter {
         Some(self.record_schema.fields.len() + at)
     }
 
-    /// Notes an undeclared field; returns its index. `repaired_label` is its label if `raw`, the name in the text of the
-    /// record, does not give it.
+    /// Notes an undeclared field; returns its index. Its label is `repaired_label`, or else made of `raw`, the name as
+    /// the record has it.
     #[cold]
     fn declare(&mut self, name: &[u8], repaired_label: Option<Vec<u8>>, raw: &[u8]) -> usize {
         let text = String::from_utf8_lossy(name).into_owned();
@@ -378,15 +370,7 @@ impl RecordWriter {
             out.extend_from_slice(b"null");
             return Ok(());
         }
-        let mut fits = match kind {
-            Kind::Null => accepts & NULL != 0,
-            Kind::Boolean => accepts & BOOLEAN != 0,
-            Kind::Integer => accepts & INTEGER != 0,
-            Kind::Decimal => accepts & NUMBER != 0 || (accepts & INTEGER != 0 && is_whole(raw)),
-            Kind::Array => accepts & ARRAY != 0,
-            Kind::Object => accepts & OBJECT != 0,
-            Kind::Text => accepts & TEXT != 0 && !is_date,
-        };
+        let mut fits = is_of_type(kind, raw, accepts, is_date);
         if kind == Kind::Text && !fits {
             fits = self.rewrite_text(scanner, index, from, pending, out, meta);
         } else if self.record_schema.cursor == Some(index) {
@@ -474,28 +458,42 @@ impl RecordWriter {
     }
 }
 
-/// Places of fields that are remembered: several times those of the widest resource.
+/// Positions of fields that are remembered: several times as many as the widest resource has.
 const MAX_FIELD_ORDER: usize = 1000;
 
-/// Undeclared names that a copier tells apart: far more than any resource has, and few enough to look
-/// through for each field of a record that is made to be slow.
+/// Undeclared names that are told apart: far more than any resource has, and few enough to search for each field of a
+/// record that is made to be slow.
 const MAX_UNDECLARED: usize = 200;
 
-/// Names beyond those that a copier counts: a MiB of hashes in the worst case.
+/// Names beyond [`MAX_UNDECLARED`] that are counted: a MiB of hashes in the worst case.
 pub const MAX_FURTHER_FIELDS: usize = 50_000;
 
-/// The name behind its escapes; nothing if it has none that a text can hold.
+/// Returns a name without its escapes; `None` if they are not valid Unicode.
 fn unescaped(name: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok()
 }
 
-/// What a text becomes where its own type is not declared.
+/// Returns true if a value is of a declared type as it is.
+#[inline(always)]
+fn is_of_type(kind: Kind, raw: &[u8], accepts: u8, is_date: bool) -> bool {
+    match kind {
+        Kind::Null => accepts & NULL != 0,
+        Kind::Boolean => accepts & BOOLEAN != 0,
+        Kind::Integer => accepts & INTEGER != 0,
+        Kind::Decimal => accepts & NUMBER != 0 || (accepts & INTEGER != 0 && is_whole(raw)),
+        Kind::Array => accepts & ARRAY != 0,
+        Kind::Object => accepts & OBJECT != 0,
+        Kind::Text => accepts & TEXT != 0 && !is_date,
+    }
+}
+
+/// A string rewritten to the declared type.
 enum Fitted {
     Null,
     Number,
-    /// With the offset it was shown with.
+    /// With the offset it was written with.
     Instant(Timestamp, i16),
-    /// A date that stands for none.
+    /// A date that means "never".
     Never,
 }
 
@@ -515,8 +513,8 @@ fn fit_text(inside: &[u8], accepts: u8, is_date: bool) -> Option<Fitted> {
     fits.then_some(Fitted::Number)
 }
 
-/// True for a number without exponent whose fraction, if any, is zero: `25.0000` is a whole number
-/// that keeps the scale of the store's column.
+/// Returns true for a number without an exponent whose fraction is zero or absent: `25.0000` is an integer with the
+/// scale of the store's column.
 fn is_whole(raw: &[u8]) -> bool {
     let mut parts = raw.splitn(2, |&byte| byte == b'.');
     let whole = parts.next().unwrap_or_default();
@@ -542,8 +540,7 @@ fn key_of(kind: Kind, raw: &[u8]) -> Key {
     number.map_or_else(|| Key::Other(hash(raw)), Key::Number)
 }
 
-/// FNV-1a, 64 bits: the same on every machine and in every version, since hashes enter the state.
-#[must_use]
+/// Returns the 64-bit FNV-1a hash: the same on every machine and in every version, since hashes are part of the state.
 pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
@@ -565,5 +562,4 @@ fn drop_space(scanner: &mut Scanner<'_>, pending: &mut usize, out: &mut Vec<u8>)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

@@ -1,10 +1,10 @@
-//! Records inside a field of a record: the nested collections that the config asks for.
+//! Records inside a field of a record: the nested collections that `expand` requests.
 
 use super::{FieldIssue, NotARecord, RecordWriter};
 use crate::json::{self, NotJson, Scanner};
 
 impl RecordWriter {
-    /// Takes a record or a list of them from inside a field.
+    /// Copies a record, or a list of records, in a field.
     pub(super) fn inside(&mut self, scanner: &mut Scanner<'_>, index: usize, out: &mut Vec<u8>) -> Result<(), NotJson> {
         let Some(nested) = self.nested.get_mut(&index) else { return scanner.value().map(drop) };
         if scanner.peek() == Some(b'{') {
@@ -45,8 +45,8 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Notes which of the requested collections the record that ends here has: the API ignores what it does not
-    /// know, and leaves out what a row has not.
+    /// Notes which of the requested collections the current record has: the API ignores names that it does not know,
+    /// and omits collections that a row does not have.
     pub(super) fn note_collections(&mut self) {
         for &index in self.nested.keys() {
             let Some(entry) = self.record_schema.entries.get(&index) else { continue };
@@ -62,7 +62,7 @@ impl RecordWriter {
         self.filled.clear();
     }
 
-    /// Takes an element of a nested collection; one that is no record is copied as it is.
+    /// Copies an element of a nested collection; one that is not an object is copied unchanged.
     fn element(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
         if scanner.peek() == Some(b'{') {
             return match self.copy(scanner, out) {

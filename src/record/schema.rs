@@ -1,4 +1,4 @@
-//! What a schema says of the records of one stream, compiled once for all who copy them.
+//! The schema of a stream's records, compiled once for all writers of records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,41 +14,41 @@ pub(super) const ARRAY: u8 = 1 << 5;
 pub(super) const OBJECT: u8 = 1 << 6;
 pub(super) const ANYTHING: u8 = u8::MAX;
 
-/// What a schema says of the records of one stream, compiled for the copying of records.
+/// Schema of a stream's records, compiled for copying them.
 #[derive(Debug)]
 pub struct RecordSchema {
     pub(super) fields: Vec<Field>,
     pub(super) by_name: HashMap<Vec<u8>, usize>,
     pub(super) key: usize,
     pub(super) cursor: Option<usize>,
-    /// The names of the fields that are sent, if not all are.
+    /// Names of the selected fields; `None` selects all.
     pub(super) selected: Option<HashSet<Vec<u8>>>,
-    /// The entries of `expand` that request a collection, by the index of its field.
+    /// Entries of `expand` that request a collection, by the index of its field.
     pub(super) entries: HashMap<usize, String>,
-    /// Records inside undeclared fields, by the name of the field, of which some values are sent as null.
+    /// Schemas of records inside undeclared fields in which some values are set to null, by the name of the field.
     pub(super) redacted_inside: HashMap<Vec<u8>, Arc<RecordSchema>>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Field {
-    /// Its name.
+    /// Name, without escapes.
     pub(super) name: String,
-    /// `"name":`, as it stands in the text of a record.
+    /// `"name":`, as it is written in a record.
     pub(super) label: Vec<u8>,
-    /// The types that are declared, as bits.
+    /// Declared types, as bits.
     pub(super) accepts: u8,
-    /// Declared as an instant.
+    /// True if declared as `date-time`.
     pub(super) is_date: bool,
-    /// Goes out as null, whatever came.
+    /// True if it is always set to null.
     pub(super) is_redacted: bool,
-    /// Is not sent.
+    /// True if it is not selected.
     pub(super) is_dropped: bool,
-    /// What the records inside look like, in a nested collection.
+    /// Schema of the records in it, for a nested collection.
     pub(super) inside: Option<Arc<RecordSchema>>,
 }
 
 impl Field {
-    /// A field that accepts anything and is copied as it is.
+    /// Returns a field that accepts any type and is copied unchanged.
     pub(super) fn new(name: String, label: Vec<u8>) -> Self {
         Self { name, label, accepts: ANYTHING, is_date: false, is_redacted: false, is_dropped: false, inside: None }
     }
@@ -56,7 +56,6 @@ impl Field {
 
 impl RecordSchema {
     /// Compiles the top level of a JSON schema. Types the schema does not name accept anything.
-    #[must_use]
     pub fn new(schema: &Value, key: &str, cursor: Option<&str>) -> Self {
         let mut record_schema = Self {
             fields: Vec::new(),
@@ -94,8 +93,8 @@ impl RecordSchema {
         }
     }
 
-    /// Fits the records inside a field, which holds one or a list of them, as those of a stream. `entry` is what
-    /// the config says to request them.
+    /// Sets the schema of the records in a field, which is one record or a list. `entry` is the entry of `expand` that
+    /// requests them.
     pub fn nest(&mut self, name: &str, inside: Self, entry: String) {
         if let Some(&index) = self.by_name.get(name.as_bytes()) {
             self.fields[index].inside = Some(Arc::new(inside));
@@ -103,7 +102,7 @@ impl RecordSchema {
         }
     }
 
-    /// Empties fields of the records inside a field that nobody requested, should the store send it.
+    /// Sets fields of the records in a field to null that nobody requested, should the store send it.
     pub fn redact_inside(&mut self, name: &str, inside: Self) {
         match self.by_name.get(name.as_bytes()) {
             Some(&index) => self.fields[index].inside = Some(Arc::new(inside)),
@@ -111,8 +110,7 @@ impl RecordSchema {
         }
     }
 
-    /// Returns true if records are copied as they are: no field is declared, none is emptied.
-    #[must_use]
+    /// Returns true if records are copied unchanged: no field is declared, and none is set to null.
     pub fn is_plain(&self) -> bool {
         self.fields.is_empty() && self.redacted_inside.is_empty() && self.selected.is_none()
     }

@@ -1,58 +1,60 @@
-//! A record that later ones are compared with: most fields of a store's records hold what they hold in
-//! the record before, and what is the same text is the same JSON, fitted the same way.
+//! A record that later ones are compared with: most fields of a record are the same text as in the record before,
+//! and so the same JSON, fitted in the same way.
 //!
-//! Nothing here reads JSON or knows a schema.
+//! Reading a page into lines takes 9 % fewer instructions with it than without it for `orders`, and 16 % fewer for
+//! `products` (`.ci/instructions`, where two thirds of the values are common ones). It reads no JSON and knows no
+//! schema.
 
 use crate::json::{Scanner, common};
 
-/// Records between two models. Neighbours are alike, so the model should be near; noting one costs about as
-/// much as following it saves.
+/// Records between two templates. Neighbours are alike, so the template should be near; noting one costs about as much
+/// as comparing one record with it saves.
 const PERIOD: u32 = 32;
 
-/// The longest record that becomes a model, in bytes: it is kept by every copier.
+/// Longest record that becomes a template, in bytes, since each writer of records keeps one.
 const LONGEST: usize = 64 * 1024;
 
 /// The shortest field, with its comma: `"":1,`.
 const SHORTEST_FIELD: usize = 5;
 
-/// The text of a record and where its fields are.
+/// A record's text and the positions of its fields.
 #[derive(Debug, Default)]
 pub(super) struct Template {
     text: Vec<u8>,
     fields: Vec<TemplateField>,
-    /// Fields of the record that is to be the next model.
+    /// Fields of the record that is to be the next template.
     candidate: Vec<TemplateField>,
-    /// Records to come before the next model.
+    /// Records until the next template.
     left: u32,
 }
 
-/// One field of the model.
+/// A field of the template.
 #[derive(Clone, Copy, Debug)]
 struct TemplateField {
-    /// Where its name begins.
+    /// Position of its name.
     start: usize,
-    /// While it is noted: what was not yet copied when it began. Then: how far from here on all leaves as
-    /// it came and tells nothing.
+    /// While it is noted: the position from which bytes were not copied yet when it began. Then: the position up to
+    /// which all that follows was copied as it came and said nothing about the record.
     reach: usize,
-    /// Whether it may be passed over where it leaves as it came.
+    /// True if the field may be skipped where it is copied as it came.
     is_verbatim: bool,
 }
 
 impl Template {
-    /// Whether the record that begins is to be noted.
+    /// Begins a record; returns true if its fields are to be noted.
     pub(super) fn begin(&mut self) -> bool {
         self.candidate.clear();
         self.left == 0
     }
 
-    /// Passes the fields from `position` on whose text is that of the model; gives the place behind them.
+    /// Skips the fields from `position` on whose text is that of the template; returns the position of the next field.
     #[inline]
     pub(super) fn follow(&self, scanner: &mut Scanner<'_>, position: usize) -> usize {
         let Some(first) = self.fields.get(position) else { return position };
         let Some(template) = self.text.get(first.start..first.reach) else { return position };
         let same = first.start + common(scanner.rest(), template);
         let (mut next, mut passed) = (position, first.start);
-        // A field has been passed when the name of the next begins: its value ended there in both.
+        // A field is skipped when the name of the next begins: its value ended there in both.
         while let Some(after) = self.fields.get(next + 1).filter(|after| after.start <= same) {
             (next, passed) = (next + 1, after.start);
         }
@@ -60,16 +62,16 @@ impl Template {
         next
     }
 
-    /// Notes a field that begins at `start`, with what is copied from `pending` on. `is_verbatim` if nothing
+    /// Notes a field that begins at `start`, when bytes from `pending` on were not copied yet. `is_verbatim` if nothing
     /// but the text depends on it.
     pub(super) fn note(&mut self, start: usize, pending: usize, is_verbatim: bool) {
-        // More fields than fit into a model belong to a record that will be none.
+        // A record with more fields than fit into a template does not become one.
         if self.candidate.len() < LONGEST / SHORTEST_FIELD {
             self.candidate.push(TemplateField { start, reach: pending, is_verbatim });
         }
     }
 
-    /// Ends a record; `text` is that of one that was noted, which began at `from`.
+    /// Ends a record. A noted one, given as its text and position, becomes the template.
     pub(super) fn end(&mut self, candidate: Option<(&[u8], usize)>) {
         let Some((text, from)) = candidate else {
             self.left = self.left.saturating_sub(1);
@@ -88,7 +90,7 @@ impl Template {
         for part in self.fields.iter_mut().rev() {
             let pending = part.reach;
             part.start -= from;
-            // Where the pending bytes begin where they did, all of the field leaves as it came.
+            // If nothing was copied since the field began, all of it is copied as it came.
             if !part.is_verbatim || behind != Some(pending) {
                 reach = part.start;
             }

@@ -34,7 +34,6 @@ pub fn state(state: &Value) -> Result<Value, String> {
 }
 
 /// What a config asks of the records; what it asks wrongly counts as not asked.
-#[must_use]
 pub fn record_options(config: &Value) -> RecordOptions {
     let fields = RawConfig::parse(config.to_string().as_bytes());
     fields.ok().and_then(|fields| RecordOptions::parse(&fields).ok()).unwrap_or_default()
