@@ -10,8 +10,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use source_cart::airbyte::message::{RECORD_SUFFIX, record_prefix, state_line};
 use source_cart::airbyte::state;
-use source_cart::cart::ElementSink;
+
 use source_cart::cart::page::PageParser;
+use source_cart::http::ElementSink;
 use source_cart::json::Scanner;
 use source_cart::record::{NotARecord, RecordSchema, RecordWriter};
 use source_cart::streams;

@@ -47,6 +47,7 @@ fn group(scope: Scope) -> &'static str {
         Scope::CustomFields | Scope::Tools => "Tools",
         Scope::Settings => "Settings",
         Scope::System => "System",
+        other => panic!("{other:?} has no heading"),
     }
 }
 
