@@ -347,10 +347,7 @@ impl PagedWalk<'_> {
     async fn emit_page(&mut self, mut rows: Rows) -> Result<(), StreamError> {
         let (mut known, mut outside, mut repeated) = (0, 0, 0);
         let floor = [self.plan.row_filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
-        let hashes = rows.hashes(floor, self.context.prefix_length());
-        let row_filter = &self.plan.row_filter;
-        let decisions: Vec<Decision> =
-            rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+        let (hashes, decisions) = self.plan.row_filter.judge(&rows, floor, self.context.prefix_length());
         let is_foreign = rows.rows.iter().any(|row| row.is_outside(&self.plan.filter));
         let fresh: Vec<bool> = rows
             .rows
