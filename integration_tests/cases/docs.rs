@@ -92,7 +92,7 @@ fn streams_page() -> String {
          - **Nested collections**: included only if `expand` in the config names them, such as `orders.items`. Most of\n  \
          them are also streams, which are faster to read. In incremental syncs, nested data refreshes only when its\n  \
          parent row changes. `subscriptions.lookups` includes {} together.\n\n\
-         Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n",
+         Generated from the table in `src/cart/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n",
         STREAMS.len(),
         code(
             STREAMS
@@ -137,7 +137,7 @@ fn sensitive_page() -> String {
         By default these fields are emitted like all others. Set `redact_sensitive_fields` in the config to emit null\n\
         instead, also inside nested collections. The option does not hide names, addresses and e-mail addresses of\n\
         customers, because they are the content of their streams. To leave them out, deselect the field or the stream.\n\n\
-        Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
+        Generated from the table in `src/cart/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n\n\
         | stream | fields |\n|---|---|\n"
         .to_owned();
     for stream in STREAMS {

@@ -9,6 +9,7 @@
 //! (which columns a walk reads), `output` (what was sent), `context` (what they share), `dry_run`
 //! (what a read would take).
 
+mod all_rows;
 mod checkpoint;
 mod checkpoint_fields;
 mod columns;
@@ -20,6 +21,7 @@ mod dry_run;
 pub mod fuzzing;
 mod keyset;
 mod list_end;
+mod newest_rows;
 mod paged;
 mod probes;
 pub mod query;

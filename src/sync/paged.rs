@@ -4,7 +4,7 @@
 //! Where the answers are sorted by `updated_at`, the walk goes from date to date: a row that is changed
 //! meanwhile moves behind it and is met again, and a checkpoint claims what lies before the date that
 //! is reached. Pages are counted only among rows that share a date, and where nothing is sorted. There
-//! `total_count` and the number of different rows must agree at the end of a pass that nothing moved
+//! the count of the store and the number of different rows must agree at the end of a pass that nothing moved
 //! under, or the pass is made again, a bounded number of times. Rows that come twice are sent once;
 //! their keys are kept for that, about 40 bytes a row, the one thing here that grows with a stream.
 

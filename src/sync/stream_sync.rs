@@ -10,17 +10,18 @@
 
 use std::sync::Arc;
 
+use super::all_rows::{self, FirstOfWalk, ReadPlan};
 use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::count_check::CountCheck;
 use super::date_filter::{self, CheckedPage};
-use super::keyset::{self, MaxKeyPage};
+use super::keyset;
 use super::list_end::End;
-use super::paged;
+use super::newest_rows::{MissingDates, NewestRows};
 use super::probes::{self, MaxKey, SAMPLE};
 use super::query::{DateRange, Order};
-use super::row_filter::{Decision, RowFilter, id_of};
-use super::rows::{Row, Rows};
+use super::row_filter::{Decision, RowFilter};
+use super::rows::Rows;
 use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use super::single_page;
 use super::skipped_rows;
@@ -129,42 +130,42 @@ impl StreamSync<'_> {
             page: None,
             check: None,
         };
-        match keyset::run(self.context, plan).await {
+        let what = match keyset::run(self.context, plan).await {
             Ok(walked) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
-                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() }.to_json();
-                self.context.output.begin_batch(0).await?.send_with_state(
-                    Vec::new().into(),
-                    0,
-                    StatePolicy::Now,
-                    || done,
-                );
+                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
+                self.send_state(done).await?;
                 let count_check =
                     CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
-                let walk = match count_check.verify(walked).await {
-                    // What was read so far comes once more, with all that changed since.
-                    Err(StreamError::UnexpectedResponse(what)) => {
-                        self.context.warn_keys(what).await?;
-                        return Ok((base, false));
+                match count_check.verify(walked).await {
+                    Ok(walk) => {
+                        let is_wrong = self.context.end_detector.is_count_wrong()
+                            || walk.counted.is_some_and(|counted| walk.read > counted);
+                        if is_wrong && base.cursor.is_none() && !unfiltered && !self.context.stream.may_lack_updated_at
+                        {
+                            self.confirm_no_missing_dates(&base).await?;
+                        }
+                        base = after(&base, until, walk);
+                        // Without any date there is nothing that a further pass could request.
+                        return Ok((base, until.is_none()));
                     }
-                    walk => walk?,
-                };
-                let is_wrong = self.context.end_detector.is_count_wrong()
-                    || walk.counted.is_some_and(|counted| walk.read > counted);
-                if is_wrong && base.cursor.is_none() && !unfiltered && !self.context.stream.may_lack_updated_at {
-                    self.confirm_no_missing_dates(&base).await?;
+                    Err(StreamError::UnexpectedResponse(what)) => what,
+                    Err(stream_error) => return Err(stream_error),
                 }
-                base = after(&base, until, walk);
-                // Without any date there is nothing that a further pass could ask for.
-                Ok((base, until.is_none()))
             }
-            // The walk is not honoured any more: what follows reads everything from the old state.
-            Err((StreamError::UnexpectedResponse(what), _)) => {
-                self.context.warn_keys(what).await?;
-                Ok((base, false))
-            }
-            Err((stream_error, _)) => Err(stream_error),
-        }
+            Err((StreamError::UnexpectedResponse(what), _)) => what,
+            Err((stream_error, _)) => return Err(stream_error),
+        };
+        // What was read so far comes once more, with all that changed since.
+        self.context.warn_keys(what).await?;
+        Ok((base, false))
+    }
+
+    /// Sends a state at once.
+    async fn send_state(&self, checkpoint: Checkpoint) -> Result<(), StreamError> {
+        let batch = self.context.output.begin_batch(0).await?;
+        batch.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || checkpoint.to_json());
+        Ok(())
     }
 
     /// Asks for the newest rows, and checks what the store's clock and date filter mean. Nothing if no row can
@@ -353,7 +354,7 @@ impl StreamSync<'_> {
         // that are remembered by ranges comes before it.
         let is_exact = base.sent_rows.sent().is_exact();
         let rows = if is_exact { self.context.page_size() } else { SAMPLE };
-        let mut max_key = self.max_key(walk.sorted, rows, &walk.filter, &walk.seen).await?;
+        let mut max_key = all_rows::max_key(self.context, walk.sorted, rows, &walk.filter, &walk.seen).await?;
         let mut is_ruled_out = false;
         if let Some(check) = walk.missing_date_check.take() {
             is_ruled_out = self.is_ruled_out(max_key.as_mut(), &check, &walk);
@@ -366,7 +367,7 @@ impl StreamSync<'_> {
         }
         let WalkPlan { filter, until, all, row_filter, from, counted, seen, .. } = walk;
         let is_unfiltered = filter == DateRange::default();
-        let (max_key, page, counted) = self.first_of_walk(max_key, &seen, counted);
+        let (max_key, page, counted) = all_rows::first_of_walk(self.context, max_key, &seen, counted);
         if max_key.is_none() && self.context.capabilities.key_ranges && page.is_unsorted {
             self.context.warn_sort().await?;
         }
@@ -390,26 +391,12 @@ impl StreamSync<'_> {
         };
         let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
         let read = ReadPlan { base: &base, filter, row_filter, walk: begun, page, all, counted, advancing };
-        let (finished, newest) = self.read_all(read).await?;
+        let (finished, newest) = all_rows::read(self.context, read).await?;
         // More rows than there were are new ones, or the count was wrong.
         if is_ruled_out && (self.context.end_detector.is_count_wrong() || Some(finished.read) > all) {
             self.confirm_no_missing_dates(&base).await?;
         }
         Ok(after(&base, until.or(newest), finished))
-    }
-
-    /// The greatest key and the page that shows it, of a store that sorts.
-    async fn max_key(
-        &self,
-        sorted: bool,
-        rows: usize,
-        filter: &DateRange,
-        seen: &[i64],
-    ) -> Result<Option<(MaxKey, Rows)>, StreamError> {
-        match sorted && self.context.capabilities.key_ranges {
-            true => probes::max_key(self.context, rows, filter, seen).await,
-            false => Ok(Some((MaxKey::Unknown, Rows::default()))),
-        }
     }
 
     /// Returns true if counts show that there are no rows without a date.
@@ -423,69 +410,13 @@ impl StreamSync<'_> {
         is_ruled_out
     }
 
-    /// The greatest key if it is known, the page that shows it, and the larger of two counts.
-    fn first_of_walk(
-        &self,
-        max_key: Option<(MaxKey, Rows)>,
-        seen: &[i64],
-        counted: Option<u64>,
-    ) -> (Option<i64>, FirstOfWalk, Option<u64>) {
-        // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
-        // whether they are gone.
-        let (max_key, rows) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
-        let is_all = self.is_all(&rows, seen, counted);
-        let counted = if rows.rows.is_empty() { counted } else { counted.max(rows.envelope.total) };
-        let page = max_key.known().is_some().then_some(MaxKeyPage { rows, is_all });
-        (max_key.known(), FirstOfWalk { page, is_unsorted: max_key == MaxKey::Unknown }, counted)
-    }
-
-    /// Reads all rows in the order of their keys, or by page numbers if the store does not list them so. Gives back the
-    /// walk, and its newest date if nothing can be changed into the requested dates any more.
-    async fn read_all(&self, read: ReadPlan<'_>) -> Result<(WalkCheckpoint, Option<Timestamp>), StreamError> {
-        let ReadPlan { base, filter, row_filter, walk, page, all, counted, advancing } = read;
-        let (context, from, until) = (self.context, walk.from, walk.until);
-        let mut delivered = Vec::new();
-        if context.capabilities.key_ranges {
-            let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, is_resumed: false };
-            let plan = keyset::KeysetPlan {
-                filter,
-                row_filter: row_filter.clone(),
-                base: base.clone(),
-                walk,
-                page,
-                check: None,
-            };
-            let stream_error = match keyset::run(context, plan).await {
-                Ok(mut walked) => {
-                    delivered = std::mem::take(&mut walked.delivered);
-                    // Where the newest rows all lie after the end date, nothing can be changed into the dates any more.
-                    let newest = walked.newest.filter(|_| context.end.is_some());
-                    match check.verify(walked).await {
-                        Ok(walk) => return Ok((walk, newest)),
-                        Err(stream_error) => stream_error,
-                    }
-                }
-                Err((stream_error, before)) => {
-                    delivered = before;
-                    stream_error
-                }
-            };
-            let StreamError::UnexpectedResponse(what) = stream_error else { return Err(stream_error) };
-            context.warn_keys(what).await?;
-        }
-        let plan = paged::PagedPlan { filter, row_filter, until, delivered, counted, base: advancing };
-        let sent_rows = paged::run(context, plan).await?;
-        Ok((WalkCheckpoint { sent_rows, ..keyset::from_the_start(None, from, until, None) }, None))
-    }
-
     /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
     async fn confirm_no_missing_dates(&self, base: &Checkpoint) -> Result<(), StreamError> {
         if probes::any_missing_dates(self.context, None).await? != Some(true) {
             return Ok(());
         }
         // The next sync begins anew, and knows that the counts are wrong.
-        let state = Checkpoint { has_wrong_count: true, ..base.clone() }.to_json();
-        self.context.output.begin_batch(0).await?.send_with_state(Vec::new().into(), 0, StatePolicy::Now, || state);
+        self.send_state(Checkpoint { has_wrong_count: true, ..base.clone() }).await?;
         Err(StreamError::WrongCount)
     }
 
@@ -530,13 +461,6 @@ impl StreamSync<'_> {
                 }
             }
         }
-    }
-
-    /// Returns true if the page of the greatest keys holds all there is: no less than was seen and counted before.
-    fn is_all(&self, page: &Rows, seen: &[i64], counted: Option<u64>) -> bool {
-        self.context.end_detector.of(page) == End::Reached
-            && page.rows.len() >= seen.len()
-            && counted.is_none_or(|counted| page.listed() >= counted)
     }
 
     /// Returns true if nothing of an answer would be delivered.
@@ -614,95 +538,17 @@ impl StreamSync<'_> {
             drop(rows);
             drop(slot);
         }
-        let max_key = self.max_key(true, self.context.page_size(), &filter, &seen).await?;
-        let (max_key, FirstOfWalk { page, .. }, counted) = self.first_of_walk(max_key, &seen, counted);
+        let max_key = all_rows::max_key(self.context, true, self.context.page_size(), &filter, &seen).await?;
+        let (max_key, FirstOfWalk { page, .. }, counted) =
+            all_rows::first_of_walk(self.context, max_key, &seen, counted);
         // No date is read of these rows, so that any will do.
         let never = Timestamp::from_millis(0);
         let begun = keyset::from_the_start(max_key, never, None, counted);
         let walk = WalkCheckpoint { sent_rows: SentRows::of(Retention::Nothing), ..begun };
         let base = &Checkpoint::default();
         let read = ReadPlan { base, filter, row_filter, walk, page, all: None, counted, advancing: None };
-        Ok(self.read_all(read).await?.0.unread)
+        Ok(all_rows::read(self.context, read).await?.0.unread)
     }
-}
-
-/// All rows of a filter, to be read.
-struct ReadPlan<'r> {
-    /// The state before.
-    base: &'r Checkpoint,
-    filter: DateRange,
-    row_filter: RowFilter,
-    /// The walk as it stands.
-    walk: WalkCheckpoint,
-    /// The rows of the greatest keys, if they are known.
-    page: Option<MaxKeyPage>,
-    /// Rows that a response counted without a filter.
-    all: Option<u64>,
-    /// Rows that a response counted under this filter.
-    counted: Option<u64>,
-    /// The state that pages read by their numbers carry on, if they may.
-    advancing: Option<Checkpoint>,
-}
-
-/// The start of a walk.
-struct FirstOfWalk {
-    /// The page of the greatest keys, if they are known.
-    page: Option<MaxKeyPage>,
-    /// True if the store does not sort by key.
-    is_unsorted: bool,
-}
-
-/// The response to the request for the newest rows.
-struct NewestRows {
-    rows: Vec<Row>,
-    counted: Option<u64>,
-    /// True if the rows come in the requested order.
-    sorted: bool,
-    /// The newest date that may become the cursor.
-    in_range: Option<Timestamp>,
-    /// The oldest and the newest date.
-    date_span: Option<(Timestamp, Timestamp)>,
-    has_missing_dates: bool,
-    /// True if a row is dated within the requested dates.
-    is_dated: bool,
-    /// True if all rows of the stream are older than the requested dates.
-    is_before: bool,
-}
-
-impl NewestRows {
-    /// Frees the memory of the lines: there may be no other for the next request.
-    fn new(rows: Rows, from: Timestamp, date_range: &DateRange, past: &DateRange) -> Self {
-        let (sorted, date_span) = (rows.is_newest_first(), rows.date_span());
-        Self {
-            counted: rows.envelope.total,
-            sorted,
-            in_range: probes::newest_within(&rows, past),
-            date_span,
-            has_missing_dates: rows.has_missing_dates(),
-            is_dated: probes::newest_within(&rows, date_range).is_some(),
-            is_before: sorted && date_span.is_some_and(|(_, newest)| newest < from),
-            rows: rows.rows,
-        }
-    }
-
-    /// The keys of the rows, of those within a filter if one is given.
-    fn keys(&self, filter: Option<&DateRange>) -> Vec<i64> {
-        let rows = self.rows.iter().filter(|row| filter.is_none_or(|filter| row.is_within(filter)));
-        rows.filter_map(|row| id_of(row.key)).collect()
-    }
-}
-
-/// What is known of rows without a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MissingDates {
-    /// Nothing.
-    Unknown,
-    /// There are some, or nothing rules them out.
-    Present,
-    /// There are none.
-    Absent,
-    /// Two counts will tell.
-    CountsTell,
 }
 
 /// A walk over all rows of a filter.
