@@ -61,12 +61,7 @@ fn connector(arguments: Vec<OsString>) -> ExitCode {
     let out = io::stdout();
     let mut err = io::stderr();
     let stdout = Stdout::of(&out);
-    let terminals = Terminals {
-        stdin: io::stdin().is_terminal(),
-        stdout: out.is_terminal(),
-        stderr: err.is_terminal(),
-        one_file: stdout.file.is_some() && stdout.is_also(&err),
-    };
+    let terminals = Terminals::of(&stdout, &out, &err);
     ExitCode::from(source_cart::run(arguments, out, stdout, &mut err, terminals))
 }
 

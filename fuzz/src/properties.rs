@@ -15,7 +15,7 @@ use source_cart::airbyte::message::{record_prefix, state_line};
 use source_cart::airbyte::{catalog, state};
 use source_cart::cart::PageError;
 use source_cart::cart::rate_limiter::CallLimit;
-use source_cart::cart::retry::retry_after as wait_of;
+use source_cart::http::retry::retry_after as wait_of;
 use source_cart::record::{CursorValue, Key, RecordSchema};
 use source_cart::streams::{CURSOR, STREAMS, Stream};
 use source_cart::sync::fuzzing;

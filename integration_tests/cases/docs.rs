@@ -47,6 +47,7 @@ fn group(scope: Scope) -> &'static str {
         Scope::CustomFields | Scope::Tools => "Tools",
         Scope::Settings => "Settings",
         Scope::System => "System",
+        other => panic!("{other:?} has no heading"),
     }
 }
 
@@ -92,7 +93,7 @@ fn streams_page() -> String {
          - **Nested collections**: included only if `expand` in the config names them, such as `orders.items`. Most of\n  \
          them are also streams, which are faster to read. In incremental syncs, nested data refreshes only when its\n  \
          parent row changes. `subscriptions.lookups` includes {} together.\n\n\
-         Generated from the table in `src/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n",
+         Generated from the table in `src/cart/streams.rs` (`UPDATE_DOCS=1 cargo test docs`).\n",
         STREAMS.len(),
         code(
             STREAMS

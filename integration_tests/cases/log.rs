@@ -57,7 +57,7 @@ fn with_debug_each_request_is_a_line() {
         assert!(!line.contains(TOKEN) && !line.contains("http://") && !line.contains("{\""), "{line}");
     }
     assert!(lines[1].contains("HTTP 503, 0 bytes"), "{}", lines[1]);
-    assert!(lines.iter().any(|line| line.contains("id gt:") && number(line, " bytes") > 1000), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("id > ") && number(line, " bytes") > 1000), "{lines:#?}");
     // A check shows its requests as well, and both do so only with `--debug`.
     let check = || Command::new("check").config(&config(SignIn::Token, &store));
     assert_eq!(check().arg("--debug").run().logs().iter().filter(|(_, text)| text.starts_with("GET ")).count(), 8);

@@ -18,6 +18,7 @@ use hyper::header::{
 };
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
 use hyper_util::client::legacy::{self, Client};
@@ -29,6 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 use url::Url;
 
+use super::error::ProxyFailure;
 use super::proxy::Proxy;
 
 /// Who asks.
@@ -85,7 +87,7 @@ impl Http {
     /// Keeps at most `connections` open while idle. All of them go through `proxy`, if there is one.
     pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, timeouts: Timeouts) -> Self {
         let tls = Arc::new(tls);
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         // Whether a target without TLS is allowed was decided where the config was read.
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -304,10 +306,35 @@ impl HttpError {
         self.causes().any(|error| error.downcast_ref::<io::Error>().is_some_and(kind))
     }
 
-    /// Whether there was no connection.
+    /// Returns true if there was no connection.
     pub(super) fn is_connect(&self) -> bool {
         self.0.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
     }
+
+    /// Returns true if the host name has no address.
+    pub(super) fn is_name(&self) -> bool {
+        self.causes().any(|error| error.is::<NameError>())
+    }
+
+    /// Returns true if a certificate was refused.
+    pub(super) fn is_certificate(&self) -> bool {
+        self.causes().filter_map(tls_error).any(is_certificate)
+    }
+
+    /// Returns true if no secure connection could be made.
+    pub(super) fn is_tls(&self) -> bool {
+        // A server that ends the handshake without a word gives no other sign.
+        self.causes().any(|error| tls_error(error).is_some()) || (self.is_connect() && self.is_early_end())
+    }
+}
+
+/// The TLS error in an error; rustls passes it on inside of an [`io::Error`].
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    error.downcast_ref::<rustls::Error>().or_else(|| error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
+}
+
+fn is_certificate(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
 }
 
 fn http_error(error: impl Into<BoxError>) -> HttpError {
@@ -316,6 +343,30 @@ fn http_error(error: impl Into<BoxError>) -> HttpError {
 
 fn timed_out(_: Elapsed) -> io::Error {
     io::Error::from(io::ErrorKind::TimedOut)
+}
+
+/// Finds the addresses of a host.
+#[derive(Clone, Debug)]
+struct Resolver(GaiResolver);
+
+/// The host has no address.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct NameError(#[from] io::Error);
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = NameError;
+    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, NameError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NameError>> {
+        self.0.poll_ready(context).map_err(NameError)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let found = self.0.call(name);
+        Box::pin(async { Ok(found.await?) })
+    }
 }
 
 /// Makes connections, within the time that one may take.
@@ -343,9 +394,9 @@ impl Service<Uri> for Connector {
 /// The way to a host: straight, or through a tunnel of a proxy. TLS with the host is not part of it.
 #[derive(Clone, Debug)]
 struct ProxyConnector {
-    http: HttpConnector,
+    http: HttpConnector<Resolver>,
     /// Reaches the proxy itself, which may speak TLS.
-    to_proxy: HttpsConnector<HttpConnector>,
+    to_proxy: HttpsConnector<HttpConnector<Resolver>>,
     proxy: Option<Arc<Proxy>>,
     tunnel_timeout: Duration,
 }
@@ -371,36 +422,40 @@ impl Service<Uri> for ProxyConnector {
         }
         let connecting = timeout(self.tunnel_timeout, tunnel.call(target));
         Box::pin(async move {
-            let cause: BoxError = match connecting.await {
+            let (failure_kind, cause) = match connecting.await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => error.into(),
-                Err(elapsed) => timed_out(elapsed).into(),
+                Ok(Err(error)) => {
+                    let failure_kind = match &error {
+                        TunnelFault::ProxyAuthRequired => ProxyFailure::SignIn,
+                        TunnelFault::TunnelUnsuccessful => ProxyFailure::Refused,
+                        _ => ProxyFailure::Unreachable,
+                    };
+                    (failure_kind, http_error(error))
+                }
+                Err(elapsed) => (ProxyFailure::Unreachable, http_error(timed_out(elapsed))),
             };
-            Err(TunnelError { address: proxy.address.clone(), variable: proxy.variable, cause }.into())
+            let failure_kind = if cause.is_certificate() { ProxyFailure::Certificate } else { failure_kind };
+            let (address, variable) = (proxy.address.clone(), proxy.variable);
+            Err(TunnelError { address, variable, failure_kind, cause: cause.0 }.into())
         })
     }
 }
 
+/// What hyper says of a tunnel that was not opened. It has no other name for it.
+type TunnelFault = <Tunnel<HttpsConnector<HttpConnector<Resolver>>> as Service<Uri>>::Error;
+
 /// The proxy opened no tunnel to the store.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("no tunnel through the proxy {address}")]
 pub(super) struct TunnelError {
     /// Host and port of the proxy.
     pub(super) address: String,
     /// The variable that names it.
     pub(super) variable: &'static str,
+    /// What kind of fault.
+    pub(super) failure_kind: ProxyFailure,
+    #[source]
     cause: BoxError,
-}
-
-impl std::fmt::Display for TunnelError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no tunnel through the proxy {}", self.address)
-    }
-}
-
-impl std::error::Error for TunnelError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.cause)
-    }
 }
 
 #[cfg(test)]

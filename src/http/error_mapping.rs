@@ -1,7 +1,7 @@
 //! From a fault of one attempt to an [`Error`]. Pure.
 
 use super::connection::HttpError;
-use super::error::{Error, ProxyFailure, TransportErrorKind};
+use super::error::{Error, TransportErrorKind};
 
 /// A fault of the connection.
 pub(super) fn broken(resource: &str, kind: TransportErrorKind, detail: String) -> Error {
@@ -26,27 +26,17 @@ pub(crate) fn plain(text: &str, length: usize) -> String {
 /// Why no answer came, or not the whole of it.
 pub(super) fn transport(resource: &str, fault: &HttpError) -> Error {
     let detail = chain(fault);
-    let lower = detail.to_ascii_lowercase();
     if let Some(proxy) = fault.tunnel_error() {
-        let failure_kind = if lower.contains("authorization required") {
-            ProxyFailure::SignIn
-        } else if lower.contains("unsuccessful") {
-            ProxyFailure::Refused
-        } else if lower.contains("certificate") {
-            ProxyFailure::Certificate
-        } else {
-            ProxyFailure::Unreachable
-        };
-        let (resource, variable) = (resource.to_owned(), proxy.variable);
+        let (resource, variable, failure_kind) = (resource.to_owned(), proxy.variable, proxy.failure_kind);
         return Error::Proxy { resource, proxy: proxy.address.clone(), variable, failure_kind, detail };
     }
     let kind = if fault.is_timeout() {
         TransportErrorKind::Timeout
-    } else if lower.contains("certificate") {
+    } else if fault.is_certificate() {
         TransportErrorKind::Certificate
-    } else if lower.contains("dns error") || lower.contains("lookup address") {
+    } else if fault.is_name() {
         TransportErrorKind::Name
-    } else if lower.contains("tls") || lower.contains("handshake") {
+    } else if fault.is_tls() {
         TransportErrorKind::Tls
     } else if fault.is_connect() {
         TransportErrorKind::Connect

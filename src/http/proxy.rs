@@ -195,7 +195,7 @@ mod tests {
         Proxy::from(&Url::parse(store).unwrap(), value)
     }
 
-    fn of(value: &str) -> Result<(String, Option<String>), String> {
+    fn of(value: &str) -> Result<(String, Option<String>), BadProxy> {
         proxy("https://shop.example.com/api/v1/", &[("HTTPS_PROXY", value)]).map(|proxy| {
             let proxy = proxy.unwrap();
             let auth = proxy.auth.map(|auth| auth.to_str().unwrap().trim_start_matches("Basic ").to_owned());
@@ -243,11 +243,11 @@ mod tests {
             "://hidden",
             "http://user:hidden@",
         ] {
-            let problem = of(value).unwrap_err();
+            let problem = of(value).unwrap_err().to_string();
             assert!(problem.starts_with("the environment variable HTTPS_PROXY "), "{problem}");
             assert!(!problem.contains("hid"), "{problem}");
         }
-        assert!(of("socks5://p").unwrap_err().contains("`socks5://`"));
+        assert!(of("socks5://p").unwrap_err().to_string().contains("`socks5://`"));
     }
 
     #[test]

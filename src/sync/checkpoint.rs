@@ -59,7 +59,7 @@ pub(super) struct Checkpoint {
     pub unread: Vec<Range>,
     /// Rows without a key, which cannot be delivered.
     pub rows_without_key: u64,
-    /// Whether the store's `total_count` was found to be wrong.
+    /// Whether the store's count was found to be wrong.
     pub has_wrong_count: bool,
     /// A walk that did not finish.
     pub walk: Option<WalkCheckpoint>,

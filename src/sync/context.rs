@@ -392,7 +392,7 @@ impl StreamContext {
         self.output.warn_once("undated", &text).await
     }
 
-    /// Notes that `total_count` is wrong.
+    /// Notes that the count of a response is wrong.
     ///
     /// # Errors
     /// [`Closed`] if stdout is gone.

@@ -167,9 +167,8 @@ async fn changes(
         include_missing_dates: checkpoint.reads_all_rows,
         known: checkpoint.sent_rows.clone(),
     };
-    let hashes = rows.hashes(row_filter.known.floor(), context.prefix_length());
-    let delivered =
-        rows.rows.iter().zip(&hashes).filter(|(row, hash)| row_filter.decide(row, **hash) == Decision::Emit);
+    let (_, decisions) = row_filter.judge(rows, row_filter.known.floor(), context.prefix_length());
+    let delivered = decisions.iter().filter(|&&decision| decision == Decision::Emit);
     Ok((Some(delivered.count() as u64), Some(rows.listed())))
 }
 

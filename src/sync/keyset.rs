@@ -345,9 +345,7 @@ impl KeysetWalk {
     /// Sends what is to be delivered of a page and enters it, both at once. `rest` is what is left of
     /// the range, `None` if it is at its end.
     async fn emit_page(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), StreamError> {
-        let hashes = rows.hashes(self.floor, self.context.prefix_length());
-        let decisions: Vec<Decision> =
-            rows.rows.iter().zip(&hashes).map(|(row, &hash)| self.row_filter.decide(row, hash)).collect();
+        let (hashes, decisions) = self.row_filter.judge(&rows, self.floor, self.context.prefix_length());
         if self.filter != DateRange::default() && rows.rows.iter().any(|row| row.is_outside(&self.filter)) {
             self.context.warn_dates().await?;
         }

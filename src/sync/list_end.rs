@@ -24,7 +24,7 @@ pub(super) enum End {
 pub(super) struct EndDetector {
     /// Rows of a page if the server ignores how many are requested.
     default_page: u64,
-    /// More rows came than `total_count` had promised.
+    /// More rows came than the count had promised.
     count_is_wrong: AtomicBool,
     /// Rows on the largest page that had another one after it: the size to which the server cuts pages.
     largest_page: AtomicUsize,
@@ -36,7 +36,7 @@ impl EndDetector {
         Self { default_page, count_is_wrong: AtomicBool::new(false), largest_page: AtomicUsize::new(0) }
     }
 
-    /// Returns true if `total_count` was proven wrong in this run.
+    /// Returns true if the count was proven wrong in this run.
     pub(super) fn is_count_wrong(&self) -> bool {
         self.count_is_wrong.load(Ordering::Relaxed)
     }
@@ -46,7 +46,7 @@ impl EndDetector {
         self.largest_page.fetch_max(rows.len(), Ordering::Relaxed);
     }
 
-    /// Notes that rows came after an answer whose `total_count` had been reached. Returns true the first time.
+    /// Notes that rows came after an answer whose count had been reached. Returns true the first time.
     pub(super) fn mark_count_wrong(&self) -> bool {
         !self.count_is_wrong.swap(true, Ordering::Relaxed)
     }

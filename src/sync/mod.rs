@@ -7,6 +7,7 @@
 //! `sent_rows` and `sent_hashes` (what a state contains), `columns` (which columns a walk reads), `stream_output`
 //! (what was emitted), `context` (what all of them share), `dry_run` (the estimate of a read).
 
+mod all_rows;
 mod checkpoint;
 mod checkpoint_fields;
 mod columns;
@@ -19,6 +20,7 @@ mod dry_run;
 pub mod fuzzing;
 mod keyset;
 mod list_end;
+mod newest_rows;
 mod paged;
 mod probes;
 pub mod query;

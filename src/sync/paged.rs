@@ -4,7 +4,7 @@
 //! Where the answers are sorted by `updated_at`, the walk goes from date to date: a row that is changed
 //! meanwhile moves behind it and is met again, and a checkpoint claims what lies before the date that
 //! is reached. Pages are counted only among rows that share a date, and where nothing is sorted. There
-//! `total_count` and the number of different rows must agree at the end of a pass that nothing moved
+//! the count of the store and the number of different rows must agree at the end of a pass that nothing moved
 //! under, or the pass is made again, a bounded number of times. Rows that come twice are sent once;
 //! their keys are kept for that, about 40 bytes a row, the one thing here that grows with a stream.
 
@@ -347,10 +347,7 @@ impl PagedWalk<'_> {
     async fn emit_page(&mut self, mut rows: Rows) -> Result<(), StreamError> {
         let (mut known, mut outside, mut repeated) = (0, 0, 0);
         let floor = [self.plan.row_filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
-        let hashes = rows.hashes(floor, self.context.prefix_length());
-        let row_filter = &self.plan.row_filter;
-        let decisions: Vec<Decision> =
-            rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+        let (hashes, decisions) = self.plan.row_filter.judge(&rows, floor, self.context.prefix_length());
         let is_foreign = rows.rows.iter().any(|row| row.is_outside(&self.plan.filter));
         let fresh: Vec<bool> = rows
             .rows

@@ -179,7 +179,7 @@ impl Query {
     }
 
     /// Does not trust the count of a response: one that counts rows and lists none is accepted.
-    pub(super) fn ignore_count(mut self) -> Self {
+    pub(crate) fn ignore_count(mut self) -> Self {
         self.ignores_count = true;
         self
     }

@@ -1,12 +1,12 @@
-//! Whether a row that came is delivered. Pure.
+//! Decides which rows are delivered. Pure.
 
 use super::query::DateRange;
-use super::rows::Row;
+use super::rows::{Row, Rows};
 use super::sent_rows::SentRows;
 use crate::record::{CursorValue, Key};
 use crate::timestamp::Timestamp;
 
-/// What happens to a row.
+/// The decision about a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// It is delivered.
@@ -26,16 +26,27 @@ pub(super) struct RowFilter {
     pub date_range: DateRange,
     /// Rows changed after this instant are left to a later pass of the same run.
     pub later_than: Option<Timestamp>,
-    /// Whether rows without a date are delivered: on a stream's first sync, in a full refresh, and in a
-    /// stream that is read completely at every sync.
+    /// True if rows without a date are delivered: on a stream's first sync, in a full refresh, and in a stream that is
+    /// read completely at every sync.
     pub include_missing_dates: bool,
-    /// What was delivered before.
+    /// Rows that were delivered before.
     pub known: SentRows,
 }
 
 impl RowFilter {
-    /// Judges one row; `hash` is that of its content.
-    #[must_use]
+    /// The hash of each row that is not dated before `floor`, and what happens to it.
+    pub(super) fn judge(
+        &self,
+        rows: &Rows,
+        floor: Option<Timestamp>,
+        prefix_length: usize,
+    ) -> (Vec<u64>, Vec<Decision>) {
+        let hashes = rows.hashes(floor, prefix_length);
+        let decisions = rows.rows.iter().zip(&hashes).map(|(row, &hash)| self.decide(row, hash)).collect();
+        (hashes, decisions)
+    }
+
+    /// What happens to one row; `hash` is that of its content.
     pub(super) fn decide(&self, row: &Row, hash: u64) -> Decision {
         let is_known = || id_of(row.key).is_some_and(|id| self.known.knows(id, row.updated, hash));
         let instant = match row.updated {
@@ -57,8 +68,7 @@ impl RowFilter {
     }
 }
 
-/// The key as a number; the hash of a key that is none.
-#[must_use]
+/// The key as a number, or the hash of a key that is no number.
 pub(super) fn id_of(key: Key) -> Option<i64> {
     match key {
         Key::Number(id) => Some(id),

@@ -23,6 +23,13 @@ pub struct Capabilities {
     pub default_page_size: u64,
 }
 
+impl Capabilities {
+    /// Returns true if one response is the whole list.
+    pub fn is_one_response(&self) -> bool {
+        !self.key_ranges && !self.page_numbers
+    }
+}
+
 /// One store of a shop.
 pub trait Shop: fmt::Debug + Send + Sync {
     /// The streams, in the order of the catalog.

@@ -26,9 +26,8 @@ pub(crate) async fn emit(
     // Where rows without a date are not expected and none came, the next sync asks for changes only.
     let reads_all_rows = is_unfiltered && (context.stream.may_lack_updated_at || has_missing_dates);
     let floor = if reads_all_rows { Some(Timestamp::EARLIEST) } else { past_floor(&rows, &base, row_filter, past) };
-    let hashes = rows.hashes(floor.into_iter().chain(row_filter.known.floor()).min(), context.prefix_length());
-    let decisions: Vec<Decision> =
-        rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+    let floor = floor.into_iter().chain(row_filter.known.floor()).min();
+    let (hashes, decisions) = row_filter.judge(&rows, floor, context.prefix_length());
     let cursor = cursor_after(&rows, &base, row_filter, past);
     let retention = match cursor {
         _ if reads_all_rows => Retention::Everything(cursor),

@@ -76,9 +76,7 @@ async fn retry_range(
         }
         let last = rows.rows.last().and_then(|row| id_of(row.key));
         let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;
-        let hashes = rows.hashes(row_filter.known.floor(), context.prefix_length());
-        let decisions: Vec<Decision> =
-            rows.rows.iter().zip(&hashes).map(|(row, &hash)| row_filter.decide(row, hash)).collect();
+        let (hashes, decisions) = row_filter.judge(&rows, row_filter.known.floor(), context.prefix_length());
         for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
             if let (Decision::Emit, Some(id)) = (decision, id_of(row.key)) {
                 // What changed since the cursor is met once more by the sync that follows.

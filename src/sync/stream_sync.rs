@@ -10,17 +10,18 @@
 
 use std::sync::Arc;
 
+use super::all_rows::{self, FirstOfWalk, ReadPlan};
 use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::count_check::CountCheck;
 use super::date_filter::{self, CheckedPage};
-use super::keyset::{self, MaxKeyPage};
+use super::keyset;
 use super::list_end::End;
-use super::paged;
+use super::newest_rows::{MissingDates, NewestRows};
 use super::probes::{self, MaxKey, SAMPLE};
 use super::query::{DateRange, Order};
-use super::row_filter::{Decision, RowFilter, id_of};
-use super::rows::{Row, Rows};
+use super::row_filter::{Decision, RowFilter};
+use super::rows::Rows;
 use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use super::single_page;
 use super::skipped_rows;
@@ -129,37 +130,41 @@ impl StreamSync<'_> {
             page: None,
             check: None,
         };
-        match keyset::run(self.context, plan).await {
+        let what = match keyset::run(self.context, plan).await {
             Ok(walked) => {
                 // Said at once, so that a kill in the pass that follows does not undo it.
-                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() }.to_json();
-                self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || done);
+                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
+                self.send_state(done).await?;
                 let count_check =
                     CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
-                let walk = match count_check.verify(walked).await {
-                    // What was read so far comes once more, with all that changed since.
-                    Err(StreamError::UnexpectedResponse(what)) => {
-                        self.context.warn_keys(what).await?;
-                        return Ok((base, false));
+                match count_check.verify(walked).await {
+                    Ok(walk) => {
+                        let is_wrong = self.context.end_detector.is_count_wrong()
+                            || walk.counted.is_some_and(|counted| walk.read > counted);
+                        if is_wrong && base.cursor.is_none() && !unfiltered && !self.context.stream.may_lack_updated_at
+                        {
+                            self.confirm_no_missing_dates(&base).await?;
+                        }
+                        base = after(&base, until, walk);
+                        // Without any date there is nothing that a further pass could request.
+                        return Ok((base, until.is_none()));
                     }
-                    walk => walk?,
-                };
-                let is_wrong = self.context.end_detector.is_count_wrong()
-                    || walk.counted.is_some_and(|counted| walk.read > counted);
-                if is_wrong && base.cursor.is_none() && !unfiltered && !self.context.stream.may_lack_updated_at {
-                    self.confirm_no_missing_dates(&base).await?;
+                    Err(StreamError::UnexpectedResponse(what)) => what,
+                    Err(stream_error) => return Err(stream_error),
                 }
-                base = after(&base, until, walk);
-                // Without any date there is nothing that a further pass could ask for.
-                Ok((base, until.is_none()))
             }
-            // The walk is not honoured any more: what follows reads everything from the old state.
-            Err((StreamError::UnexpectedResponse(what), _)) => {
-                self.context.warn_keys(what).await?;
-                Ok((base, false))
-            }
-            Err((stream_error, _)) => Err(stream_error),
-        }
+            Err((StreamError::UnexpectedResponse(what), _)) => what,
+            Err((stream_error, _)) => return Err(stream_error),
+        };
+        // What was read so far comes once more, with all that changed since.
+        self.context.warn_keys(what).await?;
+        Ok((base, false))
+    }
+
+    /// Sends a state at once.
+    async fn send_state(&self, checkpoint: Checkpoint) -> Result<(), StreamError> {
+        self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || checkpoint.to_json());
+        Ok(())
     }
 
     /// Asks for the newest rows, and checks what the store's clock and date filter mean. Nothing if no row can
@@ -233,70 +238,75 @@ impl StreamSync<'_> {
             self.estimate(Some(wanted.count() as u64)).await?;
             return single_page::emit(self.context, rows, base, &row_filter, (&asked, &past)).await;
         }
-        let (counted, sorted) = (rows.envelope.total, rows.is_newest_first());
-        let (in_hand, date_span, has_missing_dates) =
-            (probes::newest_within(&rows, &past), rows.date_span(), rows.has_missing_dates());
-        let is_dated = probes::newest_within(&rows, &date_range).is_some();
-        // Its room is given back before the next question: there may be no other.
-        let Rows { rows: seen, lines, .. } = rows;
-        drop(lines);
-        let is_before = sorted && date_span.is_some_and(|(_, newest)| newest < from);
-        // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
-        // that is too old, which only makes the next sync look at more.
-        let until = match in_hand {
-            // Only rows without a date came, or rows outside the window: one inside it is asked for.
-            None if sorted && !is_before => {
-                probes::newest_change(self.context, &past, &date_filter::widen(self.context, from, look_back_hours))
-                    .await?
-            }
-            newest => newest,
+        let widened = date_filter::widen(self.context, from, look_back_hours);
+        let newest = NewestRows::new(rows, from, &date_range, &past);
+        let until = self.cursor_after_walk(&newest, &past, &widened).await?;
+        let missing_dates = match first && !self.context.stream.may_lack_updated_at && newest.sorted {
+            true => self.missing_dates(&newest, until).await?,
+            false => MissingDates::Unknown,
         };
-        // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
-        let until = until.or(clock.filter(|_| is_dated));
-        let mut is_unfiltered = unfiltered;
-        let mut needs_date_check = false;
-        if first && !self.context.stream.may_lack_updated_at && sorted {
-            // Two counts that agree can show that there are no rows without a date. Not where the newest of all is
-            // older than what is wanted.
-            needs_date_check = !has_missing_dates && !is_before && counted.is_some() && until.is_some();
-            if needs_date_check {
-                is_unfiltered = false;
-            } else {
-                is_unfiltered = has_missing_dates || self.any_missing_dates(date_span).await?;
-                if is_unfiltered && has_missing_dates && !self.full_refresh {
-                    self.context.warn_missing_dates().await?;
-                }
-                if is_before && !is_unfiltered {
-                    // The newest row of all is older than what is wanted.
-                    return Ok(base);
-                }
-            }
+        if newest.is_before && missing_dates == MissingDates::Absent {
+            // The newest row of all is older than what is wanted.
+            return Ok(base);
         }
+        let is_unfiltered = match missing_dates {
+            MissingDates::Unknown => unfiltered,
+            MissingDates::Present => true,
+            MissingDates::Absent | MissingDates::CountsTell => false,
+        };
         let filter = match asked {
             _ if is_unfiltered => asked,
-            _ if unfiltered => date_filter::widen(self.context, from, look_back_hours),
+            _ if unfiltered => widened,
             asked => asked,
         };
-        let keys = |is_unfiltered: bool| -> Vec<i64> {
-            let rows = seen.iter().filter(|row| is_unfiltered || row.is_within(&filter));
-            rows.filter_map(|row| id_of(row.key)).collect()
-        };
-        let all = counted.filter(|_| unfiltered && !is_unfiltered);
-        let mut walk = WalkPlan {
+        let needs_check = missing_dates == MissingDates::CountsTell;
+        let walk = WalkPlan {
             row_filter,
             filter,
             from,
             until,
-            counted: counted.filter(|_| filter == asked),
-            all,
-            sorted,
-            seen: keys(is_unfiltered),
-            missing_date_check: None,
+            counted: newest.counted.filter(|_| filter == asked),
+            all: newest.counted.filter(|_| unfiltered && !is_unfiltered),
+            sorted: newest.sorted,
+            seen: newest.keys((!is_unfiltered).then_some(&filter)),
+            missing_date_check: needs_check
+                .then(|| MissingDateCheck { date_span: newest.date_span, unfiltered: newest.keys(None) }),
         };
-        if needs_date_check {
-            walk.missing_date_check = Some(MissingDateCheck { date_span, unfiltered: keys(true) });
-        }
         self.walk(base, walk).await
+    }
+
+    /// The date that becomes the cursor after a walk over all rows.
+    async fn cursor_after_walk(
+        &self,
+        newest: &NewestRows,
+        past: &DateRange,
+        widened: &DateRange,
+    ) -> Result<Option<Timestamp>, StreamError> {
+        // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
+        // that is too old, which only makes the next sync look at more.
+        let until = match newest.in_range {
+            // Only rows without a date came, or rows outside the window: one inside it is requested.
+            None if newest.sorted && !newest.is_before => probes::newest_change(self.context, past, widened).await?,
+            in_range => in_range,
+        };
+        // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
+        Ok(until.or(past.until.filter(|_| newest.is_dated)))
+    }
+
+    /// Looks for rows without a date, on a first sync of a stream in which they are not usual.
+    async fn missing_dates(&self, newest: &NewestRows, until: Option<Timestamp>) -> Result<MissingDates, StreamError> {
+        if newest.has_missing_dates {
+            if !self.full_refresh {
+                self.context.warn_missing_dates().await?;
+            }
+            return Ok(MissingDates::Present);
+        }
+        // Two counts that agree can show that there are none. Not where the newest of all is older than what is wanted.
+        if !newest.is_before && newest.counted.is_some() && until.is_some() {
+            return Ok(MissingDates::CountsTell);
+        }
+        let is_present = self.any_missing_dates(newest.date_span).await?;
+        Ok(if is_present { MissingDates::Present } else { MissingDates::Absent })
     }
 
     /// Returns true if there are rows without a date, or nothing tells. `date_span` are the oldest and the newest date of
@@ -339,48 +349,27 @@ impl StreamSync<'_> {
 
     /// Reads all rows of a filter in the order of their keys.
     async fn walk(&self, base: Checkpoint, mut walk: WalkPlan) -> Result<Checkpoint, StreamError> {
-        let missing_date_check = walk.missing_date_check.take();
-        let WalkPlan { filter, until, all, sorted, .. } = walk;
-        let seen = &walk.seen;
         // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
         // that are remembered by ranges comes before it.
         let is_exact = base.sent_rows.sent().is_exact();
-        let mut max_key = match sorted {
-            true => {
-                probes::max_key(self.context, if is_exact { self.context.page_size() } else { SAMPLE }, &filter, seen)
-                    .await?
-            }
-            false => Some((MaxKey::Unknown, Rows::default())),
-        };
+        let rows = if is_exact { self.context.page_size() } else { SAMPLE };
+        let mut max_key = all_rows::max_key(self.context, walk.sorted, rows, &walk.filter, &walk.seen).await?;
         let mut is_ruled_out = false;
-        if let Some(missing_date_check) = missing_date_check {
-            let page = max_key.as_ref().map(|(_, page)| page);
-            is_ruled_out = page.is_some_and(|page| {
-                probes::counts_agree(self.context, page, &missing_date_check.unfiltered, until, all)
-            });
-            if let Some((_, page)) = max_key.as_mut().filter(|_| !is_ruled_out) {
-                // The question needs room, and there may be no other.
-                page.lines.attach_guard(());
-            }
-            if !is_ruled_out && self.any_missing_dates(missing_date_check.date_span).await? {
+        if let Some(check) = walk.missing_date_check.take() {
+            is_ruled_out = self.is_ruled_out(max_key.as_mut(), &check, &walk);
+            if !is_ruled_out && self.any_missing_dates(check.date_span).await? {
                 drop(max_key);
-                let (filter, seen) = (DateRange::default(), missing_date_check.unfiltered);
-                let walk = WalkPlan { filter, seen, counted: all, all: None, ..walk };
+                let (filter, seen) = (DateRange::default(), check.unfiltered);
+                let walk = WalkPlan { filter, seen, counted: walk.all, all: None, ..walk };
                 return Box::pin(self.walk(base, walk)).await;
             }
         }
-        let WalkPlan { row_filter, from, mut counted, seen, .. } = walk;
+        let WalkPlan { filter, until, all, row_filter, from, counted, seen, .. } = walk;
         let is_unfiltered = filter == DateRange::default();
-        // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
-        // whether they are gone.
-        let (max_key, page) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
-        if max_key == MaxKey::Unknown {
+        let (max_key, page, counted) = all_rows::first_of_walk(self.context, max_key, &seen, counted);
+        if max_key.is_none() && self.context.capabilities.key_ranges && page.is_unsorted {
             self.context.warn_sort().await?;
         }
-        let max_key = max_key.known();
-        let is_all = self.is_all(&page, &seen, counted);
-        // Of two counts the larger is compared with what comes.
-        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
         self.estimate(counted).await?;
         let begun = WalkCheckpoint {
             include_missing_dates: is_unfiltered,
@@ -388,16 +377,8 @@ impl StreamSync<'_> {
             requested_from: filter.from.filter(|&asked| asked != from),
             ..keyset::from_the_start(max_key, from, until, counted)
         };
-        let count_check = CountCheck {
-            context: self.context,
-            filter,
-            row_filter: row_filter.clone(),
-            base: &base,
-            all,
-            is_resumed: false,
-        };
         // Its room is free again before rows are compared.
-        let page = (is_exact && max_key.is_some()).then_some(MaxKeyPage { rows: page, is_all });
+        let page = page.page.filter(|_| is_exact);
         let begun = if is_exact {
             begun
         } else {
@@ -407,40 +388,25 @@ impl StreamSync<'_> {
                 None => begun,
             }
         };
-        let plan = keyset::KeysetPlan {
-            filter,
-            row_filter: row_filter.clone(),
-            base: base.clone(),
-            walk: begun,
-            page,
-            check: None,
-        };
-        let mut newest = None;
-        let walked = match keyset::run(self.context, plan).await {
-            Ok(mut walked) => {
-                let delivered = std::mem::take(&mut walked.delivered);
-                // Where the newest rows all lie after the end date, nothing can be changed into the dates any more.
-                newest = walked.newest.filter(|_| self.context.end.is_some());
-                count_check.verify(walked).await.map_err(|stream_error| (stream_error, delivered))
-            }
-            Err(stopped) => Err(stopped),
-        };
-        let finished = match walked {
-            Ok(walk) => walk,
-            Err((StreamError::UnexpectedResponse(what), delivered)) => {
-                self.context.warn_keys(what).await?;
-                let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
-                let plan = paged::PagedPlan { filter, row_filter, until, delivered, counted, base: advancing };
-                let sent_rows = paged::run(self.context, plan).await?;
-                WalkCheckpoint { sent_rows, ..keyset::from_the_start(None, from, until, None) }
-            }
-            Err((stream_error, _)) => return Err(stream_error),
-        };
+        let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
+        let read = ReadPlan { base: &base, filter, row_filter, walk: begun, page, all, counted, advancing };
+        let (finished, newest) = all_rows::read(self.context, read).await?;
         // More rows than there were are new ones, or the count was wrong.
         if is_ruled_out && (self.context.end_detector.is_count_wrong() || Some(finished.read) > all) {
             self.confirm_no_missing_dates(&base).await?;
         }
         Ok(after(&base, until.or(newest), finished))
+    }
+
+    /// Returns true if counts show that there are no rows without a date.
+    fn is_ruled_out(&self, max_key: Option<&mut (MaxKey, Rows)>, check: &MissingDateCheck, walk: &WalkPlan) -> bool {
+        let Some((_, page)) = max_key else { return false };
+        let is_ruled_out = probes::counts_agree(self.context, page, &check.unfiltered, walk.until, walk.all);
+        if !is_ruled_out {
+            // The question that follows needs room, and there may be no other.
+            page.lines.attach_guard(());
+        }
+        is_ruled_out
     }
 
     /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
@@ -449,8 +415,7 @@ impl StreamSync<'_> {
             return Ok(());
         }
         // The next sync begins anew, and knows that the counts are wrong.
-        let state = Checkpoint { has_wrong_count: true, ..base.clone() }.to_json();
-        self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || state);
+        self.send_state(Checkpoint { has_wrong_count: true, ..base.clone() }).await?;
         Err(StreamError::WrongCount)
     }
 
@@ -465,6 +430,7 @@ impl StreamSync<'_> {
         match self.context.end_detector.of(rows) {
             _ if !rows.keys_differ() => Ok(false),
             End::Reached => Ok(true),
+            _ if self.context.capabilities.is_one_response() => Ok(true),
             End::More => {
                 self.context.end_detector.followed(rows);
                 Ok(false)
@@ -496,20 +462,10 @@ impl StreamSync<'_> {
         }
     }
 
-    /// Returns true if the page of the greatest keys holds all there is: no less than was seen and counted before.
-    fn is_all(&self, page: &Rows, seen: &[i64], counted: Option<u64>) -> bool {
-        self.context.end_detector.of(page) == End::Reached
-            && page.rows.len() >= seen.len()
-            && counted.is_none_or(|counted| page.listed() >= counted)
-    }
-
     /// Returns true if nothing of an answer would be delivered.
     fn are_known(&self, rows: &Rows, row_filter: &RowFilter) -> bool {
-        let hashes = rows.hashes(row_filter.known.floor(), self.context.prefix_length());
-        let is_known = |(row, hash): (&Row, &u64)| {
-            matches!(row_filter.decide(row, *hash), Decision::AlreadySent | Decision::OutOfRange)
-        };
-        rows.rows.iter().zip(&hashes).all(is_known)
+        let (_, decisions) = row_filter.judge(rows, row_filter.known.floor(), self.context.prefix_length());
+        decisions.iter().all(|decision| matches!(decision, Decision::AlreadySent | Decision::OutOfRange))
     }
 
     /// Enters the store's own count, and estimates.
@@ -569,7 +525,7 @@ impl StreamSync<'_> {
         if let Some(FetchedPage { page: rows, slot, .. }) = answer {
             let is_end = self.context.end_detector.of(&rows) == End::Reached;
             self.estimate(rows.envelope.total.or_else(|| is_end.then_some(rows.len() as u64))).await?;
-            if is_end && rows.keys_differ() {
+            if (is_end || self.context.capabilities.is_one_response()) && rows.keys_differ() {
                 let records = rows.len();
                 self.context.output.begin_batch(records).await?.send(rows.lines, records);
                 return Ok(Vec::new());
@@ -581,39 +537,16 @@ impl StreamSync<'_> {
             drop(rows);
             drop(slot);
         }
-        let max_key = probes::max_key(self.context, self.context.page_size(), &filter, &seen).await?;
-        let (max_key, page) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
-        let is_all = self.is_all(&page, &seen, counted);
-        counted = if page.rows.is_empty() { counted } else { counted.max(page.envelope.total) };
-        let page = max_key.known().is_some().then_some(MaxKeyPage { rows: page, is_all });
-        let max_key = max_key.known();
+        let max_key = all_rows::max_key(self.context, true, self.context.page_size(), &filter, &seen).await?;
+        let (max_key, FirstOfWalk { page, .. }, counted) =
+            all_rows::first_of_walk(self.context, max_key, &seen, counted);
         // No date is read of these rows, so that any will do.
         let never = Timestamp::from_millis(0);
         let begun = keyset::from_the_start(max_key, never, None, counted);
         let walk = WalkCheckpoint { sent_rows: SentRows::of(Retention::Nothing), ..begun };
-        let base = Checkpoint::default();
-        let plan =
-            keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check: None };
-        let walked = match keyset::run(self.context, plan).await {
-            Ok(mut walked) => {
-                let delivered = std::mem::take(&mut walked.delivered);
-                let row_filter = row_filter.clone();
-                let count_check =
-                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: false };
-                count_check.verify(walked).await.map_err(|stream_error| (stream_error, delivered))
-            }
-            Err(stopped) => Err(stopped),
-        };
-        match walked {
-            Ok(walk) => Ok(walk.unread),
-            Err((StreamError::UnexpectedResponse(what), delivered)) => {
-                self.context.warn_keys(what).await?;
-                let plan = paged::PagedPlan { filter, row_filter, until: None, delivered, counted, base: None };
-                paged::run(self.context, plan).await?;
-                Ok(Vec::new())
-            }
-            Err((stream_error, _)) => Err(stream_error),
-        }
+        let base = &Checkpoint::default();
+        let read = ReadPlan { base, filter, row_filter, walk, page, all: None, counted, advancing: None };
+        Ok(all_rows::read(self.context, read).await?.0.unread)
     }
 }
 

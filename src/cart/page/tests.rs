@@ -1,6 +1,7 @@
 //! Bodies of lists, right and wrong, whole and in parts.
 
 use super::*;
+use crate::http::Discard;
 
 fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageError> {
     let mut whole = Elements::default();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::policy::{Blocked, CallRecord, LimitPolicy};
 use super::{CallLimit, RateLimiter};
-use crate::cart::retry::Backoff;
+use crate::http::retry::Backoff;
 use crate::http::{BoxFuture, RequestEvent, RequestObserver, Throttle as _};
 
 const WINDOW: Duration = Backoff::USUAL.window;
