@@ -247,9 +247,9 @@ impl UserError {
 
     /// `--output` names a file.
     #[must_use]
-    pub(crate) fn output_must_be_directory(path: &str, example: &str) -> Self {
+    pub(crate) fn output_must_be_directory(path: &str, stream: &str, extension: &str) -> Self {
         let message = format!(
-            "`--output` takes a folder, and `{path}` is the name of a file. Try `--output rows`, which makes `rows/{example}`, or for a single stream leave `--output` out and add `> {path}`."
+            "`--output` takes a folder, and `{path}` is the name of a file. Try `--output rows`, which makes `rows/{stream}.{extension}`, or for a single stream leave `--output` out and add `> {path}`."
         );
         Self::new(FailureType::ConfigError, message)
     }

@@ -118,7 +118,7 @@ fn the_summary_line_of_a_resumed_read_adds_up() {
         assert!(text.starts_with("orders: resumed; the store counted ") && left >= 3000 - read, "{text}");
         let came = number(&text, " delivered")
             + number(&text, " unchanged rows skipped")
-            + number(&text, " left to the pass that followed");
+            + number(&text, " left for the next pass");
         assert_eq!(left + since, came, "{text}");
         assert_eq!(number(&text, " delivered"), second.ids("orders").len() as u64, "{text}");
         assert_eq!(number(&text, " requests"), (store.requests().len() - before) as u64, "{text}");

@@ -32,11 +32,8 @@ const QUOTES: &[&str] = &[
     "is no host name, but looks like a token",
     "`updated_at` is not a text",
     "the list holds something that is no record",
-    "it is no JSON at byte",
     "a text that is no date and time with an offset",
     "an answer that is none of the API",
-    "dropped, outside the dates asked for",
-    "came twice and were sent once",
 ];
 
 /// Phrases that readers could not follow, with what to write instead, and longer phrases in which they are right.

@@ -289,7 +289,7 @@ fn a_state_that_nothing_uses_is_warned_of() {
         (json!({"ordrs": cursor}), "`ordrs`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
         (json!({"Orders": cursor}), "`Orders`, which is not a stream, so nothing uses it. Did you mean `orders`?"),
         (json!({"orders": {"cursor": "2024-11-18T11:30:00Z"}}), "The state of `orders` holds nothing that this"),
-        (json!({"type": "LOG", "log": {}}), "holds messages, but no STATE"),
+        (json!({"type": "LOG", "log": {}}), "contains messages but no STATE"),
     ] {
         let run = read(&config(SignIn::Token, &store), &catalog, &state.to_string());
         assert_eq!((run.code, run.records("orders").len()), (Some(0), 100));

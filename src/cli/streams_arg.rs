@@ -54,7 +54,7 @@ impl FromStr for StreamsArg {
         if faults.is_empty() {
             Ok(Self(selected))
         } else {
-            Err(format!("{} `source-cart streams` lists all streams, and `{ALL}` stands for them.", faults.join(" ")))
+            Err(format!("{} `source-cart streams` lists all streams, and `{ALL}` selects them all.", faults.join(" ")))
         }
     }
 }

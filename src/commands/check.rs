@@ -202,7 +202,7 @@ impl Tried {
                     let probes = STREAMS.iter().filter(|stream| stream.is_scope_probe);
                     let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
                     format!(
-                        "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied whole, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
+                        "{host} refused the sign-in (HTTP 401) on every resource that was tried. Check that the token is copied completely, was not revoked and belongs to this store, or check the router credentials; a token needs at least one of the scopes {}.",
                         scopes.join(", ")
                     )
                 }
@@ -225,7 +225,7 @@ impl Tried {
                 |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
             let failed: Vec<String> = self.failed.iter().map(named).collect();
             note.push(format!(
-                "It could not be found out whether the token has {}. Check again later; until then their streams may fail.",
+                "`check` could not test whether the token has {}. Check again later; until then their streams may fail.",
                 failed.join(", ")
             ));
         }

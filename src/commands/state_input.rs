@@ -79,7 +79,7 @@ pub(super) fn is_something_else(states: &States) -> bool {
 pub(super) fn warnings(states: &States) -> Vec<String> {
     if states.list.is_empty() && states.has_other_messages {
         return vec![
-            "The state file holds messages, but no STATE, so all streams are read from the start date. Give `--state` the STATE messages of an earlier read.".to_owned(),
+            "The state file contains messages but no STATE, so all streams are read from the start date. Give `--state` the STATE messages of an earlier read.".to_owned(),
         ];
     }
     let unknown = states.list.iter().map(|state| state.name.as_str()).filter(|name| streams::find(name).is_none());

@@ -236,9 +236,9 @@ fn summary_line(output: &StreamOutput, stats: &SyncStats, from: Option<Timestamp
     };
     for (number, what) in [
         (stats.known, "unchanged rows skipped"),
-        (stats.outside, "dropped, outside the dates asked for"),
-        (stats.later, "left to the pass that followed"),
-        (stats.repeated, "came twice and were sent once"),
+        (stats.outside, "dropped, outside the requested dates"),
+        (stats.later, "left for the next pass"),
+        (stats.repeated, "read twice and emitted once"),
     ] {
         if number > 0 {
             text.push_str(&format!(", {number} {what}"));

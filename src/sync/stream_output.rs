@@ -301,10 +301,10 @@ impl StreamOutput {
                     "{name}: the store sends a field `{field}` that the schema does not declare; it is in the records, but a platform drops it. Please report it, so that it can be declared."
                 ),
                 FieldIssue::TypeMismatch(field, declared, came) => format!(
-                    "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values go out as they are. Please report it, so that the schema can be corrected."
+                    "{name}: `{field}` is declared as {declared}, but the store sent {came}; such values are emitted as they are. Please report it, so that the schema can be corrected."
                 ),
                 FieldIssue::PlaceholderDate(field) => format!(
-                    "{name}: the store sends dates in `{field}` that stand for no date, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they go out as null."
+                    "{name}: the store sends dates in `{field}` that stand for no date, such as `-`, `0001-01-01T00:00:00` or one after the year 9999; they are emitted as null."
                 ),
             };
             let is_logged = {
