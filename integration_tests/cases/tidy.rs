@@ -116,6 +116,22 @@ fn no_name_in_the_source_is_one_that_was_replaced() {
 }
 
 #[test]
+fn the_output_names_nothing_of_the_shop() {
+    may_not_name(
+        "src/output",
+        &["crate::cart", "crate::streams", "crate::config", "crate::record", "crate::sync", "crate::user_error"],
+    );
+}
+
+#[test]
+fn the_root_of_the_crate_is_a_map() {
+    let map = code(&fs::read_to_string(root().join("src/lib.rs")).unwrap());
+    let is_entry = |line: &str| ["mod ", "pub mod ", "pub use "].iter().any(|start| line.starts_with(start));
+    let others: Vec<&str> = map.lines().filter(|line| !line.is_empty() && !is_entry(line)).collect();
+    assert!(others.is_empty(), "src/lib.rs has more than modules: {others:?}");
+}
+
+#[test]
 fn the_fake_store_names_nothing_of_the_connector() {
     may_not_name("integration_tests/fake_store", &["source_cart", "harness::"]);
 }

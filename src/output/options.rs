@@ -56,8 +56,8 @@ impl OutputOptions {
             }
             (format, Some(path)) if output_dir::is_named_as_file(path) && !path.exists() => {
                 let stream = catalog.streams.first().map_or("STREAM", |configured| configured.stream.name.as_str());
-                let example = format!("{stream}.{}", format.extension());
-                Err(OutputError::FolderNamedAsFile { path: path.clone(), example })
+                let stream = stream.to_owned();
+                Err(OutputError::FolderNamedAsFile { path: path.clone(), stream, extension: format.extension() })
             }
             _ => Ok(()),
         }
@@ -87,8 +87,10 @@ pub(crate) enum OutputError {
     FolderNamedAsFile {
         /// The folder.
         path: PathBuf,
-        /// The name of a file that would be in it.
-        example: String,
+        /// A selected stream, for an example.
+        stream: String,
+        /// The extension of the stream's file.
+        extension: &'static str,
     },
     /// Another run writes to the folder.
     FolderBusy(PathBuf),

@@ -186,7 +186,7 @@ impl ElementSink for RowSink<'_> {
 impl Rows {
     /// The rows of a body that is there as a whole, for tests.
     pub(super) fn of(body: &str, prefix: &[u8], writer: &mut RecordWriter) -> Self {
-        let mut sink = RowSink::new(Vec::new().into(), prefix, writer);
+        let mut sink = RowSink::new(LineBatch::default(), prefix, writer);
         let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut sink);
         sink.into_rows(envelope.unwrap_or_default(), 1000)
     }
