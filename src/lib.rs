@@ -30,7 +30,6 @@ mod cli;
 mod commands;
 mod config;
 mod files;
-mod http;
 mod panic_hook;
 mod raw_config;
 mod record_options;
@@ -44,6 +43,8 @@ mod user_error;
 pub mod airbyte;
 #[cfg(feature = "fuzzing")]
 pub mod cart;
+#[cfg(feature = "fuzzing")]
+pub mod http;
 #[cfg(feature = "fuzzing")]
 pub mod json;
 #[cfg(feature = "fuzzing")]
@@ -61,6 +62,8 @@ pub mod timestamp;
 mod airbyte;
 #[cfg(not(feature = "fuzzing"))]
 mod cart;
+#[cfg(not(feature = "fuzzing"))]
+mod http;
 #[cfg(not(feature = "fuzzing"))]
 mod json;
 #[cfg(not(feature = "fuzzing"))]

@@ -195,7 +195,6 @@ pub fn to_json(streams: &[CatalogEntry]) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

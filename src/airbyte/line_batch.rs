@@ -111,7 +111,6 @@ impl Drop for LineBatch {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::io::Write as _;
     use std::sync::Arc;

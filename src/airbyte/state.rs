@@ -290,7 +290,6 @@ impl<'de, F: FnMut(&RawValue) -> Result<(), String>> Visitor<'de> for &mut Items
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

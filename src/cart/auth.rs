@@ -31,13 +31,11 @@ pub enum Auth {
 
 impl Auth {
     /// Whether every value can be sent in a header at all: visible ASCII and spaces only.
-    #[must_use]
     pub fn is_sendable(text: &str) -> bool {
         !text.is_empty() && HeaderValue::from_str(text).is_ok() && text.is_ascii()
     }
 
     /// Headers for a GET of `path_and_query`, which must be the very bytes that go on the wire.
-    #[must_use]
     pub fn headers(&self, path_and_query: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let mut put = |name: HeaderName, value: &str| {

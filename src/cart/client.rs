@@ -139,7 +139,6 @@ impl ReadPage for Page<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::time::Duration;
 

@@ -73,7 +73,6 @@ fn without(signed: &HeaderMap, text: String) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

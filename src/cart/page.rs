@@ -99,7 +99,6 @@ enum ParserState {
 
 impl<'n> PageParser<'n> {
     /// Begins a body of which no more is known than the names that its list may have.
-    #[must_use]
     pub fn new(own: &[&'n str]) -> Self {
         Self {
             names: ListNames { own: own.to_vec(), foreign: &[] },
@@ -120,7 +119,6 @@ impl<'n> PageParser<'n> {
     }
 
     /// Begins the body of an answer to this request.
-    #[must_use]
     pub fn answering(query: &'n Query, names: ListNames<'n>) -> Self {
         Self { names, query: Some(query), ..Self::new(&[]) }
     }

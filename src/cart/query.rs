@@ -75,7 +75,6 @@ fn between(lower: Option<String>, upper: Option<String>) -> Option<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::super::streams::{Stream, find};
     use super::*;

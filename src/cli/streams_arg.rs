@@ -120,7 +120,6 @@ pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, User
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

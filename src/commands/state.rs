@@ -100,7 +100,6 @@ fn table(states: &States) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
     use crate::airbyte::state;

@@ -97,7 +97,6 @@ pub(super) fn warnings(states: &States) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

@@ -459,5 +459,4 @@ pub(super) struct TunnelError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

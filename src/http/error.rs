@@ -156,7 +156,6 @@ pub enum TransportErrorKind {
 
 impl Error {
     /// The fault itself, without the account of the retries.
-    #[must_use]
     pub fn root(&self) -> &Error {
         match self {
             Self::Exhausted { last, .. } => last.root(),
@@ -165,19 +164,16 @@ impl Error {
     }
 
     /// Whether the store says that it has no such resource at all.
-    #[must_use]
     pub fn is_unknown_resource(&self) -> bool {
         matches!(self.root(), Self::Status { is_unknown_resource: true, .. })
     }
 
     /// Returns true if the store cannot send one row, while it can send others.
-    #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(self.root(), Self::Unreadable { .. })
     }
 
     /// Returns true if an answer is not UTF-8 text.
-    #[must_use]
     pub fn is_not_utf8(&self) -> bool {
         match self.root() {
             Self::NotUtf8 { .. } => true,
@@ -187,7 +183,6 @@ impl Error {
     }
 
     /// The HTTP status of the last answer, if there was one.
-    #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.root() {
             Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),

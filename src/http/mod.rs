@@ -23,9 +23,8 @@ pub mod tls;
 
 pub use client::{Api, Client};
 pub use error::Error;
-pub use memory::MemoryPermit;
 pub use page::{Discard, ElementSink, Envelope, PageMeta, ReadPage};
-pub use pending_request::{Exchange, PageResponse, RequestEvent, RequestObserver};
+pub use pending_request::{PageResponse, RequestEvent, RequestObserver};
 pub use request::{Request, Slice};
 pub use retry::RetryPolicy;
 pub use throttle::{CallLimit, Throttle, Usage};

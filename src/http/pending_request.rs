@@ -534,5 +534,4 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

@@ -29,9 +29,6 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Returns the proxy on the way to `store`; `None` for a direct connection.
-    ///
-    /// # Errors
-    /// [`BadProxy`]
     pub(super) fn from_env(store: &Url) -> Result<Option<Self>, BadProxy> {
         Self::from(store, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
@@ -185,7 +182,6 @@ fn is_named(name: &str, host: &Host<&str>) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

@@ -43,7 +43,6 @@ impl RetryPolicy {
         Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(9), ..Self::READ };
 
     /// The same, shortened: the waits shrink with the total.
-    #[must_use]
     pub fn at_most(self, total: Option<Duration>, timeout: Option<Duration>) -> Self {
         let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
         let Some(total) = total.filter(|&total| total < self.total) else { return Self { timeout, ..self } };
@@ -58,7 +57,6 @@ impl RetryPolicy {
     }
 
     /// How long a request that fails so may be retried; `has_succeeded` says whether anything has in this run.
-    #[must_use]
     pub fn limit_for(&self, error: &Error, has_succeeded: bool) -> Duration {
         let hopeless = match error {
             Error::Transport { kind, .. } => *kind == TransportErrorKind::Name,
@@ -101,7 +99,6 @@ impl Backoff {
     };
 
     /// All of them, longer or shorter by one factor.
-    #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self {
             first: scaled(self.first, factor),
@@ -112,7 +109,6 @@ impl Backoff {
     }
 
     /// The delays between attempts: doubling, with jitter so that streams do not retry in step.
-    #[must_use]
     pub fn schedule(&self) -> ExponentialBackoff {
         ExponentialBuilder::default()
             .with_min_delay(self.first)
@@ -124,7 +120,6 @@ impl Backoff {
     }
 
     /// How long to wait before the next attempt: what the store asked for, but at least the schedule's delay.
-    #[must_use]
     pub fn delay(&self, asked: Option<Duration>, scheduled: Duration) -> Duration {
         // Retrying at the very moment that was named has run into server errors on live stores, so the
         // schedule's delay, which grows with each attempt, is added.
@@ -132,7 +127,6 @@ impl Backoff {
     }
 
     /// How much of the wait that an answer asks for is kept.
-    #[must_use]
     pub fn scale_retry_after(&self, asked: Duration) -> Duration {
         scaled(asked, self.retry_after_scale)
     }
@@ -143,14 +137,12 @@ impl Backoff {
 pub const RECOVERY_ATTEMPTS: u32 = 4;
 
 /// Whether sending the same request a few times more may help.
-#[must_use]
 pub fn may_recover(error: &Error) -> bool {
     matches!(error, Error::Body { transient: false, .. })
 }
 
 /// Whether a smaller page may be had where this one fails so: the store or a front end gives up on it, or one
 /// row of it breaks the answer. Never for what says that the store is busy or down.
-#[must_use]
 pub fn may_be_size(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 400 | 500 | 504),
@@ -161,13 +153,11 @@ pub fn may_be_size(error: &Error) -> bool {
 }
 
 /// Whether one row may break every answer that fails so. Time-outs and refusals are a matter of the size.
-#[must_use]
 pub fn may_be_row(error: &Error) -> bool {
     may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotUtf8 { .. })
 }
 
 /// Whether two requests failed in the same way.
-#[must_use]
 pub fn is_same(one: &Error, other: &Error) -> bool {
     match (one, other) {
         (Error::Transport { kind: one, .. }, Error::Transport { kind: other, .. }) => one == other,
@@ -177,7 +167,6 @@ pub fn is_same(one: &Error, other: &Error) -> bool {
 }
 
 /// Whether sending the same request again can help.
-#[must_use]
 pub fn is_transient(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 204 | 206 | 408 | 425 | 429 | 500..=599),
@@ -196,7 +185,6 @@ pub fn is_transient(error: &Error) -> bool {
 /// The wait that a `Retry-After` header asks for: seconds, decimals of seconds, or an HTTP date,
 /// which is compared with the answer's own `Date` so that this machine's clock does not matter.
 /// Nothing for a text of another form; zero for a moment in the past.
-#[must_use]
 pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

@@ -204,7 +204,6 @@ fn whole_lines(mut file: &File, format: Format) -> io::Result<(u64, u64)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

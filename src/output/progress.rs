@@ -273,7 +273,6 @@ fn locked(display_state: &Mutex<DisplayState>) -> MutexGuard<'_, DisplayState> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

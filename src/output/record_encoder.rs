@@ -35,7 +35,6 @@ pub(super) fn encode(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
     use crate::airbyte::message::record_prefix;

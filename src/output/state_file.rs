@@ -209,7 +209,6 @@ fn text<'s>(states: impl Iterator<Item = (&'s str, &'s str)> + Clone) -> Vec<u8>
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::fs;
 

@@ -97,7 +97,6 @@ pub(super) enum StateNote {
 
 impl StateNote {
     /// Returns the sentence for the user.
-    #[must_use]
     pub(super) fn about(self, stream: &str) -> String {
         match self {
             Self::Unusable => format!(
@@ -246,7 +245,6 @@ impl Checkpoint {
 
     /// Returns the state that a sync begins with, which reads these columns. A full refresh goes on from its own
     /// checkpoints only, an incremental sync from all but these.
-    #[must_use]
     pub(super) fn begin(self, full_refresh: bool, columns: Option<&str>, notes: &mut Vec<StateNote>) -> Self {
         let mut checkpoint = match (full_refresh, self.full) {
             (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
@@ -265,27 +263,23 @@ impl Checkpoint {
     }
 
     /// Returns true if a full refresh of this job finished with this state: a further attempt reads nothing.
-    #[must_use]
     pub(super) fn is_finished_by(&self, job: Option<Job>) -> bool {
         job.is_some() && self.job == job && !self.full && self.walk.is_none()
     }
 
     /// Returns the state that a finished full refresh leaves: that of an incremental sync. With rows left out,
     /// a further attempt has something to read.
-    #[must_use]
     pub(super) fn refreshed(self, job: Option<Job>, is_complete: bool) -> Self {
         Self { full: false, kept: None, job: job.filter(|_| is_complete), ..self }
     }
 
     /// Returns true if an earlier build wrote it, which did not remember all rows of a stream that is read
     /// completely.
-    #[must_use]
     pub(super) fn is_old(&self) -> bool {
         self.sent_rows.is_old() || (self.cursor.is_some() && self.sent_rows.sent().is_empty())
     }
 
     /// The state as it is emitted.
-    #[must_use]
     pub(super) fn to_json(&self) -> Value {
         let mut state = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
@@ -426,5 +420,4 @@ impl WalkCheckpoint {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

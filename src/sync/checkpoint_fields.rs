@@ -38,64 +38,54 @@ pub(super) struct Ranges {
 
 impl<'a> CheckpointFields<'a> {
     /// Returns the members of these names, the last of each. What is no object has none.
-    #[must_use]
     pub(super) fn of(object: &'a str, names: &'a [&'a str]) -> Self {
         let mut reader = serde_json::Deserializer::from_str(object);
         reader.deserialize_map(Wanted(names)).unwrap_or(Self(Vec::new()))
     }
 
     /// Returns true if it is an object without members.
-    #[must_use]
     pub(super) fn is_empty_object(object: &str) -> bool {
         object.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('}'))
     }
 
     /// Returns true if there is any of them.
-    #[must_use]
     pub(super) fn is_any(&self) -> bool {
         !self.0.is_empty()
     }
 
     /// Returns a member as it is written.
-    #[must_use]
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.0.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.get())
     }
 
     /// Returns a member, unless it is too large.
-    #[must_use]
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         let text = self.text(name).filter(|text| text.len() <= LARGEST_PART)?;
         serde_json::from_str(text).ok()
     }
 
     /// Returns true if a member is `true`.
-    #[must_use]
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.text(name) == Some("true")
     }
 
     /// Returns a member that is a number of things.
-    #[must_use]
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.value(name)?.as_u64()
     }
 
     /// Returns a member that is a moment.
-    #[must_use]
     pub(super) fn date(&self, name: &str) -> Option<Timestamp> {
         Timestamp::parse(self.value(name)?.as_str()?.as_bytes()).ok()
     }
 
     /// Returns what is remembered of rows, as an object of its own.
-    #[must_use]
     pub(super) fn memory(&self) -> Value {
         let part = |name: &str| Some((name.to_owned(), self.value(name)?));
         Value::Object(["at_cursor", "sent", "recent"].into_iter().filter_map(part).collect::<Map<_, _>>())
     }
 
     /// Returns a member that is `[[after, end], …]`; `None` if any part is something else.
-    #[must_use]
     pub(super) fn ranges(&self, name: &str) -> Option<Ranges> {
         let (list, joined) = serde_json::Deserializer::from_str(self.text(name)?).deserialize_seq(List).ok()?;
         let (list, overlapped) = apart(list);
@@ -193,7 +183,6 @@ fn apart(ranges: Vec<Range>) -> (Vec<Range>, bool) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::*;
 

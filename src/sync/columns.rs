@@ -10,7 +10,6 @@ use crate::record_options::RecordOptions;
 const HASH_BYTES: usize = 8;
 
 /// Returns a text that differs where the columns do; `None` for all columns of a stream, and no other.
-#[must_use]
 pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &Value) -> Option<String> {
     let schema = record_options.schema(stream);
     let declared = schema.get("properties")?.as_object()?;
@@ -25,7 +24,6 @@ pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &V
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use serde_json::json;
 

@@ -124,7 +124,6 @@ impl FetchedPage {
 
 impl StreamContext {
     /// A reader of one stream, which stops when `shutdown` turns true.
-    #[must_use]
     pub(super) fn new(
         stream: &'static Stream,
         client: Arc<dyn Shop>,
@@ -173,25 +172,21 @@ impl StreamContext {
     }
 
     /// A copier for one sequence of requests.
-    #[must_use]
     pub(super) fn writer(&self) -> RecordWriter {
         RecordWriter::new(Arc::clone(&self.record_schema))
     }
 
     /// The length of what stands before the data in each line.
-    #[must_use]
     pub(super) fn prefix_length(&self) -> usize {
         self.prefix_length
     }
 
     /// The most rows without a key that one answer held.
-    #[must_use]
     pub(super) fn rows_without_key(&self) -> u64 {
         self.rows_without_key.load(Ordering::Relaxed)
     }
 
     /// Returns true if a row could not be had because its text is not UTF-8.
-    #[must_use]
     pub(super) fn is_not_utf8(&self) -> bool {
         self.not_utf8.load(Ordering::Relaxed)
     }
@@ -360,9 +355,6 @@ pub(super) fn is_not_found(error: &Error) -> bool {
 /// Warnings about the store's ways, each once per run and stream.
 impl StreamContext {
     /// The date filter is not honoured.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_dates(&self) -> Result<(), Closed> {
         let text = format!(
             "the store does not filter by `{}` as documented; rows outside the requested dates are dropped by the connector, which is slower.",
@@ -372,18 +364,12 @@ impl StreamContext {
     }
 
     /// The order is not honoured.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_sort(&self) -> Result<(), Closed> {
         let text = "the store does not sort as documented; it is read with one request at a time, and later syncs read more rows than necessary.";
         self.output.warn_once("sort", text).await
     }
 
     /// Rows without a date are there where none are expected.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_missing_dates(&self) -> Result<(), Closed> {
         let text = format!(
             "the store has rows without `{}`; this sync includes them, but an incremental sync misses their changes until they have a date. Run a full refresh from time to time.",
@@ -393,9 +379,6 @@ impl StreamContext {
     }
 
     /// Notes that the count of a response is wrong.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_wrong_count(&self) -> Result<(), Closed> {
         if !self.end_detector.mark_count_wrong() {
             return Ok(());
@@ -408,9 +391,6 @@ impl StreamContext {
     }
 
     /// The date filter hides rows.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_hidden(&self, hours: i64) -> Result<(), Closed> {
         let text = format!(
             "the store's filter on `{}` omits rows that it should list, as if it confused time zones; rows are requested from {hours} hours earlier and filtered by the connector.",
@@ -420,9 +400,6 @@ impl StreamContext {
     }
 
     /// The cursor is ahead of the store's clock.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_ahead(
         &self,
         cursor: Timestamp,
@@ -442,9 +419,6 @@ impl StreamContext {
     }
 
     /// The key walk is not honoured; the clause says in what.
-    ///
-    /// # Errors
-    /// [`Closed`] if stdout is gone.
     pub(crate) async fn warn_keys(&self, why: &str) -> Result<(), Closed> {
         let text = format!(
             "the store does not list rows by key as documented ({why}); the stream is read page by page, which is slower."

@@ -62,9 +62,6 @@ pub(super) fn widen(context: &StreamContext, from: Timestamp, hours: i64) -> Dat
 }
 
 /// Requests the newest rows of a window; nothing if the store cannot send the newest of them.
-///
-/// # Errors
-/// [`StreamError`]
 pub(super) async fn newest(
     context: &StreamContext,
     date_range: &DateRange,
@@ -77,9 +74,6 @@ pub(super) async fn newest(
 
 /// Checks the answer to a filter that begins at `from`, by the rows that `base` remembers, and requests rows
 /// from further back until they are listed. Reads without a filter where no filter lists them.
-///
-/// # Errors
-/// [`StreamError`]
 pub(super) async fn check(
     context: &StreamContext,
     base: &Checkpoint,

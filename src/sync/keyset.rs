@@ -455,7 +455,6 @@ fn part_bounds((after, end): (i64, i64), rows: u64, page: u64, most: u64) -> Vec
 }
 
 /// A walk that begins: from the first key to the greatest there is, or on and on if that is not known.
-#[must_use]
 pub(super) fn from_the_start(
     max_key: Option<i64>,
     from: Timestamp,

@@ -36,9 +36,6 @@ impl MaxKey {
 
 /// The newest change within the window. A store may read the bounds of a window in another zone and list none that
 /// lies within: then the newest rows of the wider one tell.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn newest_change(
     context: &StreamContext,
     date_range: &DateRange,
@@ -56,9 +53,6 @@ pub(crate) async fn newest_change(
 }
 
 /// The newest change within the window that the store can send, where it cannot send the newest of all.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn newest_readable(
     context: &StreamContext,
     date_range: &DateRange,
@@ -76,9 +70,6 @@ pub(crate) async fn newest_readable(
 }
 
 /// The newest row, whatever its date.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, StreamError> {
     let query = context.query(1).sort(Order::DateDescending);
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
@@ -86,9 +77,6 @@ pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, S
 }
 
 /// The row with this key, if it is still there.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>, StreamError> {
     let range = (key.checked_sub(1), Some(key));
     let query = context.query(1).keys(range.0, range.1);
@@ -97,9 +85,6 @@ pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>
 }
 
 /// How many rows match, if the store tells.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn count(context: &StreamContext, query: Query) -> Result<Option<u64>, StreamError> {
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| if answer.slot.is_none() { Some(0) } else { answer.page.envelope.total }))
@@ -127,9 +112,6 @@ pub(crate) fn newest_within(rows: &Rows, date_range: &DateRange) -> Option<Times
 /// before all dates or behind all of them, whichever the database does, so the old end tells. `date_span` are
 /// the oldest and the newest date of the new end; `None` where the answers show no order, since then
 /// nothing tells.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn any_missing_dates(
     context: &StreamContext,
     date_span: Option<(Timestamp, Timestamp)>,
@@ -170,9 +152,6 @@ pub(crate) fn counts_agree(
 
 /// The greatest key, `None` if there is no row, and the answer that told, in descending order. `count`
 /// rows are asked for, or fewer; `seen` are keys of an answer just before.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn max_key(
     context: &StreamContext,
     count: usize,
@@ -216,9 +195,6 @@ pub(crate) async fn max_key(
 
 /// How many rows the store counts up to the key `max_key`, if it tells; with `until`, without those that it
 /// lists as changed later: these explain themselves.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn still_counted(
     context: &StreamContext,
     filter: &DateRange,

@@ -276,7 +276,6 @@ impl fmt::Display for Query {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use super::super::stream::tests::ROWS;
     use super::*;

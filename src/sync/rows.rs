@@ -46,7 +46,6 @@ pub(super) struct Row {
 
 impl Row {
     /// Whether its date lies in the window.
-    #[must_use]
     pub(super) fn is_within(&self, date_range: &DateRange) -> bool {
         matches!(self.updated, CursorValue::At(instant) if date_range.contains(instant))
     }
@@ -54,7 +53,6 @@ impl Row {
 
 impl Row {
     /// Returns true if it has a date that lies outside the window.
-    #[must_use]
     pub(super) fn is_outside(&self, date_range: &DateRange) -> bool {
         matches!(self.updated, CursorValue::At(instant) if !date_range.contains(instant))
     }
@@ -77,7 +75,6 @@ pub(super) struct RowSink<'c> {
 
 impl<'c> RowSink<'c> {
     /// Takes into `lines`. `prefix` stands before the data of each line.
-    #[must_use]
     pub(super) fn new(lines: LineBatch, prefix: &'c [u8], writer: &'c mut RecordWriter) -> Self {
         let undeclared = writer.undeclared();
         let (rows, expected) = (Vec::new(), ExpectedKeys::Any);
@@ -85,13 +82,11 @@ impl<'c> RowSink<'c> {
     }
 
     /// Takes an answer only if its keys are these.
-    #[must_use]
     pub(super) fn expecting(self, expected: ExpectedKeys) -> Self {
         Self { expected, ..self }
     }
 
     /// The rows of the whole answer to a request for `asked` rows.
-    #[must_use]
     pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
         Rows { lines: self.lines, rows: self.rows, envelope, rows_without_key: self.rows_without_key, asked }
     }
@@ -194,33 +189,28 @@ impl Rows {
 
 impl Rows {
     /// How many rows came.
-    #[must_use]
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// How many rows the answer lists, those without a key included.
-    #[must_use]
     pub(super) fn listed(&self) -> u64 {
         (self.rows.len() + self.rows_without_key) as u64
     }
 
     /// Returns true if no two rows have the same key.
-    #[must_use]
     pub(super) fn keys_differ(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.rows.len());
         self.rows.iter().all(|row| seen.insert(row.key))
     }
 
     /// Returns true if the dated rows run from new to old, as instants or by the local time that is shown.
-    #[must_use]
     pub(super) fn is_newest_first(&self) -> bool {
         self.dates().is_sorted_by(|newer, older| newer >= older)
             || self.local_dates().is_sorted_by(|newer, older| newer >= older)
     }
 
     /// Returns true if the dated rows run from old to new, as instants or by the local time that is shown.
-    #[must_use]
     pub(super) fn is_oldest_first(&self) -> bool {
         self.dates().is_sorted() || self.local_dates().is_sorted()
     }
@@ -237,13 +227,11 @@ impl Rows {
     }
 
     /// Whether a row has no date.
-    #[must_use]
     pub(super) fn has_missing_dates(&self) -> bool {
         self.rows.iter().any(|row| row.updated == CursorValue::Missing)
     }
 
     /// The oldest and the newest date, if any row has one.
-    #[must_use]
     pub(super) fn date_span(&self) -> Option<(Timestamp, Timestamp)> {
         let dates = self.dates();
         Some((dates.iter().copied().min()?, dates.into_iter().max()?))
@@ -258,7 +246,6 @@ impl Rows {
     }
 
     /// The data of a row's record, as it goes out.
-    #[must_use]
     pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
         let Some(row) = self.rows.get(index) else { return &[] };
         let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
@@ -268,7 +255,6 @@ impl Rows {
 
     /// A hash of the content of each row that may be compared with a remembered one: those without a date,
     /// and those dated at or after `floor`. 0 for the others.
-    #[must_use]
     pub(super) fn hashes(&self, floor: Option<Timestamp>, prefix: usize) -> Vec<u64> {
         let is_near = |row: &Row| match row.updated {
             CursorValue::At(instant) => floor.is_some_and(|floor| instant >= floor),
@@ -303,7 +289,6 @@ impl Rows {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
     use std::sync::Arc;
 

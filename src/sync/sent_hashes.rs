@@ -71,19 +71,16 @@ impl SentHashes {
     }
 
     /// Whether this very state of a row was sent. Always false once only ranges are kept.
-    #[must_use]
     pub(super) fn contains(&self, hash: u64) -> bool {
         matches!(&self.form, Form::Exact(rows) if rows.contains_key(&(hash & HASH_MASK)))
     }
 
     /// Whether each row can be told; otherwise only [`SentHashes::check`] helps.
-    #[must_use]
     pub(super) fn is_exact(&self) -> bool {
         matches!(self.form, Form::Exact(_))
     }
 
     /// How many rows are remembered.
-    #[must_use]
     pub(super) fn len(&self) -> u64 {
         match &self.form {
             Form::Exact(rows) => rows.len() as u64,
@@ -92,7 +89,6 @@ impl SentHashes {
     }
 
     /// Whether no row is remembered.
-    #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -110,7 +106,6 @@ impl SentHashes {
     }
 
     /// Begins to compare rows with the ranges; without ranges, every row is a change.
-    #[must_use]
     pub(super) fn check(&self) -> RangeCheck {
         match &self.form {
             Form::Exact(_) => RangeCheck::default(),
@@ -120,7 +115,6 @@ impl SentHashes {
 
     /// The hashes in Base64, ascending and without a gap, or
     /// `{"ranges": [[first, last, rows, "sum"], …]}`; nothing if empty.
-    #[must_use]
     pub(super) fn to_json(&self) -> Option<Value> {
         match &self.form {
             _ if self.is_empty() => None,
@@ -136,7 +130,6 @@ impl SentHashes {
 
     /// Reads what [`SentHashes::to_json`] wrote; nothing if it is damaged, which can only make rows be
     /// sent again.
-    #[must_use]
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         let form = match value {
             Value::String(text) => Form::Exact(exact(text)?),
@@ -159,5 +152,4 @@ fn exact(text: &str) -> Option<BTreeMap<u64, Option<i64>>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

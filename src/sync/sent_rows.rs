@@ -58,19 +58,16 @@ struct LegacySentRows(BTreeMap<Timestamp, Vec<(i64, i64)>>);
 
 impl SentRows {
     /// Remembers no row yet, and rows of this span from now on.
-    #[must_use]
     pub(super) fn of(retention: Retention) -> Self {
         Self { retention, sent: SentHashes::default(), at_cursor: Vec::new(), old: None, is_complete: false }
     }
 
     /// Remembers rows of the overlap before this cursor; none without a cursor.
-    #[must_use]
     pub(super) fn before(cursor: Option<Timestamp>) -> Self {
         Self::of(cursor.map_or(Retention::Nothing, Retention::Overlap))
     }
 
     /// The earliest date of a row whose content is compared or remembered; `None` if there is no such row.
-    #[must_use]
     pub(super) fn floor(&self) -> Option<Timestamp> {
         match self.retention {
             Retention::Nothing => None,
@@ -109,7 +106,6 @@ impl SentRows {
     }
 
     /// Remembers no further rows: all that the walk will meet are remembered.
-    #[must_use]
     pub(super) fn complete(self) -> Self {
         Self { is_complete: true, ..self }
     }
@@ -126,7 +122,6 @@ impl SentRows {
 
     /// Returns true if this row was sent with this very content. Always false when rows are remembered by
     /// ranges of ids only.
-    #[must_use]
     pub(super) fn knows(&self, id: i64, updated: CursorValue, hash: u64) -> bool {
         let Some(floor) = self.floor() else { return false };
         match updated {
@@ -139,19 +134,16 @@ impl SentRows {
     }
 
     /// What is remembered of the content of rows.
-    #[must_use]
     pub(super) fn sent(&self) -> &SentHashes {
         &self.sent
     }
 
     /// The newest remembered rows that are not newer than the cursor, at most four.
-    #[must_use]
     pub(super) fn at_cursor(&self) -> &[CursorRow] {
         &self.at_cursor
     }
 
     /// Returns true if an earlier build wrote this memory.
-    #[must_use]
     pub(super) fn is_old(&self) -> bool {
         self.old.is_some()
     }
@@ -172,7 +164,6 @@ impl SentRows {
 
     /// Reads what [`SentRows::write`] or an earlier build wrote. What cannot be understood counts as absent,
     /// which can only bring rows again.
-    #[must_use]
     pub(super) fn parse(state: &Value, retention: Retention) -> Self {
         let row = |row: &Value| {
             let date = Timestamp::parse(row.get(1)?.as_str()?.as_bytes()).ok()?;

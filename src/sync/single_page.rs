@@ -11,9 +11,6 @@ use crate::timestamp::Timestamp;
 
 /// Delivers what is to be delivered of an answer that holds all there is, and gives back the state.
 /// `filter` is the requested date filter, `past` where the cursor may lie.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn emit(
     context: &StreamContext,
     mut rows: Rows,

@@ -10,9 +10,6 @@ use super::rows::check_keys;
 use super::sent_rows::SentRows;
 
 /// Tries again what the store could not send in an earlier sync. `date_range` holds the dates that are wanted.
-///
-/// # Errors
-/// [`StreamError`]
 pub(super) async fn retry(
     context: &StreamContext,
     date_range: DateRange,

@@ -38,9 +38,6 @@ pub(crate) struct FinishedSync {
 }
 
 /// Reads one stream to its end and gives back its final state; `job` is what a full refresh is done for.
-///
-/// # Errors
-/// [`StreamError`]
 pub(crate) async fn run(
     context: &Arc<StreamContext>,
     checkpoint: Checkpoint,

@@ -14,7 +14,7 @@ impl From<OutputError> for UserError {
             OutputError::FolderNeedsRecordFormat => Self::output_needs_record_format(),
             OutputError::CsvNeedsOneStream { selected } => Self::csv_needs_one_stream(selected),
             OutputError::FolderNamedAsFile { path, stream, extension } => {
-                Self::output_must_be_directory(&path.display().to_string(), &stream, extension)
+                Self::output_must_be_directory(&path.display().to_string(), &format!("{stream}.{extension}"))
             }
             OutputError::FolderBusy(path) => Self::busy_folder(&path.display().to_string()),
             OutputError::Folder(path, error) => Self::unusable_folder(&path.display().to_string(), &error),

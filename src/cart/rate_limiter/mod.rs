@@ -10,10 +10,8 @@ mod calls;
 mod others;
 mod policy;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod simulation;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;
 mod window;
 
@@ -38,7 +36,6 @@ pub struct RateLimiter {
 
 /// Permission to send one request. Return it with [`Throttle::answered`], or drop it if there is no response.
 #[derive(Debug)]
-#[must_use]
 pub struct CallPermit<'b> {
     rate_limiter: &'b RateLimiter,
     permit: Option<CallRecord>,

@@ -179,7 +179,6 @@ impl RangeCheck {
 
     /// The ranges of ids to read and send again: greater than the first, at most the second, `None` for
     /// no bound. Empty if nothing has changed.
-    #[must_use]
     pub(in crate::sync) fn changed(self) -> Vec<(Option<i64>, Option<i64>)> {
         let mut changed: Vec<(Option<i64>, Option<i64>)> = Vec::new();
         let mut put = |after: Option<i64>, end: Option<i64>| match changed.last_mut() {
