@@ -55,7 +55,7 @@ fn the_page_of_the_greatest_keys_gives_its_room_to_the_question_about_rows_witho
         // Among the oldest, so that two counts differ and no answer so far shows it.
         data.set_updated_at(way.stream, way.first() + 3, Stamp::Null);
         let store = store_of(data);
-        way.assert_complete(&read(way, &store, &no_state(), None), &store, "one row without a date");
+        way.assert_all_read(&read(way, &store, &no_state(), None), &store, "one row without a date");
     }
 }
 
@@ -63,7 +63,7 @@ fn the_page_of_the_greatest_keys_gives_its_room_to_the_question_about_rows_witho
 fn a_full_page_that_may_be_all_gives_its_room_to_the_request_for_a_further_one() {
     for way in TWO {
         let store = store_of(rows_of(way, PAGE, usize::MAX));
-        way.assert_complete(&read(way, &store, &no_state(), None), &store, "one full page");
+        way.assert_all_read(&read(way, &store, &no_state(), None), &store, "one full page");
         let further = store.requests().iter().filter(|seen| seen.param("page") == Some("2")).count();
         assert_eq!(further, 1, "{way:?}: {:#?}", asked(&store));
     }
@@ -74,7 +74,7 @@ fn a_page_of_rows_outside_the_dates_gives_its_room_to_the_question_for_a_row_wit
     for way in TWO {
         let store = store_of(rows_of(way, PAGE + 100, usize::MAX));
         let run = read(way, &store, &no_state(), Some("2001-01-01T00:00:00Z"));
-        way.assert_complete(&run, &[].into(), "nothing within the dates");
+        way.assert_all_read(&run, &[].into(), "nothing within the dates");
     }
 }
 
@@ -87,7 +87,7 @@ fn the_page_of_the_greatest_keys_gives_its_room_to_a_comparison_by_ranges() {
         data.ids(way.stream).into_iter().for_each(|id| data.set_updated_at(way.stream, id, newest));
         let store = store_of(data);
         let first = read(way, &store, &no_state(), None);
-        way.assert_complete(&first, &store, "first");
+        way.assert_all_read(&first, &store, "first");
         let changed = way.first() + MANY / 2;
         store.data(|data| data.set_field(way.stream, changed, "ip", "\"10.0.0.1\""));
         let second = read(way, &store, &first.last_state_list(), None);
