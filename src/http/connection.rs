@@ -302,8 +302,7 @@ impl HttpError {
 
     /// Whether the connection ended where more was expected, without any other fault.
     fn is_early_end(&self) -> bool {
-        let kind = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
-        self.causes().any(|error| error.downcast_ref::<io::Error>().is_some_and(kind))
+        self.causes().any(is_early_end)
     }
 
     /// Returns true if there was no connection.
@@ -328,9 +327,19 @@ impl HttpError {
     }
 }
 
-/// The TLS error in an error; rustls passes it on inside of an [`io::Error`].
+/// The TLS error in an error; it lies inside of one [`io::Error`] or several.
 fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    error.downcast_ref::<rustls::Error>().or_else(|| error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => tls_error(error.get_ref()?),
+        None => error.downcast_ref(),
+    }
+}
+
+/// Returns true if an [`io::Error`], or one inside of it, says that the connection ended.
+fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| {
+        error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(|inner| is_early_end(inner))
+    })
 }
 
 fn is_certificate(error: &rustls::Error) -> bool {

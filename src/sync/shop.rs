@@ -71,3 +71,7 @@ pub trait Shop: fmt::Debug + Send + Sync {
         self.streams().iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests;
