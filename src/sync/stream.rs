@@ -52,30 +52,4 @@ impl Scope {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::sync::LazyLock;
-
-    use super::*;
-
-    /// A stream of a made-up shop.
-    pub(in crate::sync) static ROWS: Stream = Stream {
-        name: "rows",
-        aliases: &[],
-        list: "rows",
-        key: "id",
-        has_updated_at: true,
-        cursor_field: "changed",
-        may_lack_updated_at: false,
-        is_large: false,
-        scope: Scope("read"),
-        is_scope_probe: false,
-        uses_lookups: false,
-        fields: || {
-            static FIELDS: LazyLock<StreamFields> = LazyLock::new(|| {
-                let schema = r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#;
-                StreamFields::parse(schema).unwrap_or_default()
-            });
-            &FIELDS
-        },
-    };
-}
+pub(super) mod tests;

@@ -122,13 +122,13 @@ impl Write for Kept {
 async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>, Vec<Query>) {
     let shop = Arc::new(MadeUp { capabilities, slots: Arc::new(Semaphore::new(4)), requests: Mutex::default() });
     let kept = Kept::default();
-    let (emitter, writer) = emit::start(Passthrough(kept.clone()), Level::Info, Vec::new);
-    let output = StreamOutput::new(stream.name.to_owned(), emitter, Arc::new(Progress::default()));
-    let schema = serde_json::from_str(stream.schema).unwrap();
+    let (emitter, writer) =
+        emit::start(Box::new(Passthrough(kept.clone())), Level::Info, || unreachable!("nothing panics"));
+    let output = StreamOutput::new(stream.name, emitter, Arc::new(Progress::default()));
     let cursor = stream.has_updated_at.then_some(stream.cursor_field);
     let (_running, shutdown) = watch::channel(false);
     let client = Arc::clone(&shop) as Arc<dyn Shop>;
-    let record_schema = RecordSchema::new(&schema, stream.key, cursor);
+    let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key, cursor);
     let dates = (Timestamp::EARLIEST, None);
     let context = StreamContext::new(stream, client, output, dates, record_schema, (None, None), shutdown);
     let finished = stream_sync::run(&Arc::new(context), Checkpoint::default(), false, None).await.unwrap();

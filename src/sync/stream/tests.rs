@@ -1,5 +1,7 @@
 //! Streams for the tests of the sync.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 /// A stream of a made-up shop.
@@ -19,8 +21,12 @@ const USUAL: Stream = Stream {
     is_large: false,
     scope: Scope("read"),
     is_scope_probe: false,
-    collections: &[],
     uses_lookups: false,
-    sensitive: &[],
-    schema: r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#,
+    fields: || {
+        static FIELDS: LazyLock<StreamFields> = LazyLock::new(|| {
+            let schema = r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#;
+            StreamFields::parse(schema).unwrap()
+        });
+        &FIELDS
+    },
 };
