@@ -9,7 +9,7 @@
 //! - `sync`: how a stream is read, and what its state contains; names no shop
 //! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
 //! - `cart`: Cart.com: sign-in, parameters, responses, call limit, and the table of streams
-//! - `stream_fields`: the fields of a stream, from its file in `schemas/cart`
+//! - `stream`, `stream_fields`: a row of a shop's table of streams; the fields of a stream, from its schema file
 //! - `airbyte`: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
 //! - `output`: where messages go: stdout, files, the state file, text for people
 //! - `user_error`: the messages of errors for users
@@ -52,6 +52,8 @@ pub mod output;
 #[cfg(feature = "fuzzing")]
 pub mod record;
 #[cfg(feature = "fuzzing")]
+pub mod stream;
+#[cfg(feature = "fuzzing")]
 pub mod stream_fields;
 #[cfg(feature = "fuzzing")]
 pub mod sync;
@@ -71,6 +73,8 @@ mod output;
 #[cfg(not(feature = "fuzzing"))]
 mod record;
 #[cfg(not(feature = "fuzzing"))]
+mod stream;
+#[cfg(not(feature = "fuzzing"))]
 mod stream_fields;
 #[cfg(not(feature = "fuzzing"))]
 mod sync;
@@ -80,8 +84,6 @@ mod timestamp;
 pub use app::run;
 #[cfg(feature = "fuzzing")]
 pub use cart::streams;
-#[cfg(not(feature = "fuzzing"))]
-pub(crate) use cart::streams;
 pub use cli::command_line;
 pub use commands::completions::script as completion_script;
 pub use output::stdout::{Stdout, Terminals};

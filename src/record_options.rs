@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::raw_config::{FieldError, RawConfig, kind};
 use crate::record::RecordSchema;
+use crate::stream::{self, DELETED, Stream};
 use crate::stream_fields::Collection;
-use crate::streams::{self, CURSOR, DELETED, STREAMS, Stream};
 use crate::suggest::suggestions;
 
 const EXPAND: &str = "expand";
@@ -39,14 +39,14 @@ impl RecordOptions {
     }
 
     /// Reads the part of a config that is about records. Returns all faults.
-    pub(crate) fn parse(config: &RawConfig) -> Result<Self, Vec<FieldError>> {
+    pub(crate) fn parse(config: &RawConfig, table: &'static [Stream]) -> Result<Self, Vec<FieldError>> {
         let mut record_options = Self::default();
         let mut faults = Vec::new();
         match config.get(EXPAND) {
             None | Some(Value::Null) => {}
             Some(Value::Array(entries)) => {
                 for (place, entry) in entries.iter().enumerate() {
-                    match chosen(entry, |text| config.shown(&format!("{EXPAND}[{place}]"), text)) {
+                    match chosen(entry, table, |text| config.shown(&format!("{EXPAND}[{place}]"), text)) {
                         Ok(collections) => record_options.expand.extend(collections),
                         Err(problem) => faults.push(FieldError::new(EXPAND, problem)),
                     }
@@ -87,7 +87,7 @@ impl RecordOptions {
             let name = name.as_str();
             wanted.contains_key(name)
                 || name == stream.key
-                || (stream.has_updated_at && name == CURSOR)
+                || (stream.has_updated_at && name == stream.cursor_field)
                 || name == DELETED
         };
         let names = with_collections(own.clone(), &self.requested(stream, configured));
@@ -127,7 +127,7 @@ impl RecordOptions {
     pub(crate) fn schema(&self, stream: &Stream) -> Value {
         let mut schema = (stream.fields)().schema.clone();
         for collection in self.collections(stream) {
-            let element = element_schema(collection);
+            let element = element_schema(collection, (stream.table)());
             schema["properties"][&collection.name] = match stream.uses_lookups {
                 true => element,
                 false => json!({
@@ -164,15 +164,16 @@ impl RecordOptions {
     pub(crate) fn record_schema(&self, stream: &Stream, configured: &Value) -> RecordSchema {
         let fields = (stream.fields)();
         let mut record_schema =
-            RecordSchema::new(&self.schema(stream), stream.key, stream.has_updated_at.then_some(CURSOR));
+            RecordSchema::new(&self.schema(stream), stream.key, stream.has_updated_at.then_some(stream.cursor_field));
+        let table = (stream.table)();
         if self.redact {
             record_schema.redact(&fields.sensitive);
-            redact_inside(&mut record_schema, &fields.collections, DEPTH);
+            redact_inside(&mut record_schema, &fields.collections, table, DEPTH);
         }
         for collection in self.requested(stream, configured) {
-            let mut inside = RecordSchema::new(&element_schema(collection), "", None);
+            let mut inside = RecordSchema::new(&element_schema(collection, table), "", None);
             if self.redact {
-                redact_element(&mut inside, collection, DEPTH);
+                redact_element(&mut inside, collection, table, DEPTH);
             }
             record_schema.nest(&collection.name, inside, entry(stream, &collection.name));
         }
@@ -206,36 +207,36 @@ fn entry(stream: &Stream, collection: &str) -> String {
 }
 
 /// Returns the stream whose fields an element of a collection has.
-fn stream_of(collection: &Collection) -> Option<&'static Stream> {
-    collection.stream.as_deref().and_then(streams::find)
+fn stream_of(collection: &Collection, table: &'static [Stream]) -> Option<&'static Stream> {
+    collection.stream.as_deref().and_then(|name| stream::find(table, name))
 }
 
 /// Returns the schema of an element of a collection.
-fn element_schema(collection: &Collection) -> Value {
-    let of_stream = stream_of(collection).and_then(|stream| (stream.fields)().schema["properties"].as_object());
+fn element_schema(collection: &Collection, table: &'static [Stream]) -> Value {
+    let of_stream = stream_of(collection, table).and_then(|stream| (stream.fields)().schema["properties"].as_object());
     let mut properties = of_stream.cloned().unwrap_or_default();
     properties.extend(collection.properties.clone());
     json!({"type": ["null", "object"], "additionalProperties": true, "properties": properties})
 }
 
 /// Sets the sensitive fields in an element of a collection to null, and those in collections inside it.
-fn redact_element(element: &mut RecordSchema, collection: &Collection, depth: usize) {
+fn redact_element(element: &mut RecordSchema, collection: &Collection, table: &'static [Stream], depth: usize) {
     element.redact(&collection.sensitive);
-    if let Some(stream) = stream_of(collection) {
+    if let Some(stream) = stream_of(collection, table) {
         element.redact(&(stream.fields)().sensitive);
-        redact_inside(element, &(stream.fields)().collections, depth);
+        redact_inside(element, &(stream.fields)().collections, table, depth);
     }
 }
 
 /// Sets the sensitive fields inside these collections to null, should the store send one that was not requested.
-fn redact_inside(record_schema: &mut RecordSchema, collections: &[Collection], depth: usize) {
+fn redact_inside(record_schema: &mut RecordSchema, collections: &[Collection], table: &'static [Stream], depth: usize) {
     let Some(depth) = depth.checked_sub(1) else { return };
     for collection in collections {
-        let own = stream_of(collection).map_or(&[][..], |stream| &(stream.fields)().sensitive);
+        let own = stream_of(collection, table).map_or(&[][..], |stream| &(stream.fields)().sensitive);
         let names: Map<String, Value> =
             own.iter().chain(&collection.sensitive).map(|name| (name.clone(), json!({}))).collect();
         let mut element = RecordSchema::new(&json!({ "properties": names }), "", None);
-        redact_element(&mut element, collection, depth);
+        redact_element(&mut element, collection, table, depth);
         if !element.is_plain() {
             record_schema.redact_inside(&collection.name, element);
         }
@@ -250,19 +251,23 @@ fn choices_of(stream: &'static Stream) -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns all choices of `expand`, as `stream.collection`.
-pub(crate) fn choices() -> impl Iterator<Item = String> {
-    STREAMS.iter().flat_map(|stream| choices_of(stream).map(|choice| format!("{}.{choice}", stream.name)))
+pub(crate) fn choices(table: &'static [Stream]) -> impl Iterator<Item = String> {
+    table.iter().flat_map(|stream| choices_of(stream).map(|choice| format!("{}.{choice}", stream.name)))
 }
 
 /// Returns the collections that an entry of `expand` requests.
-fn chosen(entry: &Value, shown: impl Fn(&str) -> String) -> Result<Vec<(&'static str, &'static Collection)>, String> {
+fn chosen(
+    entry: &Value,
+    table: &'static [Stream],
+    shown: impl Fn(&str) -> String,
+) -> Result<Vec<(&'static str, &'static Collection)>, String> {
     let Value::String(text) = entry else {
         return Err(format!("must be a list of strings such as `[\"orders.items\"]`, not of {}.", kind(entry)));
     };
     let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let has_collections = |stream: &&Stream| !(stream.fields)().collections.is_empty();
-    let Some(stream) = streams::find(name).filter(has_collections) else {
-        let able = || STREAMS.iter().filter(has_collections).map(|stream| stream.name);
+    let Some(stream) = stream::find(table, name).filter(has_collections) else {
+        let able = || table.iter().filter(has_collections).map(|stream| stream.name);
         let near = suggestions(name, able());
         let hint = if near.is_empty() { able().collect() } else { near };
         return Err(format!(
@@ -286,12 +291,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::cart::streams::{self, CURSOR, STREAMS};
     use crate::json::Scanner;
     use crate::record::RecordWriter;
 
     fn record_options(config: &Value) -> Result<RecordOptions, Vec<String>> {
         let fields = RawConfig::parse(config.to_string().as_bytes()).unwrap();
-        RecordOptions::parse(&fields).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        RecordOptions::parse(&fields, STREAMS).map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
 
     fn stream(name: &str) -> &'static Stream {
@@ -300,7 +306,7 @@ mod tests {
 
     #[test]
     fn every_collection_of_the_table_can_be_asked_for() {
-        let all: Vec<String> = choices().collect();
+        let all: Vec<String> = choices(STREAMS).collect();
         assert!(all.len() > 50 && all.contains(&"orders.items".to_owned()));
         let record_options = record_options(&json!({"expand": all})).unwrap();
         for stream in STREAMS {

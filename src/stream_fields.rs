@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// How the names of this program's own keywords begin.
+/// Prefix of the names of this program's own keywords.
 const OWN_KEYWORD: &str = "x-";
 
 /// The fields of a stream's records, from its schema file.

@@ -7,10 +7,10 @@ mod skipped_rows;
 use std::time::{Duration, SystemTime};
 
 use crate::airbyte::{FailureType, WriteError};
+use crate::cart::streams::{STREAMS, Stream};
 use crate::http::Error;
 use crate::http::error::{ProxyFailure, TransportErrorKind};
 use crate::raw_config::FieldError;
-use crate::streams::{STREAMS, Stream};
 use crate::suggest::suggestions;
 use crate::sync::StreamError;
 use crate::timestamp::Timestamp;

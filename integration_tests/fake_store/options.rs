@@ -56,7 +56,7 @@ pub struct Router {
 pub struct Tls {
     /// The names it is valid for (IP addresses too).
     pub host_names: Vec<String>,
-    /// Whether it has run out.
+    /// True if it has expired.
     pub expired: bool,
 }
 

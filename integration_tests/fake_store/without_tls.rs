@@ -1,4 +1,4 @@
-//! What stands for TLS where the feature `tls` is off: nothing that could be made.
+//! Replaces TLS in builds without the feature `tls`, with types that have no values.
 
 use std::io;
 use std::path::Path;
@@ -7,13 +7,13 @@ use tokio::net::TcpStream;
 
 use super::options::Tls;
 
-/// What a server with TLS holds. There is none.
+/// State of a server with TLS. It cannot be constructed in this build.
 pub struct Secured {
     /// Makes the handshakes.
     pub acceptor: Acceptor,
 }
 
-/// Makes handshakes. There is none.
+/// Makes handshakes. It has no values.
 #[derive(Clone)]
 pub enum Acceptor {}
 

@@ -15,9 +15,9 @@ use crate::http::{
     self, Api, BoxFuture, CallLimit, ElementSink, Envelope, Error, PageMeta, PageResponse, ReadPage, RequestObserver,
     RetryPolicy, Usage,
 };
+use crate::stream::Stream;
 use crate::sync::query::Query;
 use crate::sync::shop::{Capabilities, Shop};
-use crate::sync::stream::Stream;
 
 /// The header with the calls made and allowed (API documentation, API limits).
 const CALL_LIMIT: &str = "x-ac-call-limit";

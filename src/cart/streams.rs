@@ -3,8 +3,9 @@
 
 use std::sync::LazyLock;
 
+use crate::stream;
+pub use crate::stream::{Scope, Stream};
 use crate::stream_fields::StreamFields;
-pub use crate::sync::stream::{Scope, Stream};
 
 /// The rights that a token can have (API documentation, scopes). The last four have no form that only reads.
 #[expect(non_upper_case_globals, reason = "a row names its scope as it would name a variant")]
@@ -32,9 +33,6 @@ impl Scope {
 /// Field with the time of a row's last change, the same in all resources that have one.
 pub const CURSOR: &str = "updated_at";
 
-/// Field that marks a row as deleted in the store; destinations act upon it (Airbyte's change data capture).
-pub const DELETED: &str = "_ab_cdc_deleted_at";
-
 /// Returns a row with the defaults.
 const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static StreamFields) -> Stream {
     Stream {
@@ -49,6 +47,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         scope,
         is_scope_probe: false,
         uses_lookups: false,
+        table: || STREAMS,
         fields,
     }
 }
@@ -177,7 +176,7 @@ pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 /// Returns the stream with this name or alias.
 pub fn find(name: &str) -> Option<&'static Stream> {
-    STREAMS.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
+    stream::find(STREAMS, name)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-use crate::streams::{self, STREAMS, Stream};
+use crate::cart::streams::{self, STREAMS, Stream};
 use crate::user_error::{UserError, unknown_stream_text};
 
 /// The name for all streams.

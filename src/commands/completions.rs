@@ -7,8 +7,8 @@ use clap_complete::Shell;
 
 use super::CommandResult;
 use crate::airbyte::Emitter;
+use crate::cart::streams::STREAMS;
 use crate::cli;
-use crate::streams::STREAMS;
 
 /// Prints the completions of a shell.
 pub(crate) async fn run(shell: Shell, emitter: &Emitter) -> CommandResult {

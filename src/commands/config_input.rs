@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::cart::streams::STREAMS;
 use crate::cli::Overrides;
 use crate::config::{self, Config};
 use crate::files::input;
@@ -77,12 +78,12 @@ pub(super) fn config(path: Option<&Path>, overrides: &Overrides) -> Result<Confi
 pub(super) fn record_options(config: Option<&Path>) -> Result<(RecordOptions, Vec<String>), UserError> {
     let Some(path) = config else { return Ok((RecordOptions::default(), Vec::new())) };
     let fields = RawConfig::parse(&config_text(path)?).map_err(|fault| UserError::config(&[fault]))?;
-    let record_options = RecordOptions::parse(&fields).map_err(|faults| UserError::config(&faults))?;
+    let record_options = RecordOptions::parse(&fields, STREAMS).map_err(|faults| UserError::config(&faults))?;
     Ok((record_options, config::unknown(&fields)))
 }
 
-/// Returns the text of a configuration with the overrides. A text that is not an object is unchanged; the parser
-/// refuses it.
+/// Returns the text of a configuration with the overrides applied. Returns the text unchanged if it is not a JSON
+/// object: the parser rejects it later.
 fn overridden(text: Vec<u8>, overrides: &Overrides) -> Vec<u8> {
     let Overrides { start_date, end_date, call_limit_percent } = overrides;
     let values = [

@@ -7,8 +7,8 @@ use serde_json::value::to_raw_value;
 use super::{CommandResult, config_input, warn};
 use crate::airbyte::Emitter;
 use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
+use crate::cart::streams::{CURSOR, STREAMS, Stream};
 use crate::record_options::RecordOptions;
-use crate::streams::{CURSOR, STREAMS, Stream};
 
 /// Prints the catalog; of the configuration only the record options are used.
 pub(crate) async fn run(config: Option<&Path>, emitter: &Emitter) -> CommandResult {

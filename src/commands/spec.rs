@@ -2,6 +2,7 @@
 
 use super::{CommandResult, compact};
 use crate::airbyte::{Emitter, Message};
+use crate::cart::streams::STREAMS;
 use crate::record_options;
 
 /// The specification, with placeholders.
@@ -23,7 +24,7 @@ pub(crate) async fn run(emitter: &Emitter) -> CommandResult {
 
 /// Returns the specification as JSON. The address of the documentation is `repository` in Cargo.toml, if it is set.
 fn text() -> String {
-    let choices: Vec<String> = record_options::choices().map(|choice| format!("\"{choice}\"")).collect();
+    let choices: Vec<String> = record_options::choices(STREAMS).map(|choice| format!("\"{choice}\"")).collect();
     SPEC.replace(CHOICES, &choices.join(",")).replace(DOCUMENTATION, &documentation(env!("CARGO_PKG_REPOSITORY")))
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::config_input;
 use crate::airbyte::state::{self, States, StoredState};
 use crate::airbyte::{ConfiguredCatalog, ConfiguredStream};
+use crate::cart::streams::{self, STREAMS};
 use crate::files;
 use crate::output::OutputError;
 use crate::output::state_file::{LockedStateFile, StateFile};
-use crate::streams::{self, STREAMS};
 use crate::suggest::suggestions;
 use crate::user_error::UserError;
 

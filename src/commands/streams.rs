@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::CommandResult;
 use crate::airbyte::Emitter;
+use crate::cart::streams::{CURSOR, STREAMS, Stream};
 use crate::output::progress;
 use crate::output::table::{aligned, cut};
-use crate::streams::{CURSOR, STREAMS, Stream};
 
 /// Prints the streams. The table is cut to the width of the terminal if stdout is one.
 pub(crate) async fn run(as_json: bool, in_terminal: bool, emitter: &Emitter) -> CommandResult {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::cart::Auth;
+use crate::cart::streams::STREAMS;
 use crate::raw_config::{FieldError, RawConfig, kind};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
@@ -90,7 +91,7 @@ impl Config {
         ));
         warnings.extend(edge_space(&fields).map(str::to_owned));
         let faults = fields.all_faults(faults.0, |field| !RecordOptions::reads(field));
-        match (RecordOptions::parse(&fields), sign_in, start) {
+        match (RecordOptions::parse(&fields, STREAMS), sign_in, start) {
             (Ok(record_options), Some((auth, base)), Some(start)) if faults.is_empty() => Ok(Self {
                 auth,
                 base,

@@ -21,45 +21,47 @@ use super::retry::{self, RetryPolicy};
 use super::throttle::{CallLimit, Throttle, Usage};
 use crate::buffer_pool::BufferPool;
 
-/// Largest body after decompression. A page of 1000 products is about 5 MB; a compressed bomb ends here.
+/// Maximum size of a body after decompression, in bytes. A page of 1000 products is about 5 MB. The limit stops
+/// decompression bombs.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// Largest size of the lines that are made of a body: a little more than the body, unless its rows are tiny
-/// and many more than were asked for.
+/// Maximum size of the output lines made from one body, in bytes. Lines are normally only a little longer than the
+/// body. The limit is reached only if the server sends far more rows than requested, and they are tiny.
 const LINES_LIMIT: usize = 2 * BODY_LIMIT;
-/// Bytes of a body that are collected before they are parsed: some rows at least, and few enough to stay
-/// in the processor's cache.
+/// Number of body bytes to collect before parsing them: enough for several rows, and few enough for the CPU cache.
 const PARSE_CHUNK: usize = 64 * 1024;
-/// Size of the buffer: a chunk, and the read that completes it. A value larger than this makes it grow.
+/// Initial size of the body buffer, in bytes: one parse chunk plus one read. The buffer grows if a single value is
+/// larger.
 const BODY_BUFFER_SIZE: usize = PARSE_CHUNK + connection::READ_BUFFER;
 
-/// One API, as the client needs to know it.
+/// Describes one API to the client: its requests, headers, limits and responses.
 pub trait Api: fmt::Debug + Send + Sync {
-    /// A request of it.
+    /// A request to the API.
     type Request: Request;
-    /// Decides when its requests are sent.
+    /// The rate limiter, which decides when requests are sent.
     type Throttle: Throttle;
-    /// Reads the body of a response.
+    /// The parser for the body of a response.
     type Page<'r>: ReadPage
     where
         Self: 'r;
 
-    /// The URL of a request below the base, with its parameters, exactly as it is sent.
+    /// Returns the URL of a request relative to the base URL, with its parameters, exactly as it is sent.
     fn target(&self, request: &Self::Request) -> String;
 
-    /// The headers that sign in a request; their values are marked as sensitive.
+    /// Returns the authentication headers of a request. Their values are marked as sensitive.
     fn headers(&self, path_and_query: &str) -> HeaderMap;
 
-    /// The calls that a response counts, if it does.
+    /// Returns the call count that the response headers report, if any.
     fn call_limit(&self, headers: &HeaderMap) -> Option<CallLimit>;
 
-    /// The error of a response that is neither a page nor a redirect; `signed` are the headers of the sign-in.
+    /// Returns the error for a response that is neither a page nor a redirect. `signed` contains the authentication
+    /// headers that were sent.
     fn status(&self, request: &Self::Request, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error;
 
-    /// Reads the response to a request.
+    /// Returns a parser for the response to a request.
     fn page<'r>(&'r self, request: &'r Self::Request) -> Self::Page<'r>;
 }
 
-/// The client of one server.
+/// Sends list requests to one server and reads the responses.
 #[derive(Debug)]
 pub struct Client<A: Api> {
     http: Http,
@@ -70,7 +72,8 @@ pub struct Client<A: Api> {
 }
 
 impl<A: Api> Client<A> {
-    /// A client for the API at `base`, which ends with a slash, with at most `in_flight` pages in memory.
+    /// Creates a client for the API at `base`, which must end with a slash. At most `in_flight` pages are in
+    /// memory at the same time.
     ///
     /// # Errors
     /// [`SetupError`] if the certificates or the proxy of the environment cannot be used.
@@ -83,44 +86,44 @@ impl<A: Api> Client<A> {
     ) -> Result<Self, SetupError> {
         let extra = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))?;
-        // Without TLS what is sent must not leave this machine, and a proxy may be anywhere.
+        // Unencrypted requests must not leave this machine, and a proxy may be on another one.
         let proxy = if base.scheme() == "https" { Proxy::from_env(&base)? } else { None };
         let http = Http::new(tls, proxy, in_flight, Timeouts::within(retry_policy.timeout));
         let dispatcher = Dispatcher::new(throttle, in_flight, retry_policy);
         Ok(Self { http, base, api, dispatcher, body_buffers: BufferPool::default() })
     }
 
-    /// The server's host and, if it is not the usual one, port.
+    /// Returns the server's host name, and its port if it is not the default port.
     pub fn host(&self) -> String {
         host_of(&self.base)
     }
 
-    /// How long a request may be retried.
+    /// Returns the policy for retries.
     pub fn retry_policy(&self) -> RetryPolicy {
         self.dispatcher.retry_policy
     }
 
-    /// The calls used so far.
+    /// Returns the number of calls used so far.
     pub fn usage(&self) -> Usage {
         self.dispatcher.usage()
     }
 
-    /// How many further requests like this one can run at the same time.
+    /// Returns the number of further requests like this one that can start now.
     pub fn free_slots(&self, request: &A::Request) -> usize {
         self.dispatcher.free_slots(request)
     }
 
-    /// Returns true while one row of this resource seems to break every response that contains it: short requests
-    /// then cost least.
+    /// Returns true while the client searches for a row of this resource that makes every page with it fail. Short
+    /// requests then cost least.
     pub fn is_bisecting(&self, request: &A::Request) -> bool {
         self.dispatcher.is_bisecting(request)
     }
 
-    /// Requests one page and passes its rows to `sink`, which is told to start again when an attempt fails. If the
-    /// page cannot be had with as many rows as requested, it has fewer: [`PageResponse::count`].
+    /// Requests one page and passes its rows to `sink`. Before each attempt, `sink` is reset. If the server cannot send
+    /// as many rows as requested, the page has fewer: see [`PageResponse::count`].
     ///
     /// # Errors
-    /// [`Error`] if the fault is permanent, or lasts longer than the retry policy allows.
+    /// [`Error`] if the failure is permanent, or lasts longer than the retry policy allows.
     pub async fn get(
         &self,
         request: &A::Request,
@@ -167,14 +170,14 @@ impl<A: Api> SendOnce for Client<A> {
         // 203 is a 200 whose content a front end may have changed, such as its compression.
         if !matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
             let mut body = Vec::new();
-            // The sentence of an error is short; what follows it is of no interest.
+            // An error message is short. The rest of the body is not needed.
             while body.len() <= PARSE_CHUNK && answer.read(&mut body).await.is_ok_and(|read| read > 0) {}
             meta.bytes = body.len();
             return (Err(self.api.status(request, status, &body, &signed)), Some(meta));
         }
         let page = self.page(request, (&mut answer, &mut meta.bytes, memory), sink).await;
         if matches!(page, Err(Error::Body { .. } | Error::NotUtf8 { .. })) {
-            // It may have been the answer to another request, and the next one over it too.
+            // This may be the response to another request, and the next response on the connection may be wrong too.
             answer.poison();
         }
         (page, Some(meta))
@@ -182,7 +185,7 @@ impl<A: Api> SendOnce for Client<A> {
 }
 
 impl<A: Api> Client<A> {
-    /// Reads a page while it arrives; `length` counts its bytes.
+    /// Parses a page while it arrives. `length` counts the bytes of the body.
     async fn page(
         &self,
         request: &A::Request,
@@ -206,18 +209,18 @@ impl<A: Api> Client<A> {
                 let done = parser.feed(&buffer, false, sink)?;
                 buffer.drain(..done);
                 if !memory.fits(sink.memory_used()) {
-                    // Known at once, so that other pages like it wait before they are requested.
+                    // Record the size now, so that requests for similar pages wait for memory before they are sent.
                     self.dispatcher.sizes.learn(request, sink.memory_used());
                     let (from, closed) = (Instant::now(), |_| error_mapping::closing(request.resource()));
                     memory.grow(sink.memory_used()).await.map_err(closed)?;
-                    // The store is not late while it is not read.
+                    // The time spent waiting for memory does not count against the server.
                     answer.extend(from.elapsed());
                 }
-                // Millions of tiny rows take far more room as lines than in the body.
+                // Millions of tiny rows need far more memory as lines than in the body.
                 if sink.memory_used() > LINES_LIMIT {
                     return Err(Error::TooLarge { resource: request.resource().to_owned(), limit: LINES_LIMIT });
                 }
-                // A value larger than the window is not looked at again with every piece.
+                // Double the threshold, so that a value larger than one chunk is not parsed again with every read.
                 due = PARSE_CHUNK.max(2 * buffer.len());
             }
         }
@@ -229,7 +232,7 @@ impl<A: Api> Client<A> {
         Ok(page_meta.envelope)
     }
 
-    /// What the headers of a response say about calls and time.
+    /// Returns the call count, `Retry-After` and date from the headers of a response.
     fn meta(&self, headers: &HeaderMap) -> ResponseMeta {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE);

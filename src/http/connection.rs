@@ -1,5 +1,5 @@
-//! HTTP over TLS: connections that are used again, through a proxy where the environment names one, and
-//! bodies as they arrive. What is asked, and what an answer means, is for the client.
+//! HTTP over TLS: pooled connections, an optional proxy, and bodies that are read while they arrive. The client
+//! decides what to request and how to interpret a response.
 
 use std::future::Future;
 use std::io::{self, Write as _};
@@ -33,44 +33,46 @@ use url::Url;
 use super::error::ProxyFailure;
 use super::proxy::Proxy;
 
-/// Who asks.
+/// Value of the `User-Agent` header.
 const AGENT_NAME: HeaderValue =
     HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-/// Connecting takes one round trip and a TLS handshake; ten seconds allow for a lost packet or two.
+/// Time limit for opening a connection. It takes one round trip and a TLS handshake; ten seconds allow for one or
+/// two lost packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The part of that time in which a proxy has to open its tunnel: less than all of it, so that a proxy that does not
-/// answer is told from a store that does not.
+/// Share of [`CONNECT_TIMEOUT`] in which a proxy must open its tunnel. It is less than 1, so that the error shows
+/// if the proxy did not respond or the store did not.
 const TUNNEL_SHARE: f64 = 0.9;
-/// Silence on an open connection. A store that computes a page of 1000 wide rows may be silent for
-/// many seconds; a minute is what front ends commonly allow.
+/// Time limit for receiving no data on an open connection. A store may need many seconds to prepare a page of 1000
+/// wide rows; load balancers commonly allow one minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Idle connections are kept for two windows, so that waiting for the budget costs no handshake.
+/// Time to keep an idle connection: a little more than two windows of the call limit, so that a wait for the rate
+/// limiter does not cost another handshake.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
-/// After this long without a byte the system asks whether the other side is still there, as often, three times.
+/// Time without data after which TCP sends a keepalive probe, and the interval between probes. After three
+/// unanswered probes the connection is closed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// What was sent and is not acknowledged for this long breaks the connection.
+/// Time after which sent data without an acknowledgement closes the connection.
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What one read of a connection may take: two TLS records. hyper's own bound is 408 KiB, which each of
-/// eight connections fills, twice at times. The headers of an answer have to fit as well; most servers send
-/// no more than 8 KiB of them.
+/// Maximum number of bytes per read from a connection: two TLS records. hyper's default is about 408 KiB for each
+/// connection, which uses too much memory. The response headers must fit too; most servers send at most 8 KiB.
 pub(super) const READ_BUFFER: usize = 32 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long things may take.
+/// Time limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// Making a connection.
+    /// Time limit for opening a connection.
     connect: Duration,
-    /// Silence, before the head of an answer and in its body.
+    /// Time limit for receiving no data, before the response headers and in the body.
     idle: Duration,
-    /// A request with its answer.
+    /// Time limit for a request and its complete response.
     whole: Duration,
 }
 
 impl Timeouts {
-    /// The usual limits, none longer than `whole`.
+    /// Returns the default limits, each at most `whole`.
     pub(super) fn within(whole: Duration) -> Self {
         Self { connect: CONNECT_TIMEOUT.min(whole), idle: IDLE_TIMEOUT.min(whole), whole }
     }
@@ -84,11 +86,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Keeps at most `connections` open while idle. All of them go through `proxy`, if there is one.
+    /// Creates a client that keeps at most `connections` idle connections open. All connections go through `proxy`, if
+    /// there is one.
     pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, timeouts: Timeouts) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        // Whether a target without TLS is allowed was decided where the config was read.
+        // The config parser has already decided if a target without TLS is allowed.
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE_INTERVAL));
@@ -110,10 +113,10 @@ impl Http {
         Self { client, timeouts }
     }
 
-    /// Sends a GET and waits for the head of the answer. Redirects are not followed.
+    /// Sends a GET request and waits for the response headers. Redirects are not followed.
     ///
     /// # Errors
-    /// [`HttpError`] if none came.
+    /// [`HttpError`] if no response arrives.
     pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Response, HttpError> {
         let Timeouts { idle, whole, .. } = self.timeouts;
         let deadline = Instant::now() + whole;
@@ -121,7 +124,7 @@ impl Http {
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(http_error)?;
         *request.headers_mut() = headers;
         let headers = request.headers_mut();
-        // Most answers are cached on the server; this asks for fresh ones (API documentation, caching).
+        // The server caches most responses; this requests fresh ones (API documentation, caching).
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -139,15 +142,15 @@ impl Http {
     }
 }
 
-/// An answer whose body is still to come.
+/// A response whose headers were received. Its body is read with [`Response::read`].
 #[derive(Debug)]
 pub(super) struct Response {
     /// The HTTP status.
     pub(super) status: StatusCode,
-    /// The headers, as they came.
+    /// The response headers, unchanged.
     pub(super) headers: HeaderMap,
     connection: CaptureConnection,
-    /// Whether the headers say how long the body is, or that it says so itself.
+    /// True if the headers contain `Content-Length` or `Transfer-Encoding`, so that a cut body can be detected.
     framed: bool,
     body: Incoming,
     body_decoder: Option<GzipBody>,
@@ -155,17 +158,17 @@ pub(super) struct Response {
     deadline: Instant,
 }
 
-/// gzip being unpacked: one member, or several. What follows a member and is none is passed over.
+/// Decompresses a gzip body of one or more members. Ignores bytes after a member that are not another member.
 #[derive(Debug)]
 struct GzipBody {
-    /// What came and is not unpacked.
+    /// Received bytes that are not decompressed yet.
     compressed: Bytes,
     decoder: GzDecoder<Vec<u8>>,
-    /// Whether a member came before this one, and nothing has come of this one yet.
+    /// True if a complete member came before the current one, and the current one has produced no output yet.
     follows: bool,
-    /// Whether this one has taken nothing yet.
+    /// True if the current member has consumed no input yet.
     fresh: bool,
-    /// Whether the rest is passed over.
+    /// True if the rest of the body is ignored.
     over: bool,
 }
 
@@ -176,9 +179,9 @@ impl Default for GzipBody {
 }
 
 impl GzipBody {
-    /// Unpacks some of what came.
+    /// Decompresses some of the received bytes and appends the result to `out`.
     fn decompress(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        // One write unpacks no more than the decoder's own 32 KiB, however far these bytes expand.
+        // One write produces at most 32 KiB, the decoder's internal buffer, however much the data expands.
         match self.decoder.write(&self.compressed) {
             Ok(0) if self.fresh => return Err(io::Error::from(io::ErrorKind::WriteZero)),
             Ok(0) => match self.decoder.try_finish() {
@@ -204,7 +207,7 @@ impl GzipBody {
         Ok(())
     }
 
-    /// Unpacks what is left at the end of the body.
+    /// Decompresses the remaining bytes at the end of the body and appends the result to `out`.
     fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.decoder.try_finish() {
             Err(error) if !self.follows => return Err(error),
@@ -215,11 +218,11 @@ impl GzipBody {
 }
 
 impl Response {
-    /// Appends the next piece of the body, unpacked, to `out`; gives how many bytes: at most [`READ_BUFFER`], and
-    /// none only at the end of the body.
+    /// Appends the next decompressed part of the body to `out`. Returns the number of bytes: at most [`READ_BUFFER`],
+    /// and 0 only at the end of the body.
     ///
     /// # Errors
-    /// [`HttpError`] if the body is cut, stays out, or is no gzip where it says so.
+    /// [`HttpError`] if the body is cut, does not arrive in time, or is not valid gzip although its header says so.
     pub(super) async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, HttpError> {
         let length = out.len();
         while out.len() == length {
@@ -244,19 +247,19 @@ impl Response {
         Ok(out.len() - length)
     }
 
-    /// Allows so much more time for the answer.
+    /// Moves the deadline of the response by `time`.
     pub(super) fn extend(&mut self, time: Duration) {
         self.deadline += time;
     }
 
-    /// Uses the connection for no further request.
+    /// Prevents the connection from being used for another request.
     pub(super) fn poison(&self) {
         if let Some(connection) = self.connection.connection_metadata().as_ref() {
             connection.poison();
         }
     }
 
-    /// The next bytes as they came.
+    /// Returns the next received bytes, not decompressed; `None` at the end of the body.
     async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             let frame = timeout_at(self.deadline.min(Instant::now() + self.idle), self.body.frame()).await;
@@ -264,10 +267,11 @@ impl Response {
                 None => return Ok(None),
                 Some(Err(error)) => {
                     let error = http_error(error);
-                    // Some servers end TLS without a word. Whether the body is whole is then seen in its text.
+                    // Some servers close a TLS connection without `close_notify`. The parser then checks that the
+                    // body is complete.
                     return if !self.framed && error.is_early_end() { Ok(None) } else { Err(error) };
                 }
-                // Trailers mean nothing here.
+                // Trailers are ignored.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) if !chunk.is_empty() => return Ok(Some(chunk)),
                     _ => {}
@@ -277,22 +281,22 @@ impl Response {
     }
 }
 
-/// Why no answer came, or not the whole of it.
+/// The reason why no response, or only a part of it, arrived.
 #[derive(Debug)]
 pub(super) struct HttpError(BoxError);
 
 impl HttpError {
-    /// The error and its causes, from the outside in. None of their texts holds the URL.
+    /// Returns the error and its causes, outermost first. None of their messages contains the URL.
     pub(super) fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         std::iter::successors(Some(&*self.0 as &(dyn std::error::Error + 'static)), |&error| error.source())
     }
 
-    /// The proxy that opened no tunnel, if that is why.
+    /// Returns the proxy error, if the proxy did not open a tunnel.
     pub(super) fn tunnel_error(&self) -> Option<&TunnelError> {
         self.causes().find_map(|error| error.downcast_ref())
     }
 
-    /// Whether it took too long.
+    /// Returns true if a time limit was exceeded.
     pub(super) fn is_timeout(&self) -> bool {
         self.causes().any(|error| {
             error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
@@ -300,12 +304,12 @@ impl HttpError {
         })
     }
 
-    /// Whether the connection ended where more was expected, without any other fault.
+    /// Returns true if the connection was closed while more data was expected.
     fn is_early_end(&self) -> bool {
         self.causes().any(is_early_end)
     }
 
-    /// Returns true if there was no connection.
+    /// Returns true if no connection could be opened.
     pub(super) fn is_connect(&self) -> bool {
         self.0.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
     }
@@ -315,19 +319,19 @@ impl HttpError {
         self.causes().any(|error| error.is::<NameError>())
     }
 
-    /// Returns true if a certificate was refused.
+    /// Returns true if a certificate was rejected.
     pub(super) fn is_certificate(&self) -> bool {
         self.causes().filter_map(tls_error).any(is_certificate)
     }
 
-    /// Returns true if no secure connection could be made.
+    /// Returns true if TLS failed.
     pub(super) fn is_tls(&self) -> bool {
-        // A server that ends the handshake without a word gives no other sign.
+        // A server may close the connection during the handshake without a TLS error.
         self.causes().any(|error| tls_error(error).is_some()) || (self.is_connect() && self.is_early_end())
     }
 }
 
-/// The TLS error in an error; it lies inside of one [`io::Error`] or several.
+/// Returns the TLS error inside an error. It is nested in one or more [`io::Error`]s.
 fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => tls_error(error.get_ref()?),
@@ -335,7 +339,7 @@ fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rus
     }
 }
 
-/// Returns true if an [`io::Error`], or one inside of it, says that the connection ended.
+/// Returns true if an [`io::Error`], or one nested in it, says that the connection ended early.
 fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
         error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(|inner| is_early_end(inner))
@@ -354,11 +358,11 @@ fn timed_out(_: Elapsed) -> io::Error {
     io::Error::from(io::ErrorKind::TimedOut)
 }
 
-/// Finds the addresses of a host.
+/// Resolves a host name to addresses, with an error type that identifies a failed lookup.
 #[derive(Clone, Debug)]
 struct Resolver(GaiResolver);
 
-/// The host has no address.
+/// The error of a host name that has no address.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct NameError(#[from] io::Error);
@@ -378,7 +382,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// Makes connections, within the time that one may take.
+/// Opens connections within a time limit.
 #[derive(Clone, Debug)]
 struct Connector {
     connector: HttpsConnector<ProxyConnector>,
@@ -400,11 +404,11 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The way to a host: straight, or through a tunnel of a proxy. TLS with the host is not part of it.
+/// Connects to a host, directly or through a tunnel of a proxy. TLS with the host is added by [`Connector`].
 #[derive(Clone, Debug)]
 struct ProxyConnector {
     http: HttpConnector<Resolver>,
-    /// Reaches the proxy itself, which may speak TLS.
+    /// Connects to the proxy itself, which may use TLS.
     to_proxy: HttpsConnector<HttpConnector<Resolver>>,
     proxy: Option<Arc<Proxy>>,
     tunnel_timeout: Duration,
@@ -450,18 +454,18 @@ impl Service<Uri> for ProxyConnector {
     }
 }
 
-/// What hyper says of a tunnel that was not opened. It has no other name for it.
+/// The error that hyper returns if a tunnel is not opened. hyper does not export a name for this type.
 type TunnelFault = <Tunnel<HttpsConnector<HttpConnector<Resolver>>> as Service<Uri>>::Error;
 
-/// The proxy opened no tunnel to the store.
+/// The error of a proxy that did not open a tunnel to the store.
 #[derive(Debug, thiserror::Error)]
 #[error("no tunnel through the proxy {address}")]
 pub(super) struct TunnelError {
     /// Host and port of the proxy.
     pub(super) address: String,
-    /// The variable that names it.
+    /// The environment variable that sets the proxy.
     pub(super) variable: &'static str,
-    /// What kind of fault.
+    /// The kind of failure.
     pub(super) failure_kind: ProxyFailure,
     #[source]
     cause: BoxError,

@@ -1,119 +1,119 @@
-//! The errors of a request. `user_error` decides what the user is told.
+//! The errors of a request. `user_error` turns them into messages for the user.
 
 use std::time::{Duration, SystemTime};
 
-/// A request that failed for good. No variant holds a URL with its query, a body or a secret.
+/// The final error of a request. No variant contains a URL with its query, a body or a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The store answered with a status that is not 200.
+    /// The server responded with a status other than 200.
     #[error("HTTP {status} on {resource}{}", if message.is_empty() { String::new() } else { format!(": {message}") })]
     Status {
-        /// The resource asked for, as in its path.
+        /// The requested resource, as in its path.
         resource: String,
         /// The HTTP status.
         status: u16,
         /// The `message` of the vendor's error body, cut to 200 characters.
         message: String,
-        /// Whether a 404 says that no resource matches the URL, as opposed to a list that is not there now.
+        /// True if a 404 means that the API has no resource at this URL. False if the list is only missing now.
         is_unknown_resource: bool,
-        /// Whether the body is a web page, which the API never sends.
+        /// True if the body is a web page, which the API never sends.
         page: bool,
     },
-    /// The store redirects. It is not followed: the token must not travel to another host.
+    /// The server redirected the request. Redirects are not followed: the token must not be sent to another host.
     #[error("HTTP {status} redirect on {resource} to {}", host.as_deref().unwrap_or("the same host"))]
     Redirect {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
         /// The HTTP status.
         status: u16,
-        /// The other host (and port, if not the usual one), or `None` for the same host.
+        /// The other host (and its port, if not the default port), or `None` for the same host.
         host: Option<String>,
     },
-    /// No answer arrived, or not the whole of it.
+    /// No response, or only a part of it, arrived.
     #[error("{resource}: {kind:?}: {detail}")]
     Transport {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
-        /// What kind of fault.
+        /// The kind of failure.
         kind: TransportErrorKind,
         /// The chain of causes, without URLs.
         detail: String,
     },
-    /// The proxy that the environment names opened no connection to the store.
+    /// The proxy from the environment did not open a connection to the store.
     #[error("{resource}: {failure_kind:?} at the proxy {proxy}: {detail}")]
     Proxy {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
         /// Host and port of the proxy.
         proxy: String,
-        /// The environment variable that names it.
+        /// The environment variable that sets the proxy.
         variable: &'static str,
-        /// What kind of fault.
+        /// The kind of failure.
         failure_kind: ProxyFailure,
         /// The chain of causes, without URLs.
         detail: String,
     },
-    /// The body is not what the API sends.
+    /// The body does not have the format of the API.
     #[error("{resource}: {problem}")]
     Body {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
-        /// What is wrong with it, one clause.
+        /// The problem, as one clause.
         problem: String,
-        /// Whether asking again may help: text that is no JSON, as opposed to JSON of another shape.
+        /// True if a retry may help: the body is not JSON. False if it is JSON of an unexpected structure.
         transient: bool,
-        /// Whether it is a web page, or another text that does not even begin as an answer of the API does.
+        /// True if the body is a web page, or otherwise does not start like a response of the API.
         page: bool,
     },
     /// The body is not UTF-8.
     #[error("{resource}: the response is not UTF-8 text (from byte {at})")]
     NotUtf8 {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
-        /// Offset of the first byte that cannot be.
+        /// Offset of the first invalid byte.
         at: usize,
     },
     /// The body is larger than allowed.
     #[error("{resource}: the response exceeds {limit} bytes")]
     TooLarge {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
         /// The limit in bytes, after decompression.
         limit: usize,
     },
-    /// One row cannot be had, while another row of the resource can: a request for one row fails.
+    /// The server cannot send one row, although it can send another row of the resource.
     #[error("{resource}: one row cannot be read: {last}")]
     Unreadable {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
-        /// How the request for the row failed.
+        /// The error of the request for this row.
         last: Box<Error>,
     },
-    /// The store wants to be asked again later than the patience allows.
+    /// The server requested a wait (`Retry-After`) that is longer than the retry policy allows.
     #[error("{resource}: the store asks to retry in {} s: {last}", wait.as_secs())]
     Deferred {
-        /// The resource asked for.
+        /// The requested resource.
         resource: String,
-        /// How long the store wants to be left alone.
+        /// The wait that the server requested.
         wait: Duration,
-        /// Until when that is.
+        /// The time at which the wait ends.
         until: SystemTime,
-        /// What it answered.
+        /// The error of the response with that request.
         last: Box<Error>,
     },
-    /// Every retry within the patience failed; the last fault is inside.
+    /// Every attempt within the time limit failed.
     #[error("gave up after {attempts} attempts in {} s: {last}", elapsed.as_secs())]
     Exhausted {
-        /// How many requests were sent.
+        /// Number of attempts.
         attempts: u32,
-        /// How long it took.
+        /// Time from the first attempt to the last failure.
         elapsed: Duration,
-        /// The last fault.
+        /// The error of the last attempt.
         last: Box<Error>,
     },
 }
 
-/// The client cannot be set up with what the environment says.
+/// The error of a client that cannot be created with the settings from the environment.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The certificates of `SSL_CERT_FILE` cannot be used.
@@ -124,38 +124,38 @@ pub enum SetupError {
     Proxy(#[from] super::proxy::BadProxy),
 }
 
-/// What can be wrong with a proxy.
+/// Kinds of proxy failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyFailure {
-    /// It could not be reached.
+    /// The proxy could not be reached.
     Unreachable,
-    /// Its certificate was refused.
+    /// The proxy's certificate was rejected.
     Certificate,
-    /// It wants a sign-in, or another one (HTTP 407).
+    /// The proxy requires credentials, or other ones (HTTP 407).
     SignIn,
-    /// It refuses to connect to the store, or cannot.
+    /// The proxy did not connect to the store.
     Refused,
 }
 
-/// Kinds of transport faults that call for different advice.
+/// Kinds of transport failures that need different advice to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportErrorKind {
     /// The host name has no address.
     Name,
-    /// No connection could be made.
+    /// No connection could be opened.
     Connect,
-    /// The server's certificate was refused.
+    /// The server's certificate was rejected.
     Certificate,
     /// TLS failed in another way.
     Tls,
-    /// No answer within the time allowed.
+    /// No response arrived within the time limit.
     Timeout,
-    /// The connection broke, or the answer was cut.
+    /// The connection broke, or the response was cut.
     Broken,
 }
 
 impl Error {
-    /// The fault itself, without the account of the retries.
+    /// Returns the last error itself, without the details of the retries.
     pub fn root(&self) -> &Error {
         match self {
             Self::Exhausted { last, .. } => last.root(),
@@ -163,17 +163,17 @@ impl Error {
         }
     }
 
-    /// Whether the store says that it has no such resource at all.
+    /// Returns true if the server says that the resource does not exist in its API.
     pub fn is_unknown_resource(&self) -> bool {
         matches!(self.root(), Self::Status { is_unknown_resource: true, .. })
     }
 
-    /// Returns true if the store cannot send one row, while it can send others.
+    /// Returns true if the server cannot send one row, although it can send others.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.root(), Self::Unreadable { .. })
     }
 
-    /// Returns true if an answer is not UTF-8 text.
+    /// Returns true if a response is not UTF-8 text.
     pub fn is_not_utf8(&self) -> bool {
         match self.root() {
             Self::NotUtf8 { .. } => true,
@@ -182,7 +182,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status of the last answer, if there was one.
+    /// Returns the HTTP status of the last response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self.root() {
             Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),
@@ -191,7 +191,7 @@ impl Error {
         }
     }
 
-    /// Returns how the request failed, in a few words.
+    /// Returns a short description of the failure, for example "host not found".
     pub fn short_reason(&self) -> String {
         match (self.status(), self.root()) {
             (Some(status), _) => format!("HTTP {status}"),

@@ -1,29 +1,29 @@
-//! From a fault of one attempt to an [`Error`]. Pure.
+//! Converts the failure of one attempt to an [`Error`]. No I/O.
 
 use super::connection::HttpError;
 use super::error::{Error, TransportErrorKind};
 
-/// A fault of the connection.
+/// Returns the error of a failed connection.
 pub(super) fn broken(resource: &str, kind: TransportErrorKind, detail: String) -> Error {
     Error::Transport { resource: resource.to_owned(), kind, detail }
 }
 
-/// The process ends while a request is under way.
+/// Returns the error of a request that the end of the process interrupts.
 pub(super) fn closing(resource: &str) -> Error {
     broken(resource, TransportErrorKind::Broken, "shutting down".to_owned())
 }
 
-/// A response in another form than the API's, or to another request.
+/// Returns the error of a response that has an unexpected structure or belongs to another request.
 pub(crate) fn refused(resource: &str, problem: String) -> Error {
     Error::Body { resource: resource.to_owned(), problem, transient: false, page: false }
 }
 
-/// The text without control characters, cut to `length` characters.
+/// Returns the text without control characters, cut to `length` characters.
 pub(crate) fn plain(text: &str, length: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(length).collect()
 }
 
-/// Why no answer came, or not the whole of it.
+/// Returns the error of a request to which no complete response arrived.
 pub(super) fn transport(resource: &str, fault: &HttpError) -> Error {
     let detail = chain(fault);
     if let Some(proxy) = fault.tunnel_error() {
@@ -46,7 +46,7 @@ pub(super) fn transport(resource: &str, fault: &HttpError) -> Error {
     broken(resource, kind, detail)
 }
 
-/// The fault and its causes in one line.
+/// Returns the error and its causes in one line.
 fn chain(fault: &HttpError) -> String {
     let mut parts: Vec<String> = fault.causes().map(ToString::to_string).collect();
     parts.dedup();

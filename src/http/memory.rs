@@ -1,26 +1,26 @@
-//! Room in memory for the pages in flight: what a page is expected to take is claimed before it is requested, what
-//! it takes beyond that while it arrives.
+//! Limits the memory of the pages in flight. The expected size of a page is reserved before the page is requested;
+//! more is reserved while it arrives, if it turns out larger.
 
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Room for pages in memory, in KiB. Two of the largest pages that are usual (1000 products) fit, which
-/// keeps two processors busy, and all requests side by side where pages are of middling size.
+/// Memory for pages in flight, in KiB. Enough for two of the largest common pages (1000 products), which keep two
+/// processors busy, or for all concurrent requests if their pages are of medium size.
 const MEMORY_KIB: u32 = 8300;
-/// What is claimed at once when a page turns out to be larger, in KiB: seldom enough to cost nothing, and little
-/// compared with the whole.
+/// Memory that is reserved in one step if a page turns out larger than expected, in KiB. Large enough that steps
+/// are rare, and small compared with [`MEMORY_KIB`].
 const STEP: u32 = 256;
 
-/// The room of all pages.
+/// The memory that all pages share.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryBudget {
     free: Arc<Semaphore>,
-    /// One page at a time may grow without bound, so that each of them comes to its end.
+    /// Permits one page at a time to grow without a limit, so that every page can be completed.
     overflow: Arc<Semaphore>,
 }
 
-/// The room of one page. It is free again when this is dropped.
+/// The memory reserved for one page. Dropping it releases the memory.
 #[derive(Debug)]
 pub struct MemoryPermit {
     memory_budget: MemoryBudget,
@@ -33,15 +33,15 @@ impl MemoryBudget {
         Self { free: Arc::new(Semaphore::new(MEMORY_KIB as usize)), overflow: Arc::new(Semaphore::new(1)) }
     }
 
-    /// How many further pages of so many bytes have room.
+    /// Returns the number of further pages of `bytes` bytes that fit into the free memory.
     pub(super) fn slots(&self, bytes: usize) -> usize {
         self.free.available_permits() / page_kib(bytes).max(1) as usize
     }
 
-    /// Waits for room for a page that is expected to take so many bytes.
+    /// Waits for memory for a page with an expected size of `bytes`, and reserves it.
     ///
     /// # Errors
-    /// [`AcquireError`] never, as long as nothing closes the semaphore.
+    /// [`AcquireError`] if the semaphore is closed, which never happens.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<MemoryPermit, AcquireError> {
         let reserved = Arc::clone(&self.free).acquire_many_owned(page_kib(bytes)).await?;
         Ok(MemoryPermit { memory_budget: self.clone(), reserved, overflow: None })
@@ -49,15 +49,15 @@ impl MemoryBudget {
 }
 
 impl MemoryPermit {
-    /// Returns true if the page may take so many bytes in all.
+    /// Returns true if the page may use `bytes` bytes in total.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         self.overflow.is_some() || kib(bytes) <= self.kib()
     }
 
-    /// Waits until the page may take so many bytes in all.
+    /// Waits until the page may use `bytes` bytes in total.
     ///
     /// # Errors
-    /// [`AcquireError`] never, as long as nothing closes the semaphore.
+    /// [`AcquireError`] if the semaphore is closed, which never happens.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), AcquireError> {
         while !self.fits(bytes) {
             match Arc::clone(&self.memory_budget.free).try_acquire_many_owned(STEP) {
@@ -68,19 +68,20 @@ impl MemoryPermit {
         Ok(())
     }
 
-    /// What it may take without a further claim, in KiB.
+    /// Returns the memory that the page may use without a further reservation, in KiB.
     fn kib(&self) -> u32 {
         u32::try_from(self.reserved.num_permits()).unwrap_or(u32::MAX).max(FREE_KIB)
     }
 }
 
-/// A handful of rows never waits, so that a question about a page can be asked while it is held. In KiB.
+/// Size up to which a page needs no reservation, in KiB. A request for a few rows never waits for memory, so it can
+/// be sent while another page is kept in memory.
 const FREE_KIB: u32 = 64;
 
-/// What is claimed for a page of so many bytes, in KiB.
+/// Returns the memory to reserve for a page of `bytes` bytes, in KiB.
 fn page_kib(bytes: usize) -> u32 {
     let kib = kib(bytes);
-    // Lines are a little longer than the rows they hold.
+    // Output lines are a little longer than the rows they contain.
     if kib < FREE_KIB { 0 } else { (kib + kib / 16).min(MEMORY_KIB) }
 }
 
@@ -95,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// Reads pages side by side that are expected to take little and take much, and gives back the most that they took
-    /// together, in KiB.
+    /// Simulates concurrent pages of `size` KiB that are expected to have `expected` KiB. Returns the maximum memory
+    /// that they used together, in KiB.
     async fn peak(pages: usize, expected: usize, size: usize) -> usize {
         let (memory_budget, now, most) =
             (MemoryBudget::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -135,7 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pages_of_known_size_stay_within_the_memory_budget() {
         assert!(peak(32, 1_000, 1_000).await <= MEMORY_KIB as usize);
-        // Each of these may take a little before it is counted.
+        // Each of these pages is smaller than the size that needs a reservation.
         assert!(peak(32, 10, 60).await <= 32 * FREE_KIB as usize);
     }
 }

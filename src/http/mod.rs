@@ -1,10 +1,18 @@
-//! Requests over HTTP, without a shop: connections, certificates, proxies, compressed bodies; when a failed request
-//! is sent again, and with how many rows; the memory for pages in flight. Nothing here names a shop, its parameters
-//! or its headers.
+//! Sends list requests over HTTP, for any API: connections, certificates, proxies, compressed bodies, retries, page
+//! sizes, and the memory for pages in flight. Nothing here names a shop, its parameters or its headers.
 //!
-//! In reading order: `request` (what the retries need to know of a request), `page` (what they need to know of a
-//! response), `client` (sends a request and reads the response), `pending_request` (one request until it succeeds), `retry` (when it is sent again), `sizes` (how many
-//! rows a page may have), `throttle`, `memory`, `run_health`, `connection`, `proxy`, `tls`, `error` and `error_mapping`.
+//! In reading order:
+//! - `request`: the request data that retries need.
+//! - `page`: the response data that is the same for every API.
+//! - `client`: sends a request and reads the response.
+//! - `pending_request`: repeats a request until it succeeds or fails permanently.
+//! - `retry`: decides if and when a request is sent again.
+//! - `sizes`: the number of rows per page.
+//! - `throttle`: the interface of a rate limiter.
+//! - `memory`: the memory limit for pages in flight.
+//! - `run_health`: the failures of all requests of a run.
+//! - `connection`, `proxy`, `tls`: the HTTP connections.
+//! - `error`, `error_mapping`: the errors.
 
 mod client;
 mod connection;
@@ -29,5 +37,5 @@ pub use request::{Request, Slice};
 pub use retry::RetryPolicy;
 pub use throttle::{CallLimit, Throttle, Usage};
 
-/// A future on the heap: what a `dyn` trait can return.
+/// A boxed future, which a method of a `dyn` trait can return.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

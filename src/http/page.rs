@@ -1,54 +1,55 @@
-//! One response of a list, as far as it is the same for every API: what stands around the rows, and where the rows go.
+//! The parts of a list response that are the same for every API: the envelope, and the receiver of the rows.
 
 use crate::json::Scanner;
 use crate::record::NotARecord;
 
-/// What a response says besides its rows.
+/// The data of a response other than its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// How many rows match, on all pages.
+    /// Number of rows that match the request, on all pages.
     pub total: Option<u64>,
     /// True if the response names a further page.
     pub more: bool,
 }
 
-/// What is known of a response that was read to its end.
+/// The result of parsing a complete response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageMeta {
-    /// What it says besides its rows.
+    /// The data of the response other than its rows.
     pub envelope: Envelope,
-    /// True if its list has a name that the requested list may have. If not, it was the only array in the response.
+    /// True if the list has one of the names that the API uses for the requested list. If false, it was the only array
+    /// in the response.
     pub list_name_known: bool,
 }
 
-/// Receives the elements of a list, one after the other.
+/// Receives the elements of a list, one by one.
 pub trait ElementSink: Send {
-    /// Forgets all elements: the page is read again from its start.
+    /// Discards all elements: the page is read again from its start.
     fn restart(&mut self);
 
-    /// Reads the next element. If it fails, nothing of the element may be left: the same element is offered again
-    /// when more of the body has arrived.
+    /// Reads the next element. On an error, no part of the element may be kept: the same element is offered again when
+    /// more of the body has arrived.
     ///
     /// # Errors
-    /// [`NotARecord`] if the next element is no record.
+    /// [`NotARecord`] if the next element is not a record.
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
 
-    /// Judges the elements of a response that was read to its end.
+    /// Checks the elements of a complete response.
     ///
     /// # Errors
-    /// A clause that says why it is not the response to the request; the request is then sent again.
+    /// A clause that says why this cannot be the response to the request. The request is then sent again.
     fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
         let _ = answer;
         Ok(())
     }
 
-    /// Bytes of memory that the elements take.
+    /// Returns the memory that the elements use, in bytes.
     fn memory_used(&self) -> usize {
         0
     }
 }
 
-/// A sink that only checks that the elements are JSON.
+/// A sink that checks that the elements are JSON, and discards them.
 #[derive(Debug)]
 pub struct Discard;
 
@@ -60,18 +61,18 @@ impl ElementSink for Discard {
     }
 }
 
-/// Reads the body of a response while it arrives.
+/// Parses the body of a response while it arrives.
 pub trait ReadPage: Send {
-    /// Reads on in `chunk`, which begins where the last call stopped; with `last`, nothing follows it. Returns how
-    /// many bytes are done.
+    /// Parses `chunk`, which begins at the first byte that the last call did not parse. `last` is true if it is the end
+    /// of the body. Returns the number of parsed bytes.
     ///
     /// # Errors
-    /// [`Error`](super::Error); elements may have been passed on before.
+    /// [`Error`](super::Error) if the body is invalid. `sink` may have received elements before.
     fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, super::Error>;
 
-    /// Ends the body, and returns what is known of the response.
+    /// Ends the body and returns the data of the response other than its rows.
     ///
     /// # Errors
-    /// [`Error`](super::Error) if there was no list, or the response belongs to another request.
+    /// [`Error`](super::Error) if the response contains no list or belongs to another request.
     fn finish(self, sink: &mut dyn ElementSink) -> Result<PageMeta, super::Error>;
 }

@@ -1,5 +1,6 @@
-//! One request until it succeeds: its slot and its memory, its turn, what is sent again and when, and shorter pages
-//! if the full page cannot be had. The client decides what a request is and how it is sent.
+//! Runs one request until it succeeds or fails permanently: reserves a slot and memory, waits for the rate limiter,
+//! retries, and requests shorter pages if the server cannot send the full page. The client defines requests and
+//! sends them.
 
 use std::fmt;
 use std::future::Future;
@@ -20,59 +21,59 @@ use super::run_health::RunHealth;
 use super::sizes::PageSizes;
 use super::throttle::{CallLimit, Throttle, Usage};
 
-/// Something that happens while a request is under way.
+/// An event in the life of a request.
 #[derive(Clone, Debug)]
 pub enum RequestEvent<'a> {
-    /// The call budget is used up, or the store has refused; it goes on at this moment.
+    /// The call limit is reached, or the store has refused a request. Requests continue at this time.
     Waiting(SystemTime),
     /// An attempt failed and will be repeated.
     Retrying {
-        /// Which attempt failed, counted from 1.
+        /// Number of the failed attempt, counted from 1.
         attempt: u32,
-        /// Why.
+        /// The error of the attempt.
         error: &'a Error,
-        /// The wait before the next.
+        /// The wait before the next attempt.
         delay: Duration,
     },
-    /// An attempt failed, and it is found out whether one row of the resource can be had.
+    /// An attempt failed, and a request for a single row checks if the resource is readable at all.
     Probing {
-        /// Which attempt failed, counted from 1.
+        /// Number of the failed attempt, counted from 1.
         attempt: u32,
-        /// Why.
+        /// The error of the attempt.
         error: &'a Error,
     },
-    /// An attempt failed, and a shorter page is asked for at once.
+    /// An attempt failed, and a shorter page is requested immediately.
     Shrinking {
-        /// Which attempt failed, counted from 1.
+        /// Number of the failed attempt, counted from 1.
         attempt: u32,
-        /// Why.
+        /// The error of the attempt.
         error: &'a Error,
-        /// Rows of the shorter page.
+        /// Number of rows of the shorter page.
         count: usize,
     },
-    /// A request is sent now, an attempt after another one too: its wait is over.
+    /// A request is sent now. This event occurs for every attempt, after its wait.
     Sending,
-    /// A request came to its end.
+    /// A request is finished.
     Done(Exchange),
 }
 
-/// A request that came to its end, answered or not.
+/// A finished request, with or without a response.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The request, as it is logged.
     pub request: String,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if a response arrived.
     pub status: Option<u16>,
-    /// Bytes of the answer that were read, after decompression.
+    /// Number of body bytes that were read, after decompression.
     pub bytes: usize,
-    /// Time from sending it to the end of the answer.
+    /// Time from sending the request to the end of the response.
     pub took: Duration,
-    /// The call count that the answer reported.
+    /// The call count that the response reported.
     pub limit: Option<CallLimit>,
 }
 
 impl fmt::Display for Exchange {
-    /// One line without any content of the answer: what was requested, status, size, time, call count.
+    /// Writes one line without any content of the response: the request, status, size, time and call count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GET {}: ", self.request)?;
         match self.status {
@@ -84,59 +85,59 @@ impl fmt::Display for Exchange {
     }
 }
 
-/// Is told of waits, requests and retries.
+/// Receives the events of requests, such as waits and retries.
 pub trait RequestObserver: Sync {
-    /// Called when it happens; before a wait begins, and before a request is sent.
+    /// Handles an event. It is called before a wait begins and before a request is sent.
     fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()>;
 }
 
 impl RequestEvent<'_> {
-    /// A wait until this moment.
+    /// Returns the event of a wait until `until`.
     pub fn waiting(until: Instant) -> Self {
         Self::Waiting(SystemTime::now() + until.saturating_duration_since(Instant::now()))
     }
 }
 
-/// A page, and what it takes: drop it when the page has been passed on.
+/// A page with the slot and the memory that it uses. Drop it after the page has been processed.
 #[derive(Debug)]
 pub struct PageResponse<T> {
-    /// What was read of the page.
+    /// The parsed page.
     pub page: T,
-    /// How many rows were asked for in the end. The answer begins with the row with which the page that was
-    /// asked for begins; where this is less than was asked for, the store could not give the whole page.
+    /// Number of rows in the last request. The page always begins with the first requested row. If the number is
+    /// smaller than requested, the store could not send the full page.
     pub count: usize,
-    /// Rows of the resource that the store counted on the way, when it was asked for any one row of it.
+    /// Total number of rows of the resource, if a request for a single row was sent on the way and reported it.
     pub counted: Option<u64>,
-    /// Its place among the requests in flight.
+    /// The slot of the request among the requests in flight.
     pub slot: OwnedSemaphorePermit,
-    /// The store's clock when it answered, if it told.
+    /// The time of the store's clock in the response, if reported.
     pub date: Option<SystemTime>,
-    /// The room in memory it takes, unless something else holds it: to be kept until the page was passed on.
+    /// The memory reserved for the page; keep it until the page has been processed. `None` if it was moved elsewhere.
     pub memory: Option<MemoryPermit>,
 }
 
-/// What the headers of an answer said about calls.
+/// Data about a response: status, size, call count, `Retry-After` and date.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ResponseMeta {
-    /// Calls made and allowed.
+    /// The calls made and allowed.
     pub(super) limit: Option<CallLimit>,
-    /// How long the store wants to be left alone.
+    /// The wait that the store requests before the next request (`Retry-After`).
     pub(super) retry_after: Option<Duration>,
-    /// The store's clock.
+    /// The time of the store's clock.
     pub(super) date: Option<SystemTime>,
     /// The HTTP status.
     pub(super) status: Option<u16>,
-    /// Bytes of the body that were read, after decompression.
+    /// Number of body bytes that were read, after decompression.
     pub(super) bytes: usize,
 }
 
-/// Makes one attempt.
+/// Sends a request once, without retries.
 pub(super) trait SendOnce: Sync {
-    /// The requests that it sends.
+    /// The type of the requests.
     type Request: Request;
 
-    /// Sends the request once and reads the answer as far as there is room: the envelope of a page, or what went
-    /// wrong; and what the headers said, if any came.
+    /// Sends the request once and reads the response within its memory limit. Returns the envelope of the page or the
+    /// error, and the data of the response headers, if any arrived.
     fn send_once(
         &self,
         query: &Self::Request,
@@ -145,24 +146,24 @@ pub(super) trait SendOnce: Sync {
     ) -> impl Future<Output = (Result<Envelope, Error>, Option<ResponseMeta>)> + Send;
 }
 
-/// What all requests to one store share.
+/// The state that all requests to one store share.
 #[derive(Debug)]
 pub(super) struct Dispatcher<T> {
     throttle: T,
     slots: Arc<Semaphore>,
     memory_budget: MemoryBudget,
-    /// What is known of the pages.
+    /// The known sizes of pages.
     pub(super) sizes: PageSizes,
     run_health: RunHealth,
-    /// How long a request may be retried.
+    /// The policy for retries.
     pub(super) retry_policy: RetryPolicy,
 }
 
-/// A place among the requests in flight, and room in memory.
+/// A slot among the requests in flight, and reserved memory.
 type Admission = (OwnedSemaphorePermit, MemoryPermit);
 
 impl<T: Throttle> Dispatcher<T> {
-    /// For at most `in_flight` pages in memory.
+    /// Creates a dispatcher that has at most `in_flight` pages in memory.
     pub(super) fn new(throttle: T, in_flight: usize, retry_policy: RetryPolicy) -> Self {
         Self {
             throttle,
@@ -174,26 +175,26 @@ impl<T: Throttle> Dispatcher<T> {
         }
     }
 
-    /// Returns what was used of the call limit so far.
+    /// Returns the number of calls used so far.
     pub(super) fn usage(&self) -> Usage {
         self.throttle.usage()
     }
 
-    /// Places for further requests like this one side by side.
+    /// Returns the number of further concurrent requests like this one that can start now.
     pub(super) fn free_slots(&self, query: &impl Request) -> usize {
-        // What cannot be had is found in one sequence of requests; the others would read its short pages.
+        // Only one request at a time searches for an unreadable row; concurrent requests would get short pages too.
         if self.sizes.is_bisecting(query) {
             return 0;
         }
         self.slots.available_permits().min(self.memory_budget.slots(self.bytes_of(query)))
     }
 
-    /// Returns true if an answer of this resource failed a moment ago for one of its rows, as it seems.
+    /// Returns true while a row of this resource may be unreadable and is being searched for.
     pub(super) fn is_bisecting(&self, query: &impl Request) -> bool {
         self.sizes.is_any_bisecting(query)
     }
 
-    /// What the page of a query will take in memory, as far as it is known.
+    /// Returns the expected memory of the page of a query, in bytes.
     fn bytes_of(&self, query: &impl Request) -> usize {
         self.sizes.row(query).saturating_mul(query.count())
     }
@@ -204,7 +205,7 @@ impl<T: Throttle> Dispatcher<T> {
         Ok((Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?, memory))
     }
 
-    /// Sends a request in its turn, once; says when, too.
+    /// Waits for the rate limiter and sends a request once. Also returns the time at which it was sent.
     async fn attempt<S: SendOnce>(
         &self,
         sender: &S,
@@ -218,11 +219,11 @@ impl<T: Throttle> Dispatcher<T> {
         sink.restart();
         let (outcome, meta) = sender.send_once(query, memory, sink).await;
         let took = sent.elapsed();
-        // A request that got no answer may have been counted or not; its ticket is not given back
-        // to the window, and its place is.
+        // The store may have counted a request without a response. The dropped permit therefore still counts as a call
+        // in the window, but no longer as a running request.
         let is_refused = matches!(&outcome, Err(error) if error.status() == Some(429));
         match &meta {
-            // A refusal that counts calls left contradicts itself: its count says nothing about the window.
+            // A refusal (429) that reports remaining calls contradicts itself, so its call count is ignored.
             Some(meta) => {
                 let limit = meta.limit.filter(|limit| !is_refused || limit.used >= limit.allowed);
                 self.throttle.answered(call_permit, limit);
@@ -232,7 +233,7 @@ impl<T: Throttle> Dispatcher<T> {
         match &outcome {
             Ok(_) => self.run_health.record_success(),
             Err(error) => {
-                // What came of it takes no memory while the next attempt is waited for.
+                // Release the memory of the failed attempt before the wait for the next one.
                 sink.restart();
                 if retry::is_transient(error) {
                     self.run_health.record_failure(error);
@@ -246,7 +247,8 @@ impl<T: Throttle> Dispatcher<T> {
         (outcome, meta, sent)
     }
 
-    /// Asks for any one row of the resource. Gives back how many it counts, if one can be had.
+    /// Requests any single row of the resource. Returns `None` if the store cannot send one, and otherwise the total
+    /// number of rows that the response reports, if any.
     async fn probe<S: SendOnce>(
         &self,
         sender: &S,
@@ -256,7 +258,7 @@ impl<T: Throttle> Dispatcher<T> {
         for probe in pending_request.probes() {
             match self.attempt(sender, (&probe, &mut *memory), observer, &mut Discard).await {
                 (Ok(page), ..) => return Some(page.total),
-                // The API documents 404 for pages out of bounds: the resource holds one row.
+                // The API documents 404 for pages out of bounds: the resource has only one row.
                 (Err(error), ..) if error.status() == Some(404) && probe.slice().page > 1 => return Some(None),
                 (Err(error), ..) if !retry::may_be_row(&error) => return None,
                 _ => {}
@@ -265,11 +267,11 @@ impl<T: Throttle> Dispatcher<T> {
         None
     }
 
-    /// Asks until there is an answer, and gives its rows to `sink`, which is told to start again when an
-    /// attempt fails.
+    /// Sends a request, with retries, until a response arrives, and passes its rows to `sink`. Before each attempt,
+    /// `sink` is reset.
     ///
     /// # Errors
-    /// [`Error`] when the fault does not pass, or not within the patience.
+    /// [`Error`] if the failure is permanent, or lasts longer than the retry policy allows.
     pub(super) async fn get<S: SendOnce>(
         &self,
         sender: &S,
@@ -312,7 +314,7 @@ impl<T: Throttle> Dispatcher<T> {
                     }
                 }
             };
-            // Whoever works is not to wait for whoever does not.
+            // Release the slot and the memory during the wait, so that other requests can continue.
             drop((slot, memory));
             let delay = pending_request.delay(&error, meta)?;
             observer.on_event(RequestEvent::Retrying { attempt: pending_request.attempt, error: &error, delay }).await;
@@ -327,51 +329,51 @@ impl<T: Throttle> Dispatcher<T> {
     }
 }
 
-/// What follows a failure.
+/// The action after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NextStep {
-    /// The same again after a wait, or the end.
+    /// Send the same request again after a wait, or fail.
     Retry,
-    /// A request for one row, whatever row it is, tells whether the resource can be had at all.
+    /// Request any single row, to check if the resource is readable at all.
     ProbeOneRow,
-    /// A shorter page, at once.
+    /// Request a shorter page immediately.
     Shrink,
-    /// The one row that was asked for cannot be had, and others can.
+    /// Fail: the one requested row is unreadable, and other rows are readable.
     Unreadable,
 }
 
-/// A request that was made shorter.
+/// The reason why a request was made shorter.
 #[derive(Clone, Copy, Debug)]
 struct Shrunk {
-    /// Rows of the last page that failed.
+    /// Number of rows of the last page that failed.
     failed: usize,
-    /// Whether one of its rows may be at fault.
+    /// True if a single row may be the cause.
     may_be_row: bool,
 }
 
-/// One request on its way.
+/// The state of one request over its attempts.
 struct PendingRequest<'d, T, R> {
     dispatcher: &'d Dispatcher<T>,
-    /// As it was asked for.
+    /// The request from the caller.
     requested: &'d R,
-    /// As it is sent now.
+    /// The request as it is sent now, possibly for fewer rows.
     query: R,
-    /// When it was asked for, and when it was first sent.
+    /// The time at which the request was created; `first_sent` is the time at which it was first sent.
     requested_at: Instant,
     first_sent: Option<Instant>,
-    /// How long it waited for a place since it was sent.
+    /// Time spent waiting for a slot and memory since the request was first sent.
     time_queued: Duration,
     attempt: u32,
     schedule: backon::ExponentialBackoff,
-    /// How the attempt before failed.
+    /// The error of the previous attempt.
     last: Option<Error>,
-    /// Failures in a row that were the same, of one size.
+    /// Number of consecutive failures of the same kind with the same page size.
     same_failures: u32,
-    /// If it was made shorter because of its own failures.
+    /// The reason for a shorter page, if this request's own failures caused it.
     shrunk: Option<Shrunk>,
-    /// Whether the last request for one row, if one was made for this request, was answered.
+    /// True if the last request for a single row succeeded; `None` if this request has sent none.
     probe_passed: Option<bool>,
-    /// Rows of the resource that it counted.
+    /// Total number of rows of the resource that the request for a single row reported.
     counted: Option<u64>,
 }
 
@@ -394,8 +396,8 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         }
     }
 
-    /// Waits for a place and room. Neither that nor the wait for the first turn is trouble of this request, so
-    /// it costs no patience, unless nothing else works meanwhile.
+    /// Waits for a slot and memory. This wait, and the first wait for the rate limiter, do not count towards the time
+    /// limit of the request, unless all other requests fail in the meantime.
     async fn admission(&mut self) -> Result<Admission, Error> {
         let from = Instant::now();
         let admission = self.dispatcher.admission(&self.query).await?;
@@ -435,14 +437,15 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let at_once = matches!(error, Error::TooLarge { .. });
         let last_resort = self.query.count() == 1;
         let (ripe, is_row_readable) = if last_resort {
-            // That one row is at fault is said on fresh evidence only, and never of a request that is rejected.
-            // Where nothing was asked for but one row of the resource, only what a row can cause counts.
+            // A row is reported as unreadable only if this request has just read another row, and never if the server
+            // rejects the request (400). If the request is itself the request for any single row, only errors that a
+            // single row can cause count.
             let is_probe = self.query.is_same(&self.requested.any_row(1));
             let row = error.status() != Some(400) && (!is_probe || retry::may_be_row(error));
             (row && (at_once || self.same_failures >= 2), self.probe_passed == Some(true))
         } else {
-            // Among shorter pages one failure is enough: the next is shorter still, and soon tells more. So it is
-            // where a row of the resource was met a moment ago that breaks answers.
+            // For a page that is already shorter, one failure is enough to shrink it again. The same applies while an
+            // unreadable row of the resource is searched for.
             let short =
                 self.query.count() < self.requested.count() || self.dispatcher.sizes.is_any_bisecting(self.requested);
             let is_row_readable =
@@ -457,8 +460,8 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         }
     }
 
-    /// Requests for any one row: the first, and the second, since the first may be the one that breaks every
-    /// answer. Never the request that failed.
+    /// Returns the requests for any single row: the first row, and the second, since the first may be the unreadable
+    /// one. The failed request itself is left out.
     fn probes(&self) -> impl Iterator<Item = R> {
         [1, 2].into_iter().map(|place| self.requested.any_row(place)).filter(|probe| !probe.is_same(&self.query))
     }
@@ -469,7 +472,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
             self.counted = counted;
             self.dispatcher.sizes.prove(self.requested, counted);
         } else {
-            // Neither the size nor a row is at fault.
+            // Neither the page size nor a row is the cause.
             self.query = self.dispatcher.sizes.fit_count(self.requested);
             (self.same_failures, self.shrunk) = (0, None);
         }
@@ -481,12 +484,12 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         (self.same_failures, self.shrunk) = (0, Some(Shrunk { failed, may_be_row: retry::may_be_row(error) }));
     }
 
-    /// How long it may be retried, if it fails so.
+    /// Returns the time limit for retries after this error.
     fn limit(&self, error: &Error) -> Duration {
         self.dispatcher.retry_policy.limit_for(error, self.dispatcher.run_health.has_succeeded())
     }
 
-    /// Whether an attempt after this wait would be beyond the patience.
+    /// Returns true if an attempt after this wait would exceed the time limit.
     fn is_over(&self, error: &Error, wait: Duration) -> bool {
         let own =
             self.first_sent.map_or(Duration::ZERO, |first_sent| first_sent.elapsed().saturating_sub(self.time_queued));
@@ -499,7 +502,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         Error::Exhausted { attempts: self.attempt, elapsed, last: Box::new(error) }
     }
 
-    /// How long to wait before the next attempt; an error if there is to be none.
+    /// Returns the wait before the next attempt, or an error if the request must not be sent again.
     fn delay(&mut self, error: &Error, meta: ResponseMeta) -> Result<Duration, Error> {
         let retry_policy = &self.dispatcher.retry_policy;
         let backoff = &retry_policy.backoff;
@@ -508,7 +511,8 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let refused = error.status() == Some(429);
         let delay = backoff.delay(if refused { requested.or(Some(backoff.window)) } else { requested }, scheduled);
         let few = retry::may_recover(error) && self.attempt < retry::RECOVERY_ATTEMPTS;
-        // What is rejected may be the size of the page, which a second refusal tells from a hiccup.
+        // The server may have rejected the page size. A second failure of the same kind confirms that it was not a
+        // temporary problem.
         let size = retry::may_be_size(error)
             && self.same_failures == 1
             && self.query.count() > 1

@@ -1,5 +1,5 @@
-//! The proxy that the environment names: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` names the store. What is
-//! set and cannot be used is an error: a direct connection is not what was asked for. Nothing here connects.
+//! Reads the proxy from the environment: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` lists the store. An invalid
+//! value is an error, because a direct connection would ignore the user's setting. Nothing here connects.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,9 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use url::{Host, Url};
 
-/// Variables that name a proxy, the first that is set counts.
+/// Environment variables that set a proxy. The first that is set is used.
 const NAMED_BY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// Variables that name hosts to reach without it.
+/// Environment variables that list hosts to reach without a proxy.
 const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// A proxy for all connections to the store.
@@ -19,16 +19,16 @@ const EXCEPT: [&str; 2] = ["NO_PROXY", "no_proxy"];
 pub(super) struct Proxy {
     /// `http://host:port` or `https://host:port`.
     pub(super) uri: Uri,
-    /// The sign-in for the proxy, if it needs one.
+    /// Value of the `Proxy-Authorization` header, if the address contains credentials.
     pub(super) auth: Option<HeaderValue>,
-    /// Host and port.
+    /// Host and port, for messages.
     pub(super) address: String,
-    /// The variable that names it.
+    /// The environment variable that sets the proxy.
     pub(super) variable: &'static str,
 }
 
 impl Proxy {
-    /// Returns the proxy on the way to `store`; `None` for a direct connection.
+    /// Returns the proxy for connections to `store`, or `None` for a direct connection.
     pub(super) fn from_env(store: &Url) -> Result<Option<Self>, BadProxy> {
         Self::from(store, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
@@ -48,7 +48,7 @@ impl Proxy {
     }
 }
 
-/// A proxy in the environment that cannot be used. Its text contains nothing of the variable's value, which may
+/// The error of an invalid proxy in the environment. Its message does not contain the variable's value, which may
 /// contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -59,12 +59,12 @@ pub struct BadProxy {
     problem: ProxyProblem,
 }
 
-/// Why a proxy cannot be used.
+/// The reason why a proxy setting is invalid.
 #[derive(Debug, thiserror::Error)]
 enum ProxyProblem {
     #[error("contains a space or a line break")]
     Space,
-    /// The scheme, unless it may be part of a password.
+    /// Contains the scheme, unless it may be part of a password.
     #[error("names an unsupported kind of proxy{}; use `http://` or `https://`", .0.as_ref().map_or_else(String::new, |scheme| format!(" (`{scheme}://`)")))]
     Scheme(Option<String>),
     #[error("is not the address of a proxy")]
@@ -73,7 +73,7 @@ enum ProxyProblem {
     SignIn,
 }
 
-/// The text without what shells, files and forms leave around it: spaces, line breaks, quotes.
+/// Returns the text without surrounding spaces, line breaks and quotes, which shells, files and forms may leave.
 fn bare(text: &str) -> &str {
     text.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`'))
 }
@@ -89,12 +89,12 @@ fn parsed(value: &str, variable: &'static str) -> Result<Proxy, ProxyProblem> {
         // Anything else may be part of a password.
         return Err(ProxyProblem::Scheme(is_known.then_some(scheme)));
     }
-    // A password may hold an `@`, a host cannot.
+    // A password may contain an `@`; a host cannot.
     let (sign_in, rest) = rest.rsplit_once('@').map_or((None, rest), |(sign_in, rest)| (Some(sign_in), rest));
     let address = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let bad = || ProxyProblem::Address;
     let url = Url::parse(&format!("{scheme}://{address}/")).map_err(|_| bad())?;
-    // A lone number is no address, though URLs take it for one.
+    // A number alone is not a valid host here, although a URL parser accepts it as an IPv4 address.
     if address.split(':').next().is_some_and(|host| host.bytes().all(|byte| byte.is_ascii_digit())) {
         return Err(bad());
     }
@@ -105,7 +105,7 @@ fn parsed(value: &str, variable: &'static str) -> Result<Proxy, ProxyProblem> {
     Ok(Proxy { uri, auth, address, variable })
 }
 
-/// The header of a sign-in such as `user:password`.
+/// Returns the header value for credentials such as `user:password`.
 fn basic(sign_in: &str) -> Result<HeaderValue, ProxyProblem> {
     let (user, password) = sign_in.split_once(':').unwrap_or((sign_in, ""));
     let plain = [decoded(user), b":".to_vec(), decoded(password)].concat();
@@ -115,7 +115,7 @@ fn basic(sign_in: &str) -> Result<HeaderValue, ProxyProblem> {
     Ok(header)
 }
 
-/// The text with each `%` and two hexadecimal digits replaced by the byte they stand for.
+/// Decodes percent-encoding: replaces each `%` and two hexadecimal digits with the byte that they encode.
 fn decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, behind)) = rest.split_first() {
@@ -137,10 +137,10 @@ fn names(list: &str, store: &Url) -> bool {
     })
 }
 
-/// A name, and the port behind it.
+/// Splits an entry into a host name and its port, if it has one.
 fn with_port(entry: &str) -> (&str, Option<u16>) {
     match entry.rsplit_once(':') {
-        // Of more than one colon the last is part of an IPv6 address, unless that stands in brackets.
+        // With more than one colon, the last one is part of an IPv6 address, unless the address is in brackets.
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => match port.parse() {
             Ok(port) => (name, Some(port)),
             Err(_) => (entry, None),
@@ -158,7 +158,7 @@ fn is_named(name: &str, host: &Host<&str>) -> bool {
         Host::Ipv4(address) => IpAddr::V4(*address),
         Host::Ipv6(address) => IpAddr::V6(*address),
         Host::Domain(domain) => {
-            // `example.com`, `.example.com` and `*.example.com` are all used for the host and those below it.
+            // `example.com`, `.example.com` and `*.example.com` all mean the host and its subdomains.
             let name = name.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.').to_ascii_lowercase();
             let domain = domain.trim_end_matches('.');
             return !name.is_empty()

@@ -1,19 +1,19 @@
-//! A list request, as far as the retries need to know it: the resource, and which rows of the list.
+//! The parts of a list request that retries need: the resource and the requested rows.
 
 use std::fmt;
 
-/// Rows of a list: page `page`, counted from 1, of pages of `count` rows.
+/// The rows of one page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// Rows of a page.
+    /// Number of rows per page.
     pub count: usize,
-    /// Number of the page.
+    /// Number of the page, counted from 1.
     pub page: u64,
 }
 
 impl Slice {
-    /// The first rows of this page: at most `count` of them, and as many as pages of one size allow that begin
-    /// where this page begins.
+    /// Returns a shorter page that begins with the same row. It has the largest size of at most `count` rows for which
+    /// a page begins exactly at this row.
     pub fn shortened(self, count: usize) -> Self {
         let before = (self.page - 1).saturating_mul(self.count as u64);
         let fits = |size: &usize| before.is_multiple_of(*size as u64);
@@ -22,35 +22,35 @@ impl Slice {
     }
 }
 
-/// A request for rows of a list. Its text, for the log, contains no secret.
+/// A request for rows of a list. Its `Display` output is for the log and contains no secrets.
 pub trait Request: Clone + fmt::Display + Send + Sync {
-    /// Name of the resource.
+    /// Returns the name of the resource.
     fn resource(&self) -> &str;
 
-    /// The rows that are requested.
+    /// Returns the requested rows.
     fn slice(&self) -> Slice;
 
-    /// The same request for other rows.
+    /// Returns the same request for other rows.
     fn with_slice(&self, slice: Slice) -> Self;
 
-    /// A request for one row of the resource without any condition: the row at this place, counted from 1.
+    /// Returns a request for one row of the resource, without filters: the row at position `place`, counted from 1.
     fn any_row(&self, place: u64) -> Self;
 
-    /// Returns true if both requests are the same for the server.
+    /// Returns true if the server sees both requests as the same.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Names the requests that continue each other: those of one range of keys, or of one order.
+    /// Returns an identifier that is the same for all requests that read one range of keys, or one sort order, in turn.
     fn sequence(&self) -> String;
 
-    /// Returns true if it is sent one time only, whatever the response.
+    /// Returns true if the request must be sent only once, whatever the response.
     fn is_no_retry(&self) -> bool;
 
-    /// How many rows are requested.
+    /// Returns the number of requested rows.
     fn count(&self) -> usize {
         self.slice().count
     }
 
-    /// The same request for at most the first `count` rows of its page.
+    /// Returns the same request for at most the first `count` rows of its page.
     fn shortened(&self, count: usize) -> Self {
         self.with_slice(self.slice().shortened(count))
     }
@@ -60,7 +60,7 @@ pub trait Request: Clone + fmt::Display + Send + Sync {
 pub(super) mod tests {
     use super::*;
 
-    /// A request of a made-up API: rows with a key greater than `after`.
+    /// A request to a fake API: rows with a key greater than `after`.
     #[derive(Clone, Debug, PartialEq)]
     pub(in crate::http) struct KeysAfter {
         pub(in crate::http) resource: &'static str,

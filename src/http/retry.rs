@@ -1,4 +1,4 @@
-//! Whether a failed request is sent again, when, and for how long. Pure: it neither sleeps nor looks at a clock.
+//! Decides if and when a failed request is sent again, and for how long. It does not sleep or read a clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,30 +6,30 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 use super::error::{Error, ProxyFailure, TransportErrorKind};
 
-/// A `Retry-After` that asks for more is taken for this long: beyond every patience, and a date in a hundred
-/// years can still be calculated with.
+/// Maximum accepted `Retry-After`: 100 years. Longer values are cut to it. It exceeds every time limit, and dates
+/// that far ahead can still be calculated.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
-/// One attempt as a whole, so that an answer that trickles ends as well.
+/// Time limit for one attempt including its complete response, so that a very slow response ends too.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a request may be retried.
+/// The limits for retries of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Time from the first attempt after which no further one begins.
+    /// Time from the first attempt after which no further attempt begins.
     pub total: Duration,
-    /// The same for a host that is not found, or that is none of the API, while nothing has worked.
+    /// The same limit while no request has succeeded yet, for a host that is not found or does not serve the API.
     pub total_before_success: Duration,
-    /// Number of attempts.
+    /// Maximum number of attempts.
     pub attempts: u32,
-    /// The most that one attempt may take, and any silence in it.
+    /// Time limit for one attempt, and for receiving no data during it.
     pub timeout: Duration,
     /// The waits between attempts.
     pub backoff: Backoff,
 }
 
 impl RetryPolicy {
-    /// For `read`: ten minutes outlast a restart of the store. A name server that is just starting, or a
-    /// front end that says so with a page, needs seconds; a mistyped host is told within a minute.
+    /// The policy of `read`. Ten minutes are enough for a restart of the store. A name server or load balancer that is
+    /// starting needs only seconds, so a mistyped host is reported within one minute.
     pub const READ: Self = Self {
         total: Duration::from_secs(600),
         total_before_success: Duration::from_secs(60),
@@ -37,12 +37,12 @@ impl RetryPolicy {
         timeout: ATTEMPT_TIMEOUT,
         backoff: Backoff::USUAL,
     };
-    /// For `check`: a person is waiting. Three attempts that are never answered end within the total, and
-    /// then what is said is what was wrong.
+    /// The policy of `check`, during which a person is waiting. Three attempts without a response end within the total,
+    /// so the user sees the error of the attempts.
     pub const CHECK: Self =
         Self { total: Duration::from_secs(30), attempts: 3, timeout: Duration::from_secs(9), ..Self::READ };
 
-    /// The same, shortened: the waits shrink with the total.
+    /// Returns the policy with shorter limits. The waits shrink in proportion to the total.
     pub fn at_most(self, total: Option<Duration>, timeout: Option<Duration>) -> Self {
         let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
         let Some(total) = total.filter(|&total| total < self.total) else { return Self { timeout, ..self } };
@@ -56,13 +56,14 @@ impl RetryPolicy {
         }
     }
 
-    /// How long a request that fails so may be retried; `has_succeeded` says whether anything has in this run.
+    /// Returns the time limit for retries after this error. `has_succeeded` is true if any request of this run has
+    /// succeeded.
     pub fn limit_for(&self, error: &Error, has_succeeded: bool) -> Duration {
         let hopeless = match error {
             Error::Transport { kind, .. } => *kind == TransportErrorKind::Name,
             Error::Proxy { failure_kind, .. } => *failure_kind == ProxyFailure::Unreachable,
             Error::Body { page, .. } => *page,
-            // What stands in front of a store that is down sends these, and a page with them.
+            // A load balancer in front of a store that is down sends these, with a web page.
             Error::Status { status: 429 | 502..=504, .. } => false,
             Error::Status { page, .. } => *page,
             _ => false,
@@ -82,15 +83,15 @@ pub struct Backoff {
     pub first: Duration,
     /// Last delay of the schedule.
     pub last: Duration,
-    /// The wait after a 429 that does not say how long: a window of the call limit.
+    /// The wait after a 429 without `Retry-After`: one window of the call limit.
     pub window: Duration,
-    /// The share of a wait that an answer asks for which is kept: less than all of it in tests only.
+    /// Factor for the wait that a response requests. It is less than 1 only in tests.
     pub retry_after_scale: f64,
 }
 
 impl Backoff {
-    /// The first delay is long enough for a front end to recover from a hiccup, and short enough not to
-    /// be felt; the last asks a store that is down twice a minute; the documented window is 10 s.
+    /// The default waits. The first gives a load balancer time to recover and is hardly noticed. The last means two
+    /// attempts per minute while a store is down. The documented window is 10 s.
     pub const USUAL: Self = Self {
         first: Duration::from_millis(500),
         last: Duration::from_secs(30),
@@ -98,7 +99,7 @@ impl Backoff {
         retry_after_scale: 1.0,
     };
 
-    /// All of them, longer or shorter by one factor.
+    /// Returns all waits multiplied by `factor`.
     pub fn scaled(self, factor: f64) -> Self {
         Self {
             first: scaled(self.first, factor),
@@ -108,7 +109,7 @@ impl Backoff {
         }
     }
 
-    /// The delays between attempts: doubling, with jitter so that streams do not retry in step.
+    /// Returns the delays between attempts. They double, with jitter so that streams do not retry at the same time.
     pub fn schedule(&self) -> ExponentialBackoff {
         ExponentialBuilder::default()
             .with_min_delay(self.first)
@@ -119,30 +120,30 @@ impl Backoff {
             .build()
     }
 
-    /// How long to wait before the next attempt: what the store asked for, but at least the schedule's delay.
+    /// Returns the wait before the next attempt: the requested wait, if any, plus the delay of the schedule.
     pub fn delay(&self, asked: Option<Duration>, scheduled: Duration) -> Duration {
-        // Retrying at the very moment that was named has run into server errors on live stores, so the
-        // schedule's delay, which grows with each attempt, is added.
+        // On live stores, retrying exactly at the requested time has led to server errors. So the delay of the
+        // schedule, which grows with each attempt, is added.
         asked.map_or(scheduled, |asked| asked + scheduled.min(self.window))
     }
 
-    /// How much of the wait that an answer asks for is kept.
+    /// Returns the wait that a response requests, multiplied by `retry_after_scale`.
     pub fn scale_retry_after(&self, asked: Duration) -> Duration {
         scaled(asked, self.retry_after_scale)
     }
 }
 
-/// Attempts at an answer that is JSON of another form: a store that sends its error pages with 200
-/// recovers within them, and one that has changed for good is told of within seconds.
+/// Maximum number of attempts if the response is JSON of an unexpected structure. They are enough for a store that
+/// sends error pages with status 200 to recover; a permanent change of the API is reported within seconds.
 pub const RECOVERY_ATTEMPTS: u32 = 4;
 
-/// Whether sending the same request a few times more may help.
+/// Returns true if sending the same request a few more times may help.
 pub fn may_recover(error: &Error) -> bool {
     matches!(error, Error::Body { transient: false, .. })
 }
 
-/// Whether a smaller page may be had where this one fails so: the store or a front end gives up on it, or one
-/// row of it breaks the answer. Never for what says that the store is busy or down.
+/// Returns true if a smaller page may succeed after this error: the page takes too long or is too large, or one row
+/// makes it fail. Returns false if the error means that the store is busy or down.
 pub fn may_be_size(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 400 | 500 | 504),
@@ -152,12 +153,12 @@ pub fn may_be_size(error: &Error) -> bool {
     }
 }
 
-/// Whether one row may break every answer that fails so. Time-outs and refusals are a matter of the size.
+/// Returns true if a single row can cause this error. Timeouts and rejected requests depend on the page size.
 pub fn may_be_row(error: &Error) -> bool {
     may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotUtf8 { .. })
 }
 
-/// Whether two requests failed in the same way.
+/// Returns true if two requests failed in the same way.
 pub fn is_same(one: &Error, other: &Error) -> bool {
     match (one, other) {
         (Error::Transport { kind: one, .. }, Error::Transport { kind: other, .. }) => one == other,
@@ -166,7 +167,7 @@ pub fn is_same(one: &Error, other: &Error) -> bool {
     }
 }
 
-/// Whether sending the same request again can help.
+/// Returns true if sending the same request again can help.
 pub fn is_transient(error: &Error) -> bool {
     match error {
         Error::Status { status, .. } => matches!(status, 204 | 206 | 408 | 425 | 429 | 500..=599),
@@ -182,9 +183,9 @@ pub fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// The wait that a `Retry-After` header asks for: seconds, decimals of seconds, or an HTTP date,
-/// which is compared with the answer's own `Date` so that this machine's clock does not matter.
-/// Nothing for a text of another form; zero for a moment in the past.
+/// Returns the wait that a `Retry-After` header requests: seconds, with or without decimals, or an HTTP date. A date
+/// is compared with the `Date` header of the response, so that the local clock does not matter. Returns `None` for
+/// any other format, and zero for a time in the past.
 pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

@@ -1,4 +1,4 @@
-//! How this run goes as a whole: whether anything has worked, and for how long nothing has since.
+//! The health of a run: records if any request has succeeded, and for how long all requests have failed since.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use super::error::Error;
 
-/// What all requests of a run know of each other.
+/// The successes and failures of all requests of a run.
 #[derive(Debug, Default)]
 pub(super) struct RunHealth(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     has_succeeded: bool,
-    /// The failures since the last request that worked.
+    /// The failures since the last successful request.
     failing: Option<Failing>,
 }
 
@@ -27,16 +27,16 @@ struct Failing {
 
 impl RunHealth {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change to it is complete when the lock is given back.
+        // Each change is complete before the lock is released, so the data is valid even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request was answered.
+    /// Records a successful request.
     pub(super) fn record_success(&self) {
         *self.lock() = State { has_succeeded: true, failing: None };
     }
 
-    /// A request failed in a way that can pass.
+    /// Records a failure that is temporary.
     pub(super) fn record_failure(&self, error: &Error) {
         let (now, error) = (Instant::now(), error.clone());
         let failing = &mut self.lock().failing;
@@ -44,13 +44,13 @@ impl RunHealth {
         *failing = Some(Failing { first, last: now, error });
     }
 
-    /// Whether any request has worked.
+    /// Returns true if any request has succeeded.
     pub(super) fn has_succeeded(&self) -> bool {
         self.lock().has_succeeded
     }
 
-    /// For how long requests have failed, and none worked, since `since`; and how the last one failed. As
-    /// long as nobody asks, nothing fails: up to the last failure, and not up to now.
+    /// Returns the time for which all requests have failed since `since`, and the last error. Returns `None` if no
+    /// request has failed since the last success. The time ends with the last failure: idle time is not counted.
     pub(super) fn failing(&self, since: Instant) -> Option<(Duration, Error)> {
         let state = self.lock();
         let failing = state.failing.as_ref()?;

@@ -1,64 +1,65 @@
-//! How large pages may be, by resource: what a row takes, and how many rows a page may have where the store
-//! cannot give as many as were asked for. Pure.
+//! Page sizes by resource: the memory that a row needs, and the number of rows per page if the store cannot send
+//! as many as requested. No I/O.
 //!
-//! A page that fails may be too large, or hold one row that breaks every answer. Time-outs and refusals are taken
-//! for its size, at once and for all requests. Of other failures it is found out: where shorter pages pass that hold
-//! the same rows together, the size was at fault; until then only the sequence of requests that failed is shortened.
+//! A page that fails may be too large, or contain one row that makes every page with it fail. After a timeout or a
+//! rejected request, the size is assumed to be the cause, and all requests of the resource become shorter at once.
+//! After other failures, only the failed sequence of requests becomes shorter at first. If shorter pages with the
+//! same rows succeed, the size was the cause, and all requests of the resource become shorter.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::request::Request;
 
-/// What a row takes until one was seen.
+/// Assumed memory of a row before the first page was read, in bytes.
 const ROW_AT_FIRST: usize = 1024;
-/// Good pages of one size after which the double is tried: the store may have recovered, and what a page that
-/// is too large costs is then spread over five.
+/// Number of successful pages of one size after which the double size is tried. The store may have recovered; if
+/// not, only one request in about five fails.
 const GOOD_PAGES: u32 = 5;
 
-/// What is known of the pages of all resources.
+/// The known page sizes of all resources.
 #[derive(Debug, Default)]
 pub(super) struct PageSizes(Mutex<HashMap<String, Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The largest size of a row so far, as it came or as it is kept, as the mean of a page.
+    /// Memory of a row, in bytes: the mean row size of each page, received or as output; the largest so far.
     row: Option<usize>,
-    /// Whether one row could be had while a page could not.
+    /// True if a single row could be read while a page could not.
     is_row_readable: bool,
-    /// Rows of the resource, as that answer counted them.
+    /// Total number of rows of the resource, as the response with the single row reported it.
     counted: Option<u64>,
-    /// For all requests.
+    /// The shorter page size for all requests of the resource.
     short: Option<Short>,
-    /// For sequences of requests, by [`Request::sequence`].
+    /// The shorter page sizes for single sequences of requests, by [`Request::sequence`].
     bisections: HashMap<String, Bisection>,
 }
 
-/// Pages that are shorter than what is asked for.
+/// A page size that is shorter than the requested size.
 #[derive(Clone, Copy, Debug)]
 struct Short {
-    /// Rows of a page.
+    /// Number of rows per page.
     count: usize,
-    /// Good pages of this size.
+    /// Number of successful pages of this size.
     good: u32,
-    /// The size before pages began to shrink; none where they were as long as asked for.
+    /// The size before pages began to shrink; `None` if they had the requested size.
     before: Option<usize>,
 }
 
-/// A sequence of requests that failed, and is continued with shorter pages.
+/// A failed sequence of requests that continues with shorter pages, to find an unreadable row.
 #[derive(Clone, Copy, Debug)]
 struct Bisection {
-    /// Rows of a page.
+    /// Number of rows per page.
     count: usize,
-    /// Rows of the page that failed.
+    /// Number of rows of the failed page.
     failed: usize,
-    /// Rows of the pages that passed since.
+    /// Number of rows in the pages that succeeded since.
     passed: usize,
 }
 
 impl PageSizes {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        // Every change to it is complete when the lock is given back.
+        // Each change is complete before the lock is released, so the data is valid even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,46 +71,45 @@ impl PageSizes {
         }
     }
 
-    /// What a row of the resource takes in memory, as far as it is known.
+    /// Returns the memory that a row of the resource needs, in bytes, or a default if it is not known yet.
     pub(super) fn row(&self, query: &impl Request) -> usize {
         self.with(query, |known| known.row).unwrap_or(ROW_AT_FIRST)
     }
 
-    /// A page took so many bytes.
+    /// Records that a page needed `bytes` bytes of memory.
     pub(super) fn learn(&self, query: &impl Request, bytes: usize) {
         let row = bytes / query.count().max(1);
         self.with(query, |known| known.row = known.row.max(Some(row)));
     }
 
-    /// Whether one row could be had while a page could not.
+    /// Returns true if a single row could be read while a page could not.
     pub(super) fn is_any_row_readable(&self, query: &impl Request) -> bool {
         self.with(query, |known| known.is_row_readable)
     }
 
-    /// One row could be had, of as many as the answer counted.
+    /// Records that a single row could be read, and the total number of rows that the response reported.
     pub(super) fn prove(&self, query: &impl Request, counted: Option<u64>) {
         self.with(query, |known| (known.is_row_readable, known.counted) = (true, counted));
     }
 
-    /// The most rows that a page of this size may hold.
+    /// Returns the maximum number of rows that a page of this size can contain.
     pub(super) fn max_rows(&self, query: &impl Request) -> usize {
         let counted = self.with(query, |known| known.counted).and_then(|counted| usize::try_from(counted).ok());
-        // A count of one would leave nothing to halve.
+        // With a count of one, the page could not be halved.
         counted.filter(|&counted| counted > 1).map_or(query.count(), |counted| query.count().min(counted))
     }
 
-    /// Returns true while it is not known whether a page of this sequence was too large or holds a row that cannot
-    /// be had.
+    /// Returns true while it is unknown if a page of this sequence was too large or contains an unreadable row.
     pub(super) fn is_bisecting(&self, query: &impl Request) -> bool {
         self.with(query, |known| known.bisections.contains_key(&query.sequence()))
     }
 
-    /// The same for any sequence of the resource.
+    /// Returns true if [`Self::is_bisecting`] holds for any sequence of the resource.
     pub(super) fn is_any_bisecting(&self, query: &impl Request) -> bool {
         self.with(query, |known| !known.bisections.is_empty())
     }
 
-    /// The request, for no more rows than can be had.
+    /// Returns the request with the number of rows reduced to the currently known page size.
     pub(super) fn fit_count<R: Request>(&self, query: &R) -> R {
         let count = self.with(query, |known| {
             let bisection = known.bisections.get(&query.sequence()).map(|bisection| bisection.count);
@@ -121,8 +121,8 @@ impl PageSizes {
         }
     }
 
-    /// A page of this size could be had where one of `failed` rows could not. `may_be_row` says whether one row of
-    /// it may be at fault.
+    /// Records that a page of this size succeeded after a page of `failed` rows failed. `may_be_row` is true if a
+    /// single row may be the cause.
     pub(super) fn shrink(&self, query: &impl Request, failed: usize, may_be_row: bool) {
         let count = query.count();
         self.with(query, |known| {
@@ -136,7 +136,7 @@ impl PageSizes {
         });
     }
 
-    /// A page could be had that was `shortened` before it was asked for.
+    /// Records that a page succeeded that was sent as `shortened` instead of `asked`.
     pub(super) fn keep<R: Request>(&self, shortened: &R, asked: &R) {
         self.with(asked, |known| {
             let sequence = asked.sequence();
@@ -160,7 +160,7 @@ impl PageSizes {
         });
     }
 
-    /// One row could not be had: it was at fault, and not the size.
+    /// Records that a single row is unreadable, so that the page size was not the cause. Restores the former page size.
     pub(super) fn restore(&self, query: &impl Request) {
         self.with(query, |known| {
             if known.bisections.remove(&query.sequence()).is_none() {
@@ -219,13 +219,13 @@ mod tests {
         );
         sizes.shrink(&one.shortened(125), 250, true);
         assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_bisecting(&one)), (125, 1000, true));
-        // The row that breaks the answer lies in the second half.
+        // The unreadable row is in the second half.
         sizes.shrink(&one.shortened(3), 7, true);
         sizes.keep(&sizes.fit_count(&one), &one);
         assert_eq!((count(&sizes, &one), count(&sizes, &other)), (3, 1000), "six rows of the seven passed");
         sizes.restore(&one);
         assert_eq!((count(&sizes, &one), sizes.is_bisecting(&one)), (1000, false));
-        // All rows of the page that failed came in two pages.
+        // All rows of the failed page arrived in two pages.
         sizes.shrink(&one.shortened(125), 250, true);
         sizes.keep(&sizes.fit_count(&one), &one);
         assert_eq!((count(&sizes, &one), count(&sizes, &other), sizes.is_bisecting(&one)), (125, 125, false));

@@ -1,4 +1,4 @@
-//! When requests may be sent, as far as it is the same for every API: what a limiter of calls is told and tells.
+//! The interface of a rate limiter, which decides when requests may be sent. It is the same for every API.
 
 use std::fmt;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::pending_request::RequestObserver;
 
-/// Calls that a server counted in the current window of time, and how many it allows.
+/// The call count that a server reports: calls made in the current time window, and the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimit {
     /// Calls made in the window, by all applications that share it.
@@ -15,14 +15,14 @@ pub struct CallLimit {
     pub allowed: u32,
 }
 
-/// Calls made, allowed and refused.
+/// Statistics of the calls of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Calls of this process, refused ones included.
     pub made: u64,
     /// Calls of this process that were refused (429).
     pub refused: u64,
-    /// Calls of other applications that were seen in the server's count.
+    /// Calls of other applications, as seen in the server's call count.
     pub foreign: u64,
     /// Calls per window that the server allows, if known.
     pub allowed: Option<u32>,
@@ -34,21 +34,21 @@ pub struct Usage {
 
 /// Decides when requests are sent.
 pub trait Throttle: fmt::Debug + Send + Sync {
-    /// The right to send one request. It is dropped if no response came.
+    /// The permit to send one request. It is dropped if no response arrives.
     type Permit<'t>: Send
     where
         Self: 't;
 
-    /// Waits for the right to send. `observer` is told each moment at which the window waited for ends, once; the
-    /// right may come earlier.
+    /// Waits for the permit to send a request. Each end of a window that it waits for is reported to `observer` once;
+    /// the permit may be available earlier.
     fn acquire(&self, observer: &dyn RequestObserver) -> impl Future<Output = Self::Permit<'_>> + Send;
 
-    /// Notes a response, and the calls that it counted, if any.
+    /// Records a response, and the call count that it reported, if any.
     fn answered(&self, permit: Self::Permit<'_>, limit: Option<CallLimit>);
 
-    /// Notes a refusal (429) after its response: no request is sent for `wait`.
+    /// Records a refusal (429), after its response was recorded: no request is sent for `wait`.
     fn refused(&self, wait: Duration);
 
-    /// Calls made, allowed, refused and seen of others so far.
+    /// Returns the statistics of the calls so far.
     fn usage(&self) -> Usage;
 }

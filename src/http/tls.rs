@@ -1,4 +1,4 @@
-//! TLS settings: the built-in public roots, and those of the file that `SSL_CERT_FILE` names.
+//! TLS settings: the built-in public root certificates, and those in the file from `SSL_CERT_FILE`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The largest file of certificates: all public authorities together take half a MiB.
+/// Maximum size of a certificate file, in bytes. All public certificate authorities together need half a MiB.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
-/// Why the certificates of `SSL_CERT_FILE` cannot be used.
+/// The error of a certificate file (`SSL_CERT_FILE`) that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate file {path} {problem}")]
 pub struct BadCertificates {
@@ -18,11 +18,11 @@ pub struct BadCertificates {
     problem: String,
 }
 
-/// A client configuration that trusts the public roots compiled into this binary and, in addition,
-/// every certificate in `extra` (a PEM file; companies that inspect TLS set it).
+/// Returns a client configuration that trusts the public root certificates built into this binary and every
+/// certificate in the PEM file `extra`. Companies that inspect TLS traffic need such a file.
 ///
 /// # Errors
-/// [`BadCertificates`] if the file cannot be read or holds no certificate.
+/// [`BadCertificates`] if the file cannot be read or contains no certificate.
 pub fn config(extra: Option<&Path>) -> Result<ClientConfig, BadCertificates> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = extra {

@@ -23,7 +23,7 @@ pub(super) fn encode(
         match &mut columns {
             Some(columns) => columns.row(data, out).map_err(|fault| WriteError {
                 what: "a record".to_owned(),
-                error: io::Error::other(format!("it is not JSON at byte {}", fault.0)),
+                error: io::Error::other(format!("it is not valid JSON at byte {}", fault.0)),
             })?,
             None => {
                 out.extend_from_slice(data);

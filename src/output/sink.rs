@@ -17,7 +17,7 @@ use super::stdout::{Stdout, Terminals};
 use crate::airbyte::message::{Message, Trace};
 use crate::airbyte::{LineBatch, Passthrough, RecordBatch, Sink, StreamStatus, TraceError, WriteError};
 
-/// What a read does with the output beside sending messages.
+/// Output of a read other than its messages: files, progress and the summary.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadOutput {
     /// Receives the files of the read.

@@ -451,7 +451,7 @@ impl RecordWriter {
             Kind::Array => "an array",
             Kind::Object => "an object",
             Kind::Text if field.is_date => "a string that is not a date and time with an offset",
-            Kind::Text => "a text",
+            Kind::Text => "a string",
         };
         let issue = FieldIssue::TypeMismatch(field.name.clone(), declared(field.accepts, field.is_date), came);
         self.issues.push(issue);

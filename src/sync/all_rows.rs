@@ -1,4 +1,4 @@
-//! Reads all rows of a filter: in the order of their keys, or by page numbers if the store does not list them so.
+//! Reads all rows of a filter: in the order of their keys, or by page numbers if the store does not list them by key.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use super::row_filter::RowFilter;
 use super::rows::Rows;
 use crate::timestamp::Timestamp;
 
-/// All rows of a filter, to be read.
+/// The rows of a filter to read, and the progress so far.
 #[derive(Debug)]
 pub(super) struct ReadPlan<'r> {
-    /// The state before.
+    /// The state before the walk.
     pub base: &'r Checkpoint,
     pub filter: DateRange,
     pub row_filter: RowFilter,
-    /// The walk as it stands.
+    /// The progress of the walk.
     pub walk: WalkCheckpoint,
-    /// The rows of the greatest keys, if they are known.
+    /// The page of the greatest keys, if they are known.
     pub page: Option<MaxKeyPage>,
     /// Rows that a response counted without a filter.
     pub all: Option<u64>,
     /// Rows that a response counted under this filter.
     pub counted: Option<u64>,
-    /// The state that pages read by their numbers carry on, if they may.
+    /// The state whose cursor checkpoints advance while pages are read by number; `None` if they may not.
     pub advancing: Option<Checkpoint>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct FirstOfWalk {
     pub is_unsorted: bool,
 }
 
-/// The greatest key and the page that shows it, of a store that sorts.
+/// Returns the greatest key and the page that shows it, if the store sorts.
 pub(super) async fn max_key(
     context: &Arc<StreamContext>,
     sorted: bool,
@@ -56,15 +56,15 @@ pub(super) async fn max_key(
     }
 }
 
-/// The greatest key if it is known, the page that shows it, and the larger of two counts.
+/// Returns the greatest key if it is known, the page that shows it, and the larger of two counts.
 pub(super) fn first_of_walk(
     context: &Arc<StreamContext>,
     max_key: Option<(MaxKey, Rows)>,
     seen: &[i64],
     counted: Option<u64>,
 ) -> (Option<i64>, FirstOfWalk, Option<u64>) {
-    // Rows were listed a moment ago; where none is any more, the walk and the count behind it tell
-    // whether they are gone.
+    // Rows were listed a moment ago. If there are none now, the walk and the count after it show whether they were
+    // deleted.
     let (max_key, rows) = max_key.unwrap_or((MaxKey::Gone, Rows::default()));
     let is_all = is_all(context, &rows, seen, counted);
     let counted = if rows.rows.is_empty() { counted } else { counted.max(rows.envelope.total) };
@@ -72,15 +72,15 @@ pub(super) fn first_of_walk(
     (max_key.known(), FirstOfWalk { page, is_unsorted: max_key == MaxKey::Unknown }, counted)
 }
 
-/// Returns true if the page of the greatest keys holds all there is: no less than was seen and counted before.
+/// Returns true if the page of the greatest keys has all rows: at least as many as were listed and counted before.
 fn is_all(context: &Arc<StreamContext>, page: &Rows, seen: &[i64], counted: Option<u64>) -> bool {
     context.end_detector.of(page) == End::Reached
         && page.rows.len() >= seen.len()
         && counted.is_none_or(|counted| page.listed() >= counted)
 }
 
-/// Reads all rows in the order of their keys, or by page numbers if the store does not list them so. Gives back the
-/// walk, and its newest date if nothing can be changed into the requested dates any more.
+/// Reads all rows in the order of their keys, or by page numbers if the store does not list them by key. Returns the
+/// walk, and its newest date if no row can change into the requested dates any more.
 pub(super) async fn read(
     context: &Arc<StreamContext>,
     read: ReadPlan<'_>,
@@ -95,7 +95,7 @@ pub(super) async fn read(
         let stream_error = match keyset::run(context, plan).await {
             Ok(mut walked) => {
                 delivered = std::mem::take(&mut walked.delivered);
-                // Where the newest rows all lie after the end date, nothing can be changed into the dates any more.
+                // If the newest rows are all after the end date, no row can change into the dates any more.
                 let newest = walked.newest.filter(|_| context.end.is_some());
                 match check.verify(walked).await {
                     Ok(walk) => return Ok((walk, newest)),

@@ -1,9 +1,9 @@
-//! The state of one stream: what it says, and its JSON.
+//! The state of one stream and its JSON format.
 //!
 //! ```text
 //! {}                                                              nothing read yet, or a full refresh
 //! {"updated_at": T, "previous": T, "at_cursor": […], "sent": …}   finished
-//! {"updated_at": T, …, "whole": true}                             finished, a small table with undated rows
+//! {"updated_at": T, …, "whole": true}                             finished, a small table; some rows lack `updated_at`
 //! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be had
 //! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
 //! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
@@ -11,8 +11,8 @@
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
 //! ```
 //!
-//! `docs/reference/state.md` says what each part means. A part that cannot be understood counts as absent, which
-//! can only bring rows again; a cursor that cannot be understood is an error.
+//! `docs/reference/state.md` describes each part. An invalid part counts as absent, which can only cause rows to be
+//! read again; an invalid cursor is an error.
 
 use serde_json::{Map, Value, json};
 
@@ -22,10 +22,11 @@ use crate::timestamp::Timestamp;
 
 pub(super) use super::checkpoint_fields::Range;
 
-/// The field of a state with its cursor. It is the same for all shops, so that a state keeps its form.
+/// Name of the state's field with its cursor. It is the same for all shops, so that the format of a state does not
+/// change.
 pub(super) const CURSOR_FIELD: &str = "updated_at";
 
-/// Joins ranges that overlap: a row that could not be had may be met again by a later sync.
+/// Joins ranges that overlap: a later sync may fail on the same row again.
 pub(super) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable();
     let mut joined: Vec<Range> = Vec::new();
@@ -43,53 +44,53 @@ pub(super) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
 /// The state of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checkpoint {
-    /// Every change up to this instant was delivered, but for commits that became visible late.
+    /// Every change before or at this instant was emitted, except commits that became visible late.
     pub cursor: Option<Timestamp>,
-    /// The cursor before this one: where to go back to when the store's clock was ahead.
+    /// The previous cursor: the sync returns to it if the store's clock was ahead.
     pub previous: Option<Timestamp>,
-    /// Rows at and shortly before the cursor, as they were delivered.
+    /// Rows at and shortly before the cursor, as emitted.
     pub sent_rows: SentRows,
-    /// Whether the stream is read completely at every sync, without a date filter: it fits into one answer and
-    /// has rows without a date.
+    /// True if each sync reads all rows of the stream, without a date filter: they fit into one response, and some
+    /// lack `updated_at`.
     pub reads_all_rows: bool,
-    /// Hours before the cursor from which rows are requested, because the store's date filter hides some that
-    /// it should list.
+    /// Hours before the cursor from which rows are requested, because the store's date filter hides some that it
+    /// should list.
     pub look_back_hours: i64,
     /// Ranges of keys whose rows the store could not send.
     pub unread: Vec<Range>,
-    /// Rows without a key, which cannot be delivered.
+    /// Number of rows without a key, which cannot be emitted.
     pub rows_without_key: u64,
-    /// Whether the store's count was found to be wrong.
+    /// True if the store's count was found to be wrong.
     pub has_wrong_count: bool,
-    /// A walk that did not finish.
+    /// An unfinished walk.
     pub walk: Option<WalkCheckpoint>,
-    /// Whether it is the checkpoint of a full refresh, which goes on from no other state.
+    /// True if this is the checkpoint of a full refresh, which continues only from its own checkpoints.
     pub full: bool,
     /// The state that an interrupted full refresh began with, for an incremental sync.
     pub kept: Option<Box<Checkpoint>>,
-    /// Which columns the walk reads; `None` for all of them.
+    /// Hash of the columns that the walk reads; `None` for all columns.
     pub columns: Option<String>,
     /// The job whose full refresh finished with this state.
     pub job: Option<Job>,
 }
 
-/// A generation of a stream's rows, and the job that reads it, as a platform numbers them.
+/// Identifies a generation of a stream's rows and the job that reads it, by the platform's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
-    /// `generation_id`
+    /// The platform's `generation_id`.
     pub generation: i64,
-    /// `sync_id`
+    /// The platform's `sync_id`.
     pub sync: i64,
 }
 
-/// Something about a state that is to be said.
+/// An issue of a state that is reported to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateNote {
-    /// Nothing in it is understood.
+    /// It has no known field.
     Unusable,
     /// Ranges of keys overlapped.
     Overlapping,
-    /// Ranges of keys were too many, and were joined.
+    /// There were too many ranges of keys, and they were joined.
     Joined,
     /// The walk read other columns.
     OtherColumns,
@@ -115,28 +116,28 @@ impl StateNote {
     }
 }
 
-/// A walk that did not finish.
+/// The progress of an unfinished walk.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WalkCheckpoint {
-    /// The first instant it reads.
+    /// First instant to read.
     pub from: Timestamp,
-    /// The first instant that its requests ask for, where that is not `from`.
+    /// First instant of its requests, if it differs from `from`.
     pub requested_from: Option<Timestamp>,
-    /// The first instant it no longer reads: the `end_date` of the config.
+    /// First instant after the dates to read: the `end_date` of the config.
     pub before: Option<Timestamp>,
-    /// What the cursor becomes when it is finished; `None` where no row shows a date.
+    /// The cursor after the walk; `None` if no row has a date.
     pub until: Option<Timestamp>,
-    /// What is still to be read.
+    /// Ranges of keys still to be read.
     pub left: Vec<Range>,
-    /// The greatest key when it began, where the store tells it.
+    /// Greatest key at the start, if the store reports it.
     pub max_key: Option<i64>,
-    /// What will be remembered when it is finished.
+    /// Rows that are remembered after the walk.
     pub sent_rows: SentRows,
-    /// Rows the store counted when it began.
+    /// Rows the store counted at the start.
     pub counted: Option<u64>,
-    /// Rows read so far, and rows that were passed over because the store could not send them.
+    /// Rows read so far, including rows that were skipped because the store could not send them.
     pub read: u64,
-    /// Whether it reads without a date filter, for the rows that have no date.
+    /// True if it reads without a date filter, so that rows without `updated_at` are included.
     pub include_missing_dates: bool,
     /// Ranges of keys whose rows the store could not send.
     pub unread: Vec<Range>,
@@ -163,14 +164,14 @@ impl Default for Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a state, a JSON object. Gives also what is to be said of it.
+    /// Parses a state, a JSON object. Also returns the issues to report.
     ///
     /// # Errors
-    /// A clause, if its `updated_at` is there and is no date.
+    /// A clause, if it has an `updated_at` that is not a date.
     pub(super) fn parse(state: &str) -> Result<(Self, Vec<StateNote>), String> {
         let mut notes = Vec::new();
         let checkpoint = Self::read(state, true, &mut notes)?;
-        // What other sources and platforms write to say that there is no cursor.
+        // Values that other sources and platforms write if there is no cursor.
         const EMPTY: [&str; 3] = [CURSOR_FIELD, "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
         let says_nothing = CheckpointFields::of(state, &EMPTY).is_any() || CheckpointFields::is_empty_object(state);
         if checkpoint.to_json().as_object().is_some_and(Map::is_empty) && !says_nothing {
@@ -209,7 +210,7 @@ impl Checkpoint {
             })?),
             Some(_) => return Err("`updated_at` is not a string".to_owned()),
         };
-        // Earlier builds named the rows without a date under `include_missing_dates`.
+        // Earlier builds stored the rows without `updated_at` under `include_missing_dates`.
         let reads_all_rows = parts.is_true("whole") || parts.text("undated").is_some_and(|text| text.starts_with('{'));
         let retention = match cursor {
             _ if reads_all_rows => Retention::Everything(cursor),
@@ -234,7 +235,7 @@ impl Checkpoint {
             has_wrong_count: parts.is_true("miscounts"),
             walk: parts.text("walk").and_then(|walk| WalkCheckpoint::parse(walk, notes)),
             full: parts.is_true("full"),
-            // One that cannot be understood is as if there was none: the incremental sync starts over.
+            // An invalid one counts as absent: the incremental sync starts over.
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
             columns: parts.value("columns").and_then(|columns| columns.as_str().map(str::to_owned)),
             job: generation
@@ -243,8 +244,8 @@ impl Checkpoint {
         })
     }
 
-    /// Returns the state that a sync begins with, which reads these columns. A full refresh goes on from its own
-    /// checkpoints only, an incremental sync from all but these.
+    /// Returns the state from which a sync of these columns begins. A full refresh continues only from its own
+    /// checkpoints, an incremental sync only from other states.
     pub(super) fn begin(self, full_refresh: bool, columns: Option<&str>, notes: &mut Vec<StateNote>) -> Self {
         let mut checkpoint = match (full_refresh, self.full) {
             (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
@@ -262,24 +263,24 @@ impl Checkpoint {
         Self { columns: columns.map(str::to_owned), job: None, ..checkpoint }
     }
 
-    /// Returns true if a full refresh of this job finished with this state: a further attempt reads nothing.
+    /// Returns true if a full refresh of this job finished with this state: another attempt then reads no rows.
     pub(super) fn is_finished_by(&self, job: Option<Job>) -> bool {
         job.is_some() && self.job == job && !self.full && self.walk.is_none()
     }
 
-    /// Returns the state that a finished full refresh leaves: that of an incremental sync. With rows left out,
-    /// a further attempt has something to read.
+    /// Returns the state after a finished full refresh: that of an incremental sync. If rows were skipped, it does
+    /// not name the job, so that another attempt reads them.
     pub(super) fn refreshed(self, job: Option<Job>, is_complete: bool) -> Self {
         Self { full: false, kept: None, job: job.filter(|_| is_complete), ..self }
     }
 
-    /// Returns true if an earlier build wrote it, which did not remember all rows of a stream that is read
-    /// completely.
+    /// Returns true if an earlier build wrote the state. Those builds did not remember all rows of a stream that is
+    /// read completely.
     pub(super) fn is_old(&self) -> bool {
         self.sent_rows.is_old() || (self.cursor.is_some() && self.sent_rows.sent().is_empty())
     }
 
-    /// The state as it is emitted.
+    /// Returns the state as JSON, as emitted.
     pub(super) fn to_json(&self) -> Value {
         let mut state = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
@@ -305,19 +306,19 @@ impl Checkpoint {
     }
 }
 
-/// What a person wants to know of a state.
+/// Summary of a state, for the user.
 #[derive(Debug)]
 pub(crate) struct StateOverview {
     /// The cursor.
     pub cursor: Option<String>,
-    /// Rows that an interrupted sync left, in words.
+    /// Description of the rows that an interrupted sync has not read.
     pub left: String,
 }
 
-/// Reads the state of a stream for a person.
+/// Summarizes the state of a stream.
 ///
 /// # Errors
-/// A clause, if a read would refuse it.
+/// A clause, if a read would reject the state.
 pub(crate) fn overview(state: &str) -> Result<StateOverview, String> {
     let (checkpoint, _) = Checkpoint::parse(state)?;
     let mut left = match &checkpoint.walk {
@@ -336,8 +337,8 @@ pub(crate) fn overview(state: &str) -> Result<StateOverview, String> {
     Ok(StateOverview { cursor: cursor.map(|cursor| cursor.to_string()), left })
 }
 
-/// Reads ranges of keys that do not overlap. Gives also whether they are more than what was written; `None` if they
-/// cannot be understood.
+/// Parses ranges of keys into ranges that do not overlap. Also returns true if they cover more than the input; `None`
+/// if they are invalid.
 fn ranges(parts: &CheckpointFields<'_>, name: &str, notes: &mut Vec<StateNote>) -> Option<(Vec<Range>, bool)> {
     let Ranges { list, overlapped, joined } = parts.ranges(name)?;
     for (is_so, note) in [(overlapped, StateNote::Overlapping), (joined, StateNote::Joined)] {
@@ -384,7 +385,7 @@ impl WalkCheckpoint {
             left,
             max_key,
             sent_rows: SentRows::parse(&parts.memory(), until.map_or(Retention::Everything(None), Retention::Overlap)),
-            // Rows that are read twice would make up for others that are missing.
+            // Rows read twice would hide a lower count of others in the comparison with the store's count.
             counted: parts.number("counted").filter(|_| !is_more),
             read: parts.number("read").unwrap_or(0),
             include_missing_dates: parts.is_true("undated"),

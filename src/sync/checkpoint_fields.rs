@@ -1,5 +1,5 @@
-//! The parts of a state's JSON, each read by itself: what is not asked for costs no memory, and what is larger than
-//! it can be counts as absent.
+//! The parts of a state's JSON, each parsed separately. Parts that are not requested use no memory, and parts that
+//! are too large count as absent.
 
 use std::fmt;
 
@@ -14,30 +14,30 @@ use crate::timestamp::Timestamp;
 /// no bound on that side.
 pub(super) type Range = (Option<i64>, Option<i64>);
 
-/// Ranges that are kept apart. A walk leaves one for each of its requests, 32 at most, and a row that a store cannot
-/// send leaves one; each costs a request, and twice as many of these would take half a day.
+/// Maximum number of separate ranges. A walk leaves one for each of its requests, 32 at most, and one for each row
+/// that a store cannot send. Each costs a request, and twice as many of these would take half a day.
 const MOST_RANGES: usize = 4_096;
 
-/// The largest part that is read, in bytes: eight times what any build has written.
+/// Maximum size of a part in bytes: eight times the largest one that any build has written.
 const LARGEST_PART: usize = 256 * 1024;
 
-/// Some members of a JSON object, as they are written.
+/// Some members of a JSON object, as written in the input.
 #[derive(Debug)]
 pub(super) struct CheckpointFields<'a>(Vec<(&'a str, &'a RawValue)>);
 
-/// Ranges of keys, none of which overlap.
+/// Ranges of keys that do not overlap.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ranges {
-    /// In the order given, unless they had to be changed.
+    /// The ranges in the order of the input, unless they had to be changed.
     pub list: Vec<Range>,
-    /// Whether some overlapped.
+    /// True if some overlapped.
     pub overlapped: bool,
-    /// Whether there were too many, so that they cover more than was given.
+    /// True if there were too many and some were joined, so that they cover more than the input.
     pub joined: bool,
 }
 
 impl<'a> CheckpointFields<'a> {
-    /// Returns the members of these names, the last of each. What is no object has none.
+    /// Returns the members with these names; of equal names, the last one. A value that is not an object has none.
     pub(super) fn of(object: &'a str, names: &'a [&'a str]) -> Self {
         let mut reader = serde_json::Deserializer::from_str(object);
         reader.deserialize_map(Wanted(names)).unwrap_or(Self(Vec::new()))
@@ -48,12 +48,12 @@ impl<'a> CheckpointFields<'a> {
         object.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('}'))
     }
 
-    /// Returns true if there is any of them.
+    /// Returns true if the object has any of the members.
     pub(super) fn is_any(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Returns a member as it is written.
+    /// Returns a member as written in the input.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.0.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.get())
     }
@@ -69,17 +69,17 @@ impl<'a> CheckpointFields<'a> {
         self.text(name) == Some("true")
     }
 
-    /// Returns a member that is a number of things.
+    /// Returns a member that is a count.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.value(name)?.as_u64()
     }
 
-    /// Returns a member that is a moment.
+    /// Returns a member that is a date.
     pub(super) fn date(&self, name: &str) -> Option<Timestamp> {
         Timestamp::parse(self.value(name)?.as_str()?.as_bytes()).ok()
     }
 
-    /// Returns what is remembered of rows, as an object of its own.
+    /// Returns the members about emitted rows, as an object of its own.
     pub(super) fn memory(&self) -> Value {
         let part = |name: &str| Some((name.to_owned(), self.value(name)?));
         Value::Object(["at_cursor", "sent", "recent"].into_iter().filter_map(part).collect::<Map<_, _>>())
@@ -89,12 +89,12 @@ impl<'a> CheckpointFields<'a> {
     pub(super) fn ranges(&self, name: &str) -> Option<Ranges> {
         let (list, joined) = serde_json::Deserializer::from_str(self.text(name)?).deserialize_seq(List).ok()?;
         let (list, overlapped) = apart(list);
-        // What was joined overlaps no more.
+        // Joined ranges do not overlap any more.
         Some(Ranges { list, overlapped: overlapped && !joined, joined })
     }
 }
 
-/// Takes the members of these names from an object.
+/// Collects the members with these names from an object.
 struct Wanted<'a>(&'a [&'a str]);
 
 impl<'a> Visitor<'a> for Wanted<'a> {
@@ -120,7 +120,7 @@ impl<'a> Visitor<'a> for Wanted<'a> {
     }
 }
 
-/// Takes a list of ranges, joining neighbours whenever there are too many.
+/// Collects a list of ranges; joins neighbours whenever there are too many.
 struct List;
 
 impl<'de> Visitor<'de> for List {
@@ -142,12 +142,12 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// The greater of two ends, of which `None` is the greatest.
+/// Returns the greater of two ends, of which `None` is the greatest.
 fn later(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.zip(other).map(|(one, other)| one.max(other))
 }
 
-/// Joins each two neighbours.
+/// Joins the ranges in pairs of neighbours.
 fn halved(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable_by_key(|&(after, _)| after);
     let joined = |pair: &[Range]| match *pair {
@@ -157,12 +157,12 @@ fn halved(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.chunks(2).filter_map(joined).collect()
 }
 
-/// Takes away of each range what one before it holds. Gives also whether any did.
+/// Removes from each range the keys of an earlier one. Also returns true if any overlapped.
 fn apart(ranges: Vec<Range>) -> (Vec<Range>, bool) {
     let mut sorted = ranges.clone();
     sorted.sort_unstable_by_key(|&(after, _)| after);
     let (mut apart, mut overlapped) = (Vec::with_capacity(sorted.len()), false);
-    // How far the ranges before reach.
+    // The end of the ranges so far.
     let mut reached = Some(None);
     for (after, end) in sorted {
         let Some(so_far) = reached else {

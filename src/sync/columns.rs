@@ -1,15 +1,16 @@
-//! Which columns a stream is read with, as a short text: a walk that was interrupted with others is not continued.
+//! A short hash of the columns that a stream is read with. A walk that was interrupted with other columns is not
+//! continued.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::stream::Stream;
 use crate::record_options::RecordOptions;
+use crate::stream::Stream;
 
-/// Bytes of the hash that are kept: two of a handful of selections do not have eight in common by chance.
+/// Bytes of the hash that are kept: enough that two selections of columns do not collide by chance.
 const HASH_BYTES: usize = 8;
 
-/// Returns a text that differs where the columns do; `None` for all columns of a stream, and no other.
+/// Returns a string that differs if the columns do; `None` only if all columns of a stream are read.
 pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &Value) -> Option<String> {
     let schema = record_options.schema(stream);
     let declared = schema.get("properties")?.as_object()?;

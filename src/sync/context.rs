@@ -1,4 +1,4 @@
-//! One stream being read: what all ways of reading it share, and how it can stop.
+//! The context of one stream in a read: data that all ways of reading it share, and the errors that stop it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,25 +11,25 @@ use super::list_end::EndDetector;
 use super::query::Query;
 use super::rows::{ExpectedKeys, RowSink, Rows};
 use super::shop::{Capabilities, Shop};
-use super::stream::Stream;
 use super::stream_output::StreamOutput;
 use crate::airbyte::message::{millis, record_prefix};
 use crate::airbyte::{Closed, Level};
 use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver};
 use crate::record::{RecordSchema, RecordWriter};
+use crate::stream::Stream;
 use crate::timestamp::Timestamp;
 
-/// Why a stream stopped before it was complete.
+/// The reason why a stream stopped before it was complete.
 #[derive(Debug)]
 pub enum StreamError {
-    /// Stdout is gone.
+    /// Stdout is closed.
     Closed,
-    /// The process was asked to end.
+    /// The process received a signal to end.
     Interrupted,
-    /// A request failed for good.
+    /// A request failed permanently.
     Request(Error),
-    /// The store does not answer the key walk as documented; the clause says in what. Caught, and
-    /// answered by the page walk.
+    /// The store does not answer requests for ranges of keys as documented; the clause describes the difference. It
+    /// is caught, and the stream is read by page numbers.
     UnexpectedResponse(&'static str),
     /// The store counts more rows than it lists.
     CountMismatch {
@@ -38,11 +38,11 @@ pub enum StreamError {
         /// Rows it listed.
         listed: u64,
     },
-    /// Counts that had ruled out rows without a date turned out to be wrong, and there are such rows.
+    /// Counts that had ruled out rows without `updated_at` were wrong: there are such rows.
     WrongCount,
-    /// The rows moved for as long as the page walk was willing to follow them.
+    /// Rows kept moving between pages until the page walk reached its limit of passes.
     Unstable,
-    /// Rows were left out; all others were delivered, and the state says which are missing.
+    /// Rows were skipped. All others were emitted, and the state has the missing ones.
     RowsSkipped {
         /// Ranges of keys whose rows the store could not send: greater than the first, at most the second.
         unread: Vec<(Option<i64>, Option<i64>)>,
@@ -50,12 +50,12 @@ pub enum StreamError {
         between: Vec<Between>,
         /// Rows without a key.
         rows_without_key: u64,
-        /// Whether an answer with one of the rows is not UTF-8 text.
+        /// True if a response with one of the rows is not valid UTF-8.
         not_utf8: bool,
     },
 }
 
-/// The keys of the rows before and after one, where there are such rows.
+/// Keys of the rows before and after a skipped row, if there are such rows.
 pub(crate) type Between = (Option<String>, Option<String>);
 
 impl From<Closed> for StreamError {
@@ -64,66 +64,67 @@ impl From<Closed> for StreamError {
     }
 }
 
-/// One stream being read.
+/// Context of one stream in a read.
 #[derive(Debug)]
 pub(super) struct StreamContext {
-    /// The row of the table.
+    /// The stream's entry in the table.
     pub stream: &'static Stream,
     /// The store.
     pub client: Arc<dyn Shop>,
-    /// What its API can do.
+    /// Abilities of its API.
     pub capabilities: Capabilities,
-    /// Where everything goes out.
+    /// Output of the stream.
     pub output: Arc<StreamOutput>,
-    /// The first instant of change that is read.
+    /// First instant of the requested dates.
     pub start: Timestamp,
-    /// The first that is not.
+    /// First instant after the requested dates.
     pub end: Option<Timestamp>,
     record_schema: Arc<RecordSchema>,
-    /// The nested collections that are requested, if any.
+    /// Nested collections to request, if any.
     nested: Option<String>,
-    /// The fields that are requested, if not all.
+    /// Fields to request; `None` for all.
     fields: Option<String>,
     shutdown: watch::Receiver<bool>,
     prefix_length: usize,
-    /// What was learned about the ends of this stream's lists.
+    /// Facts learned about the ends of this stream's lists.
     pub end_detector: EndDetector,
-    /// The most rows without a key that one answer held.
+    /// Maximum number of rows without a key in one response.
     rows_without_key: AtomicU64,
-    /// Whether the store answers 404 where a list is empty.
+    /// True if the store answers an empty list with 404.
     is_empty_missing: AtomicBool,
-    /// Whether any answer of this run listed a row.
+    /// True if any response of this run listed a row.
     has_listed: AtomicBool,
-    /// Rows that answers without conditions counted: the most of this run, until a second answer said fewer.
+    /// Rows counted by responses to requests without conditions: the maximum of this run, until a second response has
+    /// a lower count.
     counted: AtomicU64,
-    /// Whether a row could not be had because its text is not UTF-8.
+    /// True if a row could not be read because its text is not valid UTF-8.
     not_utf8: AtomicBool,
 }
 
-/// An answer of the store, read.
+/// A response of the store, parsed.
 #[derive(Debug)]
 pub(super) struct FetchedPage {
     /// Its rows.
     pub page: Rows,
-    /// Its place among the requests in flight, until the rows were passed on.
+    /// Its slot among the concurrent requests, kept until the rows were processed.
     pub slot: Option<OwnedSemaphorePermit>,
-    /// The store's clock when it answered, if it told.
+    /// The store's clock at the response, if it sent a date.
     pub date: Option<Timestamp>,
-    /// Whether the store answered that there is no such list, which counts as an empty one.
+    /// True if the store answered that there is no such list, which counts as an empty list.
     pub is_missing: bool,
-    /// Whether an answer to the same question just before counted more rows.
+    /// True if an earlier response to the same request counted more rows.
     pub was_counted_higher: bool,
 }
 
 impl FetchedPage {
-    /// Returns true if the answer looks like one that was cut.
+    /// Returns true if the response may have been cut.
     fn looks_incomplete(&self) -> bool {
         self.was_counted_higher || (self.page.listed() == 0 && self.page.envelope.total.is_none())
     }
 }
 
 impl StreamContext {
-    /// A reader of one stream, which stops when `shutdown` turns true.
+    /// Returns the context of one stream. It stops when `shutdown` turns true.
     pub(super) fn new(
         stream: &'static Stream,
         client: Arc<dyn Shop>,
@@ -156,66 +157,66 @@ impl StreamContext {
         }
     }
 
-    /// Rows to request of a page.
+    /// Returns the number of rows to request per page.
     pub(super) fn page_size(&self) -> usize {
         self.capabilities.page_size
     }
 
-    /// Requests the first `count` rows of the stream.
+    /// Returns a request for the first `count` rows of the stream.
     pub(super) fn query(&self, count: usize) -> Query {
         Query::new(self.stream, count)
     }
 
-    /// Requests the first page of the stream.
+    /// Returns a request for the first page of the stream.
     pub(super) fn page_query(&self) -> Query {
         self.query(self.page_size())
     }
 
-    /// A copier for one sequence of requests.
+    /// Returns a record writer for one sequence of requests.
     pub(super) fn writer(&self) -> RecordWriter {
         RecordWriter::new(Arc::clone(&self.record_schema))
     }
 
-    /// The length of what stands before the data in each line.
+    /// Returns the length of the prefix before the data in each line.
     pub(super) fn prefix_length(&self) -> usize {
         self.prefix_length
     }
 
-    /// The most rows without a key that one answer held.
+    /// Returns the maximum number of rows without a key in one response.
     pub(super) fn rows_without_key(&self) -> u64 {
         self.rows_without_key.load(Ordering::Relaxed)
     }
 
-    /// Returns true if a row could not be had because its text is not UTF-8.
+    /// Returns true if a row could not be read because its text is not valid UTF-8.
     pub(super) fn is_not_utf8(&self) -> bool {
         self.not_utf8.load(Ordering::Relaxed)
     }
 
-    /// Notes why a row could not be had.
+    /// Records the reason why a row could not be read.
     pub(super) fn note_unreadable(&self, error: &Error) {
         if error.is_not_utf8() {
             self.not_utf8.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Notes that the store has rows without a key.
+    /// Records that the store has rows without a key.
     pub(super) fn note_rows_without_key(&self, rows: u64) {
         self.rows_without_key.fetch_max(rows, Ordering::Relaxed);
     }
 
-    /// Requests one page and reads it. A list that is not found counts as empty where the resource itself is
-    /// found: the API documents 404 for pages out of bounds, and a store may answer so where nothing matches.
+    /// Requests one page and parses it. A list that is not found counts as empty if the resource itself exists: the
+    /// API documents 404 for pages out of bounds, and a store may send it if nothing matches.
     ///
     /// # Errors
-    /// [`StreamError`] if the request failed for good, or the process is to end.
+    /// [`StreamError`] if the request failed permanently, or the process is about to end.
     pub(super) async fn fetch(&self, query: &Query, writer: &mut RecordWriter) -> Result<FetchedPage, StreamError> {
         self.fetch_expecting(query, ExpectedKeys::Any, writer).await
     }
 
-    /// The same, for rows in the order of their keys, within a range.
+    /// Requests one page of rows in the order of their keys, within a range, and parses it.
     ///
     /// # Errors
-    /// [`StreamError`]; [`StreamError::UnexpectedResponse`] if the keys are others, in a second answer as well.
+    /// [`StreamError`]; [`StreamError::UnexpectedResponse`] if a second response also has other keys.
     pub(super) async fn fetch_range(
         &self,
         query: &Query,
@@ -232,8 +233,8 @@ impl StreamContext {
         writer: &mut RecordWriter,
     ) -> Result<FetchedPage, StreamError> {
         match self.send(query, expected, writer).await {
-            // A list that is empty and not counted looks like one that was cut, and so does one that counts fewer
-            // rows than an answer before: it is believed the second time.
+            // An empty list without a count may have been cut, and so may one with a lower count than an earlier
+            // response. It is accepted only if a second response agrees.
             Ok(answer) if answer.looks_incomplete() => {
                 drop(answer);
                 let again = self.send(query, expected, writer).await?;
@@ -249,7 +250,7 @@ impl StreamContext {
         }
     }
 
-    /// Finds out whether a list that was not found is an empty one.
+    /// Returns an empty page if a list that was not found is an empty one; otherwise the error.
     async fn confirm_empty(
         &self,
         query: &Query,
@@ -261,7 +262,7 @@ impl StreamContext {
             Ok(FetchedPage { page: Rows::default(), slot: None, date, is_missing: true, was_counted_higher: false })
         };
         if !query.is_filtered() {
-            // A host that is no store answers 404 as well, but says that no resource matches.
+            // A host that is not a store answers 404 as well, but reports that no resource matches.
             if error.is_unknown_resource() {
                 return Err(StreamError::Request(error));
             }
@@ -289,7 +290,7 @@ impl StreamContext {
         if expected == ExpectedKeys::Any {
             return empty(date);
         }
-        // The rest of a walk hangs on it: asked twice.
+        // The rest of the walk depends on it, so it is requested twice.
         match self.send(query, expected, writer).await {
             Err(StreamError::Request(again)) if is_not_found(&again) => empty(date),
             other => other,
@@ -333,7 +334,7 @@ impl StreamContext {
         if !issues.is_empty() {
             self.output.report(issues).await?;
         }
-        // Only an answer that looks like the whole list can hide rows by its count.
+        // Only a response that looks like the complete list can hide rows by its count.
         let was_counted_higher = match page.envelope.total {
             Some(total) if !query.is_filtered() && query.uses_count() => {
                 let most = total.max(probed.unwrap_or(0));
@@ -352,9 +353,9 @@ pub(super) fn is_not_found(error: &Error) -> bool {
     error.status() == Some(404)
 }
 
-/// Warnings about the store's ways, each once per run and stream.
+/// Warnings about the behavior of the store, each logged once per run and stream.
 impl StreamContext {
-    /// The date filter is not honoured.
+    /// Warns that the store ignores the date filter.
     pub(crate) async fn warn_dates(&self) -> Result<(), Closed> {
         let text = format!(
             "the store does not filter by `{}` as documented; rows outside the requested dates are dropped by the connector, which is slower.",
@@ -363,13 +364,13 @@ impl StreamContext {
         self.output.warn_once("dates", &text).await
     }
 
-    /// The order is not honoured.
+    /// Warns that the store ignores the order.
     pub(crate) async fn warn_sort(&self) -> Result<(), Closed> {
         let text = "the store does not sort as documented; it is read with one request at a time, and later syncs read more rows than necessary.";
         self.output.warn_once("sort", text).await
     }
 
-    /// Rows without a date are there where none are expected.
+    /// Warns of rows without `updated_at` in a stream that should have none.
     pub(crate) async fn warn_missing_dates(&self) -> Result<(), Closed> {
         let text = format!(
             "the store has rows without `{}`; this sync includes them, but an incremental sync misses their changes until they have a date. Run a full refresh from time to time.",
@@ -378,7 +379,7 @@ impl StreamContext {
         self.output.warn_once("undated", &text).await
     }
 
-    /// Notes that the count of a response is wrong.
+    /// Records that the count of a response is wrong.
     pub(crate) async fn warn_wrong_count(&self) -> Result<(), Closed> {
         if !self.end_detector.mark_count_wrong() {
             return Ok(());
@@ -390,7 +391,7 @@ impl StreamContext {
         self.output.warn_once("count", &text).await
     }
 
-    /// The date filter hides rows.
+    /// Warns that the date filter hides rows.
     pub(crate) async fn warn_hidden(&self, hours: i64) -> Result<(), Closed> {
         let text = format!(
             "the store's filter on `{}` omits rows that it should list, as if it confused time zones; rows are requested from {hours} hours earlier and filtered by the connector.",
@@ -399,7 +400,7 @@ impl StreamContext {
         self.output.warn_once("hidden", &text).await
     }
 
-    /// The cursor is ahead of the store's clock.
+    /// Warns that the cursor is later than the store's clock.
     pub(crate) async fn warn_ahead(
         &self,
         cursor: Timestamp,
@@ -418,7 +419,7 @@ impl StreamContext {
         self.output.warn_once("ahead", &text).await
     }
 
-    /// The key walk is not honoured; the clause says in what.
+    /// Warns that the store ignores ranges of keys; the clause describes the difference.
     pub(crate) async fn warn_keys(&self, why: &str) -> Result<(), Closed> {
         let text = format!(
             "the store does not list rows by key as documented ({why}); the stream is read page by page, which is slower."
@@ -437,7 +438,7 @@ impl StreamContext {
 impl RequestObserver for StreamContext {
     fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            // A closed stdout is noticed where records are sent.
+            // A closed stdout is reported by the code that emits records.
             let _ignored = match event {
                 RequestEvent::Waiting(moment) => self.output.rate_limited(millis(moment)).await,
                 RequestEvent::Retrying { attempt, error, delay } => self.retries(attempt, error, delay, "").await,

@@ -1,8 +1,8 @@
-//! What was read, compared with what the store counts.
+//! Compares the rows read with the store's counts.
 //!
-//! A count that shares the conditions of the walk shares its blind spots: a row without a key matches no
-//! condition on keys, and a row that a date filter hides is not counted under that filter. So the counts here
-//! leave those conditions out, one at a time.
+//! A count with the conditions of the walk misses the same rows as the walk: a row without a key matches no condition
+//! on keys, and a row that a date filter hides is not counted under that filter. So the counts here omit those
+//! conditions, one at a time.
 
 use std::sync::Arc;
 
@@ -16,49 +16,49 @@ use super::sent_rows::OVERLAP_SECONDS;
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
 
-/// What a walk was, for the comparison.
+/// The conditions of a walk, for the comparison.
 #[derive(Debug)]
 pub(super) struct CountCheck<'r> {
     /// The stream.
     pub context: &'r Arc<StreamContext>,
     /// The date filter of the walk.
     pub filter: DateRange,
-    /// The rule of delivery of the walk.
+    /// Decides which rows the walk emits.
     pub row_filter: RowFilter,
     /// The state before the walk.
     pub base: &'r Checkpoint,
-    /// Rows that the store counted without any condition, if it was asked so.
+    /// Rows that the store counted without any condition, if it was requested.
     pub all: Option<u64>,
-    /// Whether the walk went on from an interrupted one: then what was counted at its start is old.
+    /// True if the walk continued an interrupted one: then the counts from its start are old.
     pub is_resumed: bool,
 }
 
 impl CountCheck<'_> {
-    /// Compares, looks again for what is missing, and gives back the walk.
+    /// Compares the counts, requests missing rows again, and returns the walk.
     ///
     /// # Errors
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
     pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
         let FinishedWalk { walk, tails, .. } = walked;
         if self.context.end_detector.is_count_wrong() {
-            // Each list was read until a request listed nothing, and no count can say more.
+            // Each list was read until a response was empty; no count can show more.
             return Ok(walk);
         }
         let is_unfiltered = self.filter == DateRange::default();
         if is_unfiltered && walk.max_key.is_none() && walk.read > 0 {
-            // Without an upper bound new rows would be counted as lost ones; a walk that met none at all
-            // has no such excuse.
+            // Without an upper bound, new rows would be counted as lost ones. If the walk read no rows at all, that
+            // does not explain the difference.
             return Ok(walk);
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && !self.is_resumed {
             return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails).await };
         }
-        // Rows deleted meanwhile explain it. The first rows in the order of keys show those without a key, and
-        // their count knows no condition on keys.
+        // Deleted rows may explain it. The first rows in the order of keys show rows without a key, and their count
+        // has no condition on keys.
         let sample = self.context.query(SAMPLE).sort(Order::Key).date_range(&self.filter);
-        // Fewer than were counted before is believed the second time: a connection that gives each answer late gives
-        // that of an earlier request first.
+        // A lower count than before is accepted only if a second response agrees: on a connection that delays every
+        // response by one request, the first is that of an earlier request.
         for _ in 0..2 {
             let total = probes::count(self.context, sample.clone()).await?;
             if total.is_none_or(|total| total > walk.read) {
@@ -68,7 +68,8 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Returns true unless a date filter left rows out: those it lists and those it leaves out must be all.
+    /// Returns true if the rows that the date filter lists and those it omits add up to all rows, or if it omits
+    /// none.
     async fn is_all(&self, walk: &WalkCheckpoint) -> Result<bool, StreamError> {
         let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(true) };
         if walk.read >= all {
@@ -87,22 +88,22 @@ impl CountCheck<'_> {
         if known >= all {
             return Ok(true);
         }
-        // Rows deleted meanwhile explain it.
+        // Deleted rows may explain it.
         let now = probes::count(self.context, self.context.query(1)).await?;
         Ok(now.is_none_or(|now| now <= known))
     }
 
-    /// Looks for rows that the store counts and that did not come.
+    /// Requests the rows again that the store counts and did not list.
     async fn look_again(&self, walk: WalkCheckpoint, tails: Vec<Range>) -> Result<WalkCheckpoint, StreamError> {
         let until = walk.until.filter(|_| self.filter != DateRange::default());
-        // Rows changed meanwhile may have come into a window of dates, and are left out of the count.
+        // Rows changed since may have moved into the date range, and are left out of the count.
         let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
             return Ok(walk);
         };
         if now <= walk.read {
             return self.find_rows_without_key(walk, until).await;
         }
-        // An answer may have ended too early, and said that it was all.
+        // A response may have ended too early, without a sign of it.
         let walk = self.walk_again(walk, tails, self.filter).await?;
         if now <= walk.read {
             return Ok(walk);
@@ -110,8 +111,8 @@ impl CountCheck<'_> {
         let (Some(until), true) = (until, walk.sent_rows.sent().is_exact()) else {
             return Err(StreamError::CountMismatch { counted: now, listed: walk.read });
         };
-        // Rows that became visible behind the walk are among the newest: they are fetched before anything is
-        // called lost.
+        // Rows that became visible after the walk passed their keys are among the newest: they are read before any
+        // row is reported as lost.
         let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
         let late = DateRange { from, until: Some(until), ..self.filter };
         let (listed, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
@@ -124,7 +125,7 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Notes rows without a key: they are counted where no condition on keys is given.
+    /// Records rows without a key: they are counted only without a condition on keys.
     async fn find_rows_without_key(
         &self,
         walk: WalkCheckpoint,
@@ -138,7 +139,7 @@ impl CountCheck<'_> {
         }
         let lost = StreamError::CountMismatch { counted: all, listed: walk.read };
         let Some(max_key) = walk.max_key else { return Err(lost) };
-        // Rows that came since have greater keys.
+        // Rows added since have greater keys.
         let query = self.context.query(SAMPLE).keys(Some(max_key), None);
         let beyond = match self.context.fetch(&query.date_range(&self.filter), &mut self.context.writer()).await {
             Ok(answer) => answer.page,
@@ -146,7 +147,7 @@ impl CountCheck<'_> {
             Err(StreamError::Request(_)) => return Err(lost),
             Err(stream_error) => return Err(stream_error),
         };
-        // Those changed after the walk began are not among `all`.
+        // Rows changed after the walk began are not in `all`.
         let newer = match until {
             Some(until) => {
                 beyond.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at <= until)).count()

@@ -1,9 +1,9 @@
-//! What the store's date filter means.
+//! Checks how the store's date filter behaves.
 //!
-//! The API documents filters on dates without saying how a store compares them: one may keep local time, ignore
-//! the zone of a filter, or apply today's offset to every date, and then hides rows that a filter should list.
-//! So each sync checks the filter by rows that it knows: those at the cursor of the sync before must come back.
-//! Where they do not, rows are requested from further back, and compared here.
+//! The API documents filters on dates without describing how a store compares them: one may keep local time, ignore
+//! the zone of a filter, or apply today's offset to every date, and then hides rows that a filter should list. So
+//! each sync checks the filter with known rows: those at the cursor of the previous sync must be listed. If they are
+//! not, rows are requested from an earlier date and filtered here.
 
 use super::checkpoint::Checkpoint;
 use super::context::{FetchedPage, StreamContext, StreamError};
@@ -16,42 +16,43 @@ use super::sent_rows::CursorRow;
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
 
-/// Hours that are tried, one after the other: none (the same request once more), the change of a clock, two of
-/// them, the furthest zone from Greenwich, and the two zones that are furthest apart.
+/// Hours to look back that are tried, one after another: none (the same request again), one and two changes of a
+/// clock, the zone furthest from Greenwich, and the two zones that are furthest apart.
 const HOURS: [i64; 5] = [0, 1, 2, 14, 26];
 
-/// Hours by which bounds that the user gave are requested wider: no two zones are further apart.
+/// Hours added to both sides of the user's dates in requests: no two zones are further apart.
 pub(super) const WIDEST: i64 = 26;
 
-/// From this many hours on, a store confuses zones and not one change of a clock, and will do so next time.
+/// Minimum hours from which later syncs look back as well: the store then confuses zones, which is permanent, unlike
+/// one change of a clock.
 const LASTING: i64 = 14;
 
-/// A first answer whose filter was checked.
+/// A first response whose filter was checked.
 #[derive(Debug)]
 pub(super) struct CheckedPage {
-    /// The answer: the newest rows first. Nothing if the store cannot send the newest row.
+    /// The response: the newest rows first. `None` if the store cannot send the newest row.
     pub answer: Option<FetchedPage>,
     /// The date filter that was requested.
     pub asked: DateRange,
-    /// The first instant that is delivered.
+    /// First instant from which rows are emitted.
     pub from: Timestamp,
     /// Hours by which later syncs look further back.
     pub look_back_hours: i64,
 }
 
-/// What the known rows say about a filter.
+/// Result of a check of a filter with known rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FilterCheck {
-    /// It lists what it should.
+    /// It lists the known rows.
     Complete,
-    /// It hides a row at the cursor, which shows how far back it has to begin.
+    /// It hides a row at the cursor. This row shows how far back the filter has to begin.
     HidesRows,
-    /// It hides the newest row: how many older ones are hidden as well nothing shows.
+    /// It hides the newest row. The number of hidden older rows is unknown.
     HidesNewest,
 }
 
-/// The requested window for rows that are delivered from `from` on: bounds of the user are wider by
-/// [`WIDEST`] hours, since a store may read them in another zone.
+/// Returns the date range to request for rows emitted from `from` on. The user's dates are widened by [`WIDEST`]
+/// hours, since a store may read them in another zone.
 pub(super) fn widen(context: &StreamContext, from: Timestamp, hours: i64) -> DateRange {
     let hours = if from <= context.start { WIDEST } else { hours };
     DateRange {
@@ -61,19 +62,19 @@ pub(super) fn widen(context: &StreamContext, from: Timestamp, hours: i64) -> Dat
     }
 }
 
-/// Requests the newest rows of a window; nothing if the store cannot send the newest of them.
+/// Requests the newest rows of a date range; returns `None` if the store cannot send the newest of them.
 pub(super) async fn newest(
     context: &StreamContext,
     date_range: &DateRange,
 ) -> Result<Option<FetchedPage>, StreamError> {
     let query = context.page_query().sort(Order::DateDescending).date_range(date_range);
     let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
-    // Its place is given back at once: questions about it follow, and there may be no other place.
+    // Its slot is released at once: requests about it follow, and there may be no other slot.
     Ok(answer.map(|answer| FetchedPage { slot: None, ..answer }))
 }
 
-/// Checks the answer to a filter that begins at `from`, by the rows that `base` remembers, and requests rows
-/// from further back until they are listed. Reads without a filter where no filter lists them.
+/// Checks the response to a filter that begins at `from` with the rows that `base` remembers, and requests rows from
+/// earlier dates until these rows are listed. Reads without a filter if no filter lists them.
 pub(super) async fn check(
     context: &StreamContext,
     base: &Checkpoint,
@@ -118,12 +119,12 @@ pub(super) async fn check(
         checked.answer = newest(context, &wider).await?;
         checked.asked = wider;
     }
-    // Rows that are shown an hour earlier than they were are new all the same.
+    // Rows shown an hour earlier than before are still new.
     let from = if is_anew { from.minus_seconds(3600).max(context.start) } else { from };
     Ok(CheckedPage { from, ..checked })
 }
 
-/// What the rows remembered from the last sync say about this answer.
+/// Checks a response with the rows remembered from the last sync.
 async fn find(
     context: &StreamContext,
     base: &Checkpoint,
@@ -141,11 +142,11 @@ async fn find(
         return Ok(FilterCheck::Complete);
     }
     let is_short = context.end_detector.of(rows) != End::Reached;
-    // What was changed after the answer was made need not be in it.
+    // A row changed after the response was created may be missing from it.
     let is_since = |date: Timestamp| answered.is_some_and(|answered| date > answered);
     if let Some(known) = at_cursor.iter().find(|known| listed(known.key).is_none()) {
         match probes::row(context, known.key).await? {
-            // Newer rows fill the answer, so that it tells nothing of older ones.
+            // Newer rows fill the response, so it shows nothing about older ones.
             Some(_) if is_short => return is_listed(context, known, &checked.asked).await,
             Some(Row { updated: CursorValue::At(date), offset, .. })
                 if !is_since(date) && (date >= from || offset != known.offset) =>
@@ -155,20 +156,20 @@ async fn find(
             _ => {}
         }
     }
-    // It is gone, or was changed meanwhile.
+    // It was deleted, or changed since.
     let shows_changes =
         rows.rows.iter().any(|row| matches!(row.updated, CursorValue::At(date) if Some(date) > base.cursor));
     if !at_cursor.is_empty() && (is_short || shows_changes) {
         return Ok(FilterCheck::Complete);
     }
-    // None of them is left as it was: the newest row of all must come.
+    // All of them changed: the newest row of the stream must be listed.
     let Some(newest) = probes::newest_row(context).await? else { return Ok(FilterCheck::Complete) };
     let CursorValue::At(date) = newest.updated else { return Ok(FilterCheck::Complete) };
     let must_come = date >= from && !is_since(date) && !rows.rows.iter().any(|row| row.key == newest.key);
     Ok(if must_come { FilterCheck::HidesNewest } else { FilterCheck::Complete })
 }
 
-/// Asks whether the filter lists a known row, where the first answer is too short to show it.
+/// Requests a known row under the filter, if the first response is too short to show it.
 async fn is_listed(context: &StreamContext, known: &CursorRow, asked: &DateRange) -> Result<FilterCheck, StreamError> {
     let query = context.query(1).keys(known.key.checked_sub(1), Some(known.key)).date_range(asked);
     let answer = probes::if_readable(context.fetch(&query, &mut context.writer()).await)?;
@@ -176,7 +177,7 @@ async fn is_listed(context: &StreamContext, known: &CursorRow, asked: &DateRange
     Ok(if is_hidden { FilterCheck::HidesRows } else { FilterCheck::Complete })
 }
 
-/// Returns true if the store shows offsets that it did not show at the last sync: its clock was changed.
+/// Returns true if the store shows UTC offsets that it did not show at the last sync: its clock was changed.
 fn is_shifted(base: &Checkpoint, checked: &CheckedPage) -> bool {
     let (Some(FetchedPage { page: rows, date: clock, .. }), known) = (&checked.answer, base.sent_rows.at_cursor())
     else {
@@ -189,8 +190,8 @@ fn is_shifted(base: &Checkpoint, checked: &CheckedPage) -> bool {
     !known.is_empty() && rows.rows.iter().any(|row| is_new(row) && known.iter().all(|known| known.offset != row.offset))
 }
 
-/// Returns true if a row of the last sync is shown with another offset now: the store applies one offset to all
-/// dates, and shows those that were remembered an hour earlier or later than before.
+/// Returns true if a row of the last sync has another UTC offset now: the store applies one offset to all dates, and
+/// shows the remembered ones an hour earlier or later than before.
 fn is_shown_anew(base: &Checkpoint, checked: &CheckedPage) -> bool {
     let Some(FetchedPage { page: rows, .. }) = &checked.answer else { return false };
     let is_anew = |row: &Row| {

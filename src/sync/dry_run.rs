@@ -1,8 +1,7 @@
 //! The estimate of `read --dry-run` for a stream, from one request. No row is emitted and no state changes.
 //!
-//! For a stream that would be read for its changes, the request is the first one of such a read, for the newest
-//! changes, so that rows that were emitted before are not counted; for any other stream it is a request for one row,
-//! with the store's count.
+//! For an incremental read, the request is the first one of that read, for the newest changes, so that rows emitted
+//! before are not counted. For any other read it is a request for one row, with the store's count.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::output::forecast::StreamForecast;
 use crate::output::progress::Progress;
 use crate::timestamp::Timestamp;
 
-/// Calls of a read of several pages beyond these pages: for the newest changes, and to be sure of the end.
+/// Calls of a read of several pages in addition to its pages: for the newest changes, and to confirm the end.
 const FURTHER_CALLS: u64 = 2;
 /// The same on a first sync and in a full refresh, which also look for rows without `updated_at`.
 const FURTHER_CALLS_AT_FIRST: u64 = 3;
@@ -42,15 +41,15 @@ pub(crate) async fn run(
     })
 }
 
-/// What a stream needs.
+/// Rows and calls that a stream needs.
 struct Need {
     rows: Option<u64>,
-    /// Rows that have to be looked at for them.
+    /// Rows to read, including those that are not emitted.
     looked_at: Option<u64>,
     page_size: u64,
-    /// Calls beyond the pages, where there is more than one.
+    /// Calls in addition to the pages, if there are several.
     further: u64,
-    /// Calls for what the store could not send before.
+    /// Calls for rows that the store could not send before.
     retried: u64,
 }
 
@@ -61,7 +60,7 @@ impl Need {
 
     fn calls(&self) -> Option<u64> {
         let calls = match self.pages()? {
-            // A request that finds nothing is one too.
+            // A request without a result also counts.
             0 | 1 => 1,
             pages => pages + self.further,
         };
@@ -81,7 +80,7 @@ async fn need(
     let (checkpoint, mut notes) = parsed.map_err(StreamFailure::InvalidState)?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
-    // What is to be said of the state, the read says.
+    // The read itself reports issues of the state.
     let checkpoint = checkpoint.begin(full_refresh, columns.as_deref(), &mut notes);
     let output = StreamOutput::new(name, emitter.clone(), Arc::new(Progress::default()));
     let Some(context) = context(sync_context, configured, stream, &output) else {
@@ -104,7 +103,7 @@ async fn need(
     })
 }
 
-/// Returns how many rows a read from this state delivers, and how many it looks at for them.
+/// Returns the number of rows that a read from this state emits, and the number that it reads.
 async fn rows(context: &StreamContext, checkpoint: &Checkpoint) -> Result<(Option<u64>, Option<u64>), StreamError> {
     let from =
         checkpoint.cursor.map_or(context.start, |cursor| cursor.minus_seconds(OVERLAP_SECONDS).max(context.start));
@@ -115,7 +114,7 @@ async fn rows(context: &StreamContext, checkpoint: &Checkpoint) -> Result<(Optio
     if date_range.is_empty() {
         return Ok((Some(0), Some(0)));
     }
-    // With other dates in the config an interrupted walk is not gone on with.
+    // With other dates in the config an interrupted walk is not continued.
     if let Some(walk) = checkpoint.walk.as_ref().filter(|walk| walk.from == from && walk.before == context.end) {
         let left = walk.counted.map(|counted| counted.saturating_sub(walk.read));
         let Some(until) = walk.until else { return Ok((left, left)) };
@@ -125,14 +124,14 @@ async fn rows(context: &StreamContext, checkpoint: &Checkpoint) -> Result<(Optio
         return Ok((all, all));
     }
     if checkpoint.cursor.is_none() && !checkpoint.reads_all_rows {
-        // Where rows without a date are usual, no date filter counts them.
+        // If rows without `updated_at` are common, no date filter counts them.
         let filter = if context.stream.may_lack_updated_at { DateRange::default() } else { date_range };
         return counted(context, &filter).await;
     }
     changes(context, checkpoint, date_range).await
 }
 
-/// Returns what the store counts, as both numbers.
+/// Returns the store's count as both numbers.
 async fn counted(context: &StreamContext, filter: &DateRange) -> Result<(Option<u64>, Option<u64>), StreamError> {
     let query = context.query(1).date_range(filter);
     let answer = context.fetch(&query, &mut context.writer()).await?;
@@ -140,7 +139,7 @@ async fn counted(context: &StreamContext, filter: &DateRange) -> Result<(Option<
     Ok((total, total))
 }
 
-/// Requests the newest changes, and leaves out those that were sent before.
+/// Requests the newest changes, without those that were emitted before.
 async fn changes(
     context: &StreamContext,
     checkpoint: &Checkpoint,
@@ -167,12 +166,12 @@ async fn changes(
         include_missing_dates: checkpoint.reads_all_rows,
         known: checkpoint.sent_rows.clone(),
     };
-    let (_, decisions) = row_filter.judge(rows, row_filter.known.floor(), context.prefix_length());
+    let (_, decisions) = row_filter.decide_rows(rows, row_filter.known.floor(), context.prefix_length());
     let delivered = decisions.iter().filter(|&&decision| decision == Decision::Emit);
     Ok((Some(delivered.count() as u64), Some(rows.listed())))
 }
 
-/// How many rows match a request, if its answer shows it.
+/// Returns the number of rows that match a request, if the response shows it.
 fn total(rows: &Rows) -> Option<u64> {
     rows.envelope.total.or_else(|| (!rows.envelope.more && rows.listed() < rows.asked as u64).then_some(rows.listed()))
 }

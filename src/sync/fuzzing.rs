@@ -1,5 +1,5 @@
-//! What the fuzz targets, and the test that replays their inputs, need of the private parts. Nothing is
-//! decided here, and the executable contains none of it.
+//! Access to private functions for the fuzz targets, and for the test that replays their inputs. It has no logic of
+//! its own, and the executable does not include it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::rows::RowSink;
-use super::stream::Stream;
 use crate::cart::page::{PageError, PageParser};
 use crate::config::Config;
 use crate::http::Envelope;
@@ -15,50 +14,51 @@ use crate::raw_config::{FieldError, RawConfig};
 use crate::record::{CursorValue, Key, RecordSchema, RecordWriter};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
+use crate::stream::Stream;
 
-/// Reads a configuration file; gives the secrets in it.
+/// Parses a configuration file; returns the secrets in it.
 ///
 /// # Errors
-/// The sentences that tell what is wrong with it.
+/// The messages that describe its errors.
 pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
     let sentences = |faults: Vec<FieldError>| faults.iter().map(ToString::to_string).collect();
     Config::parse(text).map(|config| config.secrets()).map_err(sentences)
 }
 
-/// Reads the state of one stream, and gives it as it would go out again.
+/// Parses the state of one stream, and returns it as it would be emitted again.
 ///
 /// # Errors
-/// The clause that tells what is wrong with it.
+/// The clause that describes its error.
 pub fn state(state: &Value) -> Result<Value, String> {
     Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json())
 }
 
-/// What a config asks of the records; what it asks wrongly counts as not asked.
+/// Returns the options of a config for records; invalid options count as absent.
 pub fn record_options(config: &Value) -> RecordOptions {
     let fields = RawConfig::parse(config.to_string().as_bytes());
-    fields.ok().and_then(|fields| RecordOptions::parse(&fields).ok()).unwrap_or_default()
+    fields.ok().and_then(|fields| RecordOptions::parse(&fields, crate::cart::streams::STREAMS).ok()).unwrap_or_default()
 }
 
-/// Returns the schema of the records of a stream, and how they are copied.
+/// Returns the schema of the records of a stream, and its record writer.
 pub fn records(record_options: &RecordOptions, stream: &Stream) -> (Value, RecordSchema) {
     (record_options.schema(stream), record_options.record_schema(stream, &Value::Null))
 }
 
-/// A page that was read.
+/// A parsed page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Its RECORD lines.
     pub lines: Vec<u8>,
-    /// What was read of each row.
+    /// The parsed fields of each row.
     pub rows: Vec<(Key, CursorValue)>,
-    /// What stood around them.
+    /// The envelope of the list.
     pub envelope: Envelope,
 }
 
-/// Reads a body that arrives in parts, as the client does, into lines that begin with `prefix`.
+/// Parses a body that arrives in parts, as the client does, into lines that begin with `prefix`.
 ///
 /// # Errors
-/// [`PageError`] if the body holds no list.
+/// [`PageError`] if the body has no list.
 pub fn page<'b>(
     parts: impl Iterator<Item = &'b [u8]>,
     names: &[&str],

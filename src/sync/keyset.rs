@@ -1,8 +1,8 @@
-//! The key walk: a resource read in the order of its keys, in several ranges at once.
+//! The keyset walk: reads a stream in the order of its keys, in several ranges at once.
 //!
 //! Page numbers move while a store changes, and many rows share one timestamp; keys do neither. Deleting or changing
-//! a row moves nothing here, so nothing is skipped and nothing read twice. Every answer is checked
-//! against what was asked, since the API ignores parameters it does not know.
+//! a row moves no other row here, so no row is skipped or read twice. Every response is checked against its request,
+//! since the API ignores parameters it does not know.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,43 +23,43 @@ use super::stream_output::StatePolicy;
 use crate::record::{CursorValue, RecordWriter};
 use crate::timestamp::Timestamp;
 
-/// Pages whose keys are kept for the page walk, should the store turn out not to honour the key walk.
-/// Whether it does shows on the first pages of the first ranges.
+/// Number of first pages whose emitted rows are kept, in case the store ignores ranges of keys and is read by page
+/// numbers instead. The first pages of the first ranges show whether it does.
 const TRIAL_PAGES: usize = 16;
 
-/// Rows in a row that are passed over because the store cannot send them. A few damaged rows lie together at
-/// most; where more fail, something else is wrong.
+/// Maximum number of consecutive rows that are skipped because the store cannot send them. A few damaged rows may
+/// have neighbouring keys; if more fail, there is another fault.
 pub(super) const MOST_UNREADABLE: u64 = 5;
 
-/// How far after the last key that was read a row is looked for that the store cannot send: three requests find one
-/// within a few keys, and name at most five.
+/// Number of keys after the last one read in which to look for a row that the store cannot send. Three requests find
+/// one within a few keys, and report at most five.
 const NARROWING: [i64; 3] = [1, 3, 8];
 
-/// Pages of a part of a range at least. With one, a third of all requests would bring pages that are not full; with
-/// more, requests that could run at the same time wait at the end of a stream.
+/// Minimum number of pages in a part of a range. With one, a third of all requests would return pages that are not
+/// full; with more, slots stay unused at the end of a stream.
 const FEWEST_PAGES: u64 = 2;
 
-/// The part of a page that is left empty for rows that lie more densely than the average: a tenth. Of 1,000 rows with
-/// a fifth of the keys deleted in runs of up to six, it is about four times the standard deviation.
+/// Fraction of a page (1/10) that is left empty, because some keys have more rows than the average. For 1,000 rows
+/// with a fifth of the keys deleted in runs of up to six, it is about four times the standard deviation.
 const SLACK: u64 = 10;
 
-/// Ends of ranges that are looked at again when rows are missing: as many as a walk has ranges, and more.
+/// Maximum number of ends of ranges that are requested again if rows are missing: more than the ranges of a walk.
 const MOST_TAILS: usize = 1000;
 
-/// What is to be walked.
+/// The rows that a walk reads and emits.
 #[derive(Debug)]
 pub(super) struct KeysetPlan {
-    /// The date filter that the store is asked for; the default for none.
+    /// Date filter to request; the default for none.
     pub filter: DateRange,
-    /// What is delivered.
+    /// Decides which rows are emitted.
     pub row_filter: RowFilter,
-    /// The state before this walk, which each checkpoint carries on.
+    /// The state before this walk; each checkpoint contains it.
     pub base: Checkpoint,
-    /// The walk as it stands; `left` says what to read.
+    /// The progress of the walk; `left` has the ranges to read.
     pub walk: WalkCheckpoint,
-    /// The rows of the greatest keys, in descending order, if an answer just before has brought them.
+    /// Rows of the greatest keys, in descending order, if a recent response has them.
     pub page: Option<MaxKeyPage>,
-    /// Only compare with what is remembered by ranges, deliver nothing.
+    /// Ranges to compare rows with. If set, no rows are emitted.
     pub check: Option<RangeCheck>,
 }
 
@@ -68,29 +68,29 @@ pub(super) struct KeysetPlan {
 pub(super) struct MaxKeyPage {
     /// Its rows, in descending order.
     pub rows: Rows,
-    /// Whether it holds all there is.
+    /// True if it has all rows.
     pub is_all: bool,
 }
 
-/// Rows that were delivered by a walk that had to be given up, with the hash of their content.
+/// Rows emitted by a walk that had to stop, with the hash of their content.
 pub(super) type EmittedRows = Vec<(Row, u64)>;
 
-/// A walk that is finished.
+/// A finished walk.
 #[derive(Debug)]
 pub(super) struct FinishedWalk {
-    /// The walk, with nothing left.
+    /// The walk, with no ranges left.
     pub walk: WalkCheckpoint,
-    /// What was not read of each range because the store said that it ends before.
+    /// Unread ends of ranges: the store reported that the rows end before them.
     pub tails: Vec<Range>,
-    /// What was compared.
+    /// Result of the comparison.
     pub check: Option<RangeCheck>,
-    /// The first rows that were delivered.
+    /// Rows of the first pages that were emitted.
     pub delivered: EmittedRows,
-    /// The newest date within the requested dates.
+    /// Newest date within the requested dates.
     pub newest: Option<Timestamp>,
 }
 
-/// A walk under way.
+/// A running walk.
 #[derive(Debug)]
 struct KeysetWalk {
     context: Arc<StreamContext>,
@@ -98,7 +98,7 @@ struct KeysetWalk {
     row_filter: RowFilter,
     base: Checkpoint,
     is_compare_only: bool,
-    /// The earliest date of a row whose content is compared or remembered.
+    /// Earliest date of a row whose content is compared or remembered.
     floor: Option<Timestamp>,
     walk_state: Mutex<WalkState>,
     ranges_added: mpsc::UnboundedSender<usize>,
@@ -106,7 +106,7 @@ struct KeysetWalk {
 
 #[derive(Debug)]
 struct WalkState {
-    /// What is left, by the number of its range.
+    /// Ranges to read, by their number.
     ranges: BTreeMap<usize, Range>,
     next_range: usize,
     walk: WalkCheckpoint,
@@ -117,10 +117,10 @@ struct WalkState {
     pages: usize,
 }
 
-/// Walks everything that is left, and gives back the walk with nothing left.
+/// Reads all ranges that are left, and returns the walk with no ranges left.
 ///
 /// # Errors
-/// [`StreamError`], with the rows delivered so far if the store does not honour the walk.
+/// [`StreamError`], with the rows emitted so far if the store ignores ranges of keys.
 pub(super) async fn run(
     context: &Arc<StreamContext>,
     plan: KeysetPlan,
@@ -158,7 +158,7 @@ pub(super) async fn run(
         workers.spawn(Arc::clone(&walk).read(range));
     }
     loop {
-        // A range is announced by a worker that is still running, so an empty set means the end.
+        // Only a running worker adds a range, so an empty set means the end.
         while let Ok(range) = added.try_recv() {
             workers.spawn(Arc::clone(&walk).read(range));
         }
@@ -200,7 +200,7 @@ pub(super) async fn run(
 
 impl KeysetWalk {
     fn walk_state(&self) -> MutexGuard<'_, WalkState> {
-        // Every change to it is complete when the lock is given back.
+        // Every change is complete when the lock is released.
         self.walk_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -211,7 +211,7 @@ impl KeysetWalk {
     /// Reads one range to its end.
     async fn read(self: Arc<Self>, number: usize) -> Result<(), StreamError> {
         let mut writer = self.context.writer();
-        // Whether the answer before counted all rows as listed, while another sign said that there are more.
+        // True if the previous response counted only the rows it listed, while another sign showed more.
         let mut was_counted_out = false;
         loop {
             let Some(range) = self.walk_state().ranges.get(&number).copied() else { return Ok(()) };
@@ -231,7 +231,7 @@ impl KeysetWalk {
                 self.context.warn_wrong_count().await?;
             }
             let end = match ends.of(&rows) {
-                // Behind its last key a range holds nothing.
+                // There are no keys after the last one of a range.
                 _ if rows.rows.is_empty() || last.is_some() && last == range.1 => End::Reached,
                 end => end,
             };
@@ -248,7 +248,7 @@ impl KeysetWalk {
                 }
             }
             self.emit_page(number, rows, rest).await?;
-            // Before this request's own place is given back, so that what is free is free for others.
+            // Before the slot of this request is released, so that only slots free for others are counted.
             if let (false, Some(last), Some(end), Some(total)) = (ended, last, range.1, total)
                 && total > came
             {
@@ -261,8 +261,8 @@ impl KeysetWalk {
         }
     }
 
-    /// Passes over the first row of a range, which the store cannot send: the row after it is requested by its
-    /// place, and tells between which keys the missing one lies.
+    /// Skips the first row of a range, which the store cannot send: the row after it is requested by its position,
+    /// and shows between which keys the missing row is.
     async fn skip(
         &self,
         number: usize,
@@ -275,7 +275,7 @@ impl KeysetWalk {
             let answer = match self.context.fetch(&query, writer).await {
                 Ok(answer) => answer.page,
                 Err(StreamError::Request(error)) if error.is_unreadable() => continue,
-                // The missing row is the last.
+                // The missing row is the last one.
                 Err(StreamError::Request(error)) if is_not_found(&error) => Rows::default(),
                 Err(stream_error) => return Err(stream_error),
             };
@@ -290,7 +290,7 @@ impl KeysetWalk {
             };
             let mut walk_state = self.walk_state();
             walk_state.walk.unread.push(unread);
-            // As many rows as were passed over by their place.
+            // As many rows as were skipped by position.
             walk_state.walk.read += page - 1;
             match next {
                 Some(next) => drop(walk_state.ranges.insert(number, (Some(next), range.1))),
@@ -301,8 +301,8 @@ impl KeysetWalk {
         Err(stream_error)
     }
 
-    /// Looks for the key of a row that the store cannot send, and that has none after it. Keys that follow each other
-    /// closely are found.
+    /// Looks for the key of a row that the store cannot send and that has no row after it. It is found if the keys
+    /// are close to each other.
     async fn narrow(&self, after: i64, writer: &mut RecordWriter) -> Result<Range, StreamError> {
         let mut below = after;
         for step in NARROWING {
@@ -311,7 +311,7 @@ impl KeysetWalk {
                 Ok(answer) if answer.page.rows.is_empty() => below = end,
                 Err(StreamError::Request(error)) if is_not_found(&error) => below = end,
                 Err(StreamError::Request(error)) if error.is_unreadable() => return Ok((Some(below), Some(end))),
-                // It came meanwhile, or another one did.
+                // It was added since, or another row was.
                 Ok(_) | Err(StreamError::Request(_)) => break,
                 Err(stream_error) => return Err(stream_error),
             }
@@ -319,8 +319,8 @@ impl KeysetWalk {
         Ok((Some(after), None))
     }
 
-    /// Takes the page of the greatest keys. What is left of the first range lies below them, and above
-    /// them where a greater key was seen before.
+    /// Processes the page of the greatest keys. The rest of the first range is below them, and above them if a
+    /// greater key was seen before.
     async fn begin(&self, MaxKeyPage { rows, is_all }: MaxKeyPage) -> Result<(), StreamError> {
         let key = |row: Option<&Row>| row.and_then(|row| id_of(row.key));
         let (greatest, lowest) = (key(rows.rows.first()), key(rows.rows.last()));
@@ -332,7 +332,7 @@ impl KeysetWalk {
                 let range = walk_state.next_range;
                 walk_state.next_range += 1;
                 walk_state.ranges.insert(range, (greatest, max_key));
-                // The receiver lives as long as the walk.
+                // The receiver exists as long as the walk.
                 let _sent = self.ranges_added.send(range);
             }
             if is_all && let Some(lowest) = lowest {
@@ -342,10 +342,10 @@ impl KeysetWalk {
         self.emit_page(0, rows, below.map(|below| (None, Some(below)))).await
     }
 
-    /// Sends what is to be delivered of a page and enters it, both at once. `rest` is what is left of
-    /// the range, `None` if it is at its end.
+    /// Emits the accepted rows of a page and records the progress, both in one step. `rest` is the rest of the range,
+    /// `None` at its end.
     async fn emit_page(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), StreamError> {
-        let (hashes, decisions) = self.row_filter.judge(&rows, self.floor, self.context.prefix_length());
+        let (hashes, decisions) = self.row_filter.decide_rows(&rows, self.floor, self.context.prefix_length());
         if self.filter != DateRange::default() && rows.rows.iter().any(|row| row.is_outside(&self.filter)) {
             self.context.warn_dates().await?;
         }
@@ -389,7 +389,7 @@ impl KeysetWalk {
         Ok(())
     }
 
-    /// Sends the state of what went out, so that a stream that stops loses no ground.
+    /// Emits the state of the rows emitted, so that a stream that stops loses no progress.
     async fn checkpoint(&self, stream_error: &StreamError) -> Result<(), StreamError> {
         if self.is_compare_only || matches!(stream_error, StreamError::Closed | StreamError::UnexpectedResponse(_)) {
             return Ok(());
@@ -425,18 +425,18 @@ impl KeysetWalk {
             let range = walk_state.next_range;
             walk_state.next_range += 1;
             walk_state.ranges.insert(range, (Some(pair[0]), Some(pair[1])));
-            // The receiver lives as long as any worker.
+            // The receiver exists as long as any worker.
             let _sent = self.ranges_added.send(range);
         }
     }
 }
 
-/// Returns the last key of each part but the last, for a range of keys `(after, end]` that holds `rows` rows and is
-/// to be read in at most `most` parts, with pages of `page` rows.
+/// Returns the last key of each part except the last, for a range of keys `(after, end]` with `rows` rows, split into
+/// at most `most` parts with pages of `page` rows.
 ///
 /// Each part ends with a page that is not full, which costs a request. So a part has a few pages at least, and is
-/// expected to fill its pages almost: keys are deleted here and there, and rows beyond the last page would need one
-/// more request.
+/// expected to nearly fill them: the number of deleted keys varies, and rows beyond the last page would need one more
+/// request.
 fn part_bounds((after, end): (i64, i64), rows: u64, page: u64, most: u64) -> Vec<i64> {
     let (span, page) = (after.abs_diff(end), page.max(1));
     let parts = most.min(rows.div_ceil(page.saturating_mul(FEWEST_PAGES)));
@@ -454,14 +454,14 @@ fn part_bounds((after, end): (i64, i64), rows: u64, page: u64, most: u64) -> Vec
         .collect()
 }
 
-/// A walk that begins: from the first key to the greatest there is, or on and on if that is not known.
+/// Returns a new walk: from the first key to the greatest one, or without an end if that is not known.
 pub(super) fn from_the_start(
     max_key: Option<i64>,
     from: Timestamp,
     until: Option<Timestamp>,
     counted: Option<u64>,
 ) -> WalkCheckpoint {
-    // Where no row has a date, all of them are remembered: nothing else tells them from new ones.
+    // If no row has a date, all rows are remembered: they cannot be distinguished from new ones in another way.
     let sent_rows = SentRows::of(until.map_or(Retention::Everything(None), Retention::Overlap));
     let left = vec![(None, max_key)];
     WalkCheckpoint {
@@ -493,7 +493,7 @@ mod tests {
 
     #[test]
     fn parts_of_keys_with_gaps_leave_space_in_their_last_page() {
-        // Two keys a row: 1,900 rows in two pages.
+        // Two keys per row: 1,900 rows in two pages.
         assert_eq!(part_bounds((0, 8_000), 4_000, 1000, 2), [3800]);
     }
 

@@ -1,37 +1,37 @@
-//! Whether an answer is the last of its list.
+//! Decides whether a response is the last of its list.
 //!
-//! The end of a list is never believed from one figure (`docs/reference/how-it-reads.md`, the end of a list): a store may
-//! count the rows of the page instead of all matches, count up to a limit, or leave the count out. The end needs
-//! a count that is reached and nothing that says more, or a request beyond the last key that lists nothing.
+//! One figure never proves the end of a list (`docs/reference/how-it-reads.md`, the end of a list): a store may count
+//! the rows of the page instead of all matches, count up to a limit, or leave the count out. The end needs a count
+//! that is reached and no sign of more rows, or an empty response to a request beyond the last key.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::rows::Rows;
 
-/// What an answer says about the rows after it.
+/// The rows after a response: none, some or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// All signs agree that there are none.
     Reached,
     /// There are more.
     More,
-    /// The signs disagree or are missing: a further request has to tell.
+    /// The signs disagree or are missing: a further request is needed.
     Unclear,
 }
 
-/// What was learned in a run about how a store ends the lists of one stream.
+/// Facts learned in a run about the ends of a stream's lists.
 #[derive(Debug)]
 pub(super) struct EndDetector {
-    /// Rows of a page if the server ignores how many are requested.
+    /// Rows per page if the server ignores the requested number.
     default_page: u64,
-    /// More rows came than the count had promised.
+    /// True if there were more rows than the count.
     count_is_wrong: AtomicBool,
     /// Rows on the largest page that had another one after it: the size to which the server cuts pages.
     largest_page: AtomicUsize,
 }
 
 impl EndDetector {
-    /// For a server that sends pages of `default_page` rows if it ignores how many are requested.
+    /// Returns a detector for a server that sends pages of `default_page` rows if it ignores the requested number.
     pub(super) fn new(default_page: u64) -> Self {
         Self { default_page, count_is_wrong: AtomicBool::new(false), largest_page: AtomicUsize::new(0) }
     }
@@ -41,21 +41,21 @@ impl EndDetector {
         self.count_is_wrong.load(Ordering::Relaxed)
     }
 
-    /// Notes that a page was followed by another one.
+    /// Records that a page was followed by another one.
     pub(super) fn followed(&self, rows: &Rows) {
         self.largest_page.fetch_max(rows.len(), Ordering::Relaxed);
     }
 
-    /// Notes that rows came after an answer whose count had been reached. Returns true the first time.
+    /// Records that there were rows after a response whose count had been reached. Returns true the first time.
     pub(super) fn mark_count_wrong(&self) -> bool {
         !self.count_is_wrong.swap(true, Ordering::Relaxed)
     }
 
-    /// What an answer says about the rows after it.
+    /// Returns the conclusion from all signs in a response: the end is reached, there are more rows, or unclear.
     pub(super) fn of(&self, rows: &Rows) -> End {
         let listed = rows.listed();
         if listed == 0 {
-            // The client takes no answer that counts rows, or names a further page, and lists none.
+            // The client rejects a response that counts rows, or has a next page, and lists none.
             return End::Reached;
         }
         let Some(total) = rows.envelope.total.filter(|_| !self.is_count_wrong()) else { return End::Unclear };

@@ -31,7 +31,6 @@ mod sent_rows;
 pub mod shop;
 mod single_page;
 mod skipped_rows;
-pub mod stream;
 mod stream_output;
 mod stream_sync;
 
@@ -46,6 +45,7 @@ use crate::output::progress::{Progress, StreamSummary};
 use crate::output::run_summary::RunSummary;
 use crate::panic_hook;
 use crate::record_options::RecordOptions;
+use crate::stream::Stream;
 use crate::timestamp::Timestamp;
 use checkpoint::{Checkpoint, Job};
 pub(crate) use checkpoint::{StateOverview, overview};
@@ -54,14 +54,13 @@ pub use context::StreamError;
 pub(crate) use dry_run::run as dry_run;
 pub use sent_rows::OVERLAP_SECONDS;
 use shop::Shop;
-use stream::Stream;
 use stream_output::{Resumed, StatePolicy, StreamOutput, SyncStats};
 use stream_sync::FinishedSync;
 
-/// Shorter waits, such as before a second attempt, are not worth a mention.
+/// Minimum wait that is reported. Shorter ones, such as before a second attempt, are not worth a message.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What a read needs besides its streams and their states.
+/// Inputs of a read other than its streams and their states.
 #[derive(Debug)]
 pub struct SyncContext {
     /// The client of the store.
@@ -72,15 +71,15 @@ pub struct SyncContext {
     pub end: Option<Timestamp>,
     /// Options of the configuration for records.
     pub record_options: RecordOptions,
-    /// Shows how far the read is.
+    /// Shows the progress of the read.
     pub progress: Arc<Progress>,
     /// Collects what `--summary` reports.
     pub summary: Arc<RunSummary>,
-    /// Becomes true when the process is asked to end.
+    /// Becomes true when the process receives a signal to end.
     pub shutdown: watch::Receiver<bool>,
 }
 
-/// Why a stream is not complete.
+/// The reason why a stream is not complete.
 #[derive(Debug)]
 pub(crate) enum StreamFailure {
     /// No stream has this name.
@@ -89,7 +88,7 @@ pub(crate) enum StreamFailure {
     InvalidState(String),
     /// It stopped, or had to skip rows.
     Stopped(&'static Stream, StreamError),
-    /// This program failed; the text is for its maintainers.
+    /// A bug in this program; the string is for its maintainers.
     Panicked(String),
 }
 
@@ -152,7 +151,7 @@ pub(crate) async fn read(
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
 
-    // In a task of its own, so that a panic ends only this stream, with a status.
+    // In its own task, so that a panic ends only this stream, with a status.
     let running = tokio::spawn(async move {
         panic_hook::failpoint(context.output.name());
         if is_finished {
@@ -182,7 +181,7 @@ pub(crate) async fn read(
     });
     let last_state = match &outcome {
         Ok(finished) => Some(finished.checkpoint.to_json()),
-        // Rows are missing: the stream goes back to its old state, and what was read of a walk is not trusted.
+        // Rows are missing: the stream returns to its old state, and the walk's progress is discarded.
         Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
             Some(Checkpoint { walk: None, ..before.clone() }.to_json())
         }

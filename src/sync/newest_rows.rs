@@ -1,4 +1,4 @@
-//! The response to the request for the newest rows: what it says about the rows of the stream. Pure.
+//! Information about a stream's rows from the response to the request for the newest rows. Pure.
 
 use super::probes;
 use super::query::DateRange;
@@ -6,26 +6,26 @@ use super::row_filter::id_of;
 use super::rows::{Row, Rows};
 use crate::timestamp::Timestamp;
 
-/// The response to the request for the newest rows.
+/// The newest rows of a stream and the facts derived from them.
 #[derive(Debug)]
 pub(super) struct NewestRows {
     rows: Vec<Row>,
     pub counted: Option<u64>,
-    /// True if the rows come in the requested order.
+    /// True if the rows are in the requested order.
     pub sorted: bool,
-    /// The newest date that may become the cursor.
+    /// Newest date that may become the cursor.
     pub in_range: Option<Timestamp>,
-    /// The oldest and the newest date.
+    /// Oldest and newest date.
     pub date_span: Option<(Timestamp, Timestamp)>,
     pub has_missing_dates: bool,
-    /// True if a row is dated within the requested dates.
+    /// True if the date of a row is within the requested dates.
     pub is_dated: bool,
     /// True if all rows of the stream are older than the requested dates.
     pub is_before: bool,
 }
 
 impl NewestRows {
-    /// Frees the memory of the lines: there may be no other for the next request.
+    /// Keeps the keys and dates of the rows and frees the lines' memory: the next request may need it.
     pub(super) fn new(rows: Rows, from: Timestamp, date_range: &DateRange, past: &DateRange) -> Self {
         let (sorted, date_span) = (rows.is_newest_first(), rows.date_span());
         Self {
@@ -40,22 +40,22 @@ impl NewestRows {
         }
     }
 
-    /// The keys of the rows, of those within a filter if one is given.
+    /// Returns the keys of the rows; with a filter, only those of rows within it.
     pub(super) fn keys(&self, filter: Option<&DateRange>) -> Vec<i64> {
         let rows = self.rows.iter().filter(|row| filter.is_none_or(|filter| row.is_within(filter)));
         rows.filter_map(|row| id_of(row.key)).collect()
     }
 }
 
-/// What is known of rows without a date.
+/// Knowledge about rows without `updated_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MissingDates {
-    /// Nothing.
+    /// Not known yet.
     Unknown,
-    /// There are some, or nothing rules them out.
+    /// There are some, or they cannot be ruled out.
     Present,
     /// There are none.
     Absent,
-    /// Two counts will tell.
+    /// Two counts can show it.
     CountsTell,
 }

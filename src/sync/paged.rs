@@ -1,12 +1,12 @@
-//! The guarded page walk: for streams whose key is no number, and for stores that do not honour the
-//! key walk.
+//! Reads a stream by page numbers, with checks: for streams with keys that are not numbers, and for stores that
+//! ignore ranges of keys.
 //!
-//! Where the answers are sorted by `updated_at`, the walk goes from date to date: a row that is changed
-//! meanwhile moves behind it and is met again, and a checkpoint claims what lies before the date that
-//! is reached. Pages are counted only among rows that share a date, and where nothing is sorted. There
-//! the count of the store and the number of different rows must agree at the end of a pass that nothing moved
-//! under, or the pass is made again, a bounded number of times. Rows that come twice are sent once;
-//! their keys are kept for that, about 40 bytes a row, the one thing here that grows with a stream.
+//! If the responses are sorted by `updated_at`, the walk goes from date to date: a row that changes during the walk
+//! moves to a later page and is read again, and a checkpoint covers the rows before the date reached. Page numbers
+//! are used only among rows that share a date, and if the store does not sort. Then the store's count and the number
+//! of different rows must agree at the end of a pass in which no row moved; otherwise the pass is repeated, a limited
+//! number of times. Rows that are read twice are emitted once. Their keys are kept for this, about 40 bytes per row:
+//! the only memory here that grows with a stream.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -24,50 +24,50 @@ use super::stream_output::StatePolicy;
 use crate::record::{CursorValue, Key, RecordWriter};
 use crate::timestamp::Timestamp;
 
-/// Passes over rows that move before it is given up.
+/// Maximum number of passes over rows that move.
 const MOST_PASSES: u32 = 6;
 
-/// What is to be walked.
+/// The rows that a walk reads and emits.
 #[derive(Debug)]
 pub(super) struct PagedPlan {
-    /// The date filter that the store is asked for.
+    /// Date filter to request.
     pub filter: DateRange,
-    /// What is delivered.
+    /// Decides which rows are emitted.
     pub row_filter: RowFilter,
-    /// What the cursor becomes; rows of the overlap before it are remembered.
+    /// The cursor after the walk. Rows of the overlap before it are remembered.
     pub until: Option<Timestamp>,
-    /// What was delivered already.
+    /// Rows emitted before.
     pub delivered: EmittedRows,
-    /// Rows that an earlier answer counted under this filter.
+    /// Rows that an earlier response counted under this filter.
     pub counted: Option<u64>,
     /// The state before the walk, if checkpoints may advance its cursor.
     pub base: Option<Checkpoint>,
 }
 
-/// Pages of rows that were met before, changed, after which the walk from date to date is given up:
-/// the store changes faster than it is read. Beyond the pages of the whole stream, times four.
+/// Maximum number of pages with rows that were read before and changed since; then the walk from date to date ends,
+/// since the store changes faster than it is read. Added to four times the pages of the stream.
 const SPARE_PAGES: u64 = 40;
 
-/// Answers in a row without a new row after which a pass ends, whatever the store counts: it may count a
-/// billion and send the same page for ever. A pass that ends so is short of its count, and is made again.
+/// Maximum number of consecutive responses without a new row in a pass. The count cannot end it: a store may count a
+/// billion rows and send the same page without end. Such a pass has fewer rows than the count, so it is repeated.
 const IDLE_PAGES: u32 = 10;
 
-/// What one pass over all pages saw.
+/// Facts collected in one pass over all pages.
 #[derive(Default)]
 struct Pass {
     total: Option<u64>,
     keys: HashSet<Key>,
     /// Rows without a key.
     rows_without_key: u64,
-    /// Whether rows moved on the way.
+    /// True if rows moved during the pass.
     moved: bool,
-    /// Whether the count changed on the way.
+    /// True if the count changed during the pass.
     is_recounted: bool,
-    /// Answers that held rows.
+    /// Responses with rows.
     pages: u64,
-    /// Answers since the last one that held a row which no other of the pass had held.
+    /// Responses since the last one with a row that is new in this pass.
     idle: u32,
-    /// Whether the store cut the first page, as it seems.
+    /// True if the store seems to have cut the first page.
     is_cut: bool,
     /// Rows that the store cannot send.
     unread: Vec<Between>,
@@ -78,20 +78,21 @@ struct PagedWalk<'r> {
     plan: PagedPlan,
     seen: HashMap<Key, CursorValue>,
     sent_rows: SentRows,
-    /// The earliest date that is still to be read, while answers come sorted.
+    /// Earliest date still to be read, while responses are sorted.
     anchor: Option<Timestamp>,
-    /// Pages of the whole stream, as counted at first.
+    /// Number of pages of the stream, as first counted.
     first_pages: Option<u64>,
-    /// Places of rows that the store cannot send, counted from 0.
+    /// Positions of rows that the store cannot send, counted from 0.
     unreadable: BTreeSet<u64>,
     /// Rows that the store cannot send.
     unread: Vec<Between>,
 }
 
-/// Walks, and gives back what is remembered of the rows near the cursor.
+/// Reads the rows, and returns the rows near the cursor that are remembered.
 ///
 /// # Errors
-/// [`StreamError`]; [`StreamError::RowsSkipped`] if the store cannot send some of the rows, when all others were delivered.
+/// [`StreamError`]; [`StreamError::RowsSkipped`] if the store cannot send some of the rows and all others were
+/// emitted.
 pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result<SentRows, StreamError> {
     let sent_rows = SentRows::before(plan.until);
     let seen = plan.delivered.iter().map(|(row, _)| (row.key, row.updated)).collect();
@@ -120,7 +121,7 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
     if walk.unread.is_empty() {
         return Ok(walk.sent_rows);
     }
-    // Which keys they have is not known, so that no state can name them: the state stays where it was.
+    // Their keys are unknown, so a state cannot list them: the state does not change.
     Err(StreamError::RowsSkipped {
         unread: Vec::new(),
         between: walk.unread,
@@ -130,7 +131,7 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
 }
 
 impl PagedWalk<'_> {
-    /// Returns true if as many rows came as were counted before the walk, or as are counted now.
+    /// Returns true if the number of rows equals the count before the walk, or the count now.
     async fn is_all(&self) -> Result<bool, StreamError> {
         let came = self.seen.len() as u64;
         if self.plan.counted.is_none_or(|counted| came >= counted) || self.context.end_detector.is_count_wrong() {
@@ -140,16 +141,16 @@ impl PagedWalk<'_> {
         Ok(probes::count(self.context, query).await?.is_none_or(|counted| came >= counted))
     }
 
-    /// Goes from date to date. False if the store turns out not to sort; true at the end.
+    /// Reads from date to date. Returns false if the store does not sort, true at the end.
     async fn by_date(&mut self) -> Result<bool, StreamError> {
-        // Sorted by date, and within one date by key, so that the pages of a tie hold still.
+        // Sorted by date, and within one date by key, so that rows of one date stay on their pages.
         let mut writer = self.context.writer();
         let mut filter = self.plan.filter;
         let mut pages = 0;
         loop {
             let query = self.context.page_query().sort(Order::DateThenKey).date_range(&filter);
             let answer = match self.context.fetch(&query, &mut writer).await {
-                // Counting rows passes over the one that the store cannot send.
+                // Requests that only count do not fail on a row that the store cannot send.
                 Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(false),
                 answer => answer?,
             };
@@ -161,8 +162,8 @@ impl PagedWalk<'_> {
             }
             let ended = self.context.end_detector.of(&rows) == End::Reached;
             let Some(CursorValue::At(reached)) = rows.rows.last().map(|row| row.updated) else {
-                // The row that was reached matches this filter, and an answer without it is not believed; nor is
-                // one without rows that nothing counts.
+                // The row at the anchor matches this filter, so a response without it is not accepted. Nor is an
+                // empty response without a count.
                 let is_begun = self.anchor.is_some();
                 return Ok(if is_begun { filter.from.is_none() } else { rows.envelope.total == Some(0) });
             };
@@ -181,7 +182,7 @@ impl PagedWalk<'_> {
                 filter = DateRange { from: Some(reached), after: None, ..filter };
                 continue;
             }
-            // One date fills the page: its rows are read by number, and then what is newer.
+            // All rows of the page share one date: they are read by page number, and then the rows with later dates.
             let tie = DateRange { from: Some(reached), after: None, until: Some(reached), ..filter };
             self.read_until_stable(Order::DateThenKey, tie, &mut writer).await?;
             filter = DateRange { from: None, after: Some(reached), ..filter };
@@ -192,7 +193,7 @@ impl PagedWalk<'_> {
         *self.first_pages.get_or_insert(now)
     }
 
-    /// Goes from page to page.
+    /// Reads page by page.
     async fn by_number(&mut self) -> Result<(), StreamError> {
         self.anchor = None;
         self.unread.clear();
@@ -201,7 +202,7 @@ impl PagedWalk<'_> {
         self.read_until_stable(order, self.plan.filter, &mut writer).await
     }
 
-    /// Makes passes over all pages of a window until nothing moved under one.
+    /// Repeats passes over all pages of a date range until no row moved during one.
     async fn read_until_stable(
         &mut self,
         order: Order,
@@ -213,12 +214,12 @@ impl PagedWalk<'_> {
         self.unreadable.clear();
         for _ in 0..MOST_PASSES {
             let mut pass = self.pass(order, &filter, writer).await?;
-            // A count that is known to be wrong says nothing by changing.
+            // A change of a count that is known to be wrong has no meaning.
             pass.moved |= pass.is_recounted && !self.context.end_detector.is_count_wrong();
             let listed = (pass.keys.len() + pass.unread.len()) as u64 + pass.rows_without_key;
             shortfall = pass.total.filter(|&counted| !pass.moved && listed < counted).map(|counted| (counted, listed));
-            // One row gone and one come between two pages leave the count as it was. Only an answer
-            // that holds everything, or two passes that saw the same rows, show that nothing moved.
+            // One row deleted and one added between two pages leave the count as it was. Only a response with all
+            // rows, or two passes with the same rows, show that no row moved.
             let is_counted = self.plan.counted.is_none_or(|counted| listed >= counted) || filter != self.plan.filter;
             let confirmed = (pass.pages <= 1 && is_counted) || before.as_ref() == Some(&pass.keys);
             if !pass.moved && shortfall.is_none() && confirmed {
@@ -227,14 +228,14 @@ impl PagedWalk<'_> {
             }
             before = Some(pass.keys);
         }
-        // Where nothing moved, further passes could only find what ties in another order had hidden.
+        // If no row moved, further passes could only find rows hidden by a different order within one date.
         Err(match shortfall {
             Some((counted, listed)) => StreamError::CountMismatch { counted, listed },
             None => StreamError::Unstable,
         })
     }
 
-    /// One pass over all pages.
+    /// Makes one pass over all pages.
     async fn pass(&mut self, order: Order, filter: &DateRange, writer: &mut RecordWriter) -> Result<Pass, StreamError> {
         let mut pass = Pass::default();
         let (mut came, mut offset, mut limit) = (0, 0, self.context.page_size());
@@ -247,8 +248,8 @@ impl PagedWalk<'_> {
             let answer = match self.context.fetch(&query, writer).await {
                 Ok(answer) => answer,
                 Err(StreamError::Request(error)) if offset > 0 && is_not_found(&error) => {
-                    // Where no count confirms the end, a page that was announced and is not there means
-                    // that rows moved, or worse.
+                    // Without a count that confirms the end, a missing page that was announced means that rows moved,
+                    // or a worse fault.
                     pass.moved |= pass.total.is_none() && was_announced;
                     break;
                 }
@@ -261,7 +262,7 @@ impl PagedWalk<'_> {
                     self.context.note_unreadable(&error);
                     self.unreadable.insert(offset);
                     pass.unread.push((last_key.clone(), None));
-                    // No state may claim it.
+                    // No state may cover it.
                     self.plan.base = None;
                     (offset, came) = (offset + 1, came + 1);
                     continue;
@@ -277,8 +278,8 @@ impl PagedWalk<'_> {
                 between.1 = self.key_of(&rows, 0);
             }
             last_key = self.key_of(&rows, rows.rows.len().wrapping_sub(1)).or(last_key);
-            // A store that cuts pages counts them in its own size, so that a cut page begins elsewhere: the same place is
-            // read again in that size.
+            // A store that cuts pages numbers them by its own page size, so a cut page begins at another row. The
+            // same position is read again with that size.
             let is_last = rows.envelope.total.is_some_and(|total| offset + rows.listed() >= total);
             let is_elsewhere = page > 1 && !pass.unread.is_empty() && !is_last;
             let shorter = usize::try_from(rows.listed()).unwrap_or(limit);
@@ -303,7 +304,7 @@ impl PagedWalk<'_> {
             }
             pass.pages += u64::from(!rows.rows.is_empty());
             let is_counted_out = rows.envelope.total.is_some_and(|total| came >= total);
-            // The signs of the whole pass, not of this page alone.
+            // The signs of the full pass, not of this page only.
             let is_full = rows.rows.len() >= rows.asked && !pass.is_cut;
             let is_clear =
                 is_counted_out && !rows.envelope.more && !is_full && !self.context.end_detector.is_count_wrong();
@@ -326,7 +327,7 @@ impl PagedWalk<'_> {
         Ok(pass)
     }
 
-    /// The largest page that begins at a place, and holds no row that the store cannot send beside others.
+    /// Returns the largest page that begins at a position and contains no row that the store cannot send.
     fn size_at(&self, offset: u64, limit: usize) -> usize {
         let free =
             self.unreadable.range(offset..).next().and_then(|&unreadable| usize::try_from(unreadable - offset).ok());
@@ -334,7 +335,7 @@ impl PagedWalk<'_> {
         (1..=limit).rev().find(|&size| offset.is_multiple_of(size as u64)).unwrap_or(1)
     }
 
-    /// The key of a row as text.
+    /// Returns the key of a row as a string.
     fn key_of(&self, rows: &Rows, index: usize) -> Option<String> {
         let row: serde_json::Value = serde_json::from_slice(rows.data(index, self.context.prefix_length())).ok()?;
         match row.get(self.context.stream.key)? {
@@ -343,11 +344,11 @@ impl PagedWalk<'_> {
         }
     }
 
-    /// Sends what is to be delivered of a page and was not sent before.
+    /// Emits the rows of a page that the filter accepts and that were not emitted before.
     async fn emit_page(&mut self, mut rows: Rows) -> Result<(), StreamError> {
         let (mut known, mut outside, mut repeated) = (0, 0, 0);
         let floor = [self.plan.row_filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
-        let (hashes, decisions) = self.plan.row_filter.judge(&rows, floor, self.context.prefix_length());
+        let (hashes, decisions) = self.plan.row_filter.decide_rows(&rows, floor, self.context.prefix_length());
         let is_foreign = rows.rows.iter().any(|row| row.is_outside(&self.plan.filter));
         let fresh: Vec<bool> = rows
             .rows
@@ -382,8 +383,8 @@ impl PagedWalk<'_> {
         stats.known += known;
         stats.outside += outside;
         stats.repeated += repeated;
-        // Everything before the anchor was delivered; what ties with it may not have been. The state at
-        // the end goes further than any on the way.
+        // All rows before the anchor were emitted; those with the same date may not have been. The state at the end
+        // covers more than any state on the way.
         let reached = self.anchor.filter(|&anchor| self.plan.until.is_some_and(|until| anchor < until));
         match &self.plan.base {
             Some(base) if reached.is_some() && reached > base.cursor => {

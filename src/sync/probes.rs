@@ -1,5 +1,4 @@
-//! Single requests about a stream: its newest change, its greatest key, how many rows it counts.
-//! Nothing here delivers a row.
+//! Single requests about a stream: its newest change, its greatest key and its number of rows. Emits no rows.
 
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::keyset::MOST_UNREADABLE;
@@ -10,22 +9,22 @@ use super::rows::{Row, Rows};
 use crate::record::{CursorValue, Key};
 use crate::timestamp::Timestamp;
 
-/// Rows asked for to learn which comes first: enough that a store which ignores the order is noticed.
+/// Number of rows to request to find the first one of an order: enough to notice a store that ignores the order.
 pub(crate) const SAMPLE: usize = 10;
 
-/// The greatest key of a resource.
+/// The greatest key of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxKey {
-    /// It is this one.
+    /// The key.
     Known(i64),
-    /// The store does not sort by key, or the keys are no numbers.
+    /// The store does not sort by key, or the keys are not numbers.
     Unknown,
-    /// No row is left, where there were some a moment ago.
+    /// There are no rows now, although there were some a moment ago.
     Gone,
 }
 
 impl MaxKey {
-    /// The key, if it is known.
+    /// Returns the key, if it is known.
     pub(crate) fn known(self) -> Option<i64> {
         match self {
             Self::Known(id) => Some(id),
@@ -34,8 +33,8 @@ impl MaxKey {
     }
 }
 
-/// The newest change within the window. A store may read the bounds of a window in another zone and list none that
-/// lies within: then the newest rows of the wider one tell.
+/// Returns the newest change within the date range. A store may apply the bounds in another time zone and list no row
+/// within the range; then the newest rows of a wider range are requested.
 pub(crate) async fn newest_change(
     context: &StreamContext,
     date_range: &DateRange,
@@ -52,7 +51,7 @@ pub(crate) async fn newest_change(
     Ok(answer.and_then(|answer| newest_within(&answer.page, date_range)))
 }
 
-/// The newest change within the window that the store can send, where it cannot send the newest of all.
+/// Returns the newest change within the date range that the store can send, if it cannot send the newest one.
 pub(crate) async fn newest_readable(
     context: &StreamContext,
     date_range: &DateRange,
@@ -69,14 +68,14 @@ pub(crate) async fn newest_readable(
     Ok(None)
 }
 
-/// The newest row, whatever its date.
+/// Returns the newest row, whatever its date.
 pub(crate) async fn newest_row(context: &StreamContext) -> Result<Option<Row>, StreamError> {
     let query = context.query(1).sort(Order::DateDescending);
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| answer.page.rows.first().copied()))
 }
 
-/// The row with this key, if it is still there.
+/// Returns the row with this key, if it still exists.
 pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>, StreamError> {
     let range = (key.checked_sub(1), Some(key));
     let query = context.query(1).keys(range.0, range.1);
@@ -84,13 +83,13 @@ pub(crate) async fn row(context: &StreamContext, key: i64) -> Result<Option<Row>
     Ok(answer.and_then(|answer| answer.page.rows.iter().find(|row| id_of(row.key) == Some(key)).copied()))
 }
 
-/// How many rows match, if the store tells.
+/// Returns the number of rows that match, if the store reports it.
 pub(crate) async fn count(context: &StreamContext, query: Query) -> Result<Option<u64>, StreamError> {
     let answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     Ok(answer.and_then(|answer| if answer.slot.is_none() { Some(0) } else { answer.page.envelope.total }))
 }
 
-/// Returns nothing in place of an answer that the store cannot give because a row in it is damaged.
+/// Returns `None` instead of a response that the store cannot send because one of its rows is damaged.
 pub(crate) fn if_readable(answer: Result<FetchedPage, StreamError>) -> Result<Option<FetchedPage>, StreamError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -99,7 +98,7 @@ pub(crate) fn if_readable(answer: Result<FetchedPage, StreamError>) -> Result<Op
     }
 }
 
-/// The newest change within the window that an answer shows.
+/// Returns the newest date within the range in a response.
 pub(crate) fn newest_within(rows: &Rows, date_range: &DateRange) -> Option<Timestamp> {
     let dates = rows.rows.iter().filter_map(|row| match row.updated {
         CursorValue::At(instant) if date_range.contains(instant) => Some(instant),
@@ -108,10 +107,9 @@ pub(crate) fn newest_within(rows: &Rows, date_range: &DateRange) -> Option<Times
     dates.max()
 }
 
-/// Whether there are rows without a date, none of which came at the new end of the order. They sort
-/// before all dates or behind all of them, whichever the database does, so the old end tells. `date_span` are
-/// the oldest and the newest date of the new end; `None` where the answers show no order, since then
-/// nothing tells.
+/// Returns true if there are rows without `updated_at`; call it if the newest rows all have it. The database sorts such rows
+/// before or after all dates, so the oldest rows show them. `date_span` has the oldest and the newest date of the
+/// newest rows. `None` if the responses have no order, since then they prove nothing.
 pub(crate) async fn any_missing_dates(
     context: &StreamContext,
     date_span: Option<(Timestamp, Timestamp)>,
@@ -128,10 +126,9 @@ pub(crate) async fn any_missing_dates(
     Ok(in_order.then_some(false))
 }
 
-/// Returns true if as many rows match the date filter as there were before, so that none is without a date: not
-/// counting those that came meanwhile, which have the greatest keys and the newest dates.
-/// Within one moment only the key tells a row that came meanwhile; `shown` are the keys of the answer before. One
-/// too many costs a question.
+/// Returns true if as many rows match the date filter as there were before, so that all rows have `updated_at`. Rows
+/// added since are not counted: they have the greatest keys and the newest dates. If their date is `until`, only the
+/// key identifies them; `shown` are the keys of the previous response. Counting one too many costs one more request.
 pub(crate) fn counts_agree(
     context: &StreamContext,
     page: &Rows,
@@ -150,8 +147,8 @@ pub(crate) fn counts_agree(
     matching.is_some() && matching == all && !context.end_detector.is_count_wrong()
 }
 
-/// The greatest key, `None` if there is no row, and the answer that told, in descending order. `count`
-/// rows are asked for, or fewer; `seen` are keys of an answer just before.
+/// Returns the greatest key and the response with it, in descending order; `None` if there are no rows. Requests at
+/// most `count` rows; `seen` are keys of a recent response.
 pub(crate) async fn max_key(
     context: &StreamContext,
     count: usize,
@@ -171,8 +168,8 @@ pub(crate) async fn max_key(
     let Some(&greatest) = keys.first() else {
         return Ok(page.envelope.total.is_some_and(|total| total > 0).then_some((MaxKey::Unknown, page)));
     };
-    // Rows seen a moment ago may have been deleted since, so a few that this answer should hold and does
-    // not are no contradiction.
+    // Rows listed a moment ago may have been deleted since, so a few missing from this response are not a
+    // contradiction.
     let lowest = keys.last().copied().unwrap_or(greatest);
     let absent = |id: &&i64| **id >= lowest && keys.binary_search_by(|key| id.cmp(&key)).is_err();
     if !keys.is_sorted_by(|greater, smaller| greater > smaller) || seen.iter().filter(absent).count() > SAMPLE {
@@ -181,8 +178,8 @@ pub(crate) async fn max_key(
     if keys.len() > 1 || context.end_detector.of(&page) == End::Reached {
         return Ok(Some((MaxKey::Known(seen.iter().copied().fold(greatest, i64::max)), page)));
     }
-    // One row shows no order: whether it is the greatest is asked. Rows that came meanwhile are few. The
-    // room of a whole page is given back first, since the question may need some.
+    // One row shows no order, so a request checks that it is the greatest. Few rows are added meanwhile. The memory
+    // of a full page is freed first, since the request may need some.
     page.lines.attach_guard(());
     let query = context.query(SAMPLE).keys(Some(greatest), None).date_range(filter);
     let beyond = if_readable(context.fetch(&query, &mut context.writer()).await)?;
@@ -193,8 +190,8 @@ pub(crate) async fn max_key(
     Ok(Some((if few { MaxKey::Known(greatest) } else { MaxKey::Unknown }, page)))
 }
 
-/// How many rows the store counts up to the key `max_key`, if it tells; with `until`, without those that it
-/// lists as changed later: these explain themselves.
+/// Returns the number of rows that the store counts with a key of at most `max_key`, if it reports it; with `until`,
+/// without those that it lists as changed later, since these are known to be missing.
 pub(crate) async fn still_counted(
     context: &StreamContext,
     filter: &DateRange,
@@ -209,13 +206,13 @@ pub(crate) async fn still_counted(
         return Ok(None);
     };
     let later = answer.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at > until)).count();
-    // Where more than a page was changed meanwhile, no count can tell any more.
+    // If more than a page of rows changed since, no count is reliable.
     let reaches_back = context.end_detector.of(&answer) == End::Reached || later < answer.len();
     let reported = answer.envelope.total.filter(|_| answer.is_newest_first() && reaches_back);
     Ok(reported.map(|total| total.saturating_sub(later as u64)))
 }
 
-/// The keys of an answer, as numbers.
+/// Returns the keys of a response, as numbers.
 pub(crate) fn ids(rows: &Rows) -> Vec<i64> {
     rows.rows.iter().filter_map(|row| id_of(row.key)).collect()
 }

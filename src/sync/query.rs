@@ -1,10 +1,10 @@
-//! A request for rows of a stream, without the form that the API of a shop gives it. Pure.
+//! A request for rows of a stream, in a form that does not depend on the API of a shop. Pure.
 
 use std::fmt;
 
 use super::checkpoint::Range;
-use super::stream::Stream;
 use crate::http::{Request, Slice};
+use crate::stream::Stream;
 use crate::timestamp::Timestamp;
 
 /// A range of dates.
@@ -12,11 +12,11 @@ use crate::timestamp::Timestamp;
 pub struct DateRange {
     /// First instant in the range.
     pub from: Option<Timestamp>,
-    /// Last instant before the range; used instead of `from`.
+    /// Exclusive first bound; used instead of `from`.
     pub after: Option<Timestamp>,
-    /// First instant after the range.
+    /// Exclusive last bound: the first instant after the range.
     pub before: Option<Timestamp>,
-    /// Last instant in the range; used instead of `before` if both are given and this is earlier.
+    /// Inclusive last bound; used instead of `before` if both are given and this is earlier.
     pub until: Option<Timestamp>,
 }
 
@@ -39,7 +39,7 @@ pub enum Upper {
 }
 
 impl DateRange {
-    /// Returns true if an instant lies in the range.
+    /// Returns true if an instant is in the range.
     pub fn contains(&self, instant: Timestamp) -> bool {
         self.from.is_none_or(|from| instant >= from)
             && self.after.is_none_or(|after| instant > after)
@@ -47,19 +47,19 @@ impl DateRange {
             && self.until.is_none_or(|until| instant <= until)
     }
 
-    /// Returns true if no instant can lie in the range.
+    /// Returns true if no instant can be in the range.
     pub fn is_empty(&self) -> bool {
         self.from.is_some_and(|from| {
             self.before.is_some_and(|before| from >= before) || self.until.is_some_and(|until| from > until)
         })
     }
 
-    /// The first bound, if there is one.
+    /// Returns the first bound, if there is one.
     pub fn lower(&self) -> Option<Lower> {
         self.after.map(Lower::After).or(self.from.map(Lower::From))
     }
 
-    /// The last bound, if there is one.
+    /// Returns the last bound, if there is one.
     pub fn upper(&self) -> Option<Upper> {
         match (self.until, self.before) {
             (Some(until), Some(before)) if before <= until => Some(Upper::Before(before)),
@@ -103,15 +103,15 @@ pub enum Order {
 pub struct Query {
     /// The stream.
     pub stream: &'static Stream,
-    /// The order of the rows, if any is requested.
+    /// Order of the rows, if any is requested.
     pub order: Option<Order>,
-    /// Keys greater than the first, at most the second.
+    /// Range of keys: greater than the first, at most the second.
     pub keys: Range,
-    /// Dates of the rows.
+    /// Date range of the rows.
     pub dates: DateRange,
-    /// The nested collections that are requested, separated by commas.
+    /// Nested collections to request, separated by commas.
     pub nested: Option<String>,
-    /// The fields that are requested, separated by commas; all if absent.
+    /// Fields to request, separated by commas; all if absent.
     pub fields: Option<String>,
     slice: Slice,
     ignores_count: bool,
@@ -120,7 +120,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Requests the first `count` rows of a stream.
+    /// Returns a request for the first `count` rows of a stream.
     pub fn new(stream: &'static Stream, count: usize) -> Self {
         Self {
             stream,
@@ -142,7 +142,7 @@ impl Query {
         self
     }
 
-    /// The number of the page, counted from 1.
+    /// Returns the number of the page, counted from 1.
     pub fn page_number(&self) -> u64 {
         self.slice.page
     }
@@ -165,7 +165,7 @@ impl Query {
         self
     }
 
-    /// Requests nested collections, with at most `most` rows.
+    /// Requests nested collections, with at most `most` rows per page.
     pub(crate) fn nested(mut self, names: &str, most: usize) -> Self {
         self.slice.count = self.slice.count.min(most);
         self.nested = Some(names.to_owned());
@@ -178,7 +178,7 @@ impl Query {
         self
     }
 
-    /// Does not trust the count of a response: one that counts rows and lists none is accepted.
+    /// Accepts a response whose count is wrong: one that counts rows and lists none.
     pub(crate) fn ignore_count(mut self) -> Self {
         self.ignores_count = true;
         self
@@ -189,24 +189,24 @@ impl Query {
         !self.ignores_count
     }
 
-    /// Is sent one time only, whatever the response.
+    /// Marks the request as sent once only, whatever the response.
     pub fn no_retry(mut self) -> Self {
         self.no_retry = true;
         self
     }
 
-    /// Marks one of the requests that read a range of keys, with the number of the range.
+    /// Marks the request as one of those that read a range of keys, with the number of the range.
     pub(super) fn in_range(mut self, number: usize) -> Self {
         self.range = Some(number);
         self
     }
 
-    /// Returns true if it has conditions that rows must meet.
+    /// Returns true if the request has conditions that rows must meet.
     pub(super) fn is_filtered(&self) -> bool {
         self.keys != (None, None) || self.dates != DateRange::default()
     }
 
-    /// The order, in words for the log.
+    /// Returns the order, in words for the log.
     fn order_name(&self) -> String {
         let (key, cursor) = (self.stream.key, self.stream.cursor_field);
         match self.order {
@@ -252,8 +252,8 @@ impl Request for Query {
 }
 
 impl fmt::Display for Query {
-    /// The request for the log: `orders, 1000 rows, sort id, id > 5 and <= 90`. Fields and nested collections are left
-    /// out, since they are long and the same in each request of a stream.
+    /// Formats the request for the log: `orders, 1000 rows, sort id, id > 5 and <= 90`. Fields and nested collections
+    /// are left out, since they are long and the same in each request of a stream.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {} rows", self.stream.name, self.slice.count)?;
         if self.order.is_some() {
@@ -277,8 +277,8 @@ impl fmt::Display for Query {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stream::tests::ROWS;
     use super::*;
+    use crate::stream::tests::ROWS;
 
     fn at(text: &str) -> Option<Timestamp> {
         Some(Timestamp::parse(text.as_bytes()).unwrap())

@@ -35,7 +35,7 @@ pub(super) struct RowFilter {
 
 impl RowFilter {
     /// The hash of each row that is not dated before `floor`, and what happens to it.
-    pub(super) fn judge(
+    pub(super) fn decide_rows(
         &self,
         rows: &Rows,
         floor: Option<Timestamp>,

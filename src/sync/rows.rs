@@ -1,6 +1,6 @@
-//! The rows of one answer: read into finished RECORD lines, then judged one by one.
+//! The rows of one response: parsed into finished RECORD lines, then filtered one by one.
 //!
-//! Reading decides nothing and judging reads nothing. Nothing here sends.
+//! The parser does not filter, and the filter does not parse. This module emits no records.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,23 @@ use crate::json::Scanner;
 use crate::record::{self, CursorValue, Key, NotARecord, RecordWriter};
 use crate::timestamp::Timestamp;
 
-/// An answer of a list, as lines.
+/// A response of a list, as RECORD lines.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    /// RECORD lines, one after the other.
+    /// RECORD lines, one after another.
     pub lines: LineBatch,
-    /// One entry a line.
+    /// One entry per line.
     pub rows: Vec<Row>,
-    /// What the envelope said.
+    /// The fields of the envelope.
     pub envelope: Envelope,
-    /// How many rows came without a key. They are not among `rows`: no state can name them, and no
-    /// destination can tell them apart.
+    /// Number of rows without a key. They are not in `rows`: a state cannot list them, and a destination cannot
+    /// distinguish them.
     pub rows_without_key: usize,
-    /// How many rows were requested.
+    /// Number of rows requested.
     pub asked: usize,
 }
 
-/// One row and where its line ends.
+/// One row and the end of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     /// Its key.
@@ -38,27 +38,27 @@ pub(super) struct Row {
     pub updated: CursorValue,
     /// The UTC offset that `updated_at` was shown with, in minutes.
     pub offset: Option<i16>,
-    /// The block its line lies in.
+    /// Index of the block with its line.
     block: usize,
     /// End of its line in the block.
     end: usize,
 }
 
 impl Row {
-    /// Whether its date lies in the window.
+    /// Returns true if its date is within the range.
     pub(super) fn is_within(&self, date_range: &DateRange) -> bool {
         matches!(self.updated, CursorValue::At(instant) if date_range.contains(instant))
     }
 }
 
 impl Row {
-    /// Returns true if it has a date that lies outside the window.
+    /// Returns true if it has a date outside the range.
     pub(super) fn is_outside(&self, date_range: &DateRange) -> bool {
         matches!(self.updated, CursorValue::At(instant) if !date_range.contains(instant))
     }
 }
 
-/// Takes the rows of one answer while it arrives.
+/// Collects the rows of one response while it arrives.
 pub(super) struct RowSink<'c> {
     lines: LineBatch,
     rows: Vec<Row>,
@@ -67,32 +67,32 @@ pub(super) struct RowSink<'c> {
     prefix: &'c [u8],
     writer: &'c mut RecordWriter,
     expected: ExpectedKeys,
-    /// Whether an answer was not taken for its keys.
+    /// True if a response was rejected because of its keys.
     has_complained: bool,
-    /// Undeclared fields that were known before.
+    /// Number of undeclared fields known before this response.
     undeclared: usize,
 }
 
 impl<'c> RowSink<'c> {
-    /// Takes into `lines`. `prefix` stands before the data of each line.
+    /// Returns a sink that writes to `lines`. `prefix` is written before the data of each line.
     pub(super) fn new(lines: LineBatch, prefix: &'c [u8], writer: &'c mut RecordWriter) -> Self {
         let undeclared = writer.undeclared();
         let (rows, expected) = (Vec::new(), ExpectedKeys::Any);
         Self { lines, rows, rows_without_key: 0, prefix, writer, expected, has_complained: false, undeclared }
     }
 
-    /// Takes an answer only if its keys are these.
+    /// Accepts a response only if its keys are the expected ones.
     pub(super) fn expecting(self, expected: ExpectedKeys) -> Self {
         Self { expected, ..self }
     }
 
-    /// The rows of the whole answer to a request for `asked` rows.
+    /// Returns the rows of the complete response to a request for `asked` rows.
     pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
         Rows { lines: self.lines, rows: self.rows, envelope, rows_without_key: self.rows_without_key, asked }
     }
 }
 
-/// What the keys of an answer must be to be the answer to its request.
+/// Keys that a response must have to match its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedKeys {
     /// Any keys.
@@ -101,10 +101,10 @@ pub(super) enum ExpectedKeys {
     Keys(Range),
 }
 
-/// Checks that keys are whole numbers that ascend within a range; returns the last one, or `after`.
+/// Checks that keys are integers that ascend within a range; returns the last one, or `after`.
 ///
 /// # Errors
-/// A clause that says in what the store does not answer as requested.
+/// A clause that describes how the response differs from the request.
 pub(super) fn check_keys(rows: &[Row], (after, end): Range) -> Result<Option<i64>, &'static str> {
     let mut last = after;
     for row in rows {
@@ -159,8 +159,8 @@ impl ElementSink for RowSink<'_> {
                 "the response's list has an unknown name, and its rows have fields of another stream".to_owned()
             );
         }
-        // An answer to another request comes once; a store that does not honour keys answers so each time, and
-        // the walk decides what to make of it.
+        // A response to another request is received once; a store that ignores the key range sends one each time, and
+        // the walk handles that.
         if let ExpectedKeys::Keys(range) = self.expected
             && !self.has_complained
             && self.rows.iter().all(|row| matches!(row.key, Key::Number(_)))
@@ -179,7 +179,7 @@ impl ElementSink for RowSink<'_> {
 
 #[cfg(test)]
 impl Rows {
-    /// The rows of a body that is there as a whole, for tests.
+    /// Returns the rows of a complete body, for tests.
     pub(super) fn of(body: &str, prefix: &[u8], writer: &mut RecordWriter) -> Self {
         let mut sink = RowSink::new(LineBatch::default(), prefix, writer);
         let envelope = crate::cart::page::read(body.as_bytes(), &["orders"], &mut sink);
@@ -188,12 +188,12 @@ impl Rows {
 }
 
 impl Rows {
-    /// How many rows came.
+    /// Returns the number of rows with a key.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// How many rows the answer lists, those without a key included.
+    /// Returns the number of rows that the response lists, including those without a key.
     pub(super) fn listed(&self) -> u64 {
         (self.rows.len() + self.rows_without_key) as u64
     }
@@ -204,19 +204,19 @@ impl Rows {
         self.rows.iter().all(|row| seen.insert(row.key))
     }
 
-    /// Returns true if the dated rows run from new to old, as instants or by the local time that is shown.
+    /// Returns true if the rows with a date are sorted from new to old, as instants or by the local time shown.
     pub(super) fn is_newest_first(&self) -> bool {
         self.dates().is_sorted_by(|newer, older| newer >= older)
             || self.local_dates().is_sorted_by(|newer, older| newer >= older)
     }
 
-    /// Returns true if the dated rows run from old to new, as instants or by the local time that is shown.
+    /// Returns true if the rows with a date are sorted from old to new, as instants or by the local time shown.
     pub(super) fn is_oldest_first(&self) -> bool {
         self.dates().is_sorted() || self.local_dates().is_sorted()
     }
 
-    /// The dates as the digits that are shown: a store that keeps local time sorts by them, also where a clock was
-    /// set back.
+    /// Returns the dates as shown, without the UTC offset: a store that keeps local time sorts by them, even when its
+    /// clock was set back.
     fn local_dates(&self) -> Vec<Option<Timestamp>> {
         let rows = self.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(_)));
         rows.map(|row| match (row.updated, row.offset) {
@@ -226,12 +226,12 @@ impl Rows {
         .collect()
     }
 
-    /// Whether a row has no date.
+    /// Returns true if a row lacks `updated_at`.
     pub(super) fn has_missing_dates(&self) -> bool {
         self.rows.iter().any(|row| row.updated == CursorValue::Missing)
     }
 
-    /// The oldest and the newest date, if any row has one.
+    /// Returns the oldest and the newest date, if any row has one.
     pub(super) fn date_span(&self) -> Option<(Timestamp, Timestamp)> {
         let dates = self.dates();
         Some((dates.iter().copied().min()?, dates.into_iter().max()?))
@@ -245,7 +245,7 @@ impl Rows {
         self.rows.iter().filter_map(date).collect()
     }
 
-    /// The data of a row's record, as it goes out.
+    /// Returns the data of a row's record, as emitted.
     pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
         let Some(row) = self.rows.get(index) else { return &[] };
         let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
@@ -253,8 +253,8 @@ impl Rows {
         self.lines.block(row.block).get(start + prefix..row.end - RECORD_SUFFIX.len()).unwrap_or_default()
     }
 
-    /// A hash of the content of each row that may be compared with a remembered one: those without a date,
-    /// and those dated at or after `floor`. 0 for the others.
+    /// Returns a hash of the content of each row that may be compared with a remembered one: rows without
+    /// `updated_at`, and those dated at or after `floor`. 0 for the others.
     pub(super) fn hashes(&self, floor: Option<Timestamp>, prefix: usize) -> Vec<u64> {
         let is_near = |row: &Row| match row.updated {
             CursorValue::At(instant) => floor.is_some_and(|floor| instant >= floor),
@@ -264,7 +264,7 @@ impl Rows {
         rows.map(|(index, row)| if is_near(row) { record::content_hash(self.data(index, prefix)) } else { 0 }).collect()
     }
 
-    /// Keeps the lines of the rows for which `keep` holds, in order; gives how many are left.
+    /// Keeps the lines of the rows for which `keep` returns true, in order; returns the number of rows kept.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(usize, &Row) -> bool) -> usize {
         let mut kept = 0;
         let mut index = 0;
@@ -364,7 +364,7 @@ mod tests {
         let rows = read(
             r#"{"orders":[{"id":1,"updated_at":"2021-11-07T01:30:00-05:00"},{"id":2,"updated_at":null},{"id":2,"updated_at":"2021-11-07T01:10:00-06:00"}]}"#,
         );
-        // As instants they ascend; as the local time that is shown, in the hour that is there twice, they descend.
+        // They ascend as instants; as the local time shown, they descend in the repeated hour.
         assert!(rows.is_oldest_first() && rows.is_newest_first() && !rows.keys_differ());
         let rows = read(
             r#"{"orders":[{"id":1,"updated_at":"2021-11-07T03:30:00-06:00"},{"id":2,"updated_at":"2021-11-07T04:10:00-06:00"}]}"#,

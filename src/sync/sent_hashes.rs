@@ -1,8 +1,8 @@
-//! Rows that were sent, remembered compactly, so that a later sync does not send them again.
+//! Compact memory of the rows that were emitted, so that a later sync does not emit them again.
 //!
-//! A row is told by a hash of its key, date and content. Up to [`MOST_EXACT`] rows each hash is kept;
-//! beyond, only ranges of ids with the number of rows and a sum, which still show where something has
-//! changed. Nothing here computes a row's hash or asks the store.
+//! A row is identified by a hash of its key, date and content. For at most [`MOST_EXACT`] rows each hash is kept. For
+//! more, only ranges of ids are kept, with their number of rows and a sum, which still show where rows have changed.
+//! This module computes no hash of a row and sends no request.
 
 mod ranges;
 
@@ -15,21 +15,21 @@ use serde_json::{Value, json};
 pub(super) use ranges::RangeCheck;
 use ranges::Ranges;
 
-/// Rows that are remembered one by one. A state goes out with every checkpoint, and platforms keep it in
-/// a row of a database: 4,000 rows take 32,000 characters.
+/// Maximum number of rows that are remembered one by one. Every state contains them, and platforms keep a state in a
+/// row of a database: 4,000 rows take 32,000 characters.
 const MOST_EXACT: usize = 4_000;
 
-/// Bytes kept of a hash. By chance a new row has the same six bytes as one of 4,000 once in 70,000 million
-/// times, and would be held back; of four bytes, once in a million.
+/// Bytes kept of a hash. By chance a new row has the same six bytes as one of 4,000 once in 70,000 million times, and
+/// would not be emitted; with four bytes, once in a million.
 const HASH_BYTES: usize = 6;
 
-/// Characters of Base64 that a hash takes.
+/// Characters of a hash in Base64.
 const HASH_CHARACTERS: usize = 8;
 
-/// The bits of a hash that are kept.
+/// Mask of the bits of a hash that are kept.
 const HASH_MASK: u64 = (1 << (8 * HASH_BYTES)) - 1;
 
-/// Rows that were sent.
+/// Rows that were emitted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SentHashes {
     form: Form,
@@ -50,7 +50,7 @@ impl Default for SentHashes {
 }
 
 impl SentHashes {
-    /// Remembers a row; each row must be told once, since ranges count.
+    /// Remembers a row. Call it once per row, since ranges count.
     pub(super) fn add(&mut self, id: i64, hash: u64) {
         let hash = hash & HASH_MASK;
         match &mut self.form {
@@ -60,7 +60,7 @@ impl SentHashes {
                 if rows.len() <= MOST_EXACT {
                     return;
                 }
-                // Rows of an earlier state have no id, so no range can take them; they may come again.
+                // Rows of an earlier state have no id and cannot be added to a range; they may be emitted again.
                 rows.retain(|_, id| id.is_some());
                 if rows.len() > MOST_EXACT {
                     let rows = rows.iter().filter_map(|(&hash, id)| Some(((*id)?, hash)));
@@ -70,17 +70,17 @@ impl SentHashes {
         }
     }
 
-    /// Whether this very state of a row was sent. Always false once only ranges are kept.
+    /// Returns true if this version of a row was emitted. Always false if only ranges are kept.
     pub(super) fn contains(&self, hash: u64) -> bool {
         matches!(&self.form, Form::Exact(rows) if rows.contains_key(&(hash & HASH_MASK)))
     }
 
-    /// Whether each row can be told; otherwise only [`SentHashes::check`] helps.
+    /// Returns true if rows are remembered one by one; otherwise use [`SentHashes::check`].
     pub(super) fn is_exact(&self) -> bool {
         matches!(self.form, Form::Exact(_))
     }
 
-    /// How many rows are remembered.
+    /// Returns the number of rows remembered.
     pub(super) fn len(&self) -> u64 {
         match &self.form {
             Form::Exact(rows) => rows.len() as u64,
@@ -88,12 +88,12 @@ impl SentHashes {
         }
     }
 
-    /// Whether no row is remembered.
+    /// Returns true if no row is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Remembers the rows of `other`, too, if all of them can be told one by one; otherwise nothing changes.
+    /// Also remembers the rows of `other`, if all of them can be remembered one by one; otherwise changes nothing.
     pub(super) fn extend(&mut self, other: &Self) {
         let (Form::Exact(rows), Form::Exact(others)) = (&mut self.form, &other.form) else { return };
         let new = others.keys().filter(|hash| !rows.contains_key(hash)).count();
@@ -105,7 +105,7 @@ impl SentHashes {
         }
     }
 
-    /// Begins to compare rows with the ranges; without ranges, every row is a change.
+    /// Starts a comparison of rows with the ranges; without ranges, every row counts as changed.
     pub(super) fn check(&self) -> RangeCheck {
         match &self.form {
             Form::Exact(_) => RangeCheck::default(),
@@ -113,8 +113,8 @@ impl SentHashes {
         }
     }
 
-    /// The hashes in Base64, ascending and without a gap, or
-    /// `{"ranges": [[first, last, rows, "sum"], …]}`; nothing if empty.
+    /// Returns the hashes in Base64, ascending and without separators, or `{"ranges": [[first, last, rows, "sum"],
+    /// …]}`; `None` if empty.
     pub(super) fn to_json(&self) -> Option<Value> {
         match &self.form {
             _ if self.is_empty() => None,
@@ -128,8 +128,8 @@ impl SentHashes {
         }
     }
 
-    /// Reads what [`SentHashes::to_json`] wrote; nothing if it is damaged, which can only make rows be
-    /// sent again.
+    /// Parses the output of [`SentHashes::to_json`]; returns `None` if it is damaged, which can only cause rows to be
+    /// emitted again.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         let form = match value {
             Value::String(text) => Form::Exact(exact(text)?),
@@ -139,7 +139,7 @@ impl SentHashes {
     }
 }
 
-/// The hashes in a text.
+/// Parses the hashes in a Base64 string; returns `None` if they are invalid.
 fn exact(text: &str) -> Option<BTreeMap<u64, Option<i64>>> {
     if text.is_empty() || !text.len().is_multiple_of(HASH_CHARACTERS) || text.len() > HASH_CHARACTERS * MOST_EXACT {
         return None;

@@ -1,5 +1,5 @@
-//! Rows near the cursor that were sent, so that the overlap of the next sync does not send them again, and so
-//! that the next sync can tell whether the date filter still means what it did.
+//! Rows near the cursor that were emitted. With them, the overlap of the next sync does not emit these rows again,
+//! and the next sync can check whether the date filter still behaves as before.
 
 use std::collections::BTreeMap;
 
@@ -10,45 +10,45 @@ use super::sent_hashes::SentHashes;
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
 
-/// How far before its cursor a later sync looks for changes that became visible late. Commits have
-/// been allowed for that are a minute late; this is twice that.
+/// Seconds before its cursor from which a later sync looks for changes that became visible late. Commits up to a
+/// minute late are expected; this is twice that.
 pub const OVERLAP_SECONDS: i64 = 120;
 
-/// Rows at the cursor that are remembered by key and date. One may be deleted or changed before the next sync,
-/// seldom all of them.
+/// Maximum number of rows at the cursor that are remembered by key and date. One may be deleted or changed before the
+/// next sync, but rarely all of them.
 const MOST_CURSOR_ROWS: usize = 4;
 
-/// A row at or shortly before the cursor, as it was shown.
+/// A row at or shortly before the cursor, as the store showed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CursorRow {
     /// Its key.
     pub key: i64,
     /// Its `updated_at`.
     pub date: Timestamp,
-    /// The UTC offset it was shown with, in minutes.
+    /// UTC offset of `updated_at` as shown, in minutes.
     pub offset: Option<i16>,
 }
 
-/// Which rows are remembered.
+/// The rows to remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retention {
-    /// None: a full refresh starts from nothing.
+    /// No rows: a full refresh starts over.
     Nothing,
     /// Rows dated at or after the overlap of this cursor.
     Overlap(Timestamp),
-    /// Every row, of a stream that is read completely at every sync; the cursor will be this.
+    /// All rows, of a stream that is read completely at every sync. The value is its next cursor.
     Everything(Option<Timestamp>),
 }
 
-/// Rows that were sent.
+/// Rows that were emitted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SentRows {
     retention: Retention,
     sent: SentHashes,
     at_cursor: Vec<CursorRow>,
-    /// What earlier builds remembered: ids by date.
+    /// Rows remembered by earlier builds: ids by date.
     old: Option<LegacySentRows>,
-    /// Whether further rows are not remembered: they are already.
+    /// True if no further rows are remembered, because all of them are already.
     is_complete: bool,
 }
 
@@ -57,17 +57,17 @@ pub(super) struct SentRows {
 struct LegacySentRows(BTreeMap<Timestamp, Vec<(i64, i64)>>);
 
 impl SentRows {
-    /// Remembers no row yet, and rows of this span from now on.
+    /// Returns an empty memory for rows of this retention.
     pub(super) fn of(retention: Retention) -> Self {
         Self { retention, sent: SentHashes::default(), at_cursor: Vec::new(), old: None, is_complete: false }
     }
 
-    /// Remembers rows of the overlap before this cursor; none without a cursor.
+    /// Returns an empty memory for rows of the overlap before this cursor; for no rows without a cursor.
     pub(super) fn before(cursor: Option<Timestamp>) -> Self {
         Self::of(cursor.map_or(Retention::Nothing, Retention::Overlap))
     }
 
-    /// The earliest date of a row whose content is compared or remembered; `None` if there is no such row.
+    /// Returns the earliest date of a row whose content is compared or remembered; `None` if there is no such row.
     pub(super) fn floor(&self) -> Option<Timestamp> {
         match self.retention {
             Retention::Nothing => None,
@@ -76,7 +76,7 @@ impl SentRows {
         }
     }
 
-    /// Remembers a row that was sent, or that was known already, by the hash of its content.
+    /// Remembers a row that was emitted now or earlier, by the hash of its content.
     pub(super) fn add(&mut self, id: i64, row: &Row, hash: u64) {
         let Some(floor) = self.floor().filter(|_| !self.is_complete) else { return };
         match row.updated {
@@ -92,7 +92,8 @@ impl SentRows {
             }
             CursorValue::At(_) => {}
             CursorValue::Missing if matches!(self.retention, Retention::Everything(_)) => self.sent.add(id, hash),
-            // No date filter finds a row without a date. One whose date cannot be read is sent each time it comes.
+            // A row without `updated_at` matches no date filter. A row with an invalid date is emitted each time it
+            // is read.
             CursorValue::Missing | CursorValue::Invalid => {}
         }
     }
@@ -105,13 +106,12 @@ impl SentRows {
         }
     }
 
-    /// Remembers no further rows: all that the walk will meet are remembered.
+    /// Stops remembering rows: all rows that the walk will read are remembered already.
     pub(super) fn complete(self) -> Self {
         Self { is_complete: true, ..self }
     }
 
-    /// Keeps what `before` remembers as well: a sync that did not move the cursor may not have been shown
-    /// those rows.
+    /// Also keeps the rows that `before` remembers: a sync that did not move the cursor may not have read those rows.
     pub(super) fn keep(&mut self, before: &Self) {
         self.sent.extend(&before.sent);
         for row in &before.at_cursor {
@@ -120,8 +120,8 @@ impl SentRows {
         self.old = before.old.clone();
     }
 
-    /// Returns true if this row was sent with this very content. Always false when rows are remembered by
-    /// ranges of ids only.
+    /// Returns true if this row was emitted with the same content. Always false if rows are remembered only by ranges
+    /// of ids.
     pub(super) fn knows(&self, id: i64, updated: CursorValue, hash: u64) -> bool {
         let Some(floor) = self.floor() else { return false };
         match updated {
@@ -133,12 +133,12 @@ impl SentRows {
         }
     }
 
-    /// What is remembered of the content of rows.
+    /// Returns the hashes of the content of rows.
     pub(super) fn sent(&self) -> &SentHashes {
         &self.sent
     }
 
-    /// The newest remembered rows that are not newer than the cursor, at most four.
+    /// Returns the newest remembered rows that are not newer than the cursor, at most four.
     pub(super) fn at_cursor(&self) -> &[CursorRow] {
         &self.at_cursor
     }
@@ -162,8 +162,8 @@ impl SentRows {
         }
     }
 
-    /// Reads what [`SentRows::write`] or an earlier build wrote. What cannot be understood counts as absent,
-    /// which can only bring rows again.
+    /// Parses the output of [`SentRows::write`] or of an earlier build. An invalid part counts as absent, which can
+    /// only cause rows to be emitted again.
     pub(super) fn parse(state: &Value, retention: Retention) -> Self {
         let row = |row: &Value| {
             let date = Timestamp::parse(row.get(1)?.as_str()?.as_bytes()).ok()?;
@@ -182,8 +182,8 @@ impl SentRows {
 }
 
 impl LegacySentRows {
-    /// Reads `{"2021-07-01T13:59:28Z": [1, [5, 9]]}`. The other old form, a number of rows and their sum, says
-    /// nothing about single rows and is not used any more: such rows come once more.
+    /// Parses `{"2021-07-01T13:59:28Z": [1, [5, 9]]}`. The other old form, a number of rows and their sum, does not
+    /// identify single rows and is ignored: such rows are emitted again.
     fn parse(value: &Value) -> Option<Self> {
         let mut ids: BTreeMap<Timestamp, Vec<(i64, i64)>> = BTreeMap::new();
         for (date, ranges) in value.as_object()? {

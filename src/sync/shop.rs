@@ -1,30 +1,32 @@
-//! What a shop implements: it lists rows of its streams, and says what its API can do.
+//! The interface of a shop: it lists the rows of its streams and describes the abilities of its API.
 
 use std::fmt;
 
 use super::query::Query;
-use super::stream::Stream;
 use crate::http::{BoxFuture, ElementSink, Envelope, Error, PageResponse, RequestObserver, RetryPolicy, Usage};
+use crate::stream::Stream;
 
-/// What the API of a shop can do, and its limits.
+/// Abilities and limits of a shop's API.
 #[derive(Clone, Copy, Debug)]
 pub struct Capabilities {
-    /// It lists the rows of a range of keys in the order of the keys. If not, lists are read by page numbers.
+    /// True if it lists the rows of a range of keys in the order of the keys. If false, lists are read by page
+    /// numbers.
     pub key_ranges: bool,
-    /// It lists further pages by their numbers. If it does neither this nor ranges, one response is the whole list.
+    /// True if it lists further pages by their numbers. If this and `key_ranges` are false, one response is the
+    /// complete list.
     pub page_numbers: bool,
     /// Name of the field with the number of rows that match a request, if there is one.
     pub total_field: Option<&'static str>,
-    /// Rows to request of a page.
+    /// Rows to request per page.
     pub page_size: usize,
-    /// The same with nested collections.
+    /// Rows to request per page when collections are nested in the rows.
     pub nested_page_size: usize,
-    /// Rows of a page if the server ignores how many are requested: a page of this size may have been cut there.
+    /// Rows per page if the server ignores the requested number. A page of this size may have been cut.
     pub default_page_size: u64,
 }
 
 impl Capabilities {
-    /// Returns true if one response is the whole list.
+    /// Returns true if one response is the complete list.
     pub fn is_one_response(&self) -> bool {
         !self.key_ranges && !self.page_numbers
     }
@@ -32,14 +34,14 @@ impl Capabilities {
 
 /// One store of a shop.
 pub trait Shop: fmt::Debug + Send + Sync {
-    /// The streams, in the order of the catalog.
+    /// Returns the streams, in the order of the catalog.
     fn streams(&self) -> &'static [Stream];
 
-    /// What the API can do.
+    /// Returns the abilities of the API.
     fn capabilities(&self) -> Capabilities;
 
-    /// Requests one page and passes its rows to `sink`, which is told to start again when an attempt fails. If the
-    /// page cannot be had with as many rows as requested, it has fewer: [`PageResponse::count`].
+    /// Requests one page and passes its rows to `sink`, which starts again each time an attempt fails. If the server
+    /// cannot send a page of the requested size, the page has fewer rows: [`PageResponse::count`].
     ///
     /// # Errors
     /// [`Error`] if the fault is permanent, or lasts longer than the retry policy allows.
@@ -50,23 +52,23 @@ pub trait Shop: fmt::Debug + Send + Sync {
         sink: &'a mut dyn ElementSink,
     ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>>;
 
-    /// How many further requests like this one can run at the same time.
+    /// Returns the number of further requests like this one that can run at the same time.
     fn free_slots(&self, query: &Query) -> usize;
 
-    /// Returns true while one row of this stream seems to break every response that contains it: short requests then
-    /// cost least.
+    /// Returns true while one row of this stream seems to break every response that contains it. Short requests are
+    /// then cheapest.
     fn is_bisecting(&self, query: &Query) -> bool;
 
-    /// The host, for messages.
+    /// Returns the host name, for messages.
     fn host(&self) -> String;
 
-    /// How long a request may be retried.
+    /// Returns the limits on retries of a request.
     fn retry_policy(&self) -> RetryPolicy;
 
-    /// The calls used so far.
+    /// Returns the API calls used so far.
     fn usage(&self) -> Usage;
 
-    /// The stream of this name or alias.
+    /// Returns the stream with this name or alias.
     fn find(&self, name: &str) -> Option<&'static Stream> {
         self.streams().iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
     }

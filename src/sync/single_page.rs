@@ -9,8 +9,8 @@ use super::sent_rows::{Retention, SentRows};
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
 
-/// Delivers what is to be delivered of an answer that holds all there is, and gives back the state.
-/// `filter` is the requested date filter, `past` where the cursor may lie.
+/// Emits the accepted rows of a response that has all rows, and returns the state. `filter` is the requested date
+/// filter, `past` the range in which the cursor may be.
 pub(crate) async fn emit(
     context: &StreamContext,
     mut rows: Rows,
@@ -20,11 +20,11 @@ pub(crate) async fn emit(
 ) -> Result<Checkpoint, StreamError> {
     let is_unfiltered = *filter == DateRange::default();
     let has_missing_dates = rows.has_missing_dates();
-    // Where rows without a date are not expected and none came, the next sync asks for changes only.
+    // If rows without `updated_at` are not expected and there are none, the next sync requests changes only.
     let reads_all_rows = is_unfiltered && (context.stream.may_lack_updated_at || has_missing_dates);
     let floor = if reads_all_rows { Some(Timestamp::EARLIEST) } else { past_floor(&rows, &base, row_filter, past) };
     let floor = floor.into_iter().chain(row_filter.known.floor()).min();
-    let (hashes, decisions) = row_filter.judge(&rows, floor, context.prefix_length());
+    let (hashes, decisions) = row_filter.decide_rows(&rows, floor, context.prefix_length());
     let cursor = cursor_after(&rows, &base, row_filter, past);
     let retention = match cursor {
         _ if reads_all_rows => Retention::Everything(cursor),
@@ -33,7 +33,7 @@ pub(crate) async fn emit(
     };
     let mut sent_rows = SentRows::of(retention);
     for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
-        // In a stream that is read completely, a row that is not wanted must not be wanted at every sync.
+        // In a stream that is read completely, a row outside the dates must not count as new at every sync.
         let is_known = matches!(decision, Decision::Emit | Decision::AlreadySent) || reads_all_rows;
         if let (true, Some(id)) = (is_known, id_of(row.key)) {
             sent_rows.add(id, row, hash);
@@ -53,7 +53,8 @@ pub(crate) async fn emit(
     Ok(Checkpoint { cursor, previous, sent_rows, reads_all_rows, walk: None, ..base })
 }
 
-/// The newest delivered date that is not ahead of the store's clock, never earlier than the cursor before.
+/// Returns the newest emitted date that is not later than the store's clock, and never earlier than the previous
+/// cursor.
 fn cursor_after(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &DateRange) -> Option<Timestamp> {
     let dates = rows.rows.iter().filter_map(|row| match row.updated {
         CursorValue::At(instant) if row_filter.date_range.contains(instant) => Some(instant),
@@ -61,7 +62,7 @@ fn cursor_after(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &D
     });
     let dates: Vec<Timestamp> = dates.collect();
     let newest = dates.iter().copied().filter(|&instant| past.contains(instant)).max();
-    // The store's clock is behind all of its rows: the clock is as far as the cursor may go.
+    // All rows are dated after the store's clock: the cursor is the clock.
     let clock = past.until.filter(|_| !dates.is_empty());
     base.cursor.max(newest.or(clock))
 }

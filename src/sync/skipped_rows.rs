@@ -1,4 +1,4 @@
-//! Rows that an earlier sync had to leave out: tried again at the start of each sync.
+//! Rows that an earlier sync had to skip: they are requested again at the start of each sync.
 
 use super::checkpoint::{Checkpoint, Range};
 use super::context::{StreamContext, StreamError};
@@ -9,14 +9,14 @@ use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::check_keys;
 use super::sent_rows::SentRows;
 
-/// Tries again what the store could not send in an earlier sync. `date_range` holds the dates that are wanted.
+/// Requests the rows again that the store could not send in an earlier sync. `date_range` has the requested dates.
 pub(super) async fn retry(
     context: &StreamContext,
     date_range: DateRange,
     mut checkpoint: Checkpoint,
 ) -> Result<Checkpoint, StreamError> {
     if checkpoint.cursor.is_none() && checkpoint.walk.is_none() {
-        // All rows are read in any case.
+        // All rows are read anyway.
         checkpoint.unread.clear();
     }
     let rows_without_key = match checkpoint.rows_without_key {
@@ -28,7 +28,7 @@ pub(super) async fn retry(
         }
     };
     if rows_without_key < checkpoint.rows_without_key {
-        // A row was given a key. Which one it is nothing tells, so that all are read once more.
+        // A row without a key has one now. It is unknown which row, so all rows are read again.
         let (full, kept, columns) = (checkpoint.full, checkpoint.kept, checkpoint.columns);
         return Ok(Checkpoint { full, kept, columns, rows_without_key, ..Checkpoint::default() });
     }
@@ -41,8 +41,8 @@ pub(super) async fn retry(
     Ok(Checkpoint { unread: still, rows_without_key, ..checkpoint })
 }
 
-/// Reads the rows of a range that could not be had. Gives back what is still missing of it. Sends one request, and
-/// another one where the store lists no row of the range.
+/// Reads a range of skipped rows. Returns the ranges that are still missing. Sends one request, and a second one if
+/// the store lists no row of the range.
 async fn retry_range(
     context: &StreamContext,
     date_range: DateRange,
@@ -63,20 +63,20 @@ async fn retry_range(
         };
         let mut rows = answer.page;
         if check_keys(&rows.rows, range).is_err() {
-            // It is no answer to this request, and says nothing of the range.
+            // It does not answer this request, and shows nothing about the range.
             return Ok(Some(range));
         }
-        // The row may have been deleted. One answer alone does not prove that: it is believed the second time.
+        // The row may have been deleted. One response does not prove that; a second one is accepted as proof.
         if rows.rows.is_empty() && !was_empty {
             was_empty = true;
             continue;
         }
         let last = rows.rows.last().and_then(|row| id_of(row.key));
         let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;
-        let (hashes, decisions) = row_filter.judge(&rows, row_filter.known.floor(), context.prefix_length());
+        let (hashes, decisions) = row_filter.decide_rows(&rows, row_filter.known.floor(), context.prefix_length());
         for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
             if let (Decision::Emit, Some(id)) = (decision, id_of(row.key)) {
-                // What changed since the cursor is met once more by the sync that follows.
+                // Rows that changed since the cursor are read again by the sync that follows.
                 sent_rows.add(id, row, hash);
             }
         }

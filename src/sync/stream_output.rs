@@ -132,7 +132,7 @@ pub(super) struct PendingBatch<'l> {
 }
 
 impl StreamOutput {
-    /// Returns the output of a stream that begins.
+    /// Returns the output of a stream that starts now.
     pub(super) fn new(name: &str, emitter: Emitter, progress: Arc<Progress>) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
@@ -203,13 +203,13 @@ impl StreamOutput {
         self.emitter.status(&self.name, StreamStatus::Running, Some(quota_reset)).await
     }
 
-    /// Notes a wait that begins now.
+    /// Records a wait that starts now.
     fn waits(&self, time: Duration) {
         let now = Instant::now();
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).begin(now, now + time);
     }
 
-    /// Notes a request that is sent now.
+    /// Records a request that is sent now.
     pub(super) fn sends(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).sent(Instant::now());
@@ -226,7 +226,7 @@ impl StreamOutput {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner).total(Instant::now())
     }
 
-    /// Reports that an attempt failed and another one follows. `how` says how the next one differs, or is empty.
+    /// Reports that an attempt failed and another one follows. `how` describes how the next one differs, or is empty.
     pub(super) async fn retries(&self, attempt: u32, why: &str, delay: Duration, how: &str) -> Result<(), Closed> {
         self.waits(delay);
         self.inner.lock().await.stats.retries += 1;
@@ -237,7 +237,7 @@ impl StreamOutput {
         self.emitter.log(level, &format!("{name}: {why}; retrying {}{how} (attempt {next}).", within(delay))).await
     }
 
-    /// Notes that the run finishes a walk that an earlier one began, with `left` rows left, if that is known.
+    /// Records that the run finishes a walk that an earlier one began, with `left` rows left, if known.
     pub(super) async fn resume(&self, left: Option<u64>) -> Result<(), Closed> {
         self.inner.lock().await.stats.resumed = Some(Resumed { left, since: None });
         let Some(left) = left else { return Ok(()) };
@@ -245,7 +245,7 @@ impl StreamOutput {
         self.emitter.estimate(&self.name, left).await
     }
 
-    /// Notes the store's count of the rows, once, and reports it.
+    /// Records the store's count of the rows, once, and reports it.
     pub(super) async fn count(&self, counted: u64) -> Result<(), Closed> {
         let stats = &mut self.inner.lock().await.stats;
         if let Some(Resumed { left, since }) = &mut stats.resumed {
@@ -347,7 +347,7 @@ impl StreamOutput {
     }
 }
 
-/// Returns a delay as text.
+/// Returns a delay as a string.
 fn within(delay: Duration) -> String {
     match delay.as_secs_f64() {
         seconds if delay.is_zero() || seconds < 0.05 => "at once".to_owned(),
@@ -363,7 +363,7 @@ impl PendingBatch<'_> {
         self.emit(lines, records, None);
     }
 
-    /// Sends `records` records and, if it is due, the state that `state` returns.
+    /// Sends `records` records and, if one is due, the state returned by `state`.
     pub(super) fn send_with_state(
         mut self,
         lines: LineBatch,
@@ -388,7 +388,7 @@ impl PendingBatch<'_> {
         self.emit(lines, records, state);
     }
 
-    /// Sends the state that `state` returns, if it is due, without records.
+    /// Sends the state returned by `state`, if one is due, without records.
     pub(super) fn send_state(self, when: StatePolicy, state: impl FnOnce() -> Value) {
         self.send_with_state(LineBatch::default(), 0, when, state);
     }
@@ -412,7 +412,7 @@ impl PendingBatch<'_> {
     }
 }
 
-/// When a state is emitted.
+/// Decides when a state is emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StatePolicy {
     /// After enough records or pages since the last one.

@@ -1,12 +1,12 @@
-//! The sync of one stream: which walks, in which order, and what the state says afterwards.
+//! The sync of one stream: chooses the walks, their order and the state after them.
 //!
-//! 1. What an interrupted walk left is read first, and what the store could not send before is tried again.
-//! 2. Then one request asks for the newest changes; on a first sync and in a full refresh for the newest
-//!    rows whatever their date. If it holds all there is, that was the sync.
-//! 3. If not, it has shown the newest change; the key walk reads everything, and the cursor becomes
-//!    that change. What changes behind the walk is newer, so the next sync brings it.
+//! 1. Rows left by an interrupted walk are read first, and rows that the store could not send before are tried again.
+//! 2. Then one request lists the newest changes; on a first sync and in a full refresh it lists the newest rows,
+//!    whatever their date. If the response has all rows, the sync is finished.
+//! 3. If not, it has shown the newest change; the keyset walk reads everything, and the cursor becomes that change.
+//!    Rows that change during the walk have newer dates, so the next sync reads them.
 //!
-//! A store that does not answer as documented is read by the page walk instead.
+//! A store that does not answer as documented is read by page numbers instead (`paged`).
 
 use std::sync::Arc;
 
@@ -28,16 +28,16 @@ use super::skipped_rows;
 use super::stream_output::StatePolicy;
 use crate::timestamp::Timestamp;
 
-/// A sync that came to its end.
+/// A finished sync.
 #[derive(Debug)]
 pub(crate) struct FinishedSync {
-    /// The state after it.
+    /// State after the sync.
     pub checkpoint: Checkpoint,
-    /// What it had to leave out.
+    /// Rows that were skipped.
     pub skipped_rows: Option<StreamError>,
 }
 
-/// Reads one stream to its end and gives back its final state; `job` is what a full refresh is done for.
+/// Reads one stream to its end and returns its final state. `job` is the job of a full refresh.
 pub(crate) async fn run(
     context: &Arc<StreamContext>,
     checkpoint: Checkpoint,
@@ -80,7 +80,7 @@ struct StreamSync<'r> {
 }
 
 impl StreamSync<'_> {
-    /// The first instant that a sync from this state delivers.
+    /// Returns the first instant from which a sync with this state emits rows.
     fn from(&self, cursor: Option<Timestamp>) -> Timestamp {
         cursor.map_or(self.context.start, |cursor| cursor.minus_seconds(OVERLAP_SECONDS).max(self.context.start))
     }
@@ -89,12 +89,12 @@ impl StreamSync<'_> {
         DateRange { from: Some(from), before: self.context.end, ..DateRange::default() }
     }
 
-    /// Finishes what an interrupted run left. The state that is given back has no walk; with `true`, the sync is
-    /// finished with it.
+    /// Finishes what an interrupted run left. The returned state has no walk; with `true`, the sync is complete as
+    /// well.
     async fn resume(&self, checkpoint: Checkpoint) -> Result<(Checkpoint, bool), StreamError> {
         let mut base = Checkpoint { full: self.full_refresh, walk: None, ..checkpoint.clone() };
         let Some(mut walk) = checkpoint.walk else { return Ok((base, false)) };
-        // With other dates in the config, what was read may not be what is wanted now.
+        // With other dates in the config, the rows read so far may be the wrong ones.
         if walk.from != self.from(checkpoint.cursor) || walk.before != self.context.end {
             return Ok((base, false));
         }
@@ -106,7 +106,7 @@ impl StreamSync<'_> {
             usual => DateRange { from: walk.requested_from.or(usual.from), ..usual },
         };
         if unfiltered && let Some(old) = walk.max_key {
-            // Rows without a date that came since are in no date filter of the pass that follows.
+            // Rows without `updated_at` added since then match no date filter of the next pass.
             let max_key = probes::max_key(self.context, SAMPLE, &filter, &[]).await?;
             walk.max_key = max_key.and_then(|(max_key, _)| max_key.known()).map(|new| new.max(old));
             if walk.max_key != Some(old) {
@@ -129,7 +129,7 @@ impl StreamSync<'_> {
         };
         let what = match keyset::run(self.context, plan).await {
             Ok(walked) => {
-                // Said at once, so that a kill in the pass that follows does not undo it.
+                // Emitted at once, so that a kill during the next pass does not undo it.
                 let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
                 self.send_state(done).await?;
                 let count_check =
@@ -153,22 +153,22 @@ impl StreamSync<'_> {
             Err((StreamError::UnexpectedResponse(what), _)) => what,
             Err((stream_error, _)) => return Err(stream_error),
         };
-        // What was read so far comes once more, with all that changed since.
+        // The rows read so far are read again, with all changes since.
         self.context.warn_keys(what).await?;
         Ok((base, false))
     }
 
-    /// Sends a state at once.
+    /// Emits a state at once.
     async fn send_state(&self, checkpoint: Checkpoint) -> Result<(), StreamError> {
         self.context.output.begin_batch(0).await?.send_state(StatePolicy::Now, || checkpoint.to_json());
         Ok(())
     }
 
-    /// Asks for the newest rows, and checks what the store's clock and date filter mean. Nothing if no row can
-    /// match.
+    /// Requests the newest rows, and checks how the store's clock and date filter behave. Returns `None` if no row
+    /// can match.
     async fn first_page(&self, base: &mut Checkpoint) -> Result<Option<CheckedPage>, StreamError> {
-        // At first nothing is known of the rows, so the first question leaves none out: rows without a
-        // date match no filter.
+        // On a first sync the rows are unknown, so the first request has no filter: rows without `updated_at`
+        // match none.
         let unfiltered = base.cursor.is_none() || base.reads_all_rows;
         let mut from = self.from(base.cursor);
         if self.date_range(from).is_empty() {
@@ -199,7 +199,7 @@ impl StreamSync<'_> {
         date_filter::check(self.context, base, from, first).await.map(Some)
     }
 
-    /// Asks once more where an unfiltered answer holds nothing, although rows were there before.
+    /// Repeats the request if an unfiltered response is empty although the stream had rows before.
     async fn confirm_empty(&self, base: &Checkpoint, first: CheckedPage) -> Result<CheckedPage, StreamError> {
         let looks_incomplete = |answer: &FetchedPage| answer.page.listed() == 0 && !base.sent_rows.sent().is_empty();
         if !first.answer.as_ref().is_some_and(looks_incomplete) {
@@ -208,7 +208,7 @@ impl StreamSync<'_> {
         Ok(CheckedPage { answer: date_filter::newest(self.context, &first.asked).await?, ..first })
     }
 
-    /// Brings what has changed since the state.
+    /// Reads the changes since the state.
     async fn changes(&self, mut base: Checkpoint) -> Result<Checkpoint, StreamError> {
         let Some(CheckedPage { answer, asked, from, look_back_hours }) = self.first_page(&mut base).await? else {
             return Ok(base);
@@ -218,7 +218,7 @@ impl StreamSync<'_> {
         let unfiltered = asked == DateRange::default();
         let mut date_range = self.date_range(from);
         if base.reads_all_rows && !base.is_old() {
-            // What was sent is remembered row by row: a row with an older date is new all the same.
+            // Rows sent are remembered one by one, so a row with an older date is recognized as new.
             date_range.from = Some(self.context.start);
         }
         let include_missing_dates = first || base.reads_all_rows;
@@ -227,10 +227,10 @@ impl StreamSync<'_> {
         let Some(FetchedPage { page: mut rows, date: clock, .. }) = answer else {
             return self.after_unreadable(base, row_filter, asked).await;
         };
-        // A row dated in the future must not become the cursor, or nothing would come until then.
+        // A row dated in the future must not become the cursor: no row would be read until that date.
         let past = DateRange { until: clock, ..date_range };
         if self.is_complete_page(&mut rows, &asked, &row_filter).await? {
-            // Whether a row lies outside the dates does not hang on its content.
+            // The content of a row does not affect whether it is outside the dates.
             let wanted = rows.rows.iter().filter(|row| row_filter.decide(row, 0) != Decision::OutOfRange);
             self.estimate(Some(wanted.count() as u64)).await?;
             return single_page::emit(self.context, rows, base, &row_filter, (&asked, &past)).await;
@@ -243,7 +243,7 @@ impl StreamSync<'_> {
             false => MissingDates::Unknown,
         };
         if newest.is_before && missing_dates == MissingDates::Absent {
-            // The newest row of all is older than what is wanted.
+            // The newest row of the stream is older than the requested dates.
             return Ok(base);
         }
         let is_unfiltered = match missing_dates {
@@ -272,25 +272,25 @@ impl StreamSync<'_> {
         self.walk(base, walk).await
     }
 
-    /// The date that becomes the cursor after a walk over all rows.
+    /// Returns the date that becomes the cursor after a walk over all rows.
     async fn cursor_after_walk(
         &self,
         newest: &NewestRows,
         past: &DateRange,
         widened: &DateRange,
     ) -> Result<Option<Timestamp>, StreamError> {
-        // Unsorted, the newest of this page is a change from before the walk all the same: a cursor
-        // that is too old, which only makes the next sync look at more.
+        // Even in an unsorted page, the newest date is a change from before the walk. The cursor may then be too old,
+        // which only makes the next sync read more rows.
         let until = match newest.in_range {
-            // Only rows without a date came, or rows outside the window: one inside it is requested.
+            // The response had only rows without `updated_at`, or rows outside the date range: request one inside it.
             None if newest.sorted && !newest.is_before => probes::newest_change(self.context, past, widened).await?,
             in_range => in_range,
         };
-        // Where all rows are dated after the store's clock, the clock is as far as the cursor may go.
+        // If all rows are dated after the store's clock, the cursor is the clock.
         Ok(until.or(past.until.filter(|_| newest.is_dated)))
     }
 
-    /// Looks for rows without a date, on a first sync of a stream in which they are not usual.
+    /// Looks for rows without `updated_at`, on a first sync of a stream that rarely has them.
     async fn missing_dates(&self, newest: &NewestRows, until: Option<Timestamp>) -> Result<MissingDates, StreamError> {
         if newest.has_missing_dates {
             if !self.full_refresh {
@@ -298,7 +298,7 @@ impl StreamSync<'_> {
             }
             return Ok(MissingDates::Present);
         }
-        // Two counts that agree can show that there are none. Not where the newest of all is older than what is wanted.
+        // Two equal counts can show that there are none, unless the newest row is older than the requested dates.
         if !newest.is_before && newest.counted.is_some() && until.is_some() {
             return Ok(MissingDates::CountsTell);
         }
@@ -306,8 +306,8 @@ impl StreamSync<'_> {
         Ok(if is_present { MissingDates::Present } else { MissingDates::Absent })
     }
 
-    /// Returns true if there are rows without a date, or nothing tells. `date_span` are the oldest and the newest date of
-    /// the newest rows.
+    /// Returns true if there are rows without `updated_at`, or if they cannot be ruled out. `date_span` has the
+    /// oldest and the newest date of the newest rows.
     async fn any_missing_dates(&self, date_span: Option<(Timestamp, Timestamp)>) -> Result<bool, StreamError> {
         let found = probes::any_missing_dates(self.context, date_span).await?;
         if found == Some(true) && !self.full_refresh {
@@ -316,7 +316,7 @@ impl StreamSync<'_> {
         Ok(found != Some(false))
     }
 
-    /// Reads on where the newest row cannot be had.
+    /// Continues the sync if the store cannot send the newest row.
     async fn after_unreadable(
         &self,
         base: Checkpoint,
@@ -346,8 +346,8 @@ impl StreamSync<'_> {
 
     /// Reads all rows of a filter in the order of their keys.
     async fn walk(&self, base: Checkpoint, mut walk: WalkPlan) -> Result<Checkpoint, StreamError> {
-        // The answer that tells the greatest key is the first page of the walk, unless a look at the rows
-        // that are remembered by ranges comes before it.
+        // The response with the greatest key is the first page of the walk, unless rows remembered by ranges must be
+        // compared before it.
         let is_exact = base.sent_rows.sent().is_exact();
         let rows = if is_exact { self.context.page_size() } else { SAMPLE };
         let mut max_key = all_rows::max_key(self.context, walk.sorted, rows, &walk.filter, &walk.seen).await?;
@@ -374,7 +374,7 @@ impl StreamSync<'_> {
             requested_from: filter.from.filter(|&asked| asked != from),
             ..keyset::from_the_start(max_key, from, until, counted)
         };
-        // Its room is free again before rows are compared.
+        // Its memory is free again before rows are compared.
         let page = page.page.filter(|_| is_exact);
         let begun = if is_exact {
             begun
@@ -388,35 +388,35 @@ impl StreamSync<'_> {
         let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
         let read = ReadPlan { base: &base, filter, row_filter, walk: begun, page, all, counted, advancing };
         let (finished, newest) = all_rows::read(self.context, read).await?;
-        // More rows than there were are new ones, or the count was wrong.
+        // More rows than counted are new ones, or the count was wrong.
         if is_ruled_out && (self.context.end_detector.is_count_wrong() || Some(finished.read) > all) {
             self.confirm_no_missing_dates(&base).await?;
         }
         Ok(after(&base, until.or(newest), finished))
     }
 
-    /// Returns true if counts show that there are no rows without a date.
+    /// Returns true if counts show that all rows have `updated_at`.
     fn is_ruled_out(&self, max_key: Option<&mut (MaxKey, Rows)>, check: &MissingDateCheck, walk: &WalkPlan) -> bool {
         let Some((_, page)) = max_key else { return false };
         let is_ruled_out = probes::counts_agree(self.context, page, &check.unfiltered, walk.until, walk.all);
         if !is_ruled_out {
-            // The question that follows needs room, and there may be no other.
+            // Free the memory first: the next request may need it.
             page.lines.attach_guard(());
         }
         is_ruled_out
     }
 
-    /// Looks for rows without a date where counts had ruled them out that turned out to be wrong.
+    /// Looks for rows without `updated_at` after the counts that had ruled them out turned out to be wrong.
     async fn confirm_no_missing_dates(&self, base: &Checkpoint) -> Result<(), StreamError> {
         if probes::any_missing_dates(self.context, None).await? != Some(true) {
             return Ok(());
         }
-        // The next sync begins anew, and knows that the counts are wrong.
+        // The next sync starts over, and knows that the counts are wrong.
         self.send_state(Checkpoint { has_wrong_count: true, ..base.clone() }).await?;
         Err(StreamError::WrongCount)
     }
 
-    /// Returns true if an answer to the newest rows holds all there is.
+    /// Returns true if the response to the request for the newest rows has all rows.
     async fn is_complete_page(
         &self,
         rows: &mut Rows,
@@ -439,11 +439,11 @@ impl StreamSync<'_> {
                 }
                 Ok(false)
             }
-            // What the response counts and what the last sync sent agree.
+            // The count in the response agrees with the rows that the last sync sent.
             End::Unclear if self.are_known(rows, row_filter) => Ok(true),
-            // A full page that counts itself: a further page shows whether that is all.
+            // A full page whose count is its own size: a further page shows whether there is more.
             End::Unclear => {
-                // The room of a full page is given back first, since the question needs some.
+                // Free the memory of the full page first: the request needs some.
                 rows.lines.attach_guard(());
                 let query = self.context.page_query().sort(Order::DateDescending).page(2).date_range(asked);
                 match self.context.fetch(&query, &mut self.context.writer()).await {
@@ -459,13 +459,13 @@ impl StreamSync<'_> {
         }
     }
 
-    /// Returns true if nothing of an answer would be delivered.
+    /// Returns true if no row of a response would be emitted.
     fn are_known(&self, rows: &Rows, row_filter: &RowFilter) -> bool {
-        let (_, decisions) = row_filter.judge(rows, row_filter.known.floor(), self.context.prefix_length());
+        let (_, decisions) = row_filter.decide_rows(rows, row_filter.known.floor(), self.context.prefix_length());
         decisions.iter().all(|decision| matches!(decision, Decision::AlreadySent | Decision::OutOfRange))
     }
 
-    /// Enters the store's own count, and estimates.
+    /// Records the store's own count, and estimates.
     async fn estimate(&self, counted: Option<u64>) -> Result<(), StreamError> {
         if let Some(counted) = counted {
             self.context.output.count(counted).await?;
@@ -473,8 +473,8 @@ impl StreamSync<'_> {
         Ok(())
     }
 
-    /// Compares the rows of the overlap with those that were delivered, where these are remembered by ranges of
-    /// keys. Gives back the walk that is left, or nothing if the store does not honour the key walk.
+    /// Compares the rows of the overlap with those that were emitted, if these are remembered by ranges of keys.
+    /// Returns the rest of the walk, or `None` if the store ignores ranges of keys.
     async fn compare(
         &self,
         base: &Checkpoint,
@@ -498,7 +498,7 @@ impl StreamSync<'_> {
                 if left.is_empty() {
                     self.context.output.inner().await.stats.known += read;
                 }
-                // What was compared was counted already; what is read again is only part of it.
+                // The rows compared were counted already; those read again are only some of them.
                 let sent_rows = walked.walk.sent_rows.clone().complete();
                 Ok(Some(WalkCheckpoint { left, counted: None, read: 0, sent_rows, ..walked.walk }))
             }
@@ -507,7 +507,7 @@ impl StreamSync<'_> {
         }
     }
 
-    /// A stream without dates: everything, each time. Gives back what the store could not send.
+    /// Reads a stream without dates: all rows at each sync. Returns the rows that the store could not send.
     async fn without_dates(&self) -> Result<Vec<Range>, StreamError> {
         let query = self.context.page_query().sort(Order::Key);
         let filter = DateRange::default();
@@ -537,7 +537,7 @@ impl StreamSync<'_> {
         let max_key = all_rows::max_key(self.context, true, self.context.page_size(), &filter, &seen).await?;
         let (max_key, FirstOfWalk { page, .. }, counted) =
             all_rows::first_of_walk(self.context, max_key, &seen, counted);
-        // No date is read of these rows, so that any will do.
+        // The dates of these rows are not read, so any value will do.
         let never = Timestamp::from_millis(0);
         let begun = keyset::from_the_start(max_key, never, None, counted);
         let walk = WalkCheckpoint { sent_rows: SentRows::of(Retention::Nothing), ..begun };
@@ -553,27 +553,27 @@ struct WalkPlan {
     filter: DateRange,
     from: Timestamp,
     until: Option<Timestamp>,
-    /// Rows that an answer just before counted under this filter.
+    /// Rows that a recent response counted under this filter.
     counted: Option<u64>,
     /// Rows that it counted without a filter.
     all: Option<u64>,
-    /// Whether answers come in the requested order.
+    /// True if responses are in the requested order.
     sorted: bool,
-    /// Keys that an answer just before showed.
+    /// Keys in a recent response.
     seen: Vec<i64>,
-    /// If it is not known yet whether there are rows without a date.
+    /// Set while it is unknown whether there are rows without `updated_at`.
     missing_date_check: Option<MissingDateCheck>,
 }
 
-/// What a look for rows without a date goes by.
+/// Data for finding out whether there are rows without `updated_at`.
 struct MissingDateCheck {
-    /// The oldest and the newest date of the newest rows.
+    /// Oldest and newest date of the newest rows.
     date_span: Option<(Timestamp, Timestamp)>,
-    /// Keys that an answer just before showed, whatever the dates.
+    /// Keys in a recent response, whatever the dates.
     unfiltered: Vec<i64>,
 }
 
-/// The state after a finished walk.
+/// Returns the state after a finished walk.
 fn after(base: &Checkpoint, until: Option<Timestamp>, walk: WalkCheckpoint) -> Checkpoint {
     let cursor = base.cursor.max(until);
     let mut sent_rows = walk.sent_rows;

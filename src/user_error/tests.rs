@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn each_error_says_what_failed_where_and_what_to_do() {
-    let Some(stream) = crate::streams::find("orders") else { unreachable!("orders is in the table") };
+    let Some(stream) = crate::cart::streams::find("orders") else { unreachable!("orders is in the table") };
     let resource = || "orders".to_owned();
     let status = |status| Error::Status {
         resource: resource(),

@@ -1,5 +1,5 @@
-//! Rows that a sync had to leave out, tried again by the next one: what answers that request is held to it, and a healed
-//! row comes once, with and without a cursor.
+//! Rows that a sync had to skip and the next one requests again: the response is checked against that request, and a
+//! repaired row is emitted once, with and without a cursor.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Stamp};
 use crate::harness::destination::Destination;
 use crate::harness::setup::{SignIn, start};
 
-/// The place of the damaged row among the keys.
+/// Position of the damaged row among the keys.
 const DAMAGED: i64 = 38;
 
-/// A first read of a store in which one row cannot be had, and what has arrived.
+/// Runs a first read of a store that cannot send one row. Returns the store, the records received and the row's key.
 fn with_one_left_out(way: Way) -> (FakeStore, Destination, i64) {
     let bad = way.first() + DAMAGED;
     let store = way.store(ROWS, |options| {
@@ -24,7 +24,7 @@ fn with_one_left_out(way: Way) -> (FakeStore, Destination, i64) {
     (store, destination, bad)
 }
 
-/// Whether a request tries the left out row again: it asks for the keys up to it.
+/// Returns true if a request tries the skipped row again: its key range ends at the row.
 fn is_retry(seen: &RecordedRequest, bad: i64) -> bool {
     seen.param("id").is_some_and(|keys| keys.ends_with(&format!("lte:{bad}")))
 }
@@ -34,7 +34,7 @@ fn json_answer(body: &str) -> Fault {
     Fault::Answer { status: 200, headers, body: body.as_bytes().to_vec() }
 }
 
-/// Answers to other requests than the one for the row that was left out.
+/// Returns responses to other requests than the one for the skipped row.
 fn foreign_answers() -> [(&'static str, Fault); 5] {
     let orders = |rows: &str| json_answer(&format!("{{\"total_count\":1,\"orders\":[{rows}]}}"));
     [

@@ -229,7 +229,7 @@ fn no_count_and_no_order_of_events_stalls_it() {
     assert!((0..100).any(|second| policy.try_acquire(now + at(second * 1000)).is_ok()));
 }
 
-/// How long each wait is that was reported, from the moment of the report.
+/// Records the length of each reported wait, measured from the moment of the report.
 #[derive(Default)]
 struct Waits(std::sync::Mutex<Vec<Duration>>);
 

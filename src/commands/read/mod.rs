@@ -10,12 +10,12 @@ use std::sync::Arc;
 use super::{CommandResult, client, config_input, state_input, warn};
 use crate::airbyte::state::States;
 use crate::airbyte::{self, Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, TraceError};
+use crate::cart::streams;
 use crate::cli::{ReadArguments, StreamSource, streams_arg};
 use crate::http::RetryPolicy;
 use crate::output::{Columns, OutputOptions, ReadOutput};
 use crate::record_options::RecordOptions;
 use crate::shutdown;
-use crate::streams;
 use crate::sync::{StreamError, StreamFailure, SyncContext};
 use crate::user_error::UserError;
 

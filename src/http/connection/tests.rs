@@ -1,4 +1,4 @@
-//! What is read of servers that answer in every way there is.
+//! Tests of the HTTP connection against servers that respond in unusual ways.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -12,17 +12,17 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Asks a server that says only this and then keeps the connection; gives what went wrong.
+/// Sends a request to a server that sends only `says` and then keeps the connection open. Returns the error.
 async fn asked(says: &'static [u8], encrypted: bool, timeouts: Timeouts) -> HttpError {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if encrypted { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}/", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || {
         let (mut tcp, _) = listener.accept().unwrap();
-        // What comes before the request is no answer to it.
+        // The server must read the request before it responds.
         let _ = tcp.read(&mut [0; 1024]).unwrap();
         tcp.write_all(says).unwrap();
-        // Until the other side gives up.
+        // Wait until the client closes the connection.
         let _ = tcp.read_to_end(&mut Vec::new());
     });
     let http = Http::new(super::super::tls::config(None).unwrap(), None, 1, timeouts);
@@ -60,7 +60,7 @@ async fn each_limit_ends_what_it_is_for() {
     }
 }
 
-/// What is read of a body that comes in pieces of this size; none if it fails.
+/// Decompresses a body that arrives in chunks of `size` bytes. Returns `None` on an error.
 fn unpacked(body: &[u8], size: usize) -> Option<Vec<u8>> {
     let (mut body_decoder, mut out) = (GzipBody::default(), Vec::new());
     for chunk in body.chunks(size) {
@@ -115,7 +115,7 @@ async fn body(answer: &mut Response) -> Result<String, HttpError> {
 
 const USUAL: Timeouts = Timeouts { connect: LONG, idle: LONG, whole: LONG };
 
-/// Answers each request with the number of the connection it came over.
+/// Answers each request with the number of its connection.
 async fn count_connections(listener: tokio::net::TcpListener) {
     for number in 1.. {
         let (mut tcp, _) = listener.accept().await.unwrap();
@@ -168,7 +168,7 @@ async fn tls_that_ends_without_close_notify_ends_a_body_without_a_length() {
             let chunk = if head.contains("chunked") { "5\r\nwhole\r\n" } else { "whole" };
             tls.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n{chunk}").as_bytes()).await.unwrap();
             tls.flush().await.unwrap();
-            // The TCP connection ends, and TLS says nothing of it.
+            // The TCP connection is closed without a TLS `close_notify`.
             tls.get_mut().0.shutdown().await.unwrap();
         });
         let http = Http::new(client.clone(), None, 1, USUAL);

@@ -1,4 +1,4 @@
-//! Requests against a store that is made up, in virtual time.
+//! Tests of requests to a fake store, with a simulated clock.
 
 use std::sync::Mutex;
 
@@ -7,14 +7,14 @@ use super::super::request::Slice;
 use super::super::request::tests::KeysAfter;
 use super::*;
 
-/// What comes of an attempt.
+/// The result of an attempt.
 struct Reply {
     takes: Duration,
     outcome: Result<Envelope, Error>,
     meta: Option<ResponseMeta>,
 }
 
-/// A store, and what it was asked: resource, rows, and the key after which they begin.
+/// A fake store that logs the resource and the number of rows of each request.
 struct Store<F> {
     reply: F,
     log: Mutex<Vec<(String, usize)>>,
@@ -25,7 +25,7 @@ impl<F: Fn(&KeysAfter, usize) -> Reply + Sync> Store<F> {
         Self { reply, log: Mutex::default() }
     }
 
-    /// How many rows each request asked for, since the last look.
+    /// Returns the number of rows of each request since the last call.
     fn counts(&self) -> Vec<usize> {
         std::mem::take(&mut *self.log.lock().unwrap()).into_iter().map(|(_, count)| count).collect()
     }
@@ -68,7 +68,7 @@ fn timeout() -> Error {
     Error::Transport { resource: "orders".to_owned(), kind: TransportErrorKind::Timeout, detail: String::new() }
 }
 
-/// Hears of nothing.
+/// Ignores all events.
 struct IgnoreEvents;
 
 impl RequestObserver for IgnoreEvents {
@@ -77,7 +77,7 @@ impl RequestObserver for IgnoreEvents {
     }
 }
 
-/// Sends at once, unless a refusal asked to wait.
+/// Sends requests immediately, unless a refusal requires a wait.
 #[derive(Debug)]
 struct UntilRefused(Mutex<Instant>);
 
@@ -160,11 +160,11 @@ async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
         assert_eq!(get(&dispatcher(1), &store, &orders()).await.unwrap(), 1000);
         assert_eq!(store.counts(), [1000; 6]);
     }
-    // Where not even one row can be had, the size is not at fault.
+    // If the store cannot send even one row, the page size is not the cause.
     let store = Store::new(|_: &KeysAfter, number| if number < 9 { bad(status(500)) } else { good() });
     assert_eq!(get(&dispatcher(1), &store, &orders()).await.unwrap(), 1000);
     assert_eq!(store.counts(), [1000, 1000, 1, 1, 1000, 1000, 1, 1, 1000]);
-    // Also after it was at fault once.
+    // The same applies after the page size was the cause before.
     let down = std::sync::atomic::AtomicBool::new(false);
     let is_down = || down.load(std::sync::atomic::Ordering::Relaxed);
     let store = Store::new(|query: &KeysAfter, number| match query.count() > 250 || (is_down() && number < 40) {

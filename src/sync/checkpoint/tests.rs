@@ -1,4 +1,4 @@
-//! States round-trip, and each kind of sync takes its own.
+//! Tests that states round-trip, and that each kind of sync continues from its own.
 
 use super::*;
 

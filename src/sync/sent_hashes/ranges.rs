@@ -1,28 +1,28 @@
-//! Ranges of ids with what was sent of each: how many rows, and the sum of their hashes.
+//! Ranges of ids of emitted rows, each with the number of rows and the sum of their hashes.
 //!
-//! They are built while rows arrive, in any order and from several ranges of ids at once, without keeping
-//! the ids. Nothing here knows single rows.
+//! They are built while rows arrive, in any order and from several ranges of ids at once, without keeping the ids.
+//! Single rows are not kept.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// Ranges in a state: some 45 characters each for usual ids, 70 at most, so that a state with them is not
-/// longer than one with single rows.
+/// Maximum number of ranges in a state: about 45 characters each for usual ids, 70 at most, so that a state with them
+/// is not longer than one with single rows.
 const MOST_RANGES: usize = 250;
 
-/// Ranges that are built at once, before neighbours are joined to half as many. Several times those that
-/// go out, so that a range that grew faster than others is still no more than a fair share.
+/// Maximum number of ranges while they are built; then neighbours are joined to half as many. It is several times the
+/// number in a state, so that a range that grew faster than others still has at most its share of the rows.
 const MOST_BUILT: usize = 1_000;
 
-/// One in so many places between neighbours is not closed when they are joined: the widest, in which rows
-/// may still arrive that nobody can take out of a joined range again.
+/// One in this many gaps between neighbours stays open when they are joined: the widest ones, since rows in them may
+/// arrive later and cannot be removed from a joined range.
 const WALLS: usize = 4;
 
 /// Characters of a sum in hexadecimal digits.
 const SUM_DIGITS: usize = 16;
 
-/// Rows of neighbouring ids.
+/// Rows with neighbouring ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
     first: i64,
@@ -43,12 +43,12 @@ impl Range {
     }
 }
 
-/// Ranges, apart from each other.
+/// Ranges that do not overlap.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ranges {
-    /// By their first id.
+    /// The ranges, by their first id.
     built: BTreeMap<i64, Range>,
-    /// Rows up to which a range grows by the id behind it.
+    /// Maximum rows of a range that grows by the next id.
     share: u64,
 }
 
@@ -82,12 +82,12 @@ impl Ranges {
         }
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub(super) fn rows(&self) -> u64 {
         self.built.values().fold(0, |rows, range| rows.saturating_add(range.rows))
     }
 
-    /// The ranges that go out.
+    /// Returns the ranges of a state.
     fn compacted(&self) -> Vec<Range> {
         joined(self.built.values().copied().collect(), MOST_RANGES, 1).0
     }
@@ -119,8 +119,8 @@ impl Ranges {
     }
 }
 
-/// Joins neighbours until there are at most `most` ranges, none of them made larger than the share that is
-/// given, too, and is `share` at least.
+/// Joins neighbours until there are at most `most` ranges, each with at most the returned number of rows, which is at
+/// least `share`.
 fn joined(ranges: Vec<Range>, most: usize, share: u64) -> (Vec<Range>, u64) {
     if ranges.len() <= most {
         return (ranges, share);
@@ -128,7 +128,7 @@ fn joined(ranges: Vec<Range>, most: usize, share: u64) -> (Vec<Range>, u64) {
     let gap = |pair: &[Range]| pair[0].last.abs_diff(pair[1].first);
     let mut gaps: Vec<u64> = ranges.windows(2).map(gap).collect();
     let walls = most / WALLS;
-    // As many gaps at most are wider than this one.
+    // At most this many gaps are wider than `narrow`.
     let at = gaps.len() - 1 - walls;
     let narrow = *gaps.select_nth_unstable(at).1;
     let rows = ranges.iter().fold(0u64, |rows, range| rows.saturating_add(range.rows));
@@ -152,18 +152,18 @@ fn joined(ranges: Vec<Range>, most: usize, share: u64) -> (Vec<Range>, u64) {
     }
 }
 
-/// A comparison of rows that are there with ranges of rows that were sent.
+/// A comparison of current rows with ranges of rows that were emitted.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sync) struct RangeCheck {
     ranges: Vec<Range>,
-    /// Number of rows and sum met of each range.
+    /// Number of rows and sum of the current rows in each range.
     seen: Vec<(u64, u64)>,
-    /// Whether a row was met before each range, and behind the last.
+    /// True for each gap with a current row: before each range, and after the last.
     between: Vec<bool>,
 }
 
 impl RangeCheck {
-    /// Takes note of a row; each must be told once.
+    /// Adds a current row. Call it once per row.
     pub(in crate::sync) fn add(&mut self, id: i64, hash: u64) {
         let at = self.ranges.partition_point(|range| range.last < id);
         if self.ranges.get(at).is_some_and(|range| range.first <= id) {
@@ -172,13 +172,13 @@ impl RangeCheck {
             *sum = sum.wrapping_add(mix(id, hash & super::HASH_MASK));
             return;
         }
-        // Only the check of no ranges has no place for it yet.
+        // Without any range, the list of gaps is still empty.
         self.between.resize(self.ranges.len() + 1, false);
         self.between[at] = true;
     }
 
-    /// The ranges of ids to read and send again: greater than the first, at most the second, `None` for
-    /// no bound. Empty if nothing has changed.
+    /// Returns the ranges of ids to read and emit again: greater than the first, at most the second, `None` for no
+    /// bound. Empty if all rows are unchanged.
     pub(in crate::sync) fn changed(self) -> Vec<(Option<i64>, Option<i64>)> {
         let mut changed: Vec<(Option<i64>, Option<i64>)> = Vec::new();
         let mut put = |after: Option<i64>, end: Option<i64>| match changed.last_mut() {
@@ -203,7 +203,7 @@ impl RangeCheck {
     }
 }
 
-/// Spreads a row over 64 bits (the finaliser of SplitMix64), so that sums of different sets differ.
+/// Spreads a row over 64 bits (the finalizer of SplitMix64), so that sums of different sets differ.
 fn mix(id: i64, hash: u64) -> u64 {
     let mut z = id.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash.rotate_left(32);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

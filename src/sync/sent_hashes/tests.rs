@@ -1,16 +1,16 @@
-//! What must hold of the memory, whatever rows come in whatever order.
+//! Properties of the memory that apply to all rows in any order.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A hash as a row of this id and version has it.
+/// Returns the hash of a row with this id and version.
 fn hash(id: i64, version: u64) -> u64 {
     let mixed = (id.cast_unsigned() ^ version.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-/// Numbers that look random, the same for the same seed.
+/// Returns pseudo-random numbers, the same for the same seed.
 fn shuffled(mut ids: Vec<i64>, seed: u64) -> Vec<i64> {
     ids.sort_by_cached_key(|&id| hash(id, seed));
     ids
@@ -42,7 +42,7 @@ fn is_inside(id: i64, (after, end): &Bounds) -> bool {
     after.is_none_or(|after| id > after) && end.is_none_or(|end| id <= end)
 }
 
-/// First and last id and the number of rows of each range in a state.
+/// Returns the first and last id and the number of rows of each range in a state.
 fn ranges(sent: &SentHashes) -> Vec<(i64, i64, u64)> {
     let json = sent.to_json().unwrap();
     let range = |range: &Value| (range[0].as_i64().unwrap(), range[1].as_i64().unwrap(), range[2].as_u64().unwrap());
@@ -112,12 +112,12 @@ fn sent_hashes_are_merged_only_if_all_rows_are_exact() {
 
 #[test]
 fn a_million_rows_in_any_order_are_shared_out_evenly() {
-    // A million where it matters; the other orders are told by fewer.
+    // A million rows for the important order; fewer are enough for the others.
     const ROWS: i64 = 60_000;
     let million: Vec<i64> = (0..1_000_000).collect();
     let in_order: Vec<i64> = (0..ROWS).collect();
     let backwards = in_order.iter().rev().copied().collect();
-    // As four ranges of ids arrive that are read side by side, with pages of different length.
+    // The order of four ranges of ids that are read concurrently, with pages of different length.
     let side_by_side = (0..ROWS).map(|turn| turn % 4 * ROWS / 4 + turn / 4).collect();
     let pages = in_order.chunks(900).flat_map(|page| page.iter().map(|id| id % 4 * ROWS / 4 + id / 4));
     let sparse = in_order.iter().map(|id| id * 1_000 + id % 7).collect();
@@ -180,7 +180,7 @@ fn what_changed_is_named_with_its_bounds() {
     assert_eq!(changed(&sent, same.iter().map(|&id| (id, u64::from(id == 40)))), [(Some(39), Some(41))]);
 }
 
-/// The sum of a range that holds this row alone.
+/// Returns the sum of a range with only this row.
 fn remembered_sum(id: i64) -> String {
     let sent = SentHashes { form: Form::Ranges([(id, hash(id, 0) & HASH_MASK)].into_iter().collect()) };
     sent.to_json().unwrap()["ranges"][0][3].as_str().unwrap().to_owned()
@@ -239,7 +239,7 @@ fn a_damaged_memory_is_none() {
     assert!(sent.to_json().is_some() && !changed(&sent, [(1, 0)].into_iter()).is_empty());
 }
 
-/// Ids as stores have them: dense, with holes, in clusters, or anything.
+/// Ids as stores have them: dense, with gaps, in clusters, or random.
 fn ids(most: usize) -> impl Strategy<Value = Vec<i64>> {
     let parts = prop::collection::vec((any::<i32>(), 1..most / 2, 1i64..50), 1..4);
     let clusters = parts.prop_map(|parts| {
@@ -256,7 +256,7 @@ fn shuffled_or_not(ids: Vec<i64>, seed: u64) -> Vec<i64> {
     if seed.is_multiple_of(3) { ids } else { shuffled(ids, seed) }
 }
 
-/// Whatever may stand in a state.
+/// Arbitrary values of a state.
 fn anything() -> impl Strategy<Value = Value> {
     let number = prop_oneof![any::<i64>().prop_map(|id| json!(id)), (0i64..9).prop_map(|id| json!(id))];
     let leaf = prop_oneof![

@@ -1,4 +1,4 @@
-//! Streams of made-up shops whose APIs can do different things.
+//! Streams of fictional shops whose APIs differ in their abilities.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,6 @@ use tokio::sync::{Semaphore, watch};
 use super::super::checkpoint::Checkpoint;
 use super::super::context::StreamContext;
 use super::super::query::Order;
-use super::super::stream::tests::{ROWS, UNDATED};
 use super::super::stream_output::StreamOutput;
 use super::super::stream_sync;
 use super::*;
@@ -18,6 +17,7 @@ use crate::http::{PageMeta, Request as _, Slice};
 use crate::json::Scanner;
 use crate::output::progress::Progress;
 use crate::record::RecordSchema;
+use crate::stream::tests::{ROWS, UNDATED};
 use crate::timestamp::Timestamp;
 
 const ALL: i64 = 25;

@@ -1,14 +1,14 @@
-//! Streams for the tests of the sync.
+//! Streams of a made-up shop, for tests.
 
 use std::sync::LazyLock;
 
 use super::*;
 
 /// A stream of a made-up shop.
-pub(in crate::sync) static ROWS: Stream = USUAL;
+pub(crate) static ROWS: Stream = USUAL;
 
 /// The same without dates.
-pub(in crate::sync) static UNDATED: Stream = Stream { has_updated_at: false, ..USUAL };
+pub(crate) static UNDATED: Stream = Stream { has_updated_at: false, ..USUAL };
 
 const USUAL: Stream = Stream {
     name: "rows",
@@ -22,6 +22,7 @@ const USUAL: Stream = Stream {
     scope: Scope("read"),
     is_scope_probe: false,
     uses_lookups: false,
+    table: || &[],
     fields: || {
         static FIELDS: LazyLock<StreamFields> = LazyLock::new(|| {
             let schema = r#"{"properties": {"id": {"type": "integer"}, "changed": {"type": ["null", "string"], "format": "date-time"}}}"#;

@@ -1,8 +1,8 @@
-//! One row of a shop's table of streams. The tables are in the folders of the shops.
+//! A stream's entry in the stream table of a shop. The tables are in the folders of the shops.
 
 use crate::stream_fields::StreamFields;
 
-/// One stream: a list of the API, and how it is read.
+/// A stream: a list of the API and how to read it.
 #[derive(Debug)]
 pub struct Stream {
     /// Name of the stream; also the resource's path below the API's root.
@@ -13,43 +13,53 @@ pub struct Stream {
     pub list: &'static str,
     /// The key field.
     pub key: &'static str,
-    /// Whether the rows have a date of their last change: without it a stream is read in full each time.
+    /// True if the rows have a date of their last change. Without it, each sync reads the complete stream.
     pub has_updated_at: bool,
-    /// The field with that date.
+    /// Name of the field with that date.
     pub cursor_field: &'static str,
-    /// Whether rows without that date are usual. They match no date filter, so a first sync uses none; in other
+    /// True if rows without that date are common. They match no date filter, so a first sync uses none; in other
     /// streams it looks for such rows first.
     pub may_lack_updated_at: bool,
-    /// Whether the stream has far more rows than others, mostly of no interest.
+    /// True if the stream has far more rows than others, most of them of little interest.
     #[cfg_attr(not(feature = "fuzzing"), expect(dead_code, reason = "only the page of streams shows it"))]
     pub is_large: bool,
-    /// The right that the sign-in needs.
+    /// Permission that the credentials need.
     pub scope: Scope,
-    /// Whether `check` tries this stream: the smallest of its scope.
+    /// True if `check` tries this stream: the smallest one of its scope.
     pub is_scope_probe: bool,
     /// True if all nested collections are requested together, each with one object.
     pub uses_lookups: bool,
+    /// Returns the table that the stream is in.
+    pub table: fn() -> &'static [Stream],
     /// Returns the fields of the records, read from the schema file once.
     pub fields: fn() -> &'static StreamFields,
 }
 
+/// Field that marks a row as deleted in the store; destinations act upon it (Airbyte's change data capture).
+pub const DELETED: &str = "_ab_cdc_deleted_at";
+
+/// Returns the stream with this name or alias.
+pub fn find(table: &'static [Stream], name: &str) -> Option<&'static Stream> {
+    table.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
+}
+
 impl PartialEq for Stream {
-    /// Compares by name: a table lists each once.
+    /// Compares by name: names are unique in a table.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-/// A right that a sign-in can have, by the name that the shop gives it.
+/// A permission of the credentials, by the name that the shop uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope(pub(crate) &'static str);
 
 impl Scope {
-    /// The name of the right.
+    /// Returns the name of the permission.
     pub fn name(self) -> &'static str {
         self.0
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
