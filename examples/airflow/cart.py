@@ -2,7 +2,7 @@
 
 Put this file into the folder of your DAGs. The workers need the executable and a persistent folder (CART_FOLDER). The
 token is the password of a connection: `airflow connections add cart --conn-type generic --conn-password TOKEN`.
-`config.json` in the folder contains `"access_token": "${CART_ACCESS_TOKEN}"`.
+`config.json` in the folder contains `"access_token": "${CART_TOKEN}"`.
 """
 
 import os
@@ -29,7 +29,7 @@ with DAG(
                 --format jsonl --output rows --state state.json --state-out state.json
         """,
         env={
-            "CART_ACCESS_TOKEN": "{{ conn.cart.password }}",
+            "CART_TOKEN": "{{ conn.cart.password }}",
             "CART_FOLDER": os.environ.get("CART_FOLDER", "/var/lib/cart"),
         },
         append_env=True,

@@ -24,11 +24,11 @@ def main() -> int:
     dag = bag.dags["cart"]
     client.verdict.same("no second run while the first runs", 1, dag.max_active_runs)
     (task,) = dag.tasks
-    client.verdict.same("the token comes from the connection", "{{ conn.cart.password }}", task.env["CART_ACCESS_TOKEN"])
+    client.verdict.same("the token comes from the connection", "{{ conn.cart.password }}", task.env["CART_TOKEN"])
     client.verdict.same("no template is left in the command", False, "{{" in task.bash_command)
 
     client.token_from_environment()
-    environment = {**task.env, "CART_ACCESS_TOKEN": TOKEN}
+    environment = {**task.env, "CART_TOKEN": TOKEN}
     client.two_runs(["bash", "-c", task.bash_command], task.bash_command, client.folder / "rows", environment)
     return client.close()
 

@@ -78,7 +78,7 @@ class Client:
 
     def token_from_environment(self) -> None:
         """Removes the token from the config, as in the examples for servers."""
-        credentials = {**self.config["credentials"], "access_token": "${CART_ACCESS_TOKEN}"}
+        credentials = {**self.config["credentials"], "access_token": "${CART_TOKEN}"}
         (self.folder / "config.json").write_text(json.dumps({**self.config, "credentials": credentials}))
 
     def count(self, command: str) -> int:

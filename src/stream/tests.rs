@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use super::*;
 
-/// A stream of a made-up shop.
+/// A stream of a fictional shop.
 pub(crate) static ROWS: Stream = USUAL;
 
-/// The same without dates.
+/// The same stream without dates.
 pub(crate) static UNDATED: Stream = Stream { has_updated_at: false, ..USUAL };
 
 const USUAL: Stream = Stream {

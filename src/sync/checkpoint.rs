@@ -4,7 +4,7 @@
 //! {}                                                              nothing read yet, or a full refresh
 //! {"updated_at": T, "previous": T, "at_cursor": […], "sent": …}   finished
 //! {"updated_at": T, …, "whole": true}                             finished, a small table; some rows lack `updated_at`
-//! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be had
+//! {"updated_at": T, …, "unread": [[after, end], …]}               finished, some rows could not be read
 //! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
 //! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
 //! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns

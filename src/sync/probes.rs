@@ -107,9 +107,10 @@ pub(crate) fn newest_within(rows: &Rows, date_range: &DateRange) -> Option<Times
     dates.max()
 }
 
-/// Returns true if there are rows without `updated_at`; call it if the newest rows all have it. The database sorts such rows
-/// before or after all dates, so the oldest rows show them. `date_span` has the oldest and the newest date of the
-/// newest rows. `None` if the responses have no order, since then they prove nothing.
+/// Returns true if there are rows without `updated_at`, and `None` if that is unknown. Call it if the newest rows all
+/// have `updated_at`. The database sorts rows without it before or after all dates, so the oldest rows show them.
+/// `date_span` has the oldest and the newest date of the newest rows; `None` if the responses have no order, since then
+/// they prove nothing.
 pub(crate) async fn any_missing_dates(
     context: &StreamContext,
     date_span: Option<(Timestamp, Timestamp)>,
