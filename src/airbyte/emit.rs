@@ -28,8 +28,6 @@ const QUEUE: usize = 1;
 pub struct RecordBatch {
     /// The stream.
     pub stream: Arc<str>,
-    /// The number of records.
-    pub records: usize,
     /// The length of a line before its data; see [`record_prefix`](super::message::record_prefix).
     pub prefix_length: usize,
     /// The lines.
@@ -370,7 +368,7 @@ mod tests {
             }
             let state = has_state.then(|| StateMessage { stream: "orders".into(), state: state(), records: rows });
             let prefix_length = record_prefix("orders").len();
-            let batch = RecordBatch { stream: "orders".into(), records: rows as usize, prefix_length, lines, state };
+            let batch = RecordBatch { stream: "orders".into(), prefix_length, lines, state };
             emitter.reserve().await.unwrap().send(batch);
         }
         drop(emitter);

@@ -75,5 +75,4 @@ pub trait Shop: fmt::Debug + Send + Sync {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests;

@@ -360,7 +360,7 @@ impl PendingBatch<'_> {
     /// Sends `records` records without a state.
     pub(super) fn send(mut self, lines: LineBatch, records: usize) {
         self.count(records);
-        self.emit(lines, records, None);
+        self.emit(lines, None);
     }
 
     /// Sends `records` records and, if one is due, the state returned by `state`.
@@ -385,7 +385,7 @@ impl PendingBatch<'_> {
             StatePolicy::WhenDue => due || inner.bytes_since_state >= CHECKPOINT_PART * state.to_string().len(),
         };
         let state = if is_due { inner.take_state(&self.output.name, state) } else { None };
-        self.emit(lines, records, state);
+        self.emit(lines, state);
     }
 
     /// Sends the state returned by `state`, if one is due, without records.
@@ -400,15 +400,9 @@ impl PendingBatch<'_> {
         self.inner.pages_since_state += 1;
     }
 
-    fn emit(self, lines: LineBatch, records: usize, state: Option<StateMessage>) {
+    fn emit(self, lines: LineBatch, state: Option<StateMessage>) {
         let StreamOutput { name, prefix_length, .. } = self.output;
-        self.permit.send(RecordBatch {
-            stream: Arc::clone(name),
-            records,
-            prefix_length: *prefix_length,
-            lines,
-            state,
-        });
+        self.permit.send(RecordBatch { stream: Arc::clone(name), prefix_length: *prefix_length, lines, state });
     }
 }
 

@@ -353,7 +353,7 @@ impl StreamSync<'_> {
         let mut max_key = all_rows::max_key(self.context, walk.sorted, rows, &walk.filter, &walk.seen).await?;
         let mut is_ruled_out = false;
         if let Some(check) = walk.missing_date_check.take() {
-            is_ruled_out = self.is_ruled_out(max_key.as_mut(), &check, &walk);
+            is_ruled_out = self.is_ruled_out(&mut max_key, &check, &walk);
             if !is_ruled_out && self.any_missing_dates(check.date_span).await? {
                 drop(max_key);
                 let (filter, seen) = (DateRange::default(), check.unfiltered);
@@ -396,7 +396,7 @@ impl StreamSync<'_> {
     }
 
     /// Returns true if counts show that all rows have `updated_at`.
-    fn is_ruled_out(&self, max_key: Option<&mut (MaxKey, Rows)>, check: &MissingDateCheck, walk: &WalkPlan) -> bool {
+    fn is_ruled_out(&self, max_key: &mut Option<(MaxKey, Rows)>, check: &MissingDateCheck, walk: &WalkPlan) -> bool {
         let Some((_, page)) = max_key else { return false };
         let is_ruled_out = probes::counts_agree(self.context, page, &check.unfiltered, walk.until, walk.all);
         if !is_ruled_out {
