@@ -465,7 +465,7 @@ const MAX_FIELD_ORDER: usize = 1000;
 /// record that is made to be slow.
 const MAX_UNDECLARED: usize = 200;
 
-/// Names beyond [`MAX_UNDECLARED`] that are counted: a MiB of hashes in the worst case.
+/// Names beyond `MAX_UNDECLARED` that are counted: a MiB of hashes in the worst case.
 pub const MAX_FURTHER_FIELDS: usize = 50_000;
 
 /// Returns a name without its escapes; `None` if they are not valid Unicode.
