@@ -3,6 +3,8 @@
 //! Records are copied as bytes, so that no number changes its digits. Nothing here knows records, pages or the
 //! protocol; `serde_json` reads everything that is small.
 
+use serde_json::Value;
+
 /// Levels to which arrays and objects may nest: with the message around a record, within the 128 levels at which
 /// `serde_json` and others stop.
 pub(crate) const MAX_DEPTH: usize = 120;
@@ -384,6 +386,18 @@ fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
 pub fn is_json_number(text: &[u8]) -> bool {
     let mut scanner = Scanner::new(text);
     scanner.number().is_ok() && scanner.position() == text.len()
+}
+
+/// Returns the type of a value with its article, for messages.
+pub fn value_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }
 
 #[cfg(test)]

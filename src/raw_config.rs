@@ -176,18 +176,6 @@ fn is_name(name: &str) -> bool {
     name.chars().all(is_part) && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// Returns the type of a value, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// Returns a string as it may be shown: short, on one line.
 fn shown(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(60).collect()

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::raw_config::{FieldError, RawConfig, kind};
+use crate::json::value_kind;
+use crate::raw_config::{FieldError, RawConfig};
 use crate::record::RecordSchema;
 use crate::stream::{self, DELETED, Stream};
 use crate::stream_fields::Collection;
@@ -53,14 +54,17 @@ impl RecordOptions {
                 }
             }
             Some(other) => {
-                let problem = format!("must be a list of strings such as `[\"orders.items\"]`, not {}.", kind(other));
+                let problem =
+                    format!("must be a list of strings such as `[\"orders.items\"]`, not {}.", value_kind(other));
                 faults.push(FieldError::new(EXPAND, problem));
             }
         }
         match config.get(REDACT) {
             None | Some(Value::Null) => {}
             Some(Value::Bool(redact)) => record_options.redact = *redact,
-            Some(other) => faults.push(FieldError::new(REDACT, format!("must be true or false, not {}.", kind(other)))),
+            Some(other) => {
+                faults.push(FieldError::new(REDACT, format!("must be true or false, not {}.", value_kind(other))));
+            }
         }
         let faults = config.all_faults(faults, Self::reads);
         if faults.is_empty() { Ok(record_options) } else { Err(faults) }
@@ -262,7 +266,7 @@ fn chosen(
     shown: impl Fn(&str) -> String,
 ) -> Result<Vec<(&'static str, &'static Collection)>, String> {
     let Value::String(text) = entry else {
-        return Err(format!("must be a list of strings such as `[\"orders.items\"]`, not of {}.", kind(entry)));
+        return Err(format!("must be a list of strings such as `[\"orders.items\"]`, not of {}.", value_kind(entry)));
     };
     let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let has_collections = |stream: &&Stream| !(stream.fields)().collections.is_empty();

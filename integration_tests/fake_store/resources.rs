@@ -200,7 +200,6 @@ static NUMBER_KEYS: AtomicBool = AtomicBool::new(false);
 
 /// Gives all rows integers as keys, as documented. The tests read a stream with string keys (microstores) as a variant
 /// that is not documented. Call it before anything else of the store.
-#[allow(dead_code, reason = "the examples call it, the tests do not")]
 pub fn number_all_keys() {
     NUMBER_KEYS.store(true, Ordering::Relaxed);
 }

@@ -4,8 +4,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::input_error::{kind, not_json};
+use super::input_error::not_json;
 use super::message;
+use crate::json::value_kind;
 
 /// The streams to read.
 #[derive(Debug)]
@@ -71,13 +72,13 @@ impl ConfiguredCatalog {
 
 /// Parses an entry of `streams`: a stream with a sync mode, or a stream as `discover` prints it.
 fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
-    let Value::Object(fields) = entry else { return Err(format!("must be an object, not {}", kind(entry))) };
+    let Value::Object(fields) = entry else { return Err(format!("must be an object, not {}", value_kind(entry))) };
     let sync_mode = match fields.get("sync_mode") {
         None | Some(Value::Null) => None,
         Some(Value::String(mode)) if mode == "full_refresh" => Some(SyncMode::FullRefresh),
         Some(Value::String(mode)) if mode == "incremental" => Some(SyncMode::Incremental),
         Some(Value::String(mode)) => return Err(format!("has the unknown `sync_mode` `{mode}`")),
-        Some(other) => return Err(format!("has a `sync_mode` that is {}, not a string", kind(other))),
+        Some(other) => return Err(format!("has a `sync_mode` that is {}, not a string", value_kind(other))),
     };
     let generation_id = fields.get("generation_id").and_then(Value::as_i64);
     // Platforms number jobs from 1; a launcher without jobs may write 0, again and again.
@@ -101,7 +102,7 @@ fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
 /// Parses the description of a stream.
 fn stream(value: &mut Value) -> Result<Stream, String> {
     let Value::Object(fields) = value else {
-        return Err(format!("has a `stream` that is {}, not an object", kind(value)));
+        return Err(format!("has a `stream` that is {}, not an object", value_kind(value)));
     };
     match fields.get("name") {
         Some(Value::String(name)) => {
@@ -109,7 +110,7 @@ fn stream(value: &mut Value) -> Result<Stream, String> {
             Ok(Stream { name, json_schema: fields.remove("json_schema").unwrap_or_default() })
         }
         None | Some(Value::Null) => Err("has no `stream.name`".to_owned()),
-        Some(other) => Err(format!("has a name that is {}, not a string", kind(other))),
+        Some(other) => Err(format!("has a name that is {}, not a string", value_kind(other))),
     }
 }
 
@@ -133,7 +134,7 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
         }
         let mut document = document.map_err(|error| not_json(&error))?;
         if !document.is_object() {
-            return Err(format!("it is {}", kind(&document)));
+            return Err(format!("it is {}", value_kind(&document)));
         }
         // A message of `discover`, among others.
         is_message = document.get("type").is_some_and(Value::is_string);
@@ -146,7 +147,7 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
     }
     let mut entries = match found {
         Some(Value::Array(entries)) => entries,
-        Some(other) => return Err(format!("its `streams` are {}", kind(&other))),
+        Some(other) => return Err(format!("its `streams` are {}", value_kind(&other))),
         None if text.trim_ascii().is_empty() => return Err("it is empty".to_owned()),
         None => return Err("it has no `streams`".to_owned()),
     };

@@ -7,7 +7,8 @@ use url::{Host, Url};
 
 use crate::cart::Auth;
 use crate::cart::streams::STREAMS;
-use crate::raw_config::{FieldError, RawConfig, kind};
+use crate::json::value_kind;
+use crate::raw_config::{FieldError, RawConfig};
 use crate::record_options::RecordOptions;
 use crate::secret::Secret;
 use crate::suggest::suggestions;
@@ -186,7 +187,7 @@ fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors)
         Some(Value::String(text)) if text.trim().is_empty() && name != "start_date" => return None,
         Some(Value::String(text)) => text.trim(),
         Some(other) => {
-            faults.add(name, format!("must be a string such as `{example}`, not {}.", kind(other)));
+            faults.add(name, format!("must be a string such as `{example}`, not {}.", value_kind(other)));
             return None;
         }
     };
@@ -281,7 +282,7 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
             return None;
         }
         Some(other) => {
-            faults.add("credentials", format!("must be an object with an `auth_type`, not {}.", kind(other)));
+            faults.add("credentials", format!("must be an object with an `auth_type`, not {}.", value_kind(other)));
             return None;
         }
     };
@@ -339,7 +340,7 @@ fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mu
             return None;
         }
         Some(other) => {
-            faults.add(field, format!("must be a string, not {}. Enter {example}.", kind(other)));
+            faults.add(field, format!("must be a string, not {}. Enter {example}.", value_kind(other)));
             return None;
         }
     };

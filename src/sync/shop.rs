@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::query::Query;
 use crate::http::{BoxFuture, ElementSink, Envelope, Error, PageResponse, RequestObserver, RetryPolicy, Usage};
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 
 /// Abilities and limits of a shop's API.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ pub trait Shop: fmt::Debug + Send + Sync {
 
     /// Returns the stream with this name or alias.
     fn find(&self, name: &str) -> Option<&'static Stream> {
-        self.streams().iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
+        stream::find(self.streams(), name)
     }
 }
 
