@@ -11,8 +11,7 @@ case " $* " in
   *" --help "* | *" -h "*) exec python3 -B integration_tests/bench/bench.py --help ;;
 esac
 
-host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --quiet -p source-cart --target "$host"
+executable=$(release/executable)
 cargo build --locked --release --quiet -p bench --bin bench-store
 target=${CARGO_TARGET_DIR:-target}
 
@@ -22,5 +21,5 @@ if ! "$venv/bin/source-cart" spec >/dev/null 2>&1; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check airbyte-source-cart==0.3.58
 fi
 exec python3 -B integration_tests/bench/bench.py \
-  --ours "$target/$host/release/source-cart" --python "$venv/bin/source-cart" \
+  --ours "$executable" --python "$venv/bin/source-cart" \
   --store "$target/release/bench-store" "$@"
