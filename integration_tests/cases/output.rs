@@ -15,7 +15,7 @@ use crate::harness::files::{Files, START, TOKEN, configured, discovered_stream};
 use crate::harness::json;
 use crate::harness::run::Output;
 use crate::harness::setup::{Chance, SignIn, config, config_with, no_state, nobody, only_error, read, start};
-use crate::scenarios::run::{Setup, seeds};
+use crate::scenarios::run::Setup;
 use crate::scenarios::stores::{churn, removing, scattered};
 
 /// Runs a read of records without messages. Its output has no secret.
@@ -332,7 +332,7 @@ fn as_messages(name: &str, text: &str, catalog: &Value) -> Vec<u8> {
 #[test]
 fn after_a_kill_at_any_time_no_row_of_a_written_state_is_missing_in_the_files() {
     let mut kills = 0;
-    for seed in seeds() {
+    for seed in 1..=3 {
         for format in ["jsonl", "csv"] {
             let setup = Setup::still(scattered("orders", 600, seed)).changing(churn("orders", seed));
             let store =
