@@ -1,7 +1,7 @@
 //! The test harness: runs the real executable and checks its output.
 //!
 //! - [`message`]: one line of the output, checked against `protocol.schema.json`.
-//! - [`run`]: the whole output of one run, and accessors for it.
+//! - [`run`]: the complete output of one run, and accessors for it.
 //! - [`command`]: starts the executable, and interrupts it.
 //! - [`files`]: configs, catalogs, and the temporary files that hold them.
 //! - [`order`]: the rules for the messages of a complete `read`.

@@ -70,7 +70,7 @@ impl ConfiguredCatalog {
     }
 }
 
-/// The reason why a text is not a catalog. Its message is a clause.
+/// The reason why a file is not a catalog. Its message is a clause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// It is not JSON.
@@ -224,7 +224,7 @@ pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, CatalogError> {
 pub struct CatalogEntry {
     /// The sync mode.
     pub sync_mode: SyncMode,
-    /// What a destination does with the rows: the usual choice for the sync mode.
+    /// The destination's treatment of the rows: the usual one for the sync mode.
     pub destination_sync_mode: &'static str,
     /// Path of the cursor field; empty if there is none.
     pub cursor_field: Vec<&'static str>,

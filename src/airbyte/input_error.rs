@@ -1,6 +1,6 @@
 //! The error of an input file that is not JSON, without the words of a parser.
 
-/// The position at which a text stops being JSON. Its message is a clause.
+/// The position of the first error in a file that is not JSON. Its message is a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not valid JSON{}", match line { 0 => String::new(), _ => format!(" at line {line}, column {column}") })]
 pub struct NotJson {

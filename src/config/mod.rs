@@ -405,7 +405,7 @@ fn is_like_token(word: &str) -> bool {
     word.len() >= TOKEN_LENGTH || (word.len() >= MIXED_TOKEN_LENGTH && mixes)
 }
 
-/// How to write the name of a store, for messages.
+/// The instruction in messages about the name of a store.
 const STORE_EXAMPLE: &str = "Enter only the host name, such as `mystore.americommerce.com`";
 
 /// The reason why a store's name is not valid. Its message is the rest of a sentence that begins with the field.

@@ -94,7 +94,7 @@ impl Pass {
     }
 }
 
-/// How far a pass is in the list.
+/// The progress of a pass in the list.
 #[derive(Default)]
 struct Position {
     /// Position of the next row, counted from 0.
