@@ -5,6 +5,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::FromArgMatches as _;
+use tokio::runtime::{self, Runtime};
 
 use crate::airbyte::{Closed, Emitter, FailureType, Level, Message, TraceError, emit};
 use crate::cli::{self, Cli, Command};
@@ -51,12 +52,7 @@ pub fn run(
         );
         return STDOUT_GONE;
     }
-    let runtime = if cli.command.is_offline() {
-        tokio::runtime::Builder::new_current_thread().build()
-    } else {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()
-    };
-    let runtime = match runtime {
+    let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ignored = writeln!(err, "source-cart: the runtime cannot be started: {error}");
@@ -65,39 +61,25 @@ pub fn run(
     };
     let (sink, read_output) = output::open(out, stdout, cli.command.output_options(), terminals, describe_write_error);
     let (emitter, writer) = emit::start(sink, log_level(&cli.command), || Message::error(panic_error()));
-    // After a panic only the emitter is used again, and it sends complete messages.
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(async {
-            match dispatch(cli.command, &read_output, terminals, &emitter).await {
-                Ok(true) => Ok(SUCCESS),
-                Ok(false) => Ok(FAILURE),
-                Err(CommandError::Closed) => Err(Closed),
-                Err(CommandError::User(error)) => emitter.error(error.into_trace(None)).await.map(|()| FAILURE),
-            }
-        })
-    }));
-    let outcome = outcome.unwrap_or_else(|_| runtime.block_on(emitter.error(panic_error())).map(|()| FAILURE));
+    let outcome = execute(&runtime, cli.command, &read_output, terminals, &emitter);
     let errors = emitter.errors();
     drop(emitter);
     read_output.summary.freeze();
     // Requests that still run are dropped; their rows were not emitted.
     runtime.shutdown_background();
     let written = writer.finish();
-    // A reader that closes stdout, such as `head`, has what it wanted.
-    let is_wanted = !matches!(&written, Err(error) if error.is_closed_stdout());
-    if let Some(table) = read_output.progress.close().filter(|_| is_wanted) {
+    // A reader that closes stdout, such as `head`, has read all it needs: nothing is printed then.
+    let is_closed = matches!(&written, Err(error) if error.is_closed_stdout());
+    if let Some(table) = read_output.progress.close().filter(|_| !is_closed) {
         let _ignored = write!(err, "{table}");
+    }
+    if let (Err(error), false) = (&written, is_closed) {
+        let _ignored = writeln!(err, "source-cart: {error}");
     }
     let code = match (outcome, &written) {
         (Ok(FAILURE), Ok(())) if is_temporary(&errors) => TEMPORARY_FAILURE,
         (Ok(code), Ok(())) => code,
-        (Err(Closed), Ok(())) => STDOUT_GONE,
-        (_, Err(error)) => {
-            if is_wanted {
-                let _ignored = writeln!(err, "source-cart: {error}");
-            }
-            STDOUT_GONE
-        }
+        (Err(Closed), Ok(())) | (_, Err(_)) => STDOUT_GONE,
     };
     match read_output.summary.write(code, &errors, written.as_ref().err().map(describe_write_error)) {
         Ok(()) => code,
@@ -106,6 +88,37 @@ pub fn run(
             if code == SUCCESS { STDOUT_GONE } else { code }
         }
     }
+}
+
+/// Returns the runtime for a command. One that makes no requests needs no threads and no sockets.
+fn runtime(command: &Command) -> std::io::Result<Runtime> {
+    if command.is_offline() {
+        runtime::Builder::new_current_thread().build()
+    } else {
+        runtime::Builder::new_multi_thread().enable_all().build()
+    }
+}
+
+/// Runs a command and emits its error, also that of a panic. Returns the exit code.
+fn execute(
+    runtime: &Runtime,
+    command: Command,
+    read_output: &ReadOutput,
+    terminals: Terminals,
+    emitter: &Emitter,
+) -> Result<u8, Closed> {
+    // After a panic only the emitter is used again, and it sends complete messages.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            match dispatch(command, read_output, terminals, emitter).await {
+                Ok(true) => Ok(SUCCESS),
+                Ok(false) => Ok(FAILURE),
+                Err(CommandError::Closed) => Err(Closed),
+                Err(CommandError::User(error)) => emitter.error(error.into_trace(None)).await.map(|()| FAILURE),
+            }
+        })
+    }));
+    outcome.unwrap_or_else(|_| runtime.block_on(emitter.error(panic_error())).map(|()| FAILURE))
 }
 
 /// Returns the least severe level that is logged.

@@ -1,16 +1,16 @@
-//! A pool of buffers.
+//! A pool of reusable buffers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Buffers of `SIZE` bytes each: memory that was touched once costs nothing the next time, and does not
-/// scatter what else is in memory. Clones share them.
+/// A pool of buffers of `SIZE` bytes each. Reusing them saves allocations and keeps the memory from being fragmented.
+/// Clones share the buffers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BufferPool<const SIZE: usize>(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl<const SIZE: usize> BufferPool<SIZE> {
     /// The idle buffers.
     pub(crate) fn idle(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        // Each change to it is one push or pop.
+        // Each change is complete when the lock is released.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! A validating scanner over JSON: finds the end and the type of each value without building it.
 //!
-//! Records are copied as bytes, so that no number changes its digits. Nothing here knows records, pages or the
-//! protocol; `serde_json` reads everything that is small.
+//! Records are copied as bytes, so that no digit of a number changes. Nothing here depends on records, pages or the
+//! protocol. Other JSON, such as the configuration, is parsed with `serde_json`.
 
 use serde_json::Value;
 
@@ -162,7 +162,7 @@ impl<'a> Scanner<'a> {
                 | (word.wrapping_sub(ONES * 0x20) & !word);
             let hit = hit & HIGHS;
             if hit != 0 {
-                // Borrows can only raise false alarms behind the first true one, so the first is true.
+                // A borrow can only cause a false match after the first true match, so the first match is true.
                 self.at += (hit.trailing_zeros() / 8) as usize;
                 return;
             }

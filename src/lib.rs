@@ -1,6 +1,6 @@
 //! `source-cart`: an Airbyte source connector for Cart.com (formerly AmeriCommerce).
 //!
-//! The modules, in reading order. No two of them depend on each other, directly or through others.
+//! The modules, in reading order. There are no circular dependencies between them.
 //!
 //! - `app`: runs a command: command line, output, exit code
 //! - `cli`: arguments, help, `--streams`

@@ -1,4 +1,4 @@
-//! The process: arguments, standard streams, exit code.
+//! The entry point of the executable: passes the arguments and the standard streams to `run`, and exits with its code.
 
 use std::process::ExitCode;
 

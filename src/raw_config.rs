@@ -83,7 +83,7 @@ impl RawConfig {
                 Ok(filled) => {
                     self.written.insert(path.to_owned(), std::mem::replace(text, filled));
                 }
-                Err(problem) => self.unfilled.push(FieldError::new(path, problem)),
+                Err(error) => self.unfilled.push(FieldError::new(path, error.to_string())),
             },
             Value::Array(items) => {
                 for (place, item) in items.iter_mut().enumerate() {
@@ -141,30 +141,37 @@ fn field_of(path: &str) -> &str {
     path.split('[').next().unwrap_or_default()
 }
 
+/// The reason why a string with `${` cannot be filled in. Its message is the rest of a sentence that begins with the
+/// field.
+#[derive(Debug, thiserror::Error)]
+enum VariableError {
+    #[error(
+        "contains `${{` without the name of an environment variable and `}}`. Write `${{CART_TOKEN}}`, or `$${{` for a literal `${{`."
+    )]
+    NoName,
+    #[error("uses the environment variable `{0}`, which is not set. Set it, or write `$${{` for a literal `${{`.")]
+    NotSet(String),
+    #[error(
+        "uses the environment variable `{0}`, which is not UTF-8 text. Set it, or write `$${{` for a literal `${{`."
+    )]
+    NotUtf8(String),
+}
+
 /// Returns the string with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`.
-fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<String, String> {
+fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<String, VariableError> {
     let (mut filled, mut rest) = (String::new(), text);
-    while let Some((before, behind)) = rest.split_once("${") {
+    while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
             filled.push_str(before);
             filled.push_str("${");
-            rest = behind;
+            rest = after;
             continue;
         }
-        let Some((name, behind)) = behind.split_once('}').filter(|(name, _)| is_name(name)) else {
-            return Err(
-                "contains `${` without the name of an environment variable and `}`. Write `${CART_TOKEN}`, or `$${` for a literal `${`.".to_owned(),
-            );
-        };
-        let reported = |what: &str| {
-            format!(
-                "uses the environment variable `{name}`, which {what}. Set it, or write `$${{` for a literal `${{`."
-            )
-        };
-        let value = environment(name).ok_or_else(|| reported("is not set"))?;
+        let (name, after) = after.split_once('}').filter(|(name, _)| is_name(name)).ok_or(VariableError::NoName)?;
+        let value = environment(name).ok_or_else(|| VariableError::NotSet(name.to_owned()))?;
         filled.push_str(before);
-        filled.push_str(value.to_str().ok_or_else(|| reported("is not UTF-8 text"))?);
-        rest = behind;
+        filled.push_str(value.to_str().ok_or_else(|| VariableError::NotUtf8(name.to_owned()))?);
+        rest = after;
     }
     filled.push_str(rest);
     Ok(filled)
@@ -246,7 +253,7 @@ mod tests {
     #[test]
     fn a_variable_that_is_not_utf8_is_reported() {
         use std::os::unix::ffi::OsStringExt as _;
-        let fault = filled("${X}", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
+        let fault = filled("${X}", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err().to_string();
         assert!(fault.starts_with("uses the environment variable `X`, which is not UTF-8 text."), "{fault}");
     }
 }

@@ -16,13 +16,13 @@ const REDACT: &str = "redact_sensitive_fields";
 /// The choice of `expand` for a stream whose collections the API only fills together.
 const LOOKUPS: &str = "lookups";
 
-/// Longest list of fields in a request, in bytes. Windows web servers, which the API runs on, refuse query strings
-/// above 2048 bytes by default; the filters take up to 400 of them, and a comma takes three. A longer list means that
-/// nearly everything is wanted, and the rest is dropped here.
+/// Maximum length of the list of fields in a request, in bytes. The API runs on Windows web servers, which reject query
+/// strings above 2048 bytes by default. The filters take up to 400 of them, and each comma takes three. If the list is
+/// longer, nearly all fields are selected: then all are requested, and the others are dropped here.
 const LONGEST_FIELDS: usize = 1200;
 
-/// Levels of collections inside collections that are searched for sensitive fields although nobody requested them. The
-/// API documents two (the payment method of a subscription, and its fields); the rest is spare.
+/// Maximum nesting of collections in which sensitive fields are set to null, also in collections that were not
+/// requested. The API documents two levels (the payment method of a subscription, and its fields); the rest is reserve.
 const DEPTH: usize = 5;
 
 /// Settings about records. The default emits what the API sends without parameters.
@@ -49,7 +49,7 @@ impl RecordOptions {
                 for (place, entry) in entries.iter().enumerate() {
                     match chosen(entry, table, |text| config.shown(&format!("{EXPAND}[{place}]"), text)) {
                         Ok(collections) => record_options.expand.extend(collections),
-                        Err(problem) => faults.push(FieldError::new(EXPAND, problem)),
+                        Err(error) => faults.push(FieldError::new(EXPAND, error.to_string())),
                     }
                 }
             }
@@ -78,12 +78,12 @@ impl RecordOptions {
     }
 
     /// Returns the fields of a stream that are sent, in the order of the table's schema, nested collections last;
-    /// `None` if that is all of them. A configured catalog that declares no fields at all selects all: some
-    /// launchers send that. The key, the cursor and the mark of a deleted row are sent in any case.
+    /// `None` if that is all of them. A configured catalog without any fields selects all: some launchers send one. The
+    /// key, the cursor and the mark of a deleted row are always sent.
     fn selected(&self, stream: &Stream, configured: &Value) -> Option<Vec<String>> {
         let wanted = wanted(configured)?;
         let own = &(stream.fields)().names;
-        // A catalog from before `expand` was set lacks the collections, and selects all the same.
+        // A catalog from before `expand` was set has no collections, but selects all fields.
         if own.iter().all(|name| wanted.contains_key(name)) {
             return None;
         }
@@ -115,16 +115,11 @@ impl RecordOptions {
         entries
     }
 
-    /// Returns the parameter that requests nested collections from the API, if the configured catalog selects any (API
-    /// documentation, query syntax; for `includelookups`, the page of subscriptions).
-    pub(crate) fn parameter(&self, stream: &Stream, configured: &Value) -> Option<(&'static str, String)> {
+    /// Returns the names of the nested collections to request, separated by commas; `None` if there are none.
+    pub(crate) fn nested(&self, stream: &Stream, configured: &Value) -> Option<String> {
         let requested = self.requested(stream, configured);
         let names: Vec<&str> = requested.iter().map(|collection| collection.name.as_str()).collect();
-        match (names.is_empty(), stream.uses_lookups) {
-            (true, _) => None,
-            (false, true) => Some(("includelookups", "1".to_owned())),
-            (false, false) => Some(("expand", names.join(","))),
-        }
+        (!names.is_empty()).then(|| names.join(","))
     }
 
     /// Returns the schema of the records with the chosen collections.
@@ -164,7 +159,7 @@ impl RecordOptions {
         Some(names.join(",")).filter(|names| names.len() <= LONGEST_FIELDS)
     }
 
-    /// Returns how records are copied.
+    /// Returns the schema for copying records.
     pub(crate) fn record_schema(&self, stream: &Stream, configured: &Value) -> RecordSchema {
         let fields = (stream.fields)();
         let mut record_schema =
@@ -182,7 +177,7 @@ impl RecordOptions {
             record_schema.nest(&collection.name, inside, entry(stream, &collection.name));
         }
         if let Some(selected) = self.selected(stream, configured) {
-            // A field that the catalog names is selected, also if no schema of ours declares it.
+            // A field that the catalog names is selected, even if the schema file does not declare it.
             let further = wanted(configured).into_iter().flatten().map(|(name, _)| name.as_str());
             record_schema.select(selected.iter().map(String::as_str).chain(further).chain([DELETED]));
         }
@@ -259,31 +254,37 @@ pub(crate) fn choices(table: &'static [Stream]) -> impl Iterator<Item = String> 
     table.iter().flat_map(|stream| choices_of(stream).map(|choice| format!("{}.{choice}", stream.name)))
 }
 
-/// Returns the collections that an entry of `expand` requests.
+/// The reason why an entry of `expand` is not valid. Its message is the rest of a sentence that begins with `expand`.
+#[derive(Debug, thiserror::Error)]
+enum ExpandError {
+    /// Contains the type of the entry.
+    #[error("must be a list of strings such as `[\"orders.items\"]`, not of {0}.")]
+    NotAString(&'static str),
+    #[error("contains `{entry}`, but stream `{name}` has no nested collections. These streams do: {}.", streams.join(", "))]
+    NoCollections { entry: String, name: String, streams: Vec<&'static str> },
+    #[error("contains `{entry}`, which does not exist. Use {}.", choices.join(", "))]
+    UnknownCollection { entry: String, choices: Vec<String> },
+}
+
+/// Returns the collections that an entry of `expand` requests. `shown` returns a string of the entry as it may be
+/// shown.
 fn chosen(
     entry: &Value,
     table: &'static [Stream],
     shown: impl Fn(&str) -> String,
-) -> Result<Vec<(&'static str, &'static Collection)>, String> {
-    let Value::String(text) = entry else {
-        return Err(format!("must be a list of strings such as `[\"orders.items\"]`, not of {}.", value_kind(entry)));
-    };
+) -> Result<Vec<(&'static str, &'static Collection)>, ExpandError> {
+    let Value::String(text) = entry else { return Err(ExpandError::NotAString(value_kind(entry))) };
     let (name, choice) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let has_collections = |stream: &&Stream| !(stream.fields)().collections.is_empty();
     let Some(stream) = stream::find(table, name).filter(has_collections) else {
         let able = || table.iter().filter(has_collections).map(|stream| stream.name);
         let near = suggestions(name, able());
-        let hint = if near.is_empty() { able().collect() } else { near };
-        return Err(format!(
-            "contains `{}`, but stream `{}` has no nested collections. These streams do: {}.",
-            shown(text),
-            shown(name),
-            hint.join(", ")
-        ));
+        let streams = if near.is_empty() { able().collect() } else { near };
+        return Err(ExpandError::NoCollections { entry: shown(text), name: shown(name), streams });
     };
     if !choices_of(stream).any(|known| known == choice) {
-        let known: Vec<String> = choices_of(stream).map(|known| format!("`{}.{known}`", stream.name)).collect();
-        return Err(format!("contains `{}`, which does not exist. Use {}.", shown(text), known.join(", ")));
+        let choices = choices_of(stream).map(|known| format!("`{}.{known}`", stream.name)).collect();
+        return Err(ExpandError::UnknownCollection { entry: shown(text), choices });
     }
     let is_wanted = |collection: &&Collection| stream.uses_lookups || collection.name == choice;
     let wanted = (stream.fields)().collections.iter().filter(is_wanted);
@@ -336,11 +337,8 @@ mod tests {
         let record_options =
             record_options(&json!({"expand": ["customers_cart.addresses", "customers.custom_fields"]})).unwrap();
         let all = &json!({});
-        assert_eq!(
-            record_options.parameter(stream("customers"), all),
-            Some(("expand", "addresses,custom_fields".to_owned()))
-        );
-        assert_eq!(record_options.parameter(stream("orders"), all), None);
+        assert_eq!(record_options.nested(stream("customers"), all).as_deref(), Some("addresses,custom_fields"));
+        assert_eq!(record_options.nested(stream("orders"), all), None);
         assert!(!record_options.changes_schema(stream("orders")));
     }
 
@@ -369,12 +367,10 @@ mod tests {
     }
 
     #[test]
-    fn lookups_have_a_parameter_of_their_own() {
+    fn lookups_are_requested_and_declared_together() {
         let record_options = record_options(&json!({"expand": ["subscriptions.lookups"]})).unwrap();
-        assert_eq!(
-            record_options.parameter(stream("subscriptions"), &json!({})),
-            Some(("includelookups", "1".to_owned()))
-        );
+        let names = record_options.nested(stream("subscriptions"), &json!({})).unwrap();
+        assert_eq!(names.split(',').count(), (stream("subscriptions").fields)().collections.len());
         let schema = record_options.schema(stream("subscriptions"));
         assert_eq!(schema["properties"]["customer"]["properties"]["email"]["type"][1], "string");
     }

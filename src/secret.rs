@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::form_urlencoded::byte_serialize;
 
-/// Shortest beginning of a secret that is masked as well: a store that cuts what it echoes shows at least so much of a
-/// token of 32 characters.
+/// Minimum length of the beginning of a secret that is masked like the secret: a store that repeats a token of 32
+/// characters and cuts it shows at least half of it.
 const SHORTEST_CUT: usize = 16;
-/// Longest such beginning: a longer echo begins in the same way, and is masked up to here.
+/// Maximum length of such a beginning. If a longer part of a secret is repeated, its first 128 characters are masked.
 const LONGEST_CUT: usize = 128;
 
 /// A secret. `Debug` prints `(secret)`; there is no `Display`.
@@ -37,7 +37,7 @@ impl Secret {
 
     /// Returns the secret as it is, in a URL, in Base64, in JSON, in hexadecimal, in other cases, and cut off.
     fn forms(&self) -> Vec<String> {
-        // A key keeps the space at its ends; an echo of it may not.
+        // A key may begin or end with a space, which is missing if the store repeats it without.
         let plain = self.0.trim();
         let encoded: String = byte_serialize(plain.as_bytes()).collect();
         let json = serde_json::Value::from(plain).to_string();
@@ -56,13 +56,13 @@ impl Secret {
         for beginning in cuts.filter_map(|at| plain.get(..at)) {
             forms.extend([beginning.to_owned(), beginning.to_ascii_lowercase(), beginning.to_ascii_uppercase()]);
         }
-        // What follows the secret in an encoded text changes the last digit.
+        // The last digit depends on the text after the secret.
         let beginnings = [STANDARD_NO_PAD.encode(plain), URL_SAFE_NO_PAD.encode(plain)];
         forms.extend(beginnings.map(|mut form| {
             form.pop();
             form
         }));
-        // The longest first, so that none is cut short by another.
+        // The longest first: a shorter one may be a part of it.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         forms.dedup();
         forms

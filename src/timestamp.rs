@@ -1,20 +1,20 @@
-//! Instants of the store: parsing what the API sends, comparing, writing UTC.
+//! Timestamps: parses those of the API, compares them, and writes them in UTC.
 //!
-//! The only file that knows the text of dates; the calendar is chrono's. It reads no clock and no time zone
-//! database: every timestamp of a record carries its own offset (API documentation, dates of the resource samples).
+//! No other file knows the format of dates. chrono provides the calendar. A clock or a time zone database is not
+//! needed: every timestamp of a record contains its UTC offset (API documentation, dates of the resource samples).
 
 use std::fmt;
 
 use chrono::{Datelike as _, NaiveDate};
 
-/// Ticks in a second: 100 ns, the finest step the API shows (seven fraction digits, .NET ticks).
+/// Number of ticks per second. A tick is 100 ns: the API's dates have up to seven fraction digits, like .NET's.
 const TICKS_PER_SECOND: i64 = 10_000_000;
 const TICKS_PER_MILLI: i64 = 10_000;
 const SECONDS_PER_DAY: i64 = 86_400;
-/// 0000-01-01T00:00:00Z, in ticks: before it, and from [`YEAR_10000`] on, a year has no four digits, and
-/// what would be written could not be read again.
+/// 0000-01-01T00:00:00Z, in ticks. Before it, and from [`YEAR_10000`] on, a year does not have four digits, so that a
+/// written date could not be parsed again.
 const YEAR_0: i64 = -621_672_192_000_000_000;
-/// 0001-01-01T00:00:00Z, in ticks: the first instant that a .NET server, which the API is, can read.
+/// 0001-01-01T00:00:00Z, in ticks: the first instant that a .NET server, such as the API's, accepts.
 const YEAR_1: i64 = -621_355_968_000_000_000;
 /// 0002-01-01T00:00:00Z, in ticks.
 const YEAR_2: i64 = YEAR_1 + 365 * SECONDS_PER_DAY * TICKS_PER_SECOND;
@@ -25,55 +25,54 @@ const YEAR_10000: i64 = 2_534_023_008_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Why a text is no instant.
+/// The reason why a string is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// The text is not `YYYY-MM-DDTHH:MM:SS` with an optional fraction and offset.
+    /// It is not `YYYY-MM-DDTHH:MM:SS` with an optional fraction and offset.
     Form,
-    /// The text is a date and time, but does not say in which zone.
+    /// It is a date and time without a zone.
     NoOffset,
 }
 
 impl Timestamp {
-    /// The first instant that is compared: before it a date is none.
+    /// The start of the year 1 in UTC: the earliest instant that a request or a state can contain.
     pub const EARLIEST: Self = Self(YEAR_1);
 
-    /// Reads `YYYY-MM-DDTHH:MM:SS[.fffffff](Z|±HH:MM|±HHMM)`; a space may stand for the `T`.
+    /// Parses `YYYY-MM-DDTHH:MM:SS[.fffffff](Z|±HH:MM|±HHMM)`; a space is allowed in place of the `T`.
     ///
     /// # Errors
-    /// [`Unreadable`] when the text has another form, names a day that does not exist, lacks an
-    /// offset, is finer than 100 ns, or lies outside the years 0 to 9999 of UTC.
+    /// [`Unreadable`] if the string has another form, a day that does not exist, no offset, or more than seven fraction
+    /// digits, or is outside the years 0 to 9999 in UTC.
     #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
         Self::parse_shown(text).map(|(instant, _)| instant)
     }
 
-    /// Reads as [`Timestamp::parse`]; gives also the offset that the text shows, in minutes east of
-    /// Greenwich.
+    /// Parses like [`Timestamp::parse`]. Also returns the UTC offset of the string, in minutes.
     ///
     /// # Errors
-    /// As [`Timestamp::parse`].
+    /// [`Unreadable`], like [`Timestamp::parse`].
     pub fn parse_shown(text: &[u8]) -> Result<(Self, i16), Unreadable> {
         let (ticks, offset) = parse_ticks(text)?;
         Ok((Self::writable(ticks)?, offset))
     }
 
-    /// Whether a text is a date and time with an offset that lies outside the years 0 to 9999 of UTC.
+    /// Returns true for a date and time with an offset that is outside the years 0 to 9999 in UTC.
     pub fn is_beyond(text: &[u8]) -> bool {
         parse_ticks(text).is_ok_and(|(ticks, _)| Self::writable(ticks).is_err())
     }
 
-    /// Whether the instant lies behind the year 1 of UTC.
+    /// Returns true if the timestamp is after the year 1 in UTC.
     #[inline]
     pub fn is_after_year_1(self) -> bool {
         self.0 >= YEAR_2
     }
 
-    /// Reads as [`Timestamp::parse`]; a text without an offset is taken as the earliest instant it
-    /// can mean (UTC+14), so that a cursor of unknown zone can only bring too much, never too little.
+    /// Parses like [`Timestamp::parse`]. A string without an offset means the earliest possible instant (UTC+14), so
+    /// that with a cursor in an unknown zone, rows may be read twice but are never missed.
     ///
     /// # Errors
-    /// [`Unreadable::Form`] when the text is no date and time.
+    /// [`Unreadable::Form`] if the string is not a date and time.
     pub fn parse_earliest(text: &[u8]) -> Result<Self, Unreadable> {
         match Self::parse(text) {
             Err(Unreadable::NoOffset) => {
@@ -88,41 +87,41 @@ impl Timestamp {
         if (YEAR_0..YEAR_10000).contains(&ticks) { Ok(Self(ticks)) } else { Err(Unreadable::Form) }
     }
 
-    /// The instant that lies `seconds` earlier, but none before the year 1, for which the store could
-    /// not be asked.
+    /// Returns the timestamp `seconds` earlier, but never one before the year 1, which the store would reject in a
+    /// request.
     pub fn minus_seconds(self, seconds: i64) -> Self {
         let earlier = self.0.saturating_sub(seconds.saturating_mul(TICKS_PER_SECOND));
         Self(earlier.max(YEAR_1.min(self.0)))
     }
 
-    /// The instant that lies `seconds` later, unless it could not be written.
+    /// Returns the timestamp `seconds` later; `None` if it is after the year 9999.
     pub fn plus_seconds(self, seconds: i64) -> Option<Self> {
         Self::writable(self.0.checked_add(seconds.checked_mul(TICKS_PER_SECOND)?)?).ok()
     }
 
-    /// Ticks of 100 ns since the epoch, for hashing and tests.
+    /// Returns the ticks of 100 ns since 1970-01-01T00:00:00Z, for hashes and tests.
     #[cfg(any(test, feature = "fuzzing"))]
     pub fn ticks(self) -> i64 {
         self.0
     }
 
-    /// From milliseconds since the epoch.
+    /// Returns the timestamp for milliseconds since the epoch.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(TICKS_PER_MILLI))
     }
 
-    /// From a moment of a clock; nothing for one that lies beyond what can be told.
+    /// Returns the timestamp for a time of the system clock; `None` outside the years 0 to 9999.
     pub fn from_system(moment: std::time::SystemTime) -> Option<Self> {
         let since = moment.duration_since(std::time::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_millis()).ok()?.checked_mul(TICKS_PER_MILLI).map(Self)
     }
 
-    /// Appends `YYYY-MM-DDTHH:MM:SS[.fff]Z`; seven fraction digits when three do not hold the value,
-    /// none when the fraction is zero.
+    /// Appends `YYYY-MM-DDTHH:MM:SS[.fff]Z`. The fraction has seven digits if three are not exact, and is left out if
+    /// it is zero.
     pub fn write_to(self, out: &mut Vec<u8>) {
         let seconds = self.0.div_euclid(TICKS_PER_SECOND);
         let ticks = self.0.rem_euclid(TICKS_PER_SECOND);
-        // The ticks of 64 bits reach 30,000 years to either side, chrono's dates 262,000.
+        // Cannot fail: 64-bit ticks cover 30,000 years before and after the epoch, chrono's dates 262,000.
         let date = NaiveDate::from_epoch_days(seconds.div_euclid(SECONDS_PER_DAY) as i32).unwrap_or_default();
         let second = seconds.rem_euclid(SECONDS_PER_DAY);
         let mut text = *b"0000-00-00T00:00:00.0000000Z";
@@ -132,7 +131,7 @@ impl Timestamp {
             put(&mut text[5..7], i64::from(date.month()));
             put(&mut text[8..10], i64::from(date.day()));
         } else {
-            // Outside four digits the form of ISO 8601 needs a sign, which chrono writes.
+            // ISO 8601 requires a sign if the year does not have four digits; chrono writes it.
             out.extend_from_slice(date.to_string().as_bytes());
         }
         put(&mut text[11..13], second / 3600);
@@ -161,7 +160,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Ticks since the epoch, and the offset that is shown, in minutes.
+/// Returns the ticks since the epoch, and the UTC offset of the string in minutes.
 #[inline]
 fn parse_ticks(text: &[u8]) -> Result<(i64, i16), Unreadable> {
     let (local, rest) = parse_local(text)?;
@@ -173,7 +172,7 @@ fn parse_ticks(text: &[u8]) -> Result<(i64, i16), Unreadable> {
     Ok((local - i64::from(minutes) * 60 * TICKS_PER_SECOND, minutes))
 }
 
-/// Local ticks, and what follows the seconds and their fraction.
+/// Returns the ticks of the local time, and the rest of the string after the seconds and their fraction.
 fn parse_local(text: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
     let Some((head, mut rest)) = text.split_at_checked(19) else { return Err(Unreadable::Form) };
     let separators = (head[4], head[7], head[13], head[16]);
@@ -209,7 +208,7 @@ fn parse_local(text: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
     Ok((seconds * TICKS_PER_SECOND + ticks, rest))
 }
 
-/// Fills `digits` with the last digits of a number that is not negative.
+/// Fills `digits` with the last digits of a non-negative number.
 fn put(digits: &mut [u8], mut number: i64) {
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -217,7 +216,7 @@ fn put(digits: &mut [u8], mut number: i64) {
     }
 }
 
-/// Minutes east of Greenwich of `±HH:MM` or `±HHMM`.
+/// Parses a UTC offset, `±HH:MM` or `±HHMM`, into minutes.
 fn parse_offset(text: &[u8]) -> Result<i16, Unreadable> {
     let (sign, hours, minutes) = match text {
         [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => (*sign, [*h1, *h2], [*m1, *m2]),

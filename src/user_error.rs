@@ -2,18 +2,21 @@
 //! `failure_type`. No other module phrases errors for users.
 
 mod output;
+mod request;
 mod skipped_rows;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use crate::airbyte::catalog::CatalogError;
+use crate::airbyte::state::StateError;
 use crate::airbyte::{FailureType, WriteError};
 use crate::cart::streams::{STREAMS, Stream};
-use crate::http::Error;
-use crate::http::error::{ProxyFailure, TransportErrorKind};
+use crate::files::UnwritableFile;
+use crate::files::input::ReadError;
+use crate::http::error::SetupError;
 use crate::raw_config::FieldError;
 use crate::suggest::suggestions;
 use crate::sync::StreamError;
-use crate::timestamp::Timestamp;
 
 /// An error to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +45,16 @@ impl UserError {
         Self::new(FailureType::ConfigError, message.to_owned())
     }
 
-    /// Reports a file that cannot be used; `what` is `config`, `catalog` or `state`.
-    pub(crate) fn file(what: &str, path: &str, problem: &str) -> Self {
-        let message = format!("The {what} file `{path}` {problem}. Set `--{what}` to a readable JSON file.");
+    /// Reports a file that cannot be read; `what` is `config`, `catalog` or `state`.
+    pub(crate) fn file(what: &str, path: &str, error: &ReadError) -> Self {
+        let message = format!("The {what} file `{path}` {error}. Set `--{what}` to a readable JSON file.");
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// Reports standard input, in place of the config file, that cannot be used.
-    pub(crate) fn standard_input(problem: &str) -> Self {
+    /// Reports standard input, in place of the config file, that cannot be read.
+    pub(crate) fn standard_input(error: &ReadError) -> Self {
         let message =
-            format!("The config on standard input {problem}. Send one JSON object there, or set `--config` to a file.");
+            format!("The config on standard input {error}. Send one JSON object there, or set `--config` to a file.");
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -63,15 +66,15 @@ impl UserError {
     }
 
     /// Reports a config file that cannot be written.
-    pub(crate) fn unwritable(path: &str, problem: &str) -> Self {
-        let message = format!("The config file `{path}` cannot be written: {problem}. Set `--output` to another file.");
+    pub(crate) fn unwritable(path: &str, reason: &UnwritableFile) -> Self {
+        let message = format!("The config file `{path}` cannot be written: {reason}. Set `--output` to another file.");
         Self::new(FailureType::ConfigError, message)
     }
 
     /// Reports a catalog that cannot be used.
-    pub(crate) fn catalog(fault: &str) -> Self {
+    pub(crate) fn catalog(error: &CatalogError) -> Self {
         let message = format!(
-            "The catalog cannot be used: {fault}. The catalog must be a JSON object with a `streams` list; each stream needs `stream.name` and `sync_mode` (`full_refresh` or `incremental`)."
+            "The catalog cannot be used: {error}. The catalog must be a JSON object with a `streams` list; each stream needs `stream.name` and `sync_mode` (`full_refresh` or `incremental`)."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -87,9 +90,9 @@ impl UserError {
     }
 
     /// Reports a state file that cannot be used.
-    pub(crate) fn states(fault: &str) -> Self {
+    pub(crate) fn states(error: &StateError) -> Self {
         let message = format!(
-            "The state file is not valid ({fault}). Set `--state` to a file of STATE messages, or leave it out to read from the start date."
+            "The state file is not valid ({error}). Set `--state` to a file of STATE messages, or leave it out to read from the start date."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -151,17 +154,17 @@ impl UserError {
     }
 
     /// Reports, before anything is read, that the file of `--state-out` cannot be written.
-    pub(crate) fn state_out(path: &str, error: &str) -> Self {
+    pub(crate) fn state_out(path: &str, reason: &UnwritableFile) -> Self {
         let message = format!(
-            "The state file `{path}` cannot be written ({error}). Set `--state-out` to a file in an existing folder that this user may write to."
+            "The state file `{path}` cannot be written ({reason}). Set `--state-out` to a file in an existing folder that this user may write to."
         );
         Self::new(FailureType::ConfigError, message)
     }
 
     /// Reports, before anything is read, that the file of `--summary` cannot be written.
-    pub(crate) fn summary_file(path: &str, problem: &str) -> Self {
+    pub(crate) fn summary_file(path: &str, reason: &UnwritableFile) -> Self {
         let message = format!(
-            "The summary `{path}` cannot be written ({problem}). Set `--summary` to a file in an existing folder that this user may write to."
+            "The summary `{path}` cannot be written ({reason}). Set `--summary` to a file in an existing folder that this user may write to."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -174,9 +177,9 @@ impl UserError {
     }
 
     /// Reports a state file that cannot be changed.
-    pub(crate) fn unchanged_state(path: &str, problem: &str) -> Self {
+    pub(crate) fn unchanged_state(path: &str, reason: &UnwritableFile) -> Self {
         let message = format!(
-            "The state file `{path}` cannot be written ({problem}). Use a file in an existing folder that this user may write to."
+            "The state file `{path}` cannot be written ({reason}). Use a file in an existing folder that this user may write to."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -242,8 +245,8 @@ impl UserError {
     }
 
     /// Reports that the HTTP client cannot be set up.
-    pub(crate) fn setup(problem: &str) -> Self {
-        Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {problem}."))
+    pub(crate) fn setup(error: &SetupError) -> Self {
+        Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {error}."))
     }
 
     /// Reports that `check` could test no scope in time.
@@ -252,6 +255,23 @@ impl UserError {
         let message =
             format!("{host} did not answer within {seconds} seconds. Check `store_name`, or try again later.");
         Self::new(FailureType::TransientError, message)
+    }
+
+    /// Reports that `check` found none of the tested resources.
+    pub(crate) fn check_found_nothing(host: &str) -> Self {
+        let message = format!(
+            "{host} has none of the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
+        );
+        Self::new(FailureType::ConfigError, message)
+    }
+
+    /// Reports that `check` may read none of the tested resources; `scopes` are those of the resources.
+    pub(crate) fn check_rejected(host: &str, scopes: &[&str]) -> Self {
+        let message = format!(
+            "{host} rejected the credentials (HTTP 401) on every tested resource. Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes {}.",
+            scopes.join(", ")
+        );
+        Self::new(FailureType::ConfigError, message)
     }
 
     /// Reports a bug of the connector, with its details.
@@ -305,110 +325,6 @@ impl UserError {
             ),
         }
     }
-
-    /// Reports a request that failed permanently; `stream` is its stream, if it has one.
-    pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
-        use FailureType::{ConfigError, SystemError, TransientError};
-        let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
-        let scope =
-            stream.map_or_else(|| "that it needs".to_owned(), |(_, stream)| format!("`{}`", stream.scope.name()));
-        let (kind, message) = match error.root() {
-            Error::Status { status: 401, .. } => (
-                ConfigError,
-                format!(
-                    "{host} rejected the credentials (HTTP 401{on}). Check the token or the router credentials. If other streams work, create a new token with the scope {scope}."
-                ),
-            ),
-            Error::Status { status: 403, .. } => (
-                ConfigError,
-                format!(
-                    "{host} denied the request (HTTP 403{on}). Create a new token with the scope {scope}, and check that no firewall blocks this machine."
-                ),
-            ),
-            Error::Status { status: 404, .. } => (
-                SystemError,
-                format!(
-                    "{host} does not have this resource (HTTP 404{on}). Check `store_name`; if it is right, remove the stream from the catalog."
-                ),
-            ),
-            Error::Status { status: 429, .. } => (
-                TransientError,
-                format!(
-                    "{host} kept refusing requests because its call limit was used up (HTTP 429{on}). Run the sync again later, or lower `call_limit_percent`."
-                ),
-            ),
-            Error::Status { status: status @ (204 | 206 | 408 | 425 | 500..=599), .. } => (
-                TransientError,
-                format!("{host} failed to answer (HTTP {status}{on}), also after retries. Run the sync again later."),
-            ),
-            Error::Status { status, .. } => (
-                SystemError,
-                format!(
-                    "{host} rejected the request (HTTP {status}{on}). Report it to this connector's project with this log."
-                ),
-            ),
-            Error::Redirect { host: Some(other), status, .. } => (
-                ConfigError,
-                format!(
-                    "{host} redirects to {other} (HTTP {status}{on}). The token was not sent there. If {other} is your store, set `store_name` to it."
-                ),
-            ),
-            Error::Redirect { host: None, status, .. } => (
-                ConfigError,
-                format!(
-                    "{host} redirects the API to another address on the same host (HTTP {status}{on}). Set `store_name` to the store's SSL host name."
-                ),
-            ),
-            Error::Transport { kind, .. } => transport(*kind, host, &on),
-            Error::Proxy { proxy, variable, failure_kind, .. } => {
-                through_proxy(*failure_kind, proxy, variable, host, &on)
-            }
-            Error::Body { transient: true, .. } => (
-                TransientError,
-                format!(
-                    "{host} sent a response that is not JSON{on}, also after retries. Check `store_name`, or run the sync again later."
-                ),
-            ),
-            Error::NotUtf8 { at, .. } => (
-                TransientError,
-                format!(
-                    "{host} sent a response{on} that is not UTF-8 text (from byte {at}), also after retries. Run the sync again later; if it happens again, report it to Cart.com support."
-                ),
-            ),
-            Error::Body { problem, transient: false, .. } => (
-                SystemError,
-                format!(
-                    "{host} sent an unexpected response{on}: {problem}. Report it to this connector's project with this log."
-                ),
-            ),
-            Error::TooLarge { limit, .. } => (
-                SystemError,
-                format!(
-                    "{host} sent a response over the limit of {} MiB{on}. Report it to this connector's project with this log.",
-                    limit >> 20
-                ),
-            ),
-            Error::Unreadable { last, .. } => (
-                SystemError,
-                format!(
-                    "{host} cannot send one of the rows{on} ({}), but sends others. Report it to Cart.com support.",
-                    last.short_reason()
-                ),
-            ),
-            Error::Deferred { until, last, .. } => (
-                TransientError,
-                format!(
-                    "{host} asked to wait until {} ({}{on}), longer than a sync waits. Run the sync again after that time.",
-                    utc_time(*until),
-                    last.short_reason()
-                ),
-            ),
-            Error::Exhausted { .. } => {
-                (TransientError, format!("{host} could not be read{on}. Run the sync again later."))
-            }
-        };
-        Self { internal: Some(error.to_string()), ..Self::new(kind, message) }
-    }
 }
 
 /// Returns the message for an unknown stream name, with suggestions.
@@ -423,85 +339,6 @@ pub(crate) fn unknown_stream_text(name: &str) -> String {
 fn capitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Returns a time in UTC, rounded down to the second.
-fn utc_time(at: SystemTime) -> String {
-    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let at = Timestamp::from_system(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    at.map_or_else(|| "later".to_owned(), |at| at.to_string())
-}
-
-fn transport(kind: TransportErrorKind, host: &str, on: &str) -> (FailureType, String) {
-    use FailureType::{ConfigError, TransientError};
-    match kind {
-        TransportErrorKind::Name => (
-            TransientError,
-            format!("Host {host} was not found. Check `store_name` for typos, and the DNS of this machine."),
-        ),
-        TransportErrorKind::Connect => (
-            TransientError,
-            format!("Cannot connect to {host}. Check `store_name`, and that no firewall or proxy blocks this machine."),
-        ),
-        TransportErrorKind::Certificate => (
-            ConfigError,
-            format!(
-                "The certificate of {host} is not trusted. Check `store_name`; if your company inspects TLS, set the environment variable SSL_CERT_FILE to its CA file."
-            ),
-        ),
-        TransportErrorKind::Tls => (
-            TransientError,
-            format!(
-                "Cannot make a secure connection to {host}. Check that `store_name` is a host that supports HTTPS."
-            ),
-        ),
-        TransportErrorKind::Timeout => (
-            TransientError,
-            format!("{host} did not answer in time{on}, also after retries. Run the sync again later."),
-        ),
-        TransportErrorKind::Broken => (
-            TransientError,
-            format!(
-                "The connection to {host} broke before the response was complete{on}, also after retries. Run the sync again later."
-            ),
-        ),
-    }
-}
-
-fn through_proxy(
-    failure_kind: ProxyFailure,
-    proxy: &str,
-    variable: &str,
-    host: &str,
-    on: &str,
-) -> (FailureType, String) {
-    use FailureType::{ConfigError, TransientError};
-    match failure_kind {
-        ProxyFailure::SignIn => (
-            ConfigError,
-            format!(
-                "The proxy {proxy} rejected the credentials (HTTP 407{on}). Set {variable} to an address with a user name and password, like `http://user:password@proxy.example.com:3128`."
-            ),
-        ),
-        ProxyFailure::Certificate => (
-            ConfigError,
-            format!(
-                "The certificate of the proxy {proxy} is not trusted{on}. Check {variable}; if your company issues its own certificates, set the environment variable SSL_CERT_FILE to its CA file."
-            ),
-        ),
-        ProxyFailure::Refused => (
-            TransientError,
-            format!(
-                "The proxy {proxy} did not connect to {host}{on}. Check that it allows this host, or add the host to NO_PROXY to connect without {variable}."
-            ),
-        ),
-        ProxyFailure::Unreachable => (
-            TransientError,
-            format!(
-                "The proxy {proxy} could not be reached{on}. Check {variable}, and that the proxy is running and accepts connections from this machine."
-            ),
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub fn catalog(input: &[u8]) {
                 assert!(name.is_none_or(|name| name == stream.stream.name), "{entry}");
             }
         }
-        Err(fault) => assert_printable(&fault),
+        Err(error) => assert_printable(&error.to_string()),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn catalog(input: &[u8]) {
 pub fn state(input: &[u8]) {
     let states = match state::parse(input.to_vec()) {
         Ok(states) => states.list,
-        Err(fault) => return assert_printable(&fault),
+        Err(error) => return assert_printable(&error.to_string()),
     };
     let mut names: Vec<&str> = states.iter().map(|state| state.name.as_str()).collect();
     names.sort_unstable();

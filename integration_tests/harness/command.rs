@@ -1,6 +1,6 @@
-//! Starts the executable in an empty environment, and interrupts it when asked.
+//! Starts the executable in an empty environment, and interrupts it at a given point if a test needs that.
 //!
-//! The limit on time is there so that a hanging process fails a test instead of the whole suite; it measures nothing.
+//! A time limit makes a process that hangs fail its test instead of blocking all tests. It measures nothing.
 
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -14,37 +14,38 @@ use serde_json::Value;
 use super::files::{Files, ROUTER_SECRET, TOKEN};
 use super::run::{Output, Run};
 
-/// How long a run may take before it counts as hanging.
+/// Maximum time of a run. A longer one counts as hanging; the slowest takes a fraction of it.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How often the end of the process, and the condition of an interruption, are looked at.
+/// Interval between two checks for the end of the process and for the condition of an interruption: short, so that an
+/// interruption comes when its test expects it.
 const TICK: Duration = Duration::from_millis(2);
 
-/// The signals that a process may be sent.
+/// A signal to send to the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// SIGKILL: the process ends at once.
     Kill,
-    /// SIGTERM: what a container runtime sends first.
+    /// SIGTERM: a container runtime sends it first.
     Term,
-    /// SIGINT: what Ctrl-C sends.
+    /// SIGINT: Ctrl-C sends it.
     Int,
 }
 
-/// When to interrupt.
+/// The point at which a run is interrupted.
 enum When<'a> {
     Never,
     Bytes(usize),
     True(Box<dyn Fn() -> bool + 'a>),
 }
 
-/// How to interrupt.
+/// The kind of interruption.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
     Signal(Signal),
     CloseStdout,
 }
 
-/// How stdout is read.
+/// Reads stdout, up to a limit and at a pace.
 #[derive(Clone, Copy)]
 struct Reading {
     limit: Option<usize>,
@@ -52,7 +53,7 @@ struct Reading {
     pace: Option<(usize, Duration)>,
 }
 
-/// One run to be made.
+/// A command to run.
 pub(crate) struct Command<'a> {
     program: String,
     arguments: Vec<String>,
@@ -66,12 +67,12 @@ pub(crate) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// A run of the connector: `spec`, `check`, `discover`, or `read`.
+    /// Returns a command of the connector, such as `check` or `read`.
     pub(crate) fn new(command: &str) -> Command<'a> {
         Command::of_program(env!("CARGO_BIN_EXE_source-cart")).arg(command)
     }
 
-    /// A run of any program; the harness tests itself with a shell.
+    /// Returns a run of any program. The harness tests itself with a shell.
     pub(super) fn of_program(program: &str) -> Command<'a> {
         Command {
             program: program.to_owned(),
@@ -86,7 +87,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Adds an argument as it is.
+    /// Adds an argument.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -96,7 +97,7 @@ impl<'a> Command<'a> {
     pub(crate) fn config(mut self, config: &Value) -> Self {
         for key in ["access_token", "user_secret"] {
             let secret = config["credentials"][key].as_str().unwrap_or_default();
-            // A shorter one could be part of an innocent word.
+            // A shorter secret may be part of an ordinary word.
             if secret.len() >= 6 {
                 self.secrets.push(secret.to_owned());
             }
@@ -109,12 +110,12 @@ impl<'a> Command<'a> {
         self.file("catalog", &catalog.to_string())
     }
 
-    /// Adds `--state` with a file of that text.
+    /// Adds `--state` with a file of this content.
     pub(crate) fn state(self, text: &str) -> Self {
         self.file("state", text)
     }
 
-    /// Adds `--{option}` with a file of that text, whatever the text.
+    /// Adds `--{option}` with a file of this content, which need not be valid.
     pub(crate) fn file(mut self, option: &str, text: &str) -> Self {
         let path = self.files.write(&format!("{option}.json"), text);
         self.arguments.push(format!("--{option}"));
@@ -122,56 +123,56 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// What the program can read from standard input, which is otherwise empty.
+    /// Sets the content of standard input, which is empty by default.
     pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.stdin = text.into();
         self
     }
 
-    /// Sets a variable of the environment, which is otherwise empty but for `PATH`.
+    /// Sets an environment variable. By default only `PATH` is set.
     pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
         self.variables.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// Adds a text that must not appear in the output.
+    /// Adds a string that must not appear in the output.
     pub(crate) fn secret(mut self, secret: &str) -> Self {
         self.secrets.push(secret.to_owned());
         self
     }
 
-    /// SIGKILL when so many bytes of stdout were read; the run's stdout ends there.
+    /// Sends SIGKILL after this many bytes of stdout; the run's stdout ends there.
     pub(crate) fn kill_after_bytes(self, bytes: usize) -> Self {
         self.signal_after_bytes(Signal::Kill, bytes)
     }
 
-    /// SIGKILL as soon as the condition holds, such as a number of requests at the store.
+    /// Sends SIGKILL when the condition becomes true, for example after a number of requests to the store.
     pub(crate) fn kill_when(self, condition: impl Fn() -> bool + 'a) -> Self {
         self.signal_when(Signal::Kill, condition)
     }
 
-    /// A signal when so many bytes of stdout were read.
+    /// Sends a signal after this many bytes of stdout.
     pub(crate) fn signal_after_bytes(mut self, signal: Signal, bytes: usize) -> Self {
         self.when = When::Bytes(bytes);
         self.how = How::Signal(signal);
         self
     }
 
-    /// A signal as soon as the condition holds.
+    /// Sends a signal when the condition becomes true.
     pub(crate) fn signal_when(mut self, signal: Signal, condition: impl Fn() -> bool + 'a) -> Self {
         self.when = When::True(Box::new(condition));
         self.how = How::Signal(signal);
         self
     }
 
-    /// Closes the reading end of stdout when so many bytes were read.
+    /// Closes the reading end of stdout after this many bytes.
     pub(crate) fn close_stdout_after_bytes(mut self, bytes: usize) -> Self {
         self.when = When::Bytes(bytes);
         self.how = How::CloseStdout;
         self
     }
 
-    /// Reads stdout in pieces of at most so many bytes, with a pause before each.
+    /// Reads stdout in parts of at most this many bytes, with a pause before each.
     pub(crate) fn read_slowly(mut self, bytes: usize, pause: Duration) -> Self {
         self.pace = Some((bytes, pause));
         self
@@ -184,7 +185,7 @@ impl<'a> Command<'a> {
         Run::new(output, &self.secrets).unwrap_or_else(|error| panic!("{error}\nstderr: {reported}"))
     }
 
-    /// Runs the program and looks at nothing.
+    /// Runs the program and checks nothing.
     pub(crate) fn output(&self) -> Output {
         let mut process = with_usual_signals(&self.program);
         process
@@ -210,12 +211,12 @@ impl<'a> Command<'a> {
             pace: self.pace,
         };
         thread::scope(|scope| {
-            // A program that does not read it all leaves a broken pipe.
+            // Fails with a broken pipe if the program does not read everything.
             scope.spawn(move || { stdin }.write_all(given));
             let stdout = scope.spawn(move || reading.read(stdout, &reached, &released));
             let stderr = scope.spawn(|| read_stderr(stderr));
             let (status, interrupted, peak_kib) = self.watch(&mut child, &news);
-            // A reader that stopped at its limit kept the pipe open until now.
+            // The reader that stopped at its limit has kept the pipe open until now.
             drop(hold);
             let (stdout, closed) = stdout.join().unwrap();
             let stderr = stderr.join().unwrap();
@@ -236,7 +237,8 @@ impl<'a> Command<'a> {
         })
     }
 
-    /// Waits for the end of the process and interrupts it in time; no status means that it hung.
+    /// Waits for the end of the process, and interrupts it if needed. Returns its status, or `None` if it hangs; true
+    /// if it was interrupted; and its peak memory in KiB.
     fn watch(&self, child: &mut Child, news: &Receiver<()>) -> (Option<std::process::ExitStatus>, bool, u64) {
         let start = Instant::now();
         let mut peak_kib = 0;
@@ -272,9 +274,9 @@ impl<'a> Command<'a> {
 }
 
 impl Reading {
-    /// Reads stdout to its end, or to the limit; says also whether it stopped there.
+    /// Reads stdout to its end or to the limit. Returns the bytes, and true if it stopped at the limit.
     ///
-    /// A process about to be killed must not see a closed pipe first, hence the wait for `released`.
+    /// Waits for `released` before it closes the pipe: a process that will be killed must not see a closed pipe first.
     fn read(self, mut pipe: ChildStdout, reached: &Sender<()>, released: &Receiver<()>) -> (Vec<u8>, bool) {
         let mut limit = self.limit;
         let mut read = Vec::new();
@@ -302,10 +304,10 @@ impl Reading {
                     How::Signal(signal) => {
                         reached.send(()).unwrap();
                         if signal == Signal::Kill {
-                            // Ends when the other side is dropped, after the end of the process.
+                            // Returns when the sender is dropped, after the end of the process.
                             let _ = released.recv();
-                            // Also where the process had ended by itself before it could be killed: what
-                            // lay in the pipe behind the limit was never read.
+                            // True also if the process ended before it could be killed: the rest of the pipe was
+                            // not read.
                             return (read, true);
                         }
                     }
@@ -315,10 +317,10 @@ impl Reading {
     }
 }
 
-/// Returns a command that starts a program with no signal ignored. `nohup`, and a shell that starts these tests in the
-/// background, ignore SIGHUP or SIGINT, and a program inherits that; the connector then keeps to it.
+/// Returns a command that starts a program with the default signal handling. `nohup`, and a shell that runs these tests
+/// in the background, ignore SIGHUP or SIGINT. A program inherits this, and the connector then ignores them as well.
 pub(crate) fn with_usual_signals(program: &str) -> std::process::Command {
-    /// SIGHUP is signal 1 and SIGINT signal 2: the lowest bits of the mask.
+    /// The bits of SIGHUP (signal 1) and SIGINT (signal 2) in the signal mask.
     const HUP_AND_INT: u64 = 0b11;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -326,20 +328,20 @@ pub(crate) fn with_usual_signals(program: &str) -> std::process::Command {
     if ignored & HUP_AND_INT == 0 {
         return std::process::Command::new(program);
     }
-    // Replaces itself with the program, so that signals reach it.
+    // The shell replaces itself with the program, so that signals reach the program.
     let mut process = std::process::Command::new("env");
     process.args(["--default-signal=HUP,INT", program]);
     process
 }
 
-/// The most memory that a process has held so far, in KiB; 0 if it cannot be told.
+/// Returns the peak memory of a process so far in KiB; 0 if it is unknown.
 fn resident_peak(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Sends a signal; all but SIGKILL go through the program `kill`, which needs no unsafe code.
+/// Sends a signal. All but SIGKILL are sent with the program `kill`, so that no unsafe code is needed.
 fn send(signal: Signal, child: &mut Child) {
     let name = match signal {
         Signal::Kill => return child.kill().unwrap(),

@@ -1,7 +1,8 @@
-//! What a platform with a destination would hold after any number of runs, whole or cut, and how that compares with the store.
+//! Acts like a platform with a destination: collects the records and states of any number of runs, complete or
+//! interrupted, and compares them with the store.
 //!
-//! A destination keeps the records that a STATE covers, and that STATE. Records after the last STATE of a run may be kept or lost,
-//! so a test should try both.
+//! A destination keeps the records that a STATE covers, and the STATE. It may keep or lose records after the last STATE
+//! of a run, so tests try both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,43 +13,44 @@ use super::message::Message;
 use super::run::{Run, whole_lines};
 use crate::fake_store::{Clock, Data, Fraction};
 
-/// The tables and states on the other side of the platform.
+/// The tables and states of a destination.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
-    /// Whether records after the last STATE of a run are kept.
+    /// True if records after the last STATE of a run are kept.
     pub(crate) keep_uncovered: bool,
-    /// How exact timestamps are, in milliseconds: 1000 for a store that gives no fraction.
+    /// Resolution of timestamps in milliseconds: 1000 for a store that sends no fraction.
     pub(crate) resolution_ms: i64,
     streams: BTreeMap<String, Table>,
     definitions: BTreeMap<String, Definition>,
 }
 
-/// What the catalog says of a stream.
+/// The entry of a stream in the catalog.
 #[derive(Clone, Debug)]
 struct Definition {
     key: String,
     fields: BTreeMap<String, Declared>,
 }
 
-/// One stream.
+/// The table of one stream.
 #[derive(Clone, Debug, Default)]
 struct Table {
     records: BTreeMap<String, Fields>,
-    /// The raw text of the last STATE.
+    /// The last STATE as it was sent.
     state: Option<String>,
-    /// The cursor of the last finished STATE.
+    /// The cursor of the last STATE of a finished sync.
     finished: Option<i64>,
     doubled: Vec<String>,
     backwards: Vec<String>,
 }
 
 impl Destination {
-    /// An empty destination that knows no schema: it takes `id` for every key, and allows every coercion on every field.
+    /// Returns an empty destination without schemas: `id` is the key of every stream, and every conversion of a value
+    /// is allowed.
     pub(crate) fn new(keep_uncovered: bool) -> Destination {
         Destination { keep_uncovered, resolution_ms: 1, streams: BTreeMap::new(), definitions: BTreeMap::new() }
     }
 
-    /// An empty destination that knows the keys and types of a catalog, configured or not.
+    /// Returns an empty destination with the keys and types of a catalog, configured or not.
     pub(crate) fn with_catalog(keep_uncovered: bool, catalog: &Value) -> Destination {
         let mut destination = Destination::new(keep_uncovered);
         for entry in catalog["streams"].as_array().unwrap() {
@@ -59,12 +61,12 @@ impl Destination {
         destination
     }
 
-    /// Takes the output of one run.
+    /// Adds the output of one run.
     pub(crate) fn take(&mut self, run: &Run) {
         self.take_bytes(&run.stdout);
     }
 
-    /// Takes the stdout of one run, which may end in the middle of a line; only whole lines count.
+    /// Adds the stdout of one run. Only complete lines count, since the run may have been interrupted.
     pub(crate) fn take_bytes(&mut self, stdout: &[u8]) {
         let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
         let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
@@ -99,34 +101,35 @@ impl Destination {
         }
     }
 
-    /// Empties the table of a stream and forgets its state, as before an overwriting full refresh.
+    /// Empties the table of a stream and removes its state, as before a full refresh that overwrites.
     pub(crate) fn truncate(&mut self, stream: &str) {
         self.streams.remove(stream);
     }
 
-    /// The text for `--state` of the next run: the committed STATEs as a list.
+    /// Returns the committed STATEs as a list, for `--state` of the next run.
     pub(crate) fn state_list(&self) -> String {
         let tables = self.streams.values();
         let states: Vec<&str> = tables.filter_map(|table| table.state.as_deref()).collect();
         format!("[{}]", states.join(","))
     }
 
-    /// The committed `stream_state` of a stream.
+    /// Returns the committed `stream_state` of a stream.
     pub(crate) fn state(&self, stream: &str) -> Option<Value> {
         let state = self.streams.get(stream)?.state.as_deref()?;
         let state: Value = serde_json::from_str(state).unwrap();
         state.pointer("/stream/stream_state").cloned()
     }
 
-    /// The number of records in the table of a stream.
+    /// Returns the number of records in the table of a stream.
     pub(crate) fn len(&self, stream: &str) -> usize {
         let table = self.streams.get(stream);
         table.map_or(0, |table| table.records.len())
     }
 
-    /// Compares a table with a resource of the store, as it is now.
+    /// Compares a table with the current rows of a resource.
     ///
-    /// Rows changed from `from_ms` (inclusive) to `end_ms` (exclusive) are expected; rows without a time of change are judged apart.
+    /// Rows changed from `from_ms` (inclusive) to `end_ms` (exclusive) are expected. Rows without `updated_at` are
+    /// listed separately.
     pub(crate) fn compare(
         &self,
         store: &Data,
@@ -158,7 +161,7 @@ impl Destination {
                 (Some(_), None) => {}
                 (None, None) => comparison.missing_undated.push(id),
                 (Some(instant), Some(record)) if !in_range(instant) => {
-                    // It may have been in range, in an earlier form.
+                    // An earlier version of the row may have been in range.
                     let then = updated_at(record);
                     if then.is_none_or(|then| then == instant || !in_range(then)) {
                         comparison.extra.push(id);
@@ -172,7 +175,7 @@ impl Destination {
         comparison
     }
 
-    /// Compares a record with the row it stands for, as the store lists that row.
+    /// Compares a record with its row, as the store lists the row.
     fn compare_rows(&self, stream: &str, (id, row): (i64, &Fields), record: &Fields, comparison: &mut Comparison) {
         let coarse = |instant: i64| instant.div_euclid(self.resolution_ms);
         let instant = |raw: &str| json::instant(&json::string(raw)?).map(coarse);
@@ -207,7 +210,7 @@ impl Destination {
         self.streams.entry(stream.to_owned()).or_default()
     }
 
-    /// The raw text of the key field; a record without one is its own key.
+    /// Returns the key of a record as it was sent; for a record without a key, the full record.
     fn key(&self, stream: &str, record: &Fields) -> String {
         let name = self.definitions.get(stream).map_or("id", |d| &d.key);
         match record.get(name) {
@@ -227,7 +230,7 @@ impl Destination {
     }
 }
 
-/// A key as every database reads it: `1.0` is `1`.
+/// Returns a key in the form in which databases compare it: `1.0` equals `1`.
 fn canonical(key: &str) -> &str {
     key.strip_suffix(".0").unwrap_or(key)
 }
@@ -279,36 +282,36 @@ impl Table {
     }
 }
 
-/// The time of change that a record or a row carries.
+/// Returns `updated_at` of a record or a row, in milliseconds.
 fn updated_at(record: &Fields) -> Option<i64> {
     json::instant(&json::string(record.get("updated_at")?)?)
 }
 
-/// What is wrong with one table.
+/// The differences between a table and the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Comparison {
     /// The stream that was compared.
     pub(crate) stream: String,
     /// Rows in range that have no record.
     pub(crate) missing: Vec<i64>,
-    /// Rows without a time of change that have no record; `assert_clean` does not ask for them.
+    /// Rows without `updated_at` that have no record. `assert_clean` ignores them.
     pub(crate) missing_undated: Vec<i64>,
-    /// Rows whose record is of another time.
+    /// Rows whose record has another `updated_at`.
     pub(crate) stale: Vec<String>,
-    /// Fields that did not arrive as they are, though the record is of the same time.
+    /// Fields whose value differs, although the record has the same `updated_at`.
     pub(crate) changed: Vec<String>,
-    /// Rows out of range that have a record all the same.
+    /// Rows outside the range that have a record.
     pub(crate) extra: Vec<i64>,
-    /// Keys of records whose row is no longer in the store; not wrong by itself.
+    /// Keys of records whose row is no longer in the store; this is not an error.
     pub(crate) gone: Vec<String>,
-    /// Records that came twice in one run, with the same key and time.
+    /// Records that were emitted twice in one run, with the same key and `updated_at`.
     pub(crate) doubled: Vec<String>,
-    /// Cursors of finished states that were older than the one before.
+    /// Cursors of finished syncs that are older than the previous one.
     pub(crate) backwards: Vec<String>,
 }
 
 impl Comparison {
-    /// The lists that must be empty, in words.
+    /// Returns a sentence for each list that should be empty and is not.
     pub(crate) fn problems(&self) -> Vec<String> {
         fn list<T: std::fmt::Debug>(what: &str, items: &[T]) -> Option<String> {
             const SHOWN: usize = 10;
@@ -328,13 +331,13 @@ impl Comparison {
         .collect()
     }
 
-    /// Panics unless the table is right; rows without a time of change may be missing.
+    /// Panics if the table differs from the store. Rows without `updated_at` may be missing.
     pub(crate) fn assert_clean(&self, context: &str) {
         let problems = self.problems();
         assert!(problems.is_empty(), "{context}: {}\n- {}", self.stream, problems.join("\n- "));
     }
 
-    /// Panics unless the table is right, and rows without a time of change are there too.
+    /// Panics if the table differs from the store, also in rows without `updated_at`.
     pub(crate) fn assert_clean_with_missing_dates(&self, context: &str) {
         self.assert_clean(context);
         assert!(

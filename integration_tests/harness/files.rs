@@ -1,4 +1,4 @@
-//! What the executable is given: configs, configured catalogs, and the temporary files that hold them.
+//! Input for the executable: configs and configured catalogs, and temporary files for them.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -8,32 +8,32 @@ use tempfile::TempDir;
 
 use super::command::Command;
 
-/// The token that the fake store knows.
+/// The token that the fake store accepts.
 pub(crate) const TOKEN: &str = "good-token";
-/// The secret to give to a fake router.
+/// The secret that a fake router accepts.
 pub(crate) const ROUTER_SECRET: &str = "router-secret-0123456789";
-/// The start date of configs for which any will do.
+/// The start date of configs in tests that do not depend on it.
 pub(crate) const START: &str = "2000-01-01T00:00:00Z";
 
-/// A temporary directory that goes away with this value.
+/// A temporary directory, which is removed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Files {
     dir: TempDir,
 }
 
 impl Files {
-    /// Makes an empty directory.
+    /// Creates an empty directory.
     pub(crate) fn new() -> Files {
         let dir = tempfile::tempdir().unwrap();
         Files { dir }
     }
 
-    /// The path of a file, there or not.
+    /// Returns the path of a file, which need not exist.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -41,7 +41,7 @@ impl Files {
     }
 }
 
-/// A config for one store.
+/// Returns a config for one store.
 pub(crate) fn store_config(url: &str, token: &str, start_date: &str) -> Value {
     json!({
         "credentials": {
@@ -53,7 +53,7 @@ pub(crate) fn store_config(url: &str, token: &str, start_date: &str) -> Value {
     })
 }
 
-/// A config for the central router at `base`.
+/// Returns a config for the Central API Router at `base`.
 pub(crate) fn router_config(base: &str, user: &str, secret: &str, site_id: &str, start_date: &str) -> Value {
     json!({
         "credentials": {
@@ -67,11 +67,11 @@ pub(crate) fn router_config(base: &str, user: &str, secret: &str, site_id: &str,
     })
 }
 
-/// What `discover` answers; it is run once.
+/// Returns the catalog from `discover`, which is run once.
 pub(crate) fn discovered() -> &'static Value {
     static CATALOG: OnceLock<Value> = OnceLock::new();
     CATALOG.get_or_init(|| {
-        // Nobody listens there: the catalog is fixed, and `discover` asks nobody.
+        // No server listens there: the catalog is fixed, and `discover` makes no requests.
         let config = store_config("http://127.0.0.1:9", TOKEN, START);
         let run = Command::new("discover").config(&config).run();
         assert_eq!(run.code, Some(0), "discover\n{}", run.transcript());
@@ -79,7 +79,7 @@ pub(crate) fn discovered() -> &'static Value {
     })
 }
 
-/// One stream of `discover`; `customers_cart` is found as `customers`.
+/// Returns one stream of `discover`. The alias `customers_cart` returns `customers`.
 pub(crate) fn discovered_stream(name: &str) -> Option<&'static Value> {
     let name = match name {
         "customers_cart" => "customers",
@@ -89,7 +89,7 @@ pub(crate) fn discovered_stream(name: &str) -> Option<&'static Value> {
     streams.iter().find(|stream| stream["name"] == name)
 }
 
-/// A configured catalog of the given streams, each with `full_refresh` or `incremental`.
+/// Returns a configured catalog of these streams, each with `full_refresh` or `incremental`.
 pub(crate) fn configured(streams: &[(&str, &str)]) -> Value {
     let streams: Vec<Value> = streams
         .iter()
@@ -102,7 +102,7 @@ pub(crate) fn configured(streams: &[(&str, &str)]) -> Value {
     json!({ "streams": streams })
 }
 
-/// A configured catalog of all streams; those that know no incremental mode are read by full refresh.
+/// Returns a configured catalog of all streams. Those without an incremental mode are read in full refresh.
 pub(crate) fn configured_all(mode: &str) -> Value {
     let streams = discovered()["streams"].as_array().unwrap();
     let streams: Vec<Value> = streams
@@ -116,8 +116,8 @@ pub(crate) fn configured_all(mode: &str) -> Value {
     json!({ "streams": streams })
 }
 
-/// Wraps one stream of a catalog as the platform does, but for `sync_id`: that of a job would make each further
-/// full refresh with the same catalog an attempt of the same job.
+/// Returns an entry of a configured catalog for a stream, as the platform writes it, but without `sync_id`: with one,
+/// each full refresh with the same catalog would count as another attempt of the same job.
 pub(crate) fn configured_stream(stream: Value, mode: &str) -> Value {
     let incremental = match mode {
         "incremental" => true,

@@ -1,21 +1,22 @@
-//! Comparison of raw JSON texts in which no digit of a number may be lost, and of the few documented coercions.
+//! Compares JSON values as they are written, digit by digit, and checks the documented conversions of values.
 
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::value::RawValue;
 
-/// The fields of an object, each with its raw text.
+/// The fields of an object, each with its value as it is written.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// Takes an object apart.
+/// Returns the fields of an object.
 pub(crate) fn object(raw: &str) -> Option<Fields> {
     let fields: BTreeMap<String, Box<RawValue>> = parse(raw)?;
     let texts = fields.into_iter().map(|(name, raw)| (name, raw.get().to_owned()));
     Some(texts.collect())
 }
 
-/// Whether two texts are the same value: key order and white space do not count, the digits of numbers do.
+/// Returns true if two JSON texts have the same value. The order of keys and white space are ignored, the digits of
+/// numbers are not.
 pub(crate) fn same(left: &str, right: &str) -> bool {
     type Object = BTreeMap<String, Box<RawValue>>;
     type Array = Vec<Box<RawValue>>;
@@ -49,22 +50,22 @@ pub(crate) fn same(left: &str, right: &str) -> bool {
     }
 }
 
-/// What the schema of a field declares, as far as it decides about coercion.
+/// The declared type of a field, as far as it decides which conversions are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Declared {
     /// `format: date-time`.
     Instant,
     /// `number` or `integer`, and not `string`.
     Number,
-    /// `string` alone.
+    /// Only `string`.
     Text,
-    /// Anything else: the value goes out as it came.
+    /// Any other type: the value is emitted unchanged.
     Other,
-    /// No schema is at hand: every coercion is allowed.
+    /// The schema is unknown: every conversion is allowed.
     Unknown,
 }
 
-/// Whether `sent` is what a field of the store should become on its way.
+/// Returns true if `sent` is the correct output for the value `stored` of the store.
 pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
     let (instants, numbers) = match declared {
         Declared::Instant => (true, false),
@@ -94,20 +95,21 @@ pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
     same(stored, sent)
 }
 
-/// The value of a JSON string.
+/// Returns the value of a JSON string.
 pub(crate) fn string(raw: &str) -> Option<String> {
     parse(raw)
 }
 
-/// The milliseconds since the epoch of a timestamp with an offset; finer digits are cut.
+/// Returns the milliseconds since the epoch of a timestamp with an offset; further digits are cut.
 pub(crate) fn instant(text: &str) -> Option<i64> {
     let time = DateTime::parse_from_rfc3339(text).ok()?;
     Some(time.timestamp_millis())
 }
 
-/// A decimal number as sign, digits without leading or trailing zeros, and power of ten; zero has no digits.
+/// Parses a decimal number into its sign, its digits without leading or trailing zeros, and a power of ten. Zero has no
+/// digits.
 ///
-/// `12.50`, `+012.5`, and `1.25e1` give the same; the text may carry white space around it.
+/// `12.50`, `+012.5`, and `1.25e1` give the same result. White space around the number is allowed.
 pub(crate) fn decimal(text: &str) -> Option<(bool, String, i64)> {
     let text = text.trim();
     let (negative, text) = match text.strip_prefix('-') {

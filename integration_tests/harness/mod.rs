@@ -1,13 +1,13 @@
-//! The test harness: runs the real executable and judges what it said.
+//! The test harness: runs the real executable and checks its output.
 //!
 //! - [`message`]: one line of the output, checked against `protocol.schema.json`.
-//! - [`run`]: the whole output of one run, and accessors for it.
-//! - [`command`]: starts the executable, and interrupts it when asked.
+//! - [`run`]: the complete output of one run, and accessors for it.
+//! - [`command`]: starts the executable, and interrupts it.
 //! - [`files`]: configs, catalogs, and the temporary files that hold them.
-//! - [`order`]: the rules a whole `read` must keep.
-//! - [`json`]: comparison of raw JSON values, digit by digit.
-//! - [`setup`]: what most tests begin with.
-//! - [`destination`]: what a platform would hold after any number of runs, compared with the store.
+//! - [`order`]: the rules for the messages of a complete `read`.
+//! - [`json`]: compares JSON values digit by digit.
+//! - [`setup`]: stores, configs and random numbers for many tests.
+//! - [`destination`]: acts like a platform, and compares its rows with the store's.
 
 pub(crate) mod command;
 pub(crate) mod destination;

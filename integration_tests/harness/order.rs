@@ -1,6 +1,6 @@
-//! The rules that the output of a whole `read` must keep, whatever was read.
+//! The rules for the output of a complete `read`, for any streams.
 //!
-//! The platform enforces few of them with an error; most of them, when broken, lose records or hide a failure.
+//! The platform reports few violations as an error. Most violations would lose records or hide a failure.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::files::discovered_stream;
 use super::message::Message;
 use super::run::Run;
 
-/// Panics unless the run, which nobody interrupted, kept every rule.
+/// Panics if a run that was not interrupted violates a rule.
 pub(crate) fn assert_read_is_well_formed(run: &Run, catalog: &Value) {
     ReadCheck::new(run, catalog).assert();
 }
 
-/// The rules, with the exceptions that a test allows.
+/// Checks a run against the rules, with the exceptions that a test allows.
 pub(crate) struct ReadCheck<'a> {
     run: &'a Run,
     catalog: &'a Value,
@@ -24,7 +24,7 @@ pub(crate) struct ReadCheck<'a> {
     misfits: BTreeSet<(String, String)>,
 }
 
-/// One stream of the configured catalog, and the messages about it in order.
+/// One stream of the configured catalog with its messages, in order.
 struct Stream<'a> {
     name: &'a str,
     definition: &'a Value,
@@ -32,26 +32,26 @@ struct Stream<'a> {
 }
 
 impl<'a> ReadCheck<'a> {
-    /// All rules, for a run with this configured catalog.
+    /// Returns a check of all rules, for a run with this configured catalog.
     pub(crate) fn new(run: &'a Run, catalog: &'a Value) -> ReadCheck<'a> {
-        // The fake store's microstores have texts for keys that are no numbers, which go out as they are.
+        // The keys of the fake store's microstores are strings and not numbers; they are emitted unchanged.
         let misfits = BTreeSet::from([("microstores".to_owned(), "id".to_owned())]);
         ReadCheck { run, catalog, cut: false, misfits }
     }
 
-    /// The run was interrupted: what belongs to the end of a stream and to the exit code is not asked for.
+    /// For an interrupted run: ignores the rules about the end of a stream and the exit code.
     pub(crate) fn cut(mut self) -> Self {
         self.cut = true;
         self
     }
 
-    /// This field of this stream may break its schema.
+    /// Allows values of this field that do not match its schema.
     pub(crate) fn misfit(mut self, stream: &str, field: &str) -> Self {
         self.misfits.insert((stream.to_owned(), field.to_owned()));
         self
     }
 
-    /// Panics with everything that is wrong.
+    /// Panics with all violations, if there are any.
     pub(crate) fn assert(&self) {
         const SHOWN: usize = 30;
         let violations = self.violations();
@@ -62,7 +62,7 @@ impl<'a> ReadCheck<'a> {
         panic!("{} violations:\n- {}\n{}", violations.len(), shown.join("\n- "), self.run.transcript());
     }
 
-    /// Everything that is wrong, one sentence each.
+    /// Returns a sentence for each violation.
     pub(crate) fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         let streams = self.streams();
@@ -93,7 +93,7 @@ impl<'a> ReadCheck<'a> {
             .collect()
     }
 
-    /// Only messages of `read`, and only about streams that were asked for.
+    /// Rule: there are only messages of `read`, and only about streams of the catalog.
     fn strangers(&self, streams: &[Stream<'_>], found: &mut Vec<String>) {
         for message in &self.run.messages {
             if !["RECORD", "STATE", "LOG", "TRACE"].contains(&message.kind()) {
@@ -212,7 +212,7 @@ impl<'a> ReadCheck<'a> {
         }
     }
 
-    /// One terminal status per stream, and the exit code that fits them.
+    /// Rule: each stream has one final status, and the exit code matches the statuses.
     fn ending(&self, streams: &[Stream<'_>], found: &mut Vec<String>) {
         let mut all_complete = true;
         for stream in streams {
@@ -239,7 +239,7 @@ impl<'a> ReadCheck<'a> {
     }
 }
 
-/// At least one STATE unless the stream failed, all of them different, each with the number of its RECORDs.
+/// Rule: a stream that did not fail has at least one STATE; all its STATEs differ; each has the number of its RECORDs.
 fn states(stream: &Stream<'_>, found: &mut Vec<String>) {
     let mut seen: Vec<&Value> = Vec::new();
     let mut records = 0_u32;
@@ -271,7 +271,7 @@ fn states(stream: &Stream<'_>, found: &mut Vec<String>) {
     }
 }
 
-/// The schema of one stream, made ready to look at its records.
+/// Checks the records of one stream against its schema.
 struct RecordCheck {
     validator: jsonschema::Validator,
     declared: BTreeSet<String>,
@@ -302,7 +302,7 @@ impl RecordCheck {
         self.declared.contains(field)
     }
 
-    /// Top-level field (or nothing) and sentence of everything that is wrong with a record.
+    /// Returns the faults of a record: the top-level field, if it is one of a field, and a sentence.
     fn problems(&self, data: &Value) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for error in self.validator.iter_errors(data) {
@@ -328,8 +328,8 @@ impl RecordCheck {
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a day and a time that exist; seven digits where three do not
-/// hold what the store sent.
+/// Returns true for `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a valid day and time. The fraction has seven digits if three are
+/// not exact.
 pub(crate) fn is_utc_instant(text: &str) -> bool {
     let plain = "0000-00-00T00:00:00Z";
     let with_fraction = "0000-00-00T00:00:00.000Z";
@@ -338,12 +338,12 @@ pub(crate) fn is_utc_instant(text: &str) -> bool {
         && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
 }
 
-/// `YYYY-MM-DD` with a day that exists.
+/// Returns true for `YYYY-MM-DD` with a valid day.
 fn is_date(text: &str) -> bool {
     has_shape(text, "0000-00-00") && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
-/// Whether a text has a digit where the shape has `0`, and the shape's own sign elsewhere.
+/// Returns true if a string has a digit where the shape has `0`, and otherwise the same characters as the shape.
 fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len()
         && text.bytes().zip(shape.bytes()).all(|(byte, sign)| match sign {

@@ -1,6 +1,6 @@
 //! The output of one run of the executable.
 //!
-//! A `Run` exists only if every complete line was a valid message and no secret appeared in the output.
+//! A `Run` can only be created if every complete line is a valid message and the output contains no secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,20 +8,21 @@ use serde_json::Value;
 
 use super::message::Message;
 
-/// What a process left behind.
+/// The unchecked output of a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     /// The exit code, unless a signal ended the process.
     pub(crate) code: Option<i32>,
     /// The signal that ended the process.
     pub(crate) signal: Option<i32>,
-    /// All that was read from stdout.
+    /// The bytes read from stdout.
     pub(crate) stdout: Vec<u8>,
-    /// All that was read from stderr.
+    /// The text read from stderr.
     pub(crate) stderr: String,
-    /// Whether the harness killed, signalled, or deafened the process; the last line may then be half a line.
+    /// True if the harness killed the process, sent it a signal, or closed its stdout. The last line may then be
+    /// incomplete.
     pub(crate) interrupted: bool,
-    /// The most memory that the process was seen to hold, in KiB.
+    /// Peak memory of the process in KiB.
     pub(crate) peak_kib: u64,
 }
 
@@ -32,13 +33,13 @@ pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     /// The signal that ended the process.
     pub(crate) signal: Option<i32>,
-    /// All that was read from stdout.
+    /// The bytes read from stdout.
     pub(crate) stdout: Vec<u8>,
-    /// All that was read from stderr.
+    /// The text read from stderr.
     pub(crate) stderr: String,
-    /// Whether the interruption that was asked for took place before the process ended by itself.
+    /// True if the harness interrupted the process before it ended by itself.
     pub(crate) interrupted: bool,
-    /// The most memory that the process was seen to hold, in KiB.
+    /// Peak memory of the process in KiB.
     pub(crate) peak_kib: u64,
     /// The complete lines of stdout, in order.
     pub(crate) messages: Vec<Message>,
@@ -47,18 +48,18 @@ pub(crate) struct Run {
 /// A TRACE of type ERROR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorTrace {
-    /// The sentence for the user.
+    /// The message for the user.
     pub(crate) message: String,
-    /// The sentence for the maintainer.
+    /// The technical details.
     pub(crate) internal_message: String,
     /// `system_error`, `config_error`, or `transient_error`.
     pub(crate) failure_type: String,
-    /// The stream that failed, if it was one.
+    /// The stream that failed, if the error is one of a stream.
     pub(crate) stream: Option<String>,
 }
 
 impl Run {
-    /// Checks an output; the error says what is wrong with it.
+    /// Checks an output; the error describes the first fault.
     pub(crate) fn new(output: Output, secrets: &[String]) -> Result<Run, String> {
         let text = String::from_utf8_lossy(&output.stdout);
         for secret in secrets.iter().flat_map(|secret| forms(secret)) {
@@ -92,34 +93,34 @@ impl Run {
         })
     }
 
-    /// The RECORDs of a stream.
+    /// Returns the RECORDs of a stream.
     pub(crate) fn records(&self, stream: &str) -> Vec<&Message> {
         self.of("RECORD", stream)
     }
 
-    /// The raw `data` of a stream's RECORDs.
+    /// Returns `data` of a stream's RECORDs, as it was written.
     pub(crate) fn data(&self, stream: &str) -> Vec<&str> {
         let records = self.records(stream).into_iter();
         records.filter_map(Message::data).collect()
     }
 
-    /// The ids of a stream's RECORDs, in the order of arrival.
+    /// Returns the ids of a stream's RECORDs, in the order of the output.
     pub(crate) fn ids(&self, stream: &str) -> Vec<i64> {
         let records = self.records(stream).into_iter();
         records.filter_map(|message| message.value.pointer("/record/data/id")?.as_i64()).collect()
     }
 
-    /// The STATEs of a stream.
+    /// Returns the STATEs of a stream.
     pub(crate) fn states(&self, stream: &str) -> Vec<&Message> {
         self.of("STATE", stream)
     }
 
-    /// The `stream_state` of a stream's last STATE.
+    /// Returns the `stream_state` of a stream's last STATE.
     pub(crate) fn last_state(&self, stream: &str) -> Option<&Value> {
         self.states(stream).last()?.stream_state()
     }
 
-    /// The last STATE of every stream, as the text of a state file.
+    /// Returns the last STATE of every stream, as the content of a state file.
     pub(crate) fn last_state_list(&self) -> String {
         let mut last: Vec<(&str, &str)> = Vec::new();
         for message in self.messages.iter().filter(|m| m.kind() == "STATE") {
@@ -133,13 +134,13 @@ impl Run {
         format!("[{}]", texts.join(","))
     }
 
-    /// The statuses of a stream in order; a RUNNING with a reason is called after the reason (`RATE_LIMITED`).
+    /// Returns the statuses of a stream in order. For a RUNNING with a reason it returns the reason (`RATE_LIMITED`).
     pub(crate) fn statuses(&self, stream: &str) -> Vec<&str> {
         let traces = self.of("TRACE", stream).into_iter();
         traces.filter_map(Message::status).collect()
     }
 
-    /// Level and text of the LOGs.
+    /// Returns level and text of the LOGs.
     pub(crate) fn logs(&self) -> Vec<(&str, &str)> {
         self.messages
             .iter()
@@ -148,18 +149,18 @@ impl Run {
             .collect()
     }
 
-    /// The texts of the LOGs of level WARN.
+    /// Returns the texts of the LOGs of level WARN.
     pub(crate) fn warnings(&self) -> Vec<&str> {
         let logs = self.logs().into_iter();
         logs.filter(|(level, _)| *level == "WARN").map(|(_, text)| text).collect()
     }
 
-    /// All TRACEs.
+    /// Returns all TRACEs.
     pub(crate) fn traces(&self) -> Vec<&Message> {
         self.messages.iter().filter(|m| m.kind() == "TRACE").collect()
     }
 
-    /// The TRACEs of type ERROR, in order.
+    /// Returns the TRACEs of type ERROR, in order.
     pub(crate) fn errors(&self) -> Vec<ErrorTrace> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.traces()
@@ -176,7 +177,7 @@ impl Run {
             .collect()
     }
 
-    /// The exit code that belongs to the errors: 75 where each may pass by itself, 1 where one does not, 0 without.
+    /// Returns the exit code for the errors: 0 if there are none, 75 if all are temporary, otherwise 1.
     pub(crate) fn code_of_errors(&self) -> Option<i32> {
         let errors = self.errors();
         let may_pass = errors.iter().all(|error| error.failure_type == "transient_error");
@@ -187,30 +188,30 @@ impl Run {
         })
     }
 
-    /// The number of rows that the last ESTIMATE of a stream announces.
+    /// Returns the number of rows in the last ESTIMATE of a stream.
     pub(crate) fn estimate(&self, stream: &str) -> Option<u64> {
         let traces = self.of("TRACE", stream).into_iter().rev();
         traces.filter_map(|message| message.value.pointer("/trace/estimate/row_estimate")).find_map(Value::as_u64)
     }
 
-    /// Status and text of the only `CONNECTION_STATUS`.
+    /// Returns status and text of the only `CONNECTION_STATUS`.
     pub(crate) fn connection_status(&self) -> (&str, &str) {
         let body = self.only("CONNECTION_STATUS", "connectionStatus");
         let text = |key: &str| body[key].as_str().unwrap_or_default();
         (text("status"), text("message"))
     }
 
-    /// The body of the only SPEC.
+    /// Returns the body of the only SPEC.
     pub(crate) fn spec(&self) -> &Value {
         self.only("SPEC", "spec")
     }
 
-    /// The body of the only CATALOG.
+    /// Returns the body of the only CATALOG.
     pub(crate) fn catalog(&self) -> &Value {
         self.only("CATALOG", "catalog")
     }
 
-    /// Everything that was said, for the message of a failing assertion.
+    /// Returns the output, for the message of a failing assertion.
     pub(crate) fn transcript(&self) -> String {
         const LINES: usize = 60;
         let mut lines: Vec<String> = self
@@ -244,10 +245,10 @@ impl Run {
     }
 }
 
-/// A secret, and what becomes of it in a URL, in Base64, in hexadecimal digits and in a host name.
+/// Returns a secret, and the forms it has in a URL, in Base64, in hexadecimal digits and in a host name.
 pub(crate) fn forms(secret: &str) -> Vec<String> {
     let mut base64 = STANDARD_NO_PAD.encode(secret);
-    // What follows the secret in an encoded text changes the last digit.
+    // The last digit depends on the text after the secret.
     base64.pop();
     let in_url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let hexadecimal: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -261,7 +262,7 @@ pub(crate) fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Cuts an output into its complete lines and what is left of a last one.
+/// Splits an output into its complete lines and the incomplete last one, if any.
 pub(crate) fn whole_lines(stdout: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut lines: Vec<&[u8]> = stdout.split(|byte| *byte == b'\n').collect();
     let tail = lines.pop().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The harness looks at canned output: every assertion passes when it should, and fails when it should.
+//! Tests the harness with prepared output: each assertion passes for correct output and fails for wrong output.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::fake_store::{Data, Row, Stamp};
 
 /// 2021-07-01T13:59:28.457Z.
 const JULY: i64 = 1_625_147_968_457;
-/// The same as text.
+/// The same time as a string.
 const JULY_TEXT: &str = "2021-07-01T13:59:28.457Z";
 
 fn record(stream: &str, data: &str) -> String {
@@ -115,7 +115,7 @@ fn violations(lines: &[String], code: i32) -> Vec<String> {
     ReadCheck::new(&run, &catalog).violations()
 }
 
-/// Asserts that exactly the expected thing is found wrong.
+/// Asserts that the expected violation is found, and no other.
 fn assert_violation(lines: &[String], code: i32, expected: &str) {
     let found = violations(lines, code);
     assert!(
@@ -124,7 +124,7 @@ fn assert_violation(lines: &[String], code: i32, expected: &str) {
     );
 }
 
-/// The good lines, of which some are replaced by others.
+/// Returns the correct lines, with some of them replaced.
 fn changed(at: std::ops::Range<usize>, with: &[String]) -> Vec<String> {
     let mut lines = good_lines();
     lines.splice(at, with.iter().cloned());
@@ -422,7 +422,7 @@ fn store(rows: Vec<Row>) -> Data {
     data
 }
 
-/// Runs whose stdout is made of these lines, taken one after the other.
+/// Returns a destination after these runs, each with its lines of stdout.
 fn destination(keep_uncovered: bool, runs: &[&[String]]) -> Destination {
     let mut destination = Destination::with_catalog(keep_uncovered, &catalog());
     for lines in runs {
@@ -472,7 +472,7 @@ fn a_state_covers_its_own_stream_only() {
     assert_eq!(destination(false, &[&lines]).len("orders"), 0);
 }
 
-/// The verdict on one record in the table, against these rows of the store.
+/// Returns the differences between a table with one record and these rows of the store.
 fn problems(data: &str, rows: Vec<Row>, from: Option<i64>, end: Option<i64>) -> Vec<String> {
     let store = store(rows);
     let destination = destination(false, &[&covered(data)]);
@@ -500,7 +500,7 @@ fn rows_out_of_range_and_deleted_rows_are_told_apart() {
     let now = || vec![row(1, Stamp::At(JULY))];
     assert_eq!(problems(&row_1(), now(), Some(JULY + 1), None), ["1 extra: [1]"]);
     assert_eq!(problems(&row_1(), now(), None, Some(JULY)), ["1 extra: [1]"]);
-    // It was in range when it was read, and has been changed since.
+    // The row was in range when it was read, and has changed since.
     let changed = vec![row(1, Stamp::At(JULY + 20))];
     assert!(problems(&row_1(), changed, None, Some(JULY + 1)).is_empty());
 
@@ -656,7 +656,7 @@ fn files_reach_the_process_and_their_secrets_are_watched() {
     assert_eq!(run.code, Some(0));
 }
 
-/// Prints one message for ever.
+/// A shell script that prints the same message without end.
 const CHATTER: &str = r#"while :; do echo '{"type":"LOG","log":{"level":"INFO","message":"again"}}'; done"#;
 
 #[test]
@@ -676,7 +676,7 @@ fn a_process_is_killed_when_a_condition_holds() {
     let mark = files.write("mark", "");
     let script = format!("echo here > {}; sleep 100", mark.display());
     let here = || std::fs::read_to_string(&mark).is_ok_and(|text| text.contains("here"));
-    // The sleeping child keeps the pipes open, so it must be the process itself.
+    // A child process that sleeps would keep the pipes open, so the process itself must sleep.
     let run = shell(&script.replace("sleep", "exec sleep")).kill_when(here).run();
     assert_eq!(run.signal, Some(9));
     assert!(run.interrupted);

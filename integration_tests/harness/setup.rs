@@ -1,4 +1,4 @@
-//! What the themes share: a store with a few streams, ways to sign in, a source of chance.
+//! Stores, configs and random numbers that many tests need.
 
 use serde_json::{Value, json};
 
@@ -7,18 +7,18 @@ use crate::harness::command::Command;
 use crate::harness::files::{ROUTER_SECRET, START, TOKEN, router_config, store_config};
 use crate::harness::run::{Run, forms};
 
-/// The streams that most people read; their rows carry a date.
+/// The streams that most users read. Their rows have `updated_at`.
 pub(crate) const DATED: [&str; 7] =
     ["customers", "addresses", "orders", "order_items", "order_payments", "order_statuses", "products"];
 
-/// How the connector signs in.
+/// The way in which the connector signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignIn {
     Token,
     Router,
 }
 
-/// Starts a store that expects this way of signing in.
+/// Starts a store that accepts this way of signing in.
 pub(crate) fn start(sign_in: SignIn, mut options: Options, data: Data) -> FakeStore {
     if sign_in == SignIn::Router {
         options.router =
@@ -27,7 +27,7 @@ pub(crate) fn start(sign_in: SignIn, mut options: Options, data: Data) -> FakeSt
     FakeStore::start(options, data)
 }
 
-/// The config for it.
+/// Returns a config for this store.
 pub(crate) fn config(sign_in: SignIn, store: &FakeStore) -> Value {
     match sign_in {
         SignIn::Token => store_config(&store.url(), TOKEN, START),
@@ -35,7 +35,7 @@ pub(crate) fn config(sign_in: SignIn, store: &FakeStore) -> Value {
     }
 }
 
-/// The config, with further keys.
+/// Returns a config for this store with a token, and with more settings.
 pub(crate) fn config_with(store: &FakeStore, more: &Value) -> Value {
     let mut config = config(SignIn::Token, store);
     for (key, value) in more.as_object().unwrap() {
@@ -44,12 +44,13 @@ pub(crate) fn config_with(store: &FakeStore, more: &Value) -> Value {
     config
 }
 
-/// Reads once.
+/// Runs `read`.
 pub(crate) fn read(config: &Value, catalog: &Value, state: &str) -> Run {
     Command::new("read").config(config).catalog(catalog).state(state).run()
 }
 
-/// A store with `rows` lean rows of one resource, a minute apart, ids from `first`.
+/// Returns the data of a store with `rows` small rows of one resource. Ids begin at `first`; `updated_at` increases by
+/// a minute per row.
 pub(crate) fn minutes(resource: &str, first: i64, rows: i64) -> Data {
     let mut data = Data::empty();
     let begin = data.now_ms - rows * 60_000;
@@ -60,7 +61,7 @@ pub(crate) fn minutes(resource: &str, first: i64, rows: i64) -> Data {
     data
 }
 
-/// Panics if a signature that the store was sent stands in the output, in any form.
+/// Panics if the output contains a signature that was sent to the store, in any form.
 pub(crate) fn assert_no_signature(run: &Run, store: &FakeStore) {
     let output = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
     for seen in store.requests() {
@@ -70,14 +71,14 @@ pub(crate) fn assert_no_signature(run: &Run, store: &FakeStore) {
     }
 }
 
-/// The message of the one TRACE error.
+/// Returns the message of the only TRACE error.
 pub(crate) fn only_error(run: &Run) -> String {
     let errors = run.errors();
     assert_eq!(errors.len(), 1, "{}", run.transcript());
     errors[0].message.clone()
 }
 
-/// A small generator of chance (xorshift64*): the same numbers for the same seed, everywhere.
+/// A small random number generator (xorshift64*). The same seed gives the same numbers on every machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);
 
@@ -86,7 +87,7 @@ impl Chance {
         Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -94,19 +95,19 @@ impl Chance {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound.max(1)
     }
 
-    /// One of the ids, if there is any.
+    /// Returns one of the ids, if there are any.
     pub(crate) fn pick(&mut self, ids: &[i64]) -> Option<i64> {
         let at = usize::try_from(self.below(ids.len() as u64)).unwrap();
         ids.get(at).copied()
     }
 }
 
-/// The config of a host where nobody listens.
+/// Returns a config with a host where no server listens.
 pub(crate) fn nobody() -> Value {
     store_config("http://127.0.0.1:9", TOKEN, START)
 }
 
-/// An empty state.
+/// Returns an empty state.
 pub(crate) fn no_state() -> String {
     json!([]).to_string()
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::input_error::not_json;
+use super::input_error::NotJson;
 use super::message;
 use crate::json::value_kind;
 
@@ -70,15 +70,76 @@ impl ConfiguredCatalog {
     }
 }
 
+/// The reason why a file is not a catalog. Its message is a clause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// It is not JSON.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    /// It is empty.
+    #[error("it is empty")]
+    Empty,
+    /// It is not an object; contains its type.
+    #[error("it is {0}")]
+    NotAnObject(&'static str),
+    /// There is more text after the catalog.
+    #[error("more follows the JSON object")]
+    MoreFollows,
+    /// It has no `streams`.
+    #[error("it has no `streams`")]
+    NoStreams,
+    /// `streams` is not a list; contains its type.
+    #[error("its `streams` are {0}")]
+    StreamsNotAList(&'static str),
+    /// An entry of `streams` is not valid.
+    #[error("entry {number} of `streams` {error}")]
+    Entry {
+        /// The position of the entry, from 1.
+        number: usize,
+        /// The reason.
+        #[source]
+        error: EntryError,
+    },
+}
+
+/// The reason why an entry of `streams` is not valid. Its message is the rest of a sentence that begins with the entry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// It is not an object; contains its type.
+    #[error("must be an object, not {0}")]
+    NotAnObject(&'static str),
+    /// It has another sync mode; contains the mode, cut to one short line.
+    #[error("has the unknown `sync_mode` `{0}`")]
+    UnknownSyncMode(String),
+    /// Its sync mode is not a string; contains the type.
+    #[error("has a `sync_mode` that is {0}, not a string")]
+    SyncModeNotAString(&'static str),
+    /// It has no sync mode.
+    #[error("has no `sync_mode`")]
+    NoSyncMode,
+    /// Its stream is not an object; contains the type.
+    #[error("has a `stream` that is {0}, not an object")]
+    StreamNotAnObject(&'static str),
+    /// Its stream has no name.
+    #[error("has no `stream.name`")]
+    NoStreamName,
+    /// It has neither a stream nor, as in the output of `discover`, a name.
+    #[error("has no `stream` or `name`")]
+    NoStream,
+    /// The name of its stream is not a string; contains the type.
+    #[error("has a name that is {0}, not a string")]
+    NameNotAString(&'static str),
+}
+
 /// Parses an entry of `streams`: a stream with a sync mode, or a stream as `discover` prints it.
-fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
-    let Value::Object(fields) = entry else { return Err(format!("must be an object, not {}", value_kind(entry))) };
+fn configured(entry: &mut Value) -> Result<ConfiguredStream, EntryError> {
+    let Value::Object(fields) = entry else { return Err(EntryError::NotAnObject(value_kind(entry))) };
     let sync_mode = match fields.get("sync_mode") {
         None | Some(Value::Null) => None,
         Some(Value::String(mode)) if mode == "full_refresh" => Some(SyncMode::FullRefresh),
         Some(Value::String(mode)) if mode == "incremental" => Some(SyncMode::Incremental),
-        Some(Value::String(mode)) => return Err(format!("has the unknown `sync_mode` `{mode}`")),
-        Some(other) => return Err(format!("has a `sync_mode` that is {}, not a string", value_kind(other))),
+        Some(Value::String(mode)) => return Err(EntryError::UnknownSyncMode(printable(mode))),
+        Some(other) => return Err(EntryError::SyncModeNotAString(value_kind(other))),
     };
     let generation_id = fields.get("generation_id").and_then(Value::as_i64);
     // Platforms number jobs from 1; a launcher without jobs may write 0, again and again.
@@ -88,29 +149,35 @@ fn configured(entry: &mut Value) -> Result<ConfiguredStream, String> {
             let can = |modes: &Vec<Value>| modes.iter().any(|mode| mode == "incremental");
             let is_incremental = fields.get("supported_sync_modes").and_then(Value::as_array).is_none_or(can);
             let default_mode = if is_incremental { SyncMode::Incremental } else { SyncMode::FullRefresh };
-            let stream = stream(entry).map_err(|fault| fault.replace("`stream.name`", "`stream` or `name`"))?;
+            let stream = stream(entry).map_err(|error| match error {
+                EntryError::NoStreamName => EntryError::NoStream,
+                other => other,
+            })?;
             Ok(ConfiguredStream { stream, sync_mode: sync_mode.unwrap_or(default_mode), generation_id, sync_id })
         }
         Some(stream_fields) => {
             let stream = stream(stream_fields)?;
-            let sync_mode = sync_mode.ok_or("has no `sync_mode`")?;
+            let sync_mode = sync_mode.ok_or(EntryError::NoSyncMode)?;
             Ok(ConfiguredStream { stream, sync_mode, generation_id, sync_id })
         }
     }
 }
 
+/// Returns a string of the file cut to one line of at most 240 characters, so that an error has at most 300.
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(240).collect()
+}
+
 /// Parses the description of a stream.
-fn stream(value: &mut Value) -> Result<Stream, String> {
-    let Value::Object(fields) = value else {
-        return Err(format!("has a `stream` that is {}, not an object", value_kind(value)));
-    };
+fn stream(value: &mut Value) -> Result<Stream, EntryError> {
+    let Value::Object(fields) = value else { return Err(EntryError::StreamNotAnObject(value_kind(value))) };
     match fields.get("name") {
         Some(Value::String(name)) => {
             let name = name.clone();
             Ok(Stream { name, json_schema: fields.remove("json_schema").unwrap_or_default() })
         }
-        None | Some(Value::Null) => Err("has no `stream.name`".to_owned()),
-        Some(other) => Err(format!("has a name that is {}, not a string", value_kind(other))),
+        None | Some(Value::Null) => Err(EntryError::NoStreamName),
+        Some(other) => Err(EntryError::NameNotAString(value_kind(other))),
     }
 }
 
@@ -118,23 +185,18 @@ fn stream(value: &mut Value) -> Result<Stream, String> {
 /// that), or the output of `discover` itself: a CATALOG message, with others around it.
 ///
 /// # Errors
-/// A clause that names the entry and the fault.
-pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, String> {
-    // A clause may quote the file, so it is cut to one short line.
-    read(text).map_err(|fault| fault.chars().filter(|character| !character.is_control()).take(300).collect())
-}
-
-fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
+/// [`CatalogError`] if the text is none of these.
+pub fn parse(text: &[u8]) -> Result<ConfiguredCatalog, CatalogError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut found = None;
     let mut is_message = true;
     for document in serde_json::Deserializer::from_slice(text).into_iter::<Value>() {
         if !is_message {
-            return Err("more follows the JSON object".to_owned());
+            return Err(CatalogError::MoreFollows);
         }
-        let mut document = document.map_err(|error| not_json(&error))?;
+        let mut document = document.map_err(NotJson::from)?;
         if !document.is_object() {
-            return Err(format!("it is {}", value_kind(&document)));
+            return Err(CatalogError::NotAnObject(value_kind(&document)));
         }
         // A message of `discover`, among others.
         is_message = document.get("type").is_some_and(Value::is_string);
@@ -147,12 +209,12 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
     }
     let mut entries = match found {
         Some(Value::Array(entries)) => entries,
-        Some(other) => return Err(format!("its `streams` are {}", value_kind(&other))),
-        None if text.trim_ascii().is_empty() => return Err("it is empty".to_owned()),
-        None => return Err("it has no `streams`".to_owned()),
+        Some(other) => return Err(CatalogError::StreamsNotAList(value_kind(&other))),
+        None if text.trim_ascii().is_empty() => return Err(CatalogError::Empty),
+        None => return Err(CatalogError::NoStreams),
     };
-    let configured = |(place, entry): (usize, &mut Value)| {
-        configured(entry).map_err(|fault| format!("entry {} of `streams` {fault}", place + 1))
+    let configured = |(index, entry): (usize, &mut Value)| {
+        configured(entry).map_err(|error| CatalogError::Entry { number: index + 1, error })
     };
     Ok(ConfiguredCatalog { streams: entries.iter_mut().enumerate().map(configured).collect::<Result<_, _>>()? })
 }
@@ -162,7 +224,7 @@ fn read(text: &[u8]) -> Result<ConfiguredCatalog, String> {
 pub struct CatalogEntry {
     /// The sync mode.
     pub sync_mode: SyncMode,
-    /// What a destination does with the rows: the usual choice for the sync mode.
+    /// The destination's treatment of the rows: the usual one for the sync mode.
     pub destination_sync_mode: &'static str,
     /// Path of the cursor field; empty if there is none.
     pub cursor_field: Vec<&'static str>,
@@ -237,7 +299,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_entry() {
-        let bad = |text: &str| parse(text.as_bytes()).unwrap_err();
+        let bad = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
         for (text, fault) in [
             (
                 r#"{"streams":[{"stream":{"name":"orders"},"sync_mode":"INVALID"}]}"#,

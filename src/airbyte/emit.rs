@@ -20,7 +20,7 @@ use super::message::{
 use crate::buffer_pool::BufferPool;
 use crate::secret::Secret;
 
-/// Entries that may wait for the writer: one that is ready while another is being written keeps it busy.
+/// Maximum number of entries that wait for the writer: with one, the writer is always busy.
 const QUEUE: usize = 1;
 
 /// RECORD lines of one stream, and the state that covers them.
@@ -82,7 +82,7 @@ pub trait Sink: Send {
     }
 }
 
-/// Writes every line to stdout as it is.
+/// Writes every line to stdout unchanged.
 #[derive(Debug)]
 pub struct Passthrough<W>(pub W);
 
@@ -165,7 +165,7 @@ pub fn start(
     let (queue, entries) = mpsc::channel(QUEUE);
     let thread = std::thread::spawn(move || {
         let mut at_line_end = true;
-        // Of what panicked, only the sink is used again, and only between two entries.
+        // After a panic only the sink is used again, and only between two entries.
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut *sink, entries, &mut at_line_end)));
         let Ok(written) = written else {
             if at_line_end {
@@ -183,7 +183,7 @@ pub fn start(
     (emitter, Writer(thread))
 }
 
-/// Writes until every [`Emitter`] is gone. The queue is closed when this returns. `at_line_end` is false while the
+/// Writes until every [`Emitter`] is dropped. The queue is closed when this returns. `at_line_end` is false while the
 /// output may end in the middle of a line.
 fn write(sink: &mut dyn Sink, mut entries: mpsc::Receiver<Entry>, at_line_end: &mut bool) -> Result<(), WriteError> {
     while let Some(entry) = entries.blocking_recv() {
@@ -225,7 +225,7 @@ impl Writer {
     }
 }
 
-/// Methods that send return [`Closed`] if the output is gone.
+/// Methods that send return [`Closed`] if the output is closed.
 impl Emitter {
     /// Replaces these secrets in all messages from now on.
     pub fn hide(&self, secrets: Vec<Secret>) {
@@ -270,7 +270,7 @@ impl Emitter {
     pub async fn error(&self, mut error: TraceError) -> Result<(), Closed> {
         error.message = self.masked(&error.message);
         error.internal_message = error.internal_message.map(|text| self.masked(&text));
-        // Also if stdout is gone: the summary of the run reports it.
+        // Also if stdout is closed: the summary of the run reports the error.
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error.clone());
         self.message(Message::error(error)).await
     }

@@ -1,9 +1,17 @@
-//! Descriptions of faults in input files, without the words of a parser.
+//! The error of an input file that is not JSON, without the words of a parser.
 
-/// Returns a clause that says where a text stops being JSON.
-pub(super) fn not_json(error: &serde_json::Error) -> String {
-    match error.line() {
-        0 => "it is not valid JSON".to_owned(),
-        line => format!("it is not valid JSON at line {line}, column {}", error.column()),
+/// The position of the first error in a file that is not JSON. Its message is a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not valid JSON{}", match line { 0 => String::new(), _ => format!(" at line {line}, column {column}") })]
+pub struct NotJson {
+    /// The line, from 1; 0 if it is unknown.
+    line: usize,
+    /// The column in bytes, from 1.
+    column: usize,
+}
+
+impl From<serde_json::Error> for NotJson {
+    fn from(error: serde_json::Error) -> Self {
+        Self { line: error.line(), column: error.column() }
     }
 }

@@ -1,16 +1,16 @@
 //! Lines on their way to the output, in blocks of memory that are reused.
 //!
-//! All blocks have one size, so that any of them serves any page: the memory in use is that of the pages in flight,
-//! whatever sizes earlier pages had. Nothing here depends on the content of a line.
+//! All blocks have the same size, so that each can be reused for any page: the memory in use depends on the pages in
+//! flight, not on the sizes of earlier pages. Nothing here depends on the content of a line.
 
 use crate::buffer_pool::BufferPool;
 
-/// The size of a block: a page of a megabyte fills four, and the allocator keeps blocks of this size apart from
-/// small allocations, so that these are not scattered between them.
+/// Size of a block in bytes: a page of a megabyte fills four. The allocator keeps blocks of this size separate from
+/// small allocations, so that the memory is not fragmented.
 pub(super) const BLOCK: usize = 256 * 1024;
 
-/// Bytes left free in a full block, so that a line begun in it has room: a wide record takes a few KiB. Memory that
-/// is not touched is not used. A longer line makes its block grow.
+/// Bytes at the end of a block in which no line begins, so that most lines fit: a wide record takes a few KiB. Unused
+/// pages of memory cost nothing. A longer line makes its block grow.
 const MARGIN: usize = 32 * 1024;
 
 /// Complete lines. No line spans two blocks.

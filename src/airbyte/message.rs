@@ -10,9 +10,9 @@
 //! {"type":"STATE","state":{"type":"STREAM","stream":{…},"sourceStats":{"recordCount":2.0}}}
 //! ```
 //!
-//! RECORD lines are assembled from text ([`record_prefix`]), and a STATE travels with the records it covers
-//! ([`StateMessage`]); every other message is a [`Message`]. `namespace` is left out everywhere: an API has none,
-//! and the platform treats `""` as a namespace of its own.
+//! RECORD lines are assembled from strings ([`record_prefix`]). A STATE is sent to the writer together with the records
+//! that it covers ([`StateMessage`]). Every other message is a [`Message`]. No message has a `namespace`: an API has
+//! none, and the platform would use `""` as the name of one.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,7 +66,7 @@ pub struct Log {
 pub struct ConnectionStatus {
     /// Success or failure.
     pub status: CheckStatus,
-    /// For the user: why it failed, or a remark on a success.
+    /// Text for the user: the reason of a failure, or a note about a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -122,35 +122,35 @@ pub enum Trace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureType {
-    /// A fault of this program, or one of the store that is not expected to pass.
+    /// An error of this program, or a permanent error of the store.
     SystemError,
     /// Only the user can fix it.
     ConfigError,
-    /// It may pass by itself.
+    /// A temporary error.
     TransientError,
 }
 
 /// An error, reported to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TraceError {
-    /// For the user: what failed, where, and what to do.
+    /// Text for the user: what failed, where, and what to do.
     pub message: String,
-    /// For whoever investigates it.
+    /// Technical details, for the person who investigates the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal_message: Option<String>,
     /// Who can fix it.
     pub failure_type: FailureType,
-    /// The stream that it ended, if it ended one.
+    /// The stream that the error ended, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_descriptor: Option<Descriptor>,
-    /// True if the stream ended because a signal asked for it. Not part of the message: people are told once for
-    /// all streams.
+    /// True if the stream ended because of a signal. Not part of the message: a terminal shows one line for all
+    /// streams.
     #[serde(skip)]
     pub is_interruption: bool,
 }
 
 impl TraceError {
-    /// Returns the name of the stream that it ended, if it ended one.
+    /// Returns the name of the stream that the error ended, if any.
     pub fn stream(&self) -> Option<&str> {
         self.stream_descriptor.as_ref().map(|descriptor| descriptor.name.as_str())
     }
@@ -163,7 +163,7 @@ pub struct Descriptor<Name = String> {
     pub name: Name,
 }
 
-/// The number of rows that a stream is expected to have.
+/// The expected number of rows of a stream.
 #[derive(Debug, Serialize)]
 pub struct Estimate {
     /// The stream.
@@ -171,11 +171,11 @@ pub struct Estimate {
     /// Always `STREAM`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Rows.
+    /// Expected number of rows.
     pub row_estimate: u64,
 }
 
-/// How far a stream is.
+/// The status of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the protocol's own names")]
@@ -193,12 +193,12 @@ pub struct StreamStatusBody {
     pub stream_descriptor: Descriptor,
     /// Its new status.
     pub status: StreamStatus,
-    /// Why it is running but emits nothing.
+    /// The reason why a running stream emits no records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<[Reason; 1]>,
 }
 
-/// The only reason that the protocol has.
+/// A reason of a status. The protocol defines only this one.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the protocol's own names")]
@@ -209,7 +209,7 @@ pub enum Reason {
 /// The end of a wait for the call limit.
 #[derive(Debug, Serialize)]
 pub struct RateLimited {
-    /// Milliseconds since the epoch.
+    /// The end of the wait, in milliseconds since the epoch.
     pub quota_reset: u64,
 }
 
@@ -271,7 +271,7 @@ struct StreamState<'a> {
 
 #[derive(Serialize)]
 struct SourceStats {
-    /// The protocol has a number with a fraction here.
+    /// A number with a fraction, as the protocol requires.
     #[serde(rename = "recordCount")]
     record_count: f64,
 }
@@ -284,7 +284,7 @@ pub fn state_line(stream: &str, state: &RawValue, records: u64) -> Vec<u8> {
     to_line(&StateLine { r#type: "STATE", state: StateBody { r#type: "STREAM", stream, source_stats } })
 }
 
-/// Returns the part of a RECORD line before its data. All prefixes of a stream have one length: `emitted_at` has
+/// Returns the part of a RECORD line before its data. All prefixes of a stream have the same length: `emitted_at` has
 /// 13 digits until the year 2286.
 pub fn record_prefix(stream: &str) -> Vec<u8> {
     let name = serde_json::to_string(stream).unwrap_or_default();

@@ -1,8 +1,7 @@
 //! The protocol side: the part of the Airbyte protocol (release 0.18) that a source needs.
 //!
-//! In reading order: [`message`] (what is written), [`emit`] (the thread that writes it) with `line_batch` (its
-//! memory), [`catalog`] and [`state`] (the files that are read). Nothing in this folder names HTTP, the store's API
-//! or a stream.
+//! In reading order: [`message`] (the messages), [`emit`] (the thread that writes them) with `line_batch` (its memory),
+//! [`catalog`] and [`state`] (the input files). Nothing in this folder names HTTP, the store's API or a stream.
 
 pub mod catalog;
 pub mod emit;

@@ -8,10 +8,10 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::input_error::not_json;
+use super::input_error::NotJson;
 use crate::json;
 
-/// Nested lists that are read. A state has one, and some launchers add another.
+/// Maximum nesting of lists and messages. A state file has one level, and some launchers add another.
 const MAX_NESTING: usize = 8;
 
 /// Maximum members of an object, and streams of a file: a store has 70 streams.
@@ -35,6 +35,44 @@ pub struct States {
     pub has_other_messages: bool,
 }
 
+/// The reason why a file is not a state file. Its message is a clause. It shows no values of the file, which may be
+/// another file, with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// It is not JSON.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    /// Lists or messages are nested more than 8 levels deep.
+    #[error("it is nested too deeply")]
+    TooDeep,
+    /// A value other than an object or a list; contains its type.
+    #[error("expected states, found {0}")]
+    NotStates(&'static str),
+    /// `data` is not an object; contains its type.
+    #[error("expected an object at `data`, found {0}")]
+    DataNotAnObject(&'static str),
+    /// A state has a type, but no content.
+    #[error("a state with a `type`, but without `stream`, `global` or `data`")]
+    NoContent,
+    /// A state of a stream without the stream's name.
+    #[error("a state without `stream_descriptor.name`")]
+    NoName,
+    /// The state of a stream is not an object.
+    #[error("expected the state of `{stream}` to be an object, found {found}")]
+    NotAnObject {
+        /// The stream's name, cut to one short line.
+        stream: String,
+        /// The type of its state.
+        found: &'static str,
+    },
+    /// There are too many streams.
+    #[error("more than {} streams", MAX_MEMBERS)]
+    TooManyStreams,
+    /// An object has too many members, or a name that is not a valid string.
+    #[error("an object with a name that is not valid, or more than {}", MAX_MEMBERS)]
+    BadMembers,
+}
+
 /// Parses a state file. If a stream has several states, the last one is used. A file without a state gives an empty
 /// list.
 ///
@@ -44,13 +82,13 @@ pub struct States {
 /// deleted, is ignored.
 ///
 /// # Errors
-/// A clause that says what cannot be parsed.
-pub fn parse(mut text: Vec<u8>) -> Result<States, String> {
+/// [`StateError`] if the file is none of these.
+pub fn parse(mut text: Vec<u8>) -> Result<States, StateError> {
     blank_stray_commas(&mut text);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut states = States::default();
     for document in serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>() {
-        collect(document.map_err(|error| not_json(&error))?, MAX_NESTING, &mut states)?;
+        collect(document.map_err(NotJson::from)?, MAX_NESTING, &mut states)?;
     }
     Ok(states)
 }
@@ -88,22 +126,22 @@ fn blank_stray_commas(text: &mut [u8]) {
     }
 }
 
-fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
+fn collect(document: &RawValue, depth: usize, states: &mut States) -> Result<(), StateError> {
     match document.get().as_bytes().first() {
         Some(b'n') => Ok(()),
-        Some(b'[') if depth == 0 => Err("it is nested too deeply".to_owned()),
+        Some(b'[') if depth == 0 => Err(StateError::TooDeep),
         Some(b'[') => each(document, |item| collect(item, depth - 1, states)),
         Some(b'{') => from_object(document, depth, states),
-        _ => Err(format!("expected states, found {}", json_type_of(document.get()))),
+        _ => Err(StateError::NotStates(json_type_of(document.get()))),
     }
 }
 
-fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(), String> {
+fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(), StateError> {
     let members = Members::of(object)?;
     let kind = members.text("type");
     match kind.as_deref() {
-        // A message as it was on stdout; the state is inside.
-        Some("STATE") if depth == 0 => return Err("it is nested too deeply".to_owned()),
+        // A message as it was on stdout; it contains the state.
+        Some("STATE") if depth == 0 => return Err(StateError::TooDeep),
         Some("STATE") => return members.get("state").map_or(Ok(()), |state| collect(state, depth - 1, states)),
         Some("RECORD" | "LOG" | "TRACE" | "CATALOG" | "SPEC" | "CONNECTION_STATUS" | "CONTROL") => {
             states.has_other_messages = true;
@@ -120,7 +158,7 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     if let Some(global) = members.get("global").filter(|global| is_object(global)) {
         let list = Members::of(global)?.get("stream_states");
         return match list {
-            Some(_) if depth == 0 => Err("it is nested too deeply".to_owned()),
+            Some(_) if depth == 0 => Err(StateError::TooDeep),
             Some(list) => collect(list, depth - 1, states),
             None => Ok(()),
         };
@@ -128,43 +166,42 @@ fn from_object(object: &RawValue, depth: usize, states: &mut States) -> Result<(
     match members.get("data") {
         Some(data) if is_object(data) => return from_map(&Members::of(data)?, states),
         Some(other) if other.get() != "null" => {
-            return Err(format!("expected an object at `data`, found {}", json_type_of(other.get())));
+            return Err(StateError::DataNotAnObject(json_type_of(other.get())));
         }
         _ => {}
     }
     if kind.is_some() {
-        return Err("a state with a `type`, but without `stream`, `global` or `data`".to_owned());
+        return Err(StateError::NoContent);
     }
     from_map(&members, states)
 }
 
-fn from_stream(stream: &Members<'_>, states: &mut States) -> Result<(), String> {
+fn from_stream(stream: &Members<'_>, states: &mut States) -> Result<(), StateError> {
     let descriptor = stream.get("stream_descriptor").filter(|descriptor| is_object(descriptor));
     let name = descriptor.map(Members::of).transpose()?.and_then(|descriptor| descriptor.text("name"));
     let Some(name) = name else {
-        return Err("a state without `stream_descriptor.name`".to_owned());
+        return Err(StateError::NoName);
     };
     put(states, name, stream.get("stream_state"))
 }
 
 /// Reads the old form: stream names as keys, states as values.
-fn from_map(map: &Members<'_>, states: &mut States) -> Result<(), String> {
-    // `data` is null here, where there is one.
+fn from_map(map: &Members<'_>, states: &mut States) -> Result<(), StateError> {
+    // If there is a member `data` here, it is null.
     let streams = map.0.iter().filter(|(name, state)| name != "data" || state.get() != "null");
     streams.into_iter().try_for_each(|(name, state)| put(states, name.clone(), Some(state)))
 }
 
-fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<(), String> {
+fn put(states: &mut States, name: String, state: Option<&RawValue>) -> Result<(), StateError> {
     let state = state.map(RawValue::get).filter(|&state| state != "null");
     if let Some(state) = state
         && !state.starts_with('{')
     {
-        let (name, found) = (printable(&name), json_type_of(state));
-        return Err(format!("expected the state of `{name}` to be an object, found {found}"));
+        return Err(StateError::NotAnObject { stream: printable(&name), found: json_type_of(state) });
     }
     states.list.retain(|known| known.name != name);
     if states.list.len() >= MAX_MEMBERS {
-        return Err(format!("more than {MAX_MEMBERS} streams"));
+        return Err(StateError::TooManyStreams);
     }
     if let Some(state) = state {
         states.list.push(StoredState { name, state: on_one_line(state) });
@@ -198,7 +235,7 @@ fn json_type_of(text: &str) -> &'static str {
     }
 }
 
-/// Returns a text of the file cut to one short line, for a message.
+/// Returns a string of the file cut to one short line, for a message.
 fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(40).collect()
 }
@@ -207,11 +244,9 @@ fn printable(text: &str) -> String {
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    fn of(object: &'a RawValue) -> Result<Self, String> {
+    fn of(object: &'a RawValue) -> Result<Self, StateError> {
         let mut reader = serde_json::Deserializer::from_str(object.get());
-        reader
-            .deserialize_map(MembersVisitor)
-            .map_err(|_| format!("an object with a name that is not valid, or more than {MAX_MEMBERS}"))
+        reader.deserialize_map(MembersVisitor).map_err(|_| StateError::BadMembers)
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
@@ -249,21 +284,21 @@ impl<'de> Visitor<'de> for MembersVisitor {
 ///
 /// # Errors
 /// The first error of `item`.
-fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), String>) -> Result<(), String> {
+fn each(list: &RawValue, item: impl FnMut(&RawValue) -> Result<(), StateError>) -> Result<(), StateError> {
     let mut items = Items { item, fault: None };
     let read = (&mut items).deserialize(&mut serde_json::Deserializer::from_str(list.get()));
     match (items.fault, read) {
         (Some(fault), _) => Err(fault),
-        (None, read) => read.map_err(|error| not_json(&error)),
+        (None, read) => Ok(read.map_err(NotJson::from)?),
     }
 }
 
 struct Items<F> {
     item: F,
-    fault: Option<String>,
+    fault: Option<StateError>,
 }
 
-impl<'de, F: FnMut(&RawValue) -> Result<(), String>> DeserializeSeed<'de> for &mut Items<F> {
+impl<'de, F: FnMut(&RawValue) -> Result<(), StateError>> DeserializeSeed<'de> for &mut Items<F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -271,7 +306,7 @@ impl<'de, F: FnMut(&RawValue) -> Result<(), String>> DeserializeSeed<'de> for &m
     }
 }
 
-impl<'de, F: FnMut(&RawValue) -> Result<(), String>> Visitor<'de> for &mut Items<F> {
+impl<'de, F: FnMut(&RawValue) -> Result<(), StateError>> Visitor<'de> for &mut Items<F> {
     type Value = ();
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! Signing in: the headers that show who asks. Nothing here sends.
+//! Sign-in: creates the headers that authenticate a request. Sends nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,33 +13,34 @@ const SITE: HeaderName = HeaderName::from_static("x-ac-pub-site-id");
 const USER: HeaderName = HeaderName::from_static("x-ac-pub-user");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-ac-pub-auth-signature");
 
-/// The two ways of signing in.
+/// The credentials of a store, in one of two forms.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// One store's own token (API documentation, authentication).
+    /// The access token of one store (API documentation, authentication).
     Token(Secret),
-    /// The Central API Router: each request is signed (as the published Python connector does it).
+    /// Credentials of the Central API Router. Each request is signed, as in the published Python connector.
     Router {
         /// Provisioning user name.
         user: String,
-        /// The secret that goes with it; the key of the signature.
+        /// The user's secret: the key of the signature.
         secret: Secret,
-        /// The store's site id.
+        /// Site id of the store.
         site_id: String,
     },
 }
 
 impl Auth {
-    /// Whether every value can be sent in a header at all: visible ASCII and spaces only.
+    /// Returns true if a value can be sent in a header: visible ASCII and spaces only.
     pub fn is_sendable(text: &str) -> bool {
         !text.is_empty() && HeaderValue::from_str(text).is_ok() && text.is_ascii()
     }
 
-    /// Headers for a GET of `path_and_query`, which must be the very bytes that go on the wire.
+    /// Returns the headers for a GET request. `path_and_query` must have exactly the bytes that are sent, since they
+    /// are signed.
     pub fn headers(&self, path_and_query: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let mut put = |name: HeaderName, value: &str| {
-            // The config refuses values that cannot be sent; a header left out is answered by 401.
+            // The config rejects values that cannot be sent. Should one occur, the store responds with 401.
             if let Ok(mut value) = HeaderValue::from_str(value) {
                 value.set_sensitive(true);
                 headers.insert(name, value);
@@ -57,10 +58,11 @@ impl Auth {
     }
 }
 
-/// Base64 of the HMAC-SHA256, keyed with the user secret, over `GET&{path and query}&{user}`.
+/// Returns the signature of a request: the HMAC-SHA256 of `GET&{path and query}&{user}` with the user's secret as key,
+/// in Base64.
 fn signature(secret: &Secret, user: &str, path_and_query: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else {
-        // HMAC takes keys of every length; a signature left empty would be answered by 401.
+        // Cannot occur: HMAC accepts keys of any length. The store would respond to an empty signature with 401.
         return String::new();
     };
     mac.update(format!("GET&{path_and_query}&{user}").as_bytes());

@@ -1,4 +1,4 @@
-//! The client of a Cart.com store: how its requests are written and signed, and what its responses say.
+//! The client of a Cart.com store: the HTTP client with Cart.com's URLs, headers and responses.
 
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
@@ -19,7 +19,7 @@ use crate::stream::Stream;
 use crate::sync::query::Query;
 use crate::sync::shop::{Capabilities, Shop};
 
-/// The header with the calls made and allowed (API documentation, API limits).
+/// Header with the number of calls made and allowed (API documentation, API limits).
 const CALL_LIMIT: &str = "x-ac-call-limit";
 
 /// The client of one store.
@@ -27,7 +27,8 @@ const CALL_LIMIT: &str = "x-ac-call-limit";
 pub struct Client(http::Client<CartApi>);
 
 impl Client {
-    /// A client for `base` (`https://host/api/v1/`), with at most `in_flight` pages in memory.
+    /// Returns a client for `base` (`https://host/api/v1/`), with at most `in_flight` requests or unemitted pages at
+    /// a time.
     ///
     /// # Errors
     /// [`SetupError`] if the certificates or the proxy of the environment cannot be used.
@@ -88,7 +89,7 @@ impl Shop for Client {
     }
 }
 
-/// How requests to a store are written, and its responses read.
+/// Writes requests to a store, and reads its responses.
 #[derive(Debug)]
 struct CartApi {
     auth: Auth,
@@ -121,7 +122,7 @@ impl Api for CartApi {
     }
 }
 
-/// A page being read, with the request that it answers.
+/// The parser of a page, with the request that the page belongs to.
 #[derive(Debug)]
 struct Page<'r> {
     parser: PageParser<'r>,
@@ -147,7 +148,7 @@ mod tests {
 
     use super::super::streams::find;
     use super::*;
-    use crate::http::{Discard, RequestEvent};
+    use crate::http::{Discard, RequestEvent, ResponseMismatch};
     use crate::json::Scanner;
     use crate::record::NotARecord;
     use crate::secret::Secret;
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Believes no list of an unknown name.
+    /// Accepts only lists with a known name.
     struct Doubting;
 
     impl ElementSink for Doubting {
@@ -170,12 +171,13 @@ mod tests {
             Discard.element(scanner)
         }
 
-        fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
-            if answer.list_name_known { Ok(()) } else { Err("not mine".to_owned()) }
+        fn verify(&mut self, answer: &PageMeta) -> Result<(), ResponseMismatch> {
+            if answer.list_name_known { Ok(()) } else { Err(ResponseMismatch::OtherFields) }
         }
     }
 
-    /// A client of a server that gives these answers, and the connection that each request came over.
+    /// Returns a client of a server that sends these responses, and a task that returns the number of the connection
+    /// of each request.
     async fn client(answers: Vec<(u16, &'static [u8])>) -> (Client, tokio::task::JoinHandle<Vec<u32>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}/api/v1/", listener.local_addr().unwrap())).unwrap();

@@ -1,4 +1,4 @@
-//! What went wrong with one attempt: from statuses, bodies and faults on the way to an [`Error`]. Pure.
+//! Converts the statuses and bodies of failed requests into an [`Error`]. Pure.
 
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
@@ -9,7 +9,7 @@ use crate::http::{Error, Request as _};
 use crate::secret::Secret;
 use crate::sync::query::Query;
 
-/// What the body of a 200 is, where it is no page.
+/// Returns the error of a response with status 200 whose body is not a page.
 pub(super) fn body(query: &Query, fault: PageError) -> Error {
     let resource = query.resource().to_owned();
     let problem = match fault {
@@ -34,7 +34,8 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
     refused(query.resource(), problem)
 }
 
-/// A status that is no success, with what its body says; `signed` are the headers that were sent to sign in.
+/// Returns the error of a status other than 200, with the message of the body. `signed` are the headers that
+/// authenticated the request.
 pub(super) fn status(query: &Query, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error {
     let vendor = serde_json::from_slice::<Vendor>(body).unwrap_or_default();
     let details = vendor.details.as_str().unwrap_or_default().to_ascii_lowercase();
@@ -48,8 +49,8 @@ pub(super) fn status(query: &Query, status: StatusCode, body: &[u8], signed: &He
     }
 }
 
-/// The body of an error (API documentation, errors). The details may hold names of procedures and classes and
-/// are never shown.
+/// The body of an error (API documentation, errors). Its details are never shown: they may contain names of procedures
+/// and classes.
 #[derive(Default, serde::Deserialize)]
 struct Vendor {
     #[serde(default)]
@@ -58,7 +59,8 @@ struct Vendor {
     details: serde_json::Value,
 }
 
-/// At most ten names, each cut and without control characters: they come from outside.
+/// Returns a list of at most ten field names, each cut to a maximum length and without control characters, since the
+/// store chooses them.
 fn names(seen: &[String]) -> String {
     if seen.is_empty() {
         return "none".to_owned();
@@ -66,7 +68,7 @@ fn names(seen: &[String]) -> String {
     seen.iter().take(10).map(|name| plain(name, 40)).collect::<Vec<_>>().join(", ")
 }
 
-/// The text without what was sent to sign in, should the answer repeat it.
+/// Returns the text with the values of the authentication headers masked, in case the response repeats them.
 fn without(signed: &HeaderMap, text: String) -> String {
     let sent = signed.values().filter(|value| value.is_sensitive()).filter_map(|value| value.to_str().ok());
     sent.fold(text, |text, value| Secret::new(value.to_owned()).masked(&text))

@@ -1,94 +1,94 @@
-//! The body of a list answer: finds the list, hands each element on, and says what the envelope says.
+//! Parses the body of a list response: finds the list, passes each element to a sink, and returns the other data.
 //!
-//! Envelope (API documentation, common usage): an object with `total_count`, `next_page` if there is
-//! a further page, and one array. The array's name differs from the resource's path for some
-//! resources, and the vendor's descriptions contradict each other, so the only array there is will do, unless
-//! its name is that of another resource's list. An answer that contradicts itself, or is the answer to another
-//! request, is none.
+//! The body (API documentation, common usage) is an object with `total_count`, `next_page` if there is a further page,
+//! and one array. For some resources, the array's name differs from the path, and the vendor's descriptions contradict
+//! each other. So the only array of the body is used, unless it has the name of another resource's list. A response
+//! that contradicts itself or belongs to another request is an error.
 
 use crate::http::{ElementSink, Envelope, PageMeta};
 use crate::json::{Kind, NotJson, Scanner};
 use crate::record::NotARecord;
 use crate::sync::query::Query;
 
-/// Why a body is no list.
+/// The reason why a body is not a list response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageError {
-    /// The body is not JSON: cut short, an HTML page, empty.
+    /// The body is not JSON: truncated, a web page, or empty.
     NotJson {
-        /// Offset of the first byte that cannot be.
+        /// Offset of the first invalid byte.
         at: usize,
         /// Length of the body.
         length: usize,
-        /// Whether it begins as no answer of the API does: a web page.
+        /// True if it does not begin like a response of the API, but like a web page.
         page: bool,
     },
-    /// It begins like JSON and holds a byte that is not UTF-8.
+    /// The body begins like JSON and contains a byte that is not UTF-8.
     NotUtf8 {
         /// Offset of that byte.
         at: usize,
     },
-    /// JSON, but no list; the names of the fields seen.
+    /// The body is JSON without a list; contains the names of its fields.
     NoList(Vec<String>),
-    /// The list is there twice: it cannot be told which one counts.
+    /// The body contains the list twice, so it is unclear which one is right.
     TwoLists,
-    /// Arrays and objects nest deeper than is read.
+    /// Arrays and objects are nested too deeply.
     TooDeep,
-    /// The list holds something that is no object.
+    /// An element of the list is not an object.
     NotAnObject,
-    /// It holds the list of another resource; the list's name.
+    /// The body contains the list of another resource; contains the list's name.
     ForeignList(String),
-    /// Its `next_page` leads to another resource; the name of that.
+    /// `next_page` leads to another resource; contains the resource's name.
     ForeignNext(String),
-    /// It counts so many rows, and lists none on the first page.
+    /// The first page lists no rows, although `total_count` is this number.
     CountWithoutRows(u64),
-    /// It names a further page, and lists no row.
+    /// The page lists no rows, although there is a further page.
     NextPageWithoutRows,
 }
 
-/// The names that lists have in answers.
+/// The names of lists in responses.
 #[derive(Clone, Debug, Default)]
 pub struct ListNames<'n> {
-    /// Those that the list asked for may have.
+    /// Names of the requested list.
     pub own: Vec<&'n str>,
-    /// Those of other resources' lists. One that is among the own ones counts as own.
+    /// Names of other resources' lists. A name that is also in `own` counts as one of `own`.
     pub foreign: &'n [&'n str],
 }
 
-/// Names of fields that are kept for the error of an answer without a list; an answer can have millions.
+/// Maximum number of field names that are kept for the error of a response without a list. A response can have
+/// millions.
 const NAMES_KEPT: usize = 10;
-/// Characters of such a name.
+/// Maximum length of such a name in characters, so that ten fit into an error message.
 const NAME_LENGTH: usize = 100;
 
-/// A body being read while it arrives. What is complete is handed on at once, so that neither the body
-/// nor its rows are ever in memory twice.
+/// Parses a body while it arrives. Complete elements are passed on immediately, so that neither the body nor its rows
+/// are in memory twice.
 #[derive(Debug)]
 pub struct PageParser<'n> {
     names: ListNames<'n>,
-    /// The request, if what it asked for is known.
+    /// The request, if it is known.
     query: Option<&'n Query>,
     state: ParserState,
     envelope: Envelope,
-    /// Whether `next_page` leads further than this page.
+    /// True if `next_page` leads to a later page.
     has_next: bool,
-    /// The other resource that it leads to.
+    /// The other resource that `next_page` leads to, if any.
     foreign_next: Option<String>,
-    /// The name of another resource's list.
+    /// The name of another resource's list in the body, if any.
     foreign: Option<String>,
-    /// Elements that were handed on.
+    /// Number of elements passed on.
     rows: u64,
     seen: Vec<String>,
     found: bool,
-    /// Whether it is there a second time.
+    /// True if the body contains the list twice.
     has_list_twice: bool,
-    /// An array under another name, and how many there were.
+    /// The last array with another name, and the number of such arrays.
     other: Option<Vec<u8>>,
     others: usize,
-    /// Bytes that were handed on.
+    /// Number of bytes parsed.
     consumed: usize,
 }
 
-/// Where in the body the reading stands.
+/// The part of the body that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ParserState {
     Start,
@@ -98,7 +98,7 @@ enum ParserState {
 }
 
 impl<'n> PageParser<'n> {
-    /// Begins a body of which no more is known than the names that its list may have.
+    /// Returns a parser for a list with one of these names.
     pub fn new(own: &[&'n str]) -> Self {
         Self {
             names: ListNames { own: own.to_vec(), foreign: &[] },
@@ -118,16 +118,16 @@ impl<'n> PageParser<'n> {
         }
     }
 
-    /// Begins the body of an answer to this request.
+    /// Returns a parser for the response to this request.
     pub fn answering(query: &'n Query, names: ListNames<'n>) -> Self {
         Self { names, query: Some(query), ..Self::new(&[]) }
     }
 
-    /// Reads on in `chunk`, which begins where the last call left off; `last` says that nothing
-    /// follows it. Gives how many bytes are done with.
+    /// Parses `chunk`, which begins at the first byte that the last call did not parse. `last` is true if it is the end
+    /// of the body. Returns the number of parsed bytes.
     ///
     /// # Errors
-    /// [`PageError`]; elements may have been handed on before it was noticed.
+    /// [`PageError`]. The sink may have received elements before.
     pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, PageError> {
         let length = self.consumed + chunk.len();
         let text = match std::str::from_utf8(chunk) {
@@ -147,7 +147,7 @@ impl<'n> PageParser<'n> {
                 }
                 Err(NotARecord::NotAnObject) => return Err(PageError::NotAnObject),
                 Err(NotARecord::Json(_)) if scanner.is_too_deep() => return Err(PageError::TooDeep),
-                // What looks wrong may only be cut short here: it is looked at again with more behind it.
+                // The JSON may only be incomplete: it is parsed again when more of the body has arrived.
                 Err(NotARecord::Json(_)) if !last => break,
                 Err(NotARecord::Json(NotJson(at))) => {
                     let page = self.state == ParserState::Start && !is_blank(text);
@@ -159,7 +159,7 @@ impl<'n> PageParser<'n> {
         Ok(done)
     }
 
-    /// The fault of a byte that is not UTF-8 behind this text, in a body of which `length` bytes are there.
+    /// Returns the error for a byte after `before` that is not UTF-8. `length` bytes of the body have arrived.
     fn not_utf8(&self, before: &[u8], length: usize) -> PageError {
         let blank = before.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let begun =
@@ -171,7 +171,7 @@ impl<'n> PageParser<'n> {
         }
     }
 
-    /// What the envelope said, at the end of the body.
+    /// Ends the body and returns the data other than the rows.
     ///
     /// # Errors
     /// [`PageError`] if there was no list.
@@ -180,10 +180,10 @@ impl<'n> PageParser<'n> {
         self.finish_with_meta(sink).map(|meta| meta.envelope)
     }
 
-    /// What is known of the answer, at the end of the body.
+    /// Ends the body and returns the data other than the rows, and if the list has a known name.
     ///
     /// # Errors
-    /// [`PageError`] if there was no list, or the answer is not one to the request.
+    /// [`PageError`] if there was no list, or the response does not belong to the request.
     pub fn finish_with_meta(mut self, sink: &mut dyn ElementSink) -> Result<PageMeta, PageError> {
         if self.has_list_twice {
             return Err(PageError::TwoLists);
@@ -208,13 +208,13 @@ impl<'n> PageParser<'n> {
         }
     }
 
-    /// Takes the only array there is, whose name is not known.
+    /// Uses the only array of the body as the list. `text` is the array, whose name is unknown.
     fn unnamed(&mut self, text: &[u8], sink: &mut dyn ElementSink) -> Result<(), PageError> {
         let mut scanner = Scanner::new(text);
         scanner.take(b'[');
         scanner.skip_space();
         if scanner.take(b']') {
-            // An empty array of any name says nothing of this list.
+            // An empty array may be any field: it does not show that the list is empty.
             let believed = self.query.is_none() || self.envelope.total == Some(0);
             return if believed { Ok(()) } else { Err(PageError::NoList(std::mem::take(&mut self.seen))) };
         }
@@ -228,7 +228,7 @@ impl<'n> PageParser<'n> {
         Ok(())
     }
 
-    /// Looks where `next_page`, which is `value`, leads.
+    /// Reads the value of `next_page`: a link to a page.
     fn follow(&mut self, value: &[u8]) {
         let Ok(next) = serde_json::from_slice::<String>(value) else { return };
         self.envelope.more = !next.is_empty();
@@ -241,7 +241,7 @@ impl<'n> PageParser<'n> {
             .map(|named| named.chars().take(NAME_LENGTH).collect());
     }
 
-    /// Takes what comes next; false at the end. Changes nothing when it fails.
+    /// Parses the next part of the body; returns false at the end. Changes nothing if it fails.
     fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotARecord> {
         match self.state {
             ParserState::Start => {
@@ -296,7 +296,7 @@ impl<'n> PageParser<'n> {
         !self.names.own.contains(&name) && self.names.foreign.contains(&name)
     }
 
-    /// Takes a field of the envelope, or its name if it is the list.
+    /// Parses a field of the object; of the list, only the name.
     fn field(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
         let name = String::from_utf8_lossy(scanner.text()?).into_owned();
         scanner.skip_space();
@@ -317,7 +317,7 @@ impl<'n> PageParser<'n> {
             let (kind, _) = scanner.value()?;
             let value = scanner.since(from);
             if scanner.peek().is_none() {
-                // A number may go on.
+                // The number may continue in the next chunk.
                 return Err(scanner.fault());
             }
             match (name.as_str(), kind) {
@@ -345,7 +345,7 @@ impl<'n> PageParser<'n> {
     }
 }
 
-/// The resource that a link to another page leads to: the last part of its path, if that is one of the API.
+/// Returns the resource in a link to another page: the last part of its path, if the path is one of the API.
 fn resource_of(link: &str) -> Option<&str> {
     const ROOT: &str = "api/v1/";
     let path = link.split(['?', '#']).next()?;
@@ -355,7 +355,7 @@ fn resource_of(link: &str) -> Option<&str> {
     ((before.is_empty() || before.ends_with('/')) && !name.is_empty()).then_some(name)
 }
 
-/// The number of the page that a link leads to.
+/// Returns the page number in a link.
 fn page_of(link: &str) -> Option<u64> {
     let query = link.split('#').next()?.split_once('?')?.1;
     query.split('&').find_map(|part| part.strip_prefix("page="))?.parse().ok()
@@ -365,10 +365,10 @@ fn is_blank(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_whitespace)
 }
 
-/// Reads a body that is there as a whole.
+/// Parses a complete body.
 ///
 /// # Errors
-/// [`PageError`]; elements may have been handed on before it was noticed.
+/// [`PageError`]. The sink may have received elements before.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn read(body: &[u8], names: &[&str], sink: &mut dyn ElementSink) -> Result<Envelope, PageError> {
     let mut parser = PageParser::new(names);

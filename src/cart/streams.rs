@@ -152,7 +152,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("webhooks", System, has_updated_at: false),
 ];
 
-/// Streams that most people read first, which `metadata.yaml` suggests to a platform.
+/// Streams that most users read first. `metadata.yaml` suggests them to a platform.
 pub const SUGGESTED: &[&str] = &[
     "customers",
     "addresses",

@@ -22,11 +22,34 @@ pub(crate) struct SelectedStream {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamsArg(Vec<SelectedStream>);
 
+/// The reason why `--streams` is not valid.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamsArgError {
+    #[error("Enter at least one stream. {}", listing())]
+    Empty,
+    #[error("{} {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), listing())]
+    Unknown(Vec<NameError>),
+}
+
+/// The reason why a name in `--streams` selects no stream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NameError {
+    #[error("No stream matches `{0}`.")]
+    NoMatch(String),
+    #[error("{}", unknown_stream_text(.0))]
+    Unknown(String),
+}
+
+/// Returns the sentence that says which streams exist.
+fn listing() -> String {
+    format!("Run `source-cart streams` to list all streams; `{ALL}` selects them all.")
+}
+
 impl FromStr for StreamsArg {
-    type Err = String;
+    type Err = StreamsArgError;
 
     /// Parses the names. The error lists every unknown name, with suggestions.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, StreamsArgError> {
         let (mut selected, mut faults) = (Vec::new(), Vec::new());
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match streams::find(name) {
@@ -38,26 +61,20 @@ impl FromStr for StreamsArg {
                     let before = selected.len();
                     selected.extend(matching.map(|stream| SelectedStream { name: stream.name, stream }));
                     if selected.len() == before {
-                        faults.push(format!("No stream matches `{name}`."));
+                        faults.push(NameError::NoMatch(name.to_owned()));
                     }
                 }
                 Some(stream) => {
                     let alias = stream.aliases.iter().find(|alias| **alias == name);
                     selected.push(SelectedStream { name: alias.copied().unwrap_or(stream.name), stream });
                 }
-                None => faults.push(unknown_stream_text(name)),
+                None => faults.push(NameError::Unknown(name.to_owned())),
             }
         }
-        if selected.is_empty() && faults.is_empty() {
-            faults.push("Enter at least one stream.".to_owned());
-        }
-        if faults.is_empty() {
-            Ok(Self(selected))
-        } else {
-            Err(format!(
-                "{} Run `source-cart streams` to list all streams; `{ALL}` selects them all.",
-                faults.join(" ")
-            ))
+        match (faults.is_empty(), selected.is_empty()) {
+            (false, _) => Err(StreamsArgError::Unknown(faults)),
+            (true, true) => Err(StreamsArgError::Empty),
+            (true, false) => Ok(Self(selected)),
         }
     }
 }
@@ -146,13 +163,14 @@ mod tests {
         assert_eq!(names(&["stor?s"]), ["stores"]);
         assert_eq!(names(&["orders,order_*"]).len(), orders.len());
         assert_eq!(names(&["*"]).len(), STREAMS.len());
-        assert_eq!("ordr*,order?".parse::<StreamsArg>().unwrap_err().matches("No stream matches").count(), 1);
+        let reported = "ordr*,order?".parse::<StreamsArg>().unwrap_err().to_string();
+        assert_eq!(reported.matches("No stream matches").count(), 1);
         assert!(matches("**a*?*b", "xaxb") && !matches("a*b", "ab_") && !matches("?", ""));
     }
 
     #[test]
     fn every_unknown_name_is_reported_with_suggestions() {
-        let fault = |text: &str| text.parse::<StreamsArg>().unwrap_err();
+        let fault = |text: &str| text.parse::<StreamsArg>().unwrap_err().to_string();
         insta::assert_snapshot!([fault("ordres,stores,prodcuts"), fault("alll"), fault("zzz"), fault(" ,")].join("\n"));
     }
 

@@ -51,14 +51,14 @@ pub(crate) async fn run(
             }
             result
         }
-        Err(user_error) => Err(user_error.message),
+        Err(user_error) => Err(user_error),
     };
     if let Ok(Some(note)) = &result {
         emitter.log(Level::Warn, note).await?;
     }
     let (status, message) = match &result {
         Ok(note) => (CheckStatus::Succeeded, note.as_deref()),
-        Err(message) => (CheckStatus::Failed, Some(message.as_str())),
+        Err(user_error) => (CheckStatus::Failed, Some(user_error.message.as_str())),
     };
     let message = message.map(|text| emitter.masked(text));
     let connection_status = ConnectionStatus { status, message };
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     Ok(result.is_ok() || !arguments.fail)
 }
 
-/// Returns the note of a check that was signed in and ran out of time.
+/// Returns the note for a store that accepts the credentials, but answered too slowly to test all scopes.
 fn unfinished(host: &str, bound: Duration) -> String {
     format!(
         "{host} accepts the credentials, but is so slow that not every scope could be tested within {} seconds. Run `check` again later to see whether the token lacks a scope.",
@@ -78,10 +78,10 @@ fn unfinished(host: &str, bound: Duration) -> String {
 /// all do.
 pub(super) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
     let (result, tried) = try_each(client, emitter).await?;
-    Ok(result.map_err(|message| Refusal { message, suspect: tried.suspect() }))
+    Ok(result.map_err(|user_error| Refusal { message: user_error.message, suspect: tried.suspect() }))
 }
 
-/// Why a configuration does not work.
+/// The reason why a configuration does not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The error for the user.
@@ -99,14 +99,17 @@ pub(super) enum Suspect {
     Host,
 }
 
+/// The result of a check: a note if not all scopes work, an error if none does.
+type CheckResult = Result<Option<String>, UserError>;
+
 /// Tests all scopes, and returns the result of each as well.
-async fn try_each(client: &Client, emitter: &Emitter) -> Result<(Result<Option<String>, String>, Tried), Closed> {
+async fn try_each(client: &Client, emitter: &Emitter) -> Result<(CheckResult, Tried), Closed> {
     let (bound, mut tried) = (client.retry_policy().total, Tried::default());
     let result = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
         Ok(result) => result?,
         Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound))),
         // The first error says more than the lack of time.
-        Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound).message)),
+        Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound))),
     };
     Ok((result, tried))
 }
@@ -118,7 +121,7 @@ struct Tried {
     /// Readable streams, with the store's count of the rows.
     readable: Vec<(&'static Stream, Option<u64>)>,
     /// The first error other than a refusal.
-    first: Option<String>,
+    first: Option<UserError>,
     /// True if an error is one of the host, not of a resource.
     is_host: bool,
     /// Streams that the token may not read.
@@ -141,11 +144,7 @@ async fn probe(client: &Client, query: Query, emitter: &Emitter) -> Result<Optio
 }
 
 /// Tests all scopes without a time limit.
-async fn try_each_scope(
-    client: &Client,
-    emitter: &Emitter,
-    tried: &mut Tried,
-) -> Result<Result<Option<String>, String>, Closed> {
+async fn try_each_scope(client: &Client, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
     for stream in probes() {
         let query = Query::new(stream, 1);
         // The first failed after all retries, so the others are not retried.
@@ -168,12 +167,12 @@ async fn try_each_scope(
             // All requests would fail in the same way.
             _ if is_of_the_host(&error) && !tried.worked => {
                 tried.is_host = true;
-                return Ok(Err(user_error.message));
+                return Ok(Err(user_error));
             }
             _ => {
                 tried.is_host |= matches!(error.root(), Error::Body { .. });
                 tried.failed.push((stream, error.short_reason()));
-                tried.first.get_or_insert(user_error.message);
+                tried.first.get_or_insert(user_error);
             }
         }
     }
@@ -191,21 +190,15 @@ fn is_of_the_host(error: &Error) -> bool {
 }
 
 impl Tried {
-    /// Returns a note if not all scopes work, or an error if none does.
-    fn result(&self, host: &str) -> Result<Option<String>, String> {
+    /// Returns the result of the check.
+    fn result(&self, host: &str) -> CheckResult {
         if !self.worked {
             return Err(match &self.first {
                 Some(first) => first.clone(),
-                None if self.refused.is_empty() => format!(
-                    "{host} has none of the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
-                ),
+                None if self.refused.is_empty() => UserError::check_found_nothing(host),
                 None => {
-                    let probes = STREAMS.iter().filter(|stream| stream.is_scope_probe);
-                    let scopes: Vec<&str> = probes.map(|stream| stream.scope.name()).collect();
-                    format!(
-                        "{host} rejected the credentials (HTTP 401) on every tested resource. Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes {}.",
-                        scopes.join(", ")
-                    )
+                    let scopes: Vec<&str> = probes().map(|stream| stream.scope.name()).collect();
+                    UserError::check_rejected(host, &scopes)
                 }
             });
         }
@@ -321,7 +314,7 @@ impl RequestObserver for Requests<'_> {
     fn on_event<'a>(&'a self, event: RequestEvent<'a>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             if let RequestEvent::Done(exchange) = event {
-                // A closed stdout is noticed where the verdict is written.
+                // A closed stdout is reported when the result is written.
                 let _ignored = self.0.log(Level::Debug, &format!("{exchange}.")).await;
             }
         })

@@ -8,15 +8,15 @@ use serde_json::Value;
 use crate::cart::streams::STREAMS;
 use crate::cli::Overrides;
 use crate::config::{self, Config};
-use crate::files::input;
+use crate::files::input::{self, ReadError};
 use crate::raw_config::RawConfig;
 use crate::record_options::RecordOptions;
 use crate::user_error::UserError;
 
-/// The largest file that is read: the states of 70 streams at their bound take 5 MB, a catalog less.
+/// Maximum size of a file in bytes: states of 70 streams of maximum size take 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
-/// The largest configuration that is read: its values take a few hundred bytes.
+/// Maximum size of a configuration in bytes: usual ones have a few hundred.
 const LARGEST_CONFIG: u64 = 1024 * 1024;
 
 /// The environment variable that names the configuration if the command line does not.
@@ -27,13 +27,15 @@ const CONFIG_FILE: &str = "config.json";
 
 /// Reads a file that the command line names; `what` is `config`, `catalog` or `state`.
 pub(super) fn file(what: &str, path: &Path) -> Result<Vec<u8>, UserError> {
-    let user_error = |problem: &str| UserError::file(what, &path.display().to_string(), problem);
     let most = if what == "config" { LARGEST_CONFIG } else { LARGEST_FILE };
-    let text = input::read(path, most).map_err(|problem| user_error(&problem))?;
-    match std::str::from_utf8(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(user_error("is not UTF-8 text")),
-    }
+    let text = input::read(path, most).and_then(utf8);
+    text.map_err(|error| UserError::file(what, &path.display().to_string(), &error))
+}
+
+/// Returns the text if it is UTF-8.
+fn utf8(text: Vec<u8>) -> Result<Vec<u8>, ReadError> {
+    std::str::from_utf8(&text)?;
+    Ok(text)
 }
 
 /// Reads the text of the configuration, from standard input if the path is `-`.
@@ -41,16 +43,15 @@ fn config_text(path: &Path) -> Result<Vec<u8>, UserError> {
     if path != Path::new("-") {
         return file("config", path);
     }
+    standard_input().and_then(utf8).map_err(|error| UserError::standard_input(&error))
+}
+
+/// Reads a configuration from standard input.
+fn standard_input() -> Result<Vec<u8>, ReadError> {
     let mut text = Vec::new();
     let read = std::io::stdin().lock().take(LARGEST_CONFIG + 1).read_to_end(&mut text);
-    let size = read.map_err(|error| UserError::standard_input(&format!("cannot be read ({error})")))?;
-    if size as u64 > LARGEST_CONFIG {
-        return Err(UserError::standard_input(&format!("is larger than {} MiB", LARGEST_CONFIG >> 20)));
-    }
-    match std::str::from_utf8(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(UserError::standard_input("is not UTF-8 text")),
-    }
+    let size = read.map_err(ReadError::Failed)?;
+    if size as u64 > LARGEST_CONFIG { Err(ReadError::TooLarge(LARGEST_CONFIG)) } else { Ok(text) }
 }
 
 /// Returns the configuration that is used if the command line names none.
@@ -73,8 +74,8 @@ pub(super) fn config(path: Option<&Path>, overrides: &Overrides) -> Result<Confi
 }
 
 /// Returns the record options of the configuration, and a warning for each unknown setting. `discover` and `catalog`
-/// use nothing else of it, so it needs no sign-in and may be missing; a file that is named and is not a JSON object
-/// is an error, since it may contain record options.
+/// use no other settings, so the configuration may be absent or without credentials. A file that is named must be a
+/// JSON object, since it may contain record options.
 pub(super) fn record_options(config: Option<&Path>) -> Result<(RecordOptions, Vec<String>), UserError> {
     let Some(path) = config else { return Ok((RecordOptions::default(), Vec::new())) };
     let fields = RawConfig::parse(&config_text(path)?).map_err(|fault| UserError::config(&[fault]))?;

@@ -12,7 +12,7 @@ use super::check::{Refusal, Suspect, try_scopes};
 use super::{CommandResult, client};
 use crate::airbyte::Emitter;
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
-use crate::files;
+use crate::files::{self, UnwritableFile};
 use crate::http::RetryPolicy;
 use crate::output::stdout::Terminals;
 use crate::shutdown;
@@ -69,7 +69,7 @@ pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) ->
             );
             Ok(true)
         }
-        // No terminal for a hidden answer, although there seemed to be one.
+        // Reading a hidden answer needs a terminal of the process, which can be missing although stdin is one.
         Err(error) if !is_end(&error) => Err(UserError::no_terminal(Some(&error)).into()),
         Ok(None) | Err(_) => {
             let _ignored = writeln!(io::stderr(), "\nNothing was written.");
@@ -133,7 +133,7 @@ fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Resul
         let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
         loop {
             let given = match question.hidden {
-                // Every character of a key counts.
+                // Spaces may be part of the secret.
                 true if question.field.ends_with("user_secret") => prompter.ask_hidden(question.text)?,
                 true => prompter.ask_hidden(question.text)?.trim().to_owned(),
                 false => prompter.ask(question.text, &before)?,
@@ -226,7 +226,6 @@ impl Prompter {
         self.is_secret_prompt.store(true, Ordering::SeqCst);
         let given = rpassword::read_password();
         self.is_secret_prompt.store(false, Ordering::SeqCst);
-        // Spaces may be part of a secret.
         Ok(given?.trim_end_matches(['\r', '\n']).to_owned())
     }
 
@@ -258,12 +257,11 @@ impl ConfigFile {
     /// Checks that the file can be written.
     fn new(path: &Path) -> Result<Self, UserError> {
         let name = path.display().to_string();
-        let user_error = |problem: &str| UserError::unwritable(&name, problem);
         // No secret is written to a device, and opening a pipe would wait for its reader.
         if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return Err(user_error("it is not a regular file"));
+            return Err(UserError::unwritable(&name, &UnwritableFile::NotRegular));
         }
-        let file = files::check_writable(path).map_err(|clause| user_error(&clause))?;
+        let file = files::check_writable(path).map_err(|reason| UserError::unwritable(&name, &reason))?;
         let existed = file.path().exists();
         Ok(Self { file, name, existed })
     }
@@ -271,13 +269,8 @@ impl ConfigFile {
     /// Writes the file in one step. A file that somebody created since the first question is not replaced.
     fn write(&self, config: &Value) -> Result<(), UserError> {
         let text = format!("{config:#}\n");
-        self.file.write_private(text.as_bytes(), self.existed).map_err(|error| {
-            let problem = match error.kind() {
-                io::ErrorKind::AlreadyExists => "it was created in the meantime".to_owned(),
-                _ => error.to_string(),
-            };
-            UserError::unwritable(&self.name, &problem)
-        })
+        let written = self.file.write_private(text.as_bytes(), self.existed);
+        written.map_err(|reason| UserError::unwritable(&self.name, &reason))
     }
 }
 

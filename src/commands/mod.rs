@@ -26,12 +26,12 @@ use crate::http::RetryPolicy;
 use crate::json;
 use crate::user_error::UserError;
 
-/// Why a command ended early.
+/// The reason why a command ended early.
 #[derive(Debug)]
 pub(crate) enum CommandError {
-    /// The output is gone.
+    /// The output is closed.
     Closed,
-    /// An error that is not reported yet.
+    /// An error that was not reported yet.
     User(UserError),
 }
 
@@ -64,7 +64,7 @@ fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<Client>, Use
     let rate_limiter = RateLimiter::new(config.limit_percent, retry_policy.backoff.window);
     Client::new(config.base.clone(), config.auth.clone(), rate_limiter, config.in_flight, retry_policy)
         .map(Arc::new)
-        .map_err(|error| UserError::setup(&error.to_string()))
+        .map_err(|error| UserError::setup(&error))
 }
 
 /// Returns a JSON text without white space between its tokens.

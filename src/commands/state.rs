@@ -32,14 +32,14 @@ fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, UserEr
     let name = file.display().to_string();
     let locked = LockedStateFile::new(file).map_err(|fault| match fault {
         ClaimError::Busy => UserError::busy_state(&name),
-        ClaimError::Unwritable(clause) => UserError::unchanged_state(&name, &clause),
+        ClaimError::Unwritable(reason) => UserError::unchanged_state(&name, &reason),
     })?;
     let mut states = if locked.is_there() { state_input::read(file)? } else { States::default() };
     if state_input::is_something_else(&states) {
         return Err(UserError::no_state_file(&name));
     }
     let message = change(&mut states)?;
-    locked.write(&states.list).map_err(|error| UserError::unchanged_state(&name, &error.to_string()))?;
+    locked.write(&states.list).map_err(|error| UserError::unchanged_state(&name, &error.into()))?;
     Ok(message)
 }
 

@@ -18,7 +18,7 @@ const MAX_REPORTED: usize = 10;
 /// Reads a state file.
 pub(super) fn read(path: &Path) -> Result<States, UserError> {
     let text = config_input::file("state", path)?;
-    state::parse(text).map_err(|fault| UserError::states(&fault))
+    state::parse(text).map_err(|error| UserError::states(&error))
 }
 
 /// Returns the states of `--state`. The file may be missing if it is also the one of `--state-out`.
@@ -59,7 +59,7 @@ pub(super) fn open(
     };
     let kept = old.list.into_iter().filter(is_kept);
     let state_file = StateFile::start(locked, given.list.iter().cloned().chain(kept))
-        .map_err(|error| OutputError::StateFile(path.clone(), error.to_string()))?;
+        .map_err(|error| OutputError::StateFile(path.clone(), error.into()))?;
     Ok((given, Some(state_file)))
 }
 

@@ -17,8 +17,8 @@ use crate::timestamp::{Timestamp, Unreadable};
 /// Base URL of the Central API Router, from the published Python connector.
 const ROUTER: &str = "https://public.americommerce.com/api/v1/";
 
-/// Default of `call_limit_percent`: all of the call limit, since the store's count shows what other applications use,
-/// and a sync leaves them that.
+/// Default of `call_limit_percent`: the complete call limit. The store's count shows the calls of other applications,
+/// and a sync does not use those.
 const DEFAULT_LIMIT_PERCENT: u64 = 100;
 
 /// Default of `max_requests_in_flight`. At 150 ms a response this reads eight pages in the time of one; measured, more
@@ -120,14 +120,14 @@ const FIELDS: [&str; 7] = [
     "redact_sensitive_fields",
 ];
 
-/// Settings in `credentials`, of both ways to sign in: a form keeps those of the other one.
+/// Settings in `credentials`, of both ways to sign in: a platform's form may keep values of the one that is not used.
 const CREDENTIALS: [&str; 6] = ["auth_type", "access_token", "store_name", USER_SECRET, "user_name", "site_id"];
 
 /// The router's secret. It may have any characters, since it is never sent.
 const USER_SECRET: &str = "user_secret";
 
-/// Returns a sentence for each field that is not a setting, with the nearest one that is. A name that begins with `_`
-/// is a note of the user's or the platform's.
+/// Returns a sentence for each field that is not a setting, with a similar setting as a suggestion. Names that begin
+/// with `_` are ignored: users and platforms may add notes under them.
 pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
     let inside = fields.get("credentials").and_then(Value::as_object).into_iter().flatten();
     let top = fields.names().map(|name| ("", name, &FIELDS[..]));
@@ -146,7 +146,7 @@ pub(crate) fn unknown(fields: &RawConfig) -> Vec<String> {
         .collect()
 }
 
-/// Returns a warning if the secret begins or ends with a space, which may have been copied along with it.
+/// Returns a warning if the secret begins or ends with a space, which may have been copied by mistake.
 fn edge_space(fields: &RawConfig) -> Option<&'static str> {
     let secret = fields.get("credentials")?.get(USER_SECRET)?.as_str()?;
     let is_router = fields.get("credentials")?.get("auth_type")?.as_str()? == ROUTER_TYPE;
@@ -156,7 +156,7 @@ fn edge_space(fields: &RawConfig) -> Option<&'static str> {
     )
 }
 
-/// Characters that editors and shells add after a secret, and no secret ends with.
+/// Characters that editors and shells add after a secret. No secret ends with them.
 const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 #[derive(Default)]
@@ -183,7 +183,7 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
 fn date(fields: &RawConfig, name: &str, example: &str, faults: &mut FieldErrors) -> Option<Timestamp> {
     let text = match fields.get(name) {
         None | Some(Value::Null) => return None,
-        // A form left empty on a platform arrives as an empty text.
+        // Platforms send an empty string for an empty field of a form.
         Some(Value::String(text)) if text.trim().is_empty() && name != "start_date" => return None,
         Some(Value::String(text)) => text.trim(),
         Some(other) => {
@@ -228,7 +228,7 @@ fn integer_setting(
     }
 }
 
-/// Returns an integer; `80.0` is one, as in JSON Schema.
+/// Returns the value of an integer. `80.0` counts as one, as in JSON Schema.
 fn as_integer(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let text = value.as_number()?.to_string();
@@ -240,11 +240,11 @@ fn as_integer(value: &Value) -> Option<u64> {
 /// Settings that only tests have; builds without the feature `failpoints` read none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestSettings {
-    /// Time for which a request is retried, if not the usual.
+    /// Time for which a request is retried; `None` for the default.
     pub retry: Option<Duration>,
-    /// Time limit of one attempt, if not the usual.
+    /// Time limit of one attempt; `None` for the default.
     pub timeout: Option<Duration>,
-    /// Base URL of the Central API Router, if not the public one.
+    /// Base URL of the Central API Router; `None` for the public one.
     router: Option<Url>,
 }
 
@@ -296,14 +296,14 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
                 faults,
             );
             let base = store.and_then(|store| {
-                // A short one may be a part of many a name.
+                // A short token may occur in a host name by chance.
                 let is_own = |word: &str| {
                     word.len() >= MIXED_TOKEN_LENGTH
                         && token.as_deref().is_some_and(|token| word.eq_ignore_ascii_case(token))
                 };
                 let is_token = |word: &str| is_like_token(word) || is_own(word) || word.split('.').any(is_own);
                 let shown = |text: &str| Some(fields.shown(STORE, text)).filter(|shown| !words(shown).any(&is_token));
-                store_base(&store, shown, is_token).map_err(|problem| faults.add(STORE, problem)).ok()
+                store_base(&store, shown, is_token).map_err(|error| faults.add(STORE, error.to_string())).ok()
             });
             Some((Auth::Token(Secret::new(token?)), base?))
         }
@@ -326,14 +326,14 @@ fn sign_in(fields: &RawConfig, faults: &mut FieldErrors) -> Option<(Auth, Url)> 
     }
 }
 
-/// Reads a string of the credentials. All but the router's secret are sent in a header, and must fit into one.
+/// Reads a string of the credentials. All except the router's secret are sent in a header, so they must be valid there.
 fn text(credentials: &Map<String, Value>, name: &str, example: &str, faults: &mut FieldErrors) -> Option<String> {
     let field = &format!("credentials.{name}");
     let value = match credentials.get(name) {
-        // It is a key, of which each character counts.
+        // Spaces may be part of the secret.
         Some(Value::String(text)) if name == USER_SECRET => text.trim_end_matches(LINE_ENDS).to_owned(),
         Some(Value::String(text)) => text.trim().to_owned(),
-        // A site id written as a number is still clear.
+        // A site id may be written as a number.
         Some(Value::Number(number)) if number.is_u64() => number.to_string(),
         None | Some(Value::Null) => {
             faults.add(field, format!("is missing. Enter {example}."));
@@ -397,7 +397,7 @@ fn is_like_token(word: &str) -> bool {
     let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
     let mixes = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
     if word.contains('.') {
-        // Of a whole host only a label that no store would choose.
+        // A host name is one, unless a label of it looks like a token.
         return word
             .split('.')
             .any(|label| label.len() >= TOKEN_LENGTH && label != word && is_like_token(label) && mixes);
@@ -405,23 +405,41 @@ fn is_like_token(word: &str) -> bool {
     word.len() >= TOKEN_LENGTH || (word.len() >= MIXED_TOKEN_LENGTH && mixes)
 }
 
-/// Returns the base URL of a store, from a host that was pasted with or without scheme, port, slash or path. `shown`
-/// returns a string as it may be shown, if it may be; `is_token` returns true for a word that may be a token.
+/// The instruction in messages about the name of a store.
+const STORE_EXAMPLE: &str = "Enter only the host name, such as `mystore.americommerce.com`";
+
+/// The reason why a store's name is not valid. Its message is the rest of a sentence that begins with the field.
+#[derive(Debug, thiserror::Error)]
+enum StoreNameError {
+    /// It may be a token, so it is not shown.
+    #[error("is not a host name and looks like a token. {}.", STORE_EXAMPLE)]
+    LikeToken,
+    #[error("contains a user name or password. {}.", STORE_EXAMPLE)]
+    SignIn,
+    /// The host has no domain, such as `mystore`.
+    #[error("(`{store}`) is not a full host name. Enter it in full, such as `{host}.americommerce.com`.")]
+    NotFull { store: String, host: String },
+    #[error("(`{store}`) {problem}. {}.", STORE_EXAMPLE)]
+    Invalid { store: String, problem: &'static str },
+}
+
+/// Returns the base URL of a store, from a host that was entered with or without scheme, port, slash or path. `shown`
+/// returns a string in the form for messages, or `None` if it may be a secret. `is_token` returns true for a word that
+/// may be a token.
 fn store_base(
     store: &str,
     shown: impl Fn(&str) -> Option<String>,
     is_token: impl Fn(&str) -> bool,
-) -> Result<Url, String> {
-    const EXAMPLE: &str = "Enter only the host name, such as `mystore.americommerce.com`";
-    let token = || format!("is not a host name and looks like a token. {EXAMPLE}.");
-    let bad = |what: &str| shown(store).map_or_else(token, |shown| format!("(`{shown}`) {what}. {EXAMPLE}."));
+) -> Result<Url, StoreNameError> {
+    let bad =
+        |problem| shown(store).map_or(StoreNameError::LikeToken, |store| StoreNameError::Invalid { store, problem });
     if store.contains(char::is_whitespace) {
         return Err(bad("contains a space"));
     }
     let with_scheme = if store.contains("://") { store.to_owned() } else { format!("https://{store}") };
     let url = Url::parse(&with_scheme).map_err(|_| bad("is not a host name"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("contains a user name or password. {EXAMPLE}."));
+        return Err(StoreNameError::SignIn);
     }
     let Some(host) = url.host() else { return Err(bad("is not a host name")) };
     match url.scheme() {
@@ -434,16 +452,12 @@ fn store_base(
         && !is_loopback(&host)
     {
         if is_token(name) {
-            return Err(token());
+            return Err(StoreNameError::LikeToken);
         }
         if !name.contains('.') {
             return Err(match (shown(store), shown(name)) {
-                (Some(store), Some(name)) => {
-                    format!(
-                        "(`{store}`) is not a full host name. Enter it in full, such as `{name}.americommerce.com`."
-                    )
-                }
-                _ => token(),
+                (Some(store), Some(host)) => StoreNameError::NotFull { store, host },
+                _ => StoreNameError::LikeToken,
             });
         }
     }

@@ -5,7 +5,7 @@
 //! random characters could be that of a user's file.
 //!
 //! ```text
-//! files::check_writable(path)?             before the first request; says why not in a clause
+//! files::check_writable(path)?             before the first request
 //!     .write_atomically(bytes)?            as often as needed
 //! ```
 
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Time to wait for the reader of a pipe, the same as for pipes that are read: a program that is started together with
-/// this one takes a moment, and one that is never started would be waited for without end.
+/// Time to wait until a program opens a pipe for reading; the same as for pipes that are read. A program started
+/// together with this one takes a moment, and one that never starts must not block the command.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Links that are followed one after the other; what Linux follows.
+/// Maximum number of links that are followed in a row: the limit of Linux.
 const MAX_LINKS: usize = 40;
 
-/// Temporary files of one name and process that may be there at once. More than a few are the work of kills on a
-/// file system without locks.
+/// Maximum number of temporary files of one name and process. On a file system without locks, those of killed
+/// processes are not removed, so there may be some.
 const MAX_TEMPORARY: usize = 1000;
 
 /// Suffix of the names of temporary files.
@@ -49,19 +49,48 @@ pub(crate) enum LockError {
     Failed(io::Error),
 }
 
-/// Finds the file that a path names and tries whether it can be replaced; a file that is there is replaced by a
-/// copy of itself. A device or a pipe is opened.
-///
-/// # Errors
-/// A clause that follows the file's name: "is a directory".
-pub(crate) fn check_writable(path: &Path) -> Result<WritableFile, String> {
+/// The reason why a file cannot be written. Its message is a clause that follows the file's name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnwritableFile {
+    #[error("is a directory")]
+    Directory,
+    #[error("is the name of a directory")]
+    DirectoryName,
+    #[error("its folder does not exist")]
+    NoFolder(#[source] io::Error),
+    #[cfg(unix)]
+    #[error("is a socket")]
+    Socket,
+    #[cfg(unix)]
+    #[error("is a disk, which would be overwritten")]
+    Disk,
+    #[error("it is not a regular file")]
+    NotRegular,
+    #[error("it was created in the meantime")]
+    CreatedMeanwhile(#[source] io::Error),
+    /// Contains the time limit.
+    #[error("is a pipe or device that no program opened for reading within {} seconds", .0.as_secs())]
+    NoReader(Duration),
+    /// Contains the folder.
+    #[error("the file itself is mounted, so it cannot be replaced; mount its folder `{}` instead", .0.display())]
+    Mounted(PathBuf, #[source] io::Error),
+    /// Contains the folder.
+    #[error("no file can be created in its folder `{}`: {}; if the file itself is mounted, mount its folder instead", .0.display(), .1)]
+    FolderReadOnly(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// Finds the file that a path names and tests whether it can be written: an existing file is replaced by a copy of
+/// itself, a device or a pipe is opened.
+pub(crate) fn check_writable(path: &Path) -> Result<WritableFile, UnwritableFile> {
     let target = WritableFile::find(path)?;
     target.probe()?;
     Ok(target)
 }
 
-/// Takes a lock that the operating system gives back when the process ends, however it ends. The file of the lock
-/// stays. A file system without locks gives every process the lock: that only one runs is left to the user.
+/// Locks a file. The operating system releases the lock when the process ends for any reason. The lock file is not
+/// removed. On a file system without locks this always succeeds: the user must then run only one process.
 pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     if let Ok(found) = fs::metadata(path)
         && !found.is_file()
@@ -77,8 +106,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, LockError> {
     }
 }
 
-/// Returns true if both paths name one file, through links as well. A file that is not there yet is the same as
-/// one that would be made in its place.
+/// Returns true if both paths name the same file, also through links. The file need not exist.
 pub(crate) fn are_same(one: &Path, other: &Path) -> bool {
     if let (Some(one), Some(other)) = (identity_of(one), identity_of(other)) {
         return one == other;
@@ -106,30 +134,27 @@ pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
 
 impl WritableFile {
     /// Finds the file that a path names, and opens it if it is a device or a pipe.
-    ///
-    /// # Errors
-    /// A clause that follows the file's name.
-    pub(crate) fn find(path: &Path) -> Result<Self, String> {
+    pub(crate) fn find(path: &Path) -> Result<Self, UnwritableFile> {
         let found = match fs::metadata(path) {
             Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         };
         let ends_as_folder = path.as_os_str().as_encoded_bytes().last().is_none_or(|&byte| byte == b'/');
         match found {
-            Some(found) if found.is_dir() => Err("is a directory".to_owned()),
+            Some(found) if found.is_dir() => Err(UnwritableFile::Directory),
             Some(found) if !found.is_file() => {
-                if let Some(clause) = refusal_for(&found) {
-                    return Err(clause.to_owned());
+                if let Some(refusal) = refusal_for(&found) {
+                    return Err(refusal);
                 }
                 let special = Some(open_within(path, PIPE_TIMEOUT)?);
                 Ok(Self { path: path.to_owned(), special })
             }
-            None if ends_as_folder => Err("is the name of a directory".to_owned()),
+            None if ends_as_folder => Err(UnwritableFile::DirectoryName),
             _ => {
                 let path = resolved(path).map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
-                    _ => error.to_string(),
+                    io::ErrorKind::NotFound => UnwritableFile::NoFolder(error),
+                    _ => UnwritableFile::Failed(error),
                 })?;
                 Ok(Self { path, special: None })
             }
@@ -146,7 +171,7 @@ impl WritableFile {
         self.special.is_none()
     }
 
-    /// Takes the lock `FILE.lock`. A device or a pipe has none.
+    /// Locks the file `FILE.lock`. Returns `None` for a device or a pipe.
     pub(crate) fn lock(&self) -> Result<Option<File>, LockError> {
         if !self.is_regular() {
             return Ok(None);
@@ -156,11 +181,8 @@ impl WritableFile {
         lock(&self.path.with_file_name(name)).map(Some)
     }
 
-    /// Tries whether the file can be replaced, and removes the temporary files that killed processes left.
-    ///
-    /// # Errors
-    /// A clause that follows the file's name.
-    pub(crate) fn probe(&self) -> Result<(), String> {
+    /// Tests whether the file can be replaced, and removes the temporary files that killed processes left.
+    pub(crate) fn probe(&self) -> Result<(), UnwritableFile> {
         if !self.is_regular() {
             return Ok(());
         }
@@ -168,16 +190,17 @@ impl WritableFile {
         let tried = match fs::metadata(&self.path) {
             Ok(old) => self.replace_file(&old, |file| {
                 io::copy(&mut File::open(&self.path)?, file)?;
-                // So that nobody can tell the copy from what it is one of.
+                // The test must not change the file.
                 old.modified().map_or(Ok(()), |modified| file.set_modified(modified))
             }),
             Err(_) => self.temporary(false).and_then(|(_, temporary_path)| fs::remove_file(temporary_path)),
         };
-        tried.map_err(|error| self.clause(&error))
+        tried.map_err(|error| self.unwritable(error))
     }
 
-    /// Replaces the file: a new one is made beside it, brought to the disk and given its name, so that a crash at
-    /// any moment leaves the old one or the new one. Owner and mode stay. A device or a pipe is written to as it is.
+    /// Replaces the file in one step: creates a new file in the same folder, syncs it to the disk and renames it. A
+    /// crash at any moment leaves the old file or the new one. Owner and mode stay. A device or a pipe is written to
+    /// directly.
     pub(crate) fn write_atomically(&self, bytes: &[u8]) -> io::Result<()> {
         if let Some(mut special) = self.special.as_ref() {
             return special.write_all(bytes);
@@ -189,12 +212,15 @@ impl WritableFile {
         }
     }
 
-    /// Writes a file that only its owner can read. With `replaces` it may take the place of one that is there.
+    /// Writes a file that only its owner can read. An existing file is replaced only if `replaces` is true.
     ///
     /// # Errors
-    /// Why it cannot be written; `AlreadyExists` if a file is there that must not be replaced.
-    pub(crate) fn write_private(&self, bytes: &[u8], replaces: bool) -> io::Result<()> {
-        self.put(true, replaces, |file| file.write_all(bytes))
+    /// [`UnwritableFile::CreatedMeanwhile`] if the file exists and must not be replaced.
+    pub(crate) fn write_private(&self, bytes: &[u8], replaces: bool) -> Result<(), UnwritableFile> {
+        self.put(true, replaces, |file| file.write_all(bytes)).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => UnwritableFile::CreatedMeanwhile(error),
+            _ => UnwritableFile::Failed(error),
+        })
     }
 
     /// Replaces a file by a new one with the same owner and mode.
@@ -206,13 +232,13 @@ impl WritableFile {
         })
     }
 
-    /// Makes a new file and gives it the name.
+    /// Writes a temporary file and renames it to the file.
     fn put(&self, is_private: bool, replaces: bool, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let (mut file, temporary_path) = self.temporary(is_private)?;
         let written =
             write(&mut file).and_then(|()| file.sync_all()).and_then(|()| self.name(&temporary_path, replaces));
         if written.is_err() {
-            // What it fails with is not what is to be reported.
+            // The first error is reported, not one of this removal.
             let _removed = fs::remove_file(&temporary_path);
             return written;
         }
@@ -225,7 +251,7 @@ impl WritableFile {
         }
         match fs::hard_link(temporary_path, &self.path) {
             Ok(()) => fs::remove_file(temporary_path),
-            // Some file systems know no links; then a look must do.
+            // A file system without links: only a check before the rename is possible.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && self.path.symlink_metadata().is_err() => {
                 fs::rename(temporary_path, &self.path)
             }
@@ -233,8 +259,8 @@ impl WritableFile {
         }
     }
 
-    /// Makes an empty file in the same folder, since only within one file system is a change of name one step. It
-    /// is locked while it is written, by which [`Self::sweep`] knows that it is not left over.
+    /// Creates an empty file in the same folder: a rename is one step only within a file system. It is locked while
+    /// it is written, so that [`Self::sweep`] of another process does not remove it.
     fn temporary(&self, is_private: bool) -> io::Result<(File, PathBuf)> {
         let mut options = File::options();
         options.write(true).create_new(true);
@@ -248,7 +274,7 @@ impl WritableFile {
             let temporary_path = self.path.with_file_name(format!(".{name}.{process}-{number}{TEMPORARY}"));
             match options.open(&temporary_path) {
                 Ok(file) => {
-                    // Without locks a file that a kill leaves stays, and nothing else is lost.
+                    // Without locks, the file of a killed process is not removed; nothing else changes.
                     let _locked = file.try_lock();
                     return Ok((file, temporary_path));
                 }
@@ -259,8 +285,8 @@ impl WritableFile {
         Err(failed)
     }
 
-    /// Removes the temporary files of this file that no process writes any more. What cannot be removed stays: it
-    /// is in nobody's way.
+    /// Removes the temporary files of this file that no process writes any more. Errors are ignored: such a file
+    /// does no harm.
     fn sweep(&self) {
         let start = format!(".{}.", self.path.file_name().unwrap_or_default().to_string_lossy());
         let is_left = |name: &str| {
@@ -280,36 +306,32 @@ impl WritableFile {
         }
     }
 
-    /// Says why the file cannot be replaced, and what to do where that is not plain.
-    fn clause(&self, error: &io::Error) -> String {
+    /// Returns the reason for an error of replacing the file. For a mounted file it contains the folder to mount.
+    fn unwritable(&self, error: io::Error) -> UnwritableFile {
         use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
-        let folder = folder_of(&self.path).display();
+        let folder = || folder_of(&self.path).to_owned();
         match error.kind() {
-            ResourceBusy => {
-                format!("the file itself is mounted, so it cannot be replaced; mount its folder `{folder}` instead")
+            ResourceBusy => UnwritableFile::Mounted(folder(), error),
+            PermissionDenied | ReadOnlyFilesystem if self.path.exists() => {
+                UnwritableFile::FolderReadOnly(folder(), error)
             }
-            PermissionDenied | ReadOnlyFilesystem if self.path.exists() => format!(
-                "no file can be created in its folder `{folder}`: {error}; if the file itself is mounted, mount its folder instead"
-            ),
-            _ => error.to_string(),
+            _ => UnwritableFile::Failed(error),
         }
     }
 }
 
-/// Brings the name of a file to the disk.
-///
-/// # Errors
-/// Why not. Where folders cannot be opened, as on Windows, there is nothing to do.
+/// Syncs the folder of a file to the disk, so that a new name survives a crash. Does nothing on Windows, where
+/// folders cannot be opened.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
 
-/// Returns the folder that a file is in.
+/// Returns the folder of a file.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Follows the links of a path to a file that is there, or to where it would be made.
+/// Follows the links of a path, to an existing file or to the place where the file would be created.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -326,38 +348,36 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links"))
 }
 
-/// Says why something that is neither a file nor a folder is not written to, if it is not.
+/// Returns why something other than a file or a folder is not written to; `None` if it can be written to.
 #[cfg(unix)]
-fn refusal_for(found: &Metadata) -> Option<&'static str> {
+fn refusal_for(found: &Metadata) -> Option<UnwritableFile> {
     use std::os::unix::fs::FileTypeExt as _;
     let kind = found.file_type();
     if kind.is_socket() {
-        return Some("is a socket");
+        return Some(UnwritableFile::Socket);
     }
-    kind.is_block_device().then_some("is a disk, which would be overwritten")
+    kind.is_block_device().then_some(UnwritableFile::Disk)
 }
 
-/// Refuses everything that is not a regular file: other kinds are not known on this platform.
+/// Refuses everything that is not a regular file: other kinds cannot be distinguished on this platform.
 #[cfg(not(unix))]
-fn refusal_for(_: &Metadata) -> Option<&'static str> {
-    Some("is not a regular file")
+fn refusal_for(_: &Metadata) -> Option<UnwritableFile> {
+    Some(UnwritableFile::NotRegular)
 }
 
-/// Opens a device or a pipe. That of a pipe waits for its other side, and nothing but the end of the process ends
-/// that wait.
-fn open_within(path: &Path, timeout: Duration) -> Result<File, String> {
+/// Opens a device or a pipe, within a time limit. In a thread, because opening a pipe waits for a reader, and this
+/// wait cannot be cancelled.
+fn open_within(path: &Path, timeout: Duration) -> Result<File, UnwritableFile> {
     let (done, outcome) = mpsc::channel();
     let owned = path.to_owned();
     std::thread::spawn(move || done.send(File::options().write(true).open(owned)));
     match outcome.recv_timeout(timeout) {
-        Ok(opened) => opened.map_err(|error| error.to_string()),
-        Err(_) => {
-            Err(format!("is a pipe or device that no program opened for reading within {} seconds", timeout.as_secs()))
-        }
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(UnwritableFile::NoReader(timeout)),
     }
 }
 
-/// Gives a new file the owner of the old one, where this user may.
+/// Gives a new file the owner of the old one, if this user is allowed to.
 #[cfg(unix)]
 fn keep_owner(file: &File, old: &Metadata) {
     use std::os::unix::fs::{MetadataExt as _, fchown};
@@ -366,7 +386,7 @@ fn keep_owner(file: &File, old: &Metadata) {
     }
 }
 
-/// Files have no owner that could be kept here.
+/// Does nothing: a file's owner cannot be set on this platform.
 #[cfg(not(unix))]
 fn keep_owner(_: &File, _: &Metadata) {}
 

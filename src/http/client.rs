@@ -227,7 +227,7 @@ impl<A: Api> Client<A> {
         parser.feed(&buffer, true, sink)?;
         self.body_buffers.give_back(buffer);
         let page_meta = parser.finish(sink)?;
-        sink.verify(&page_meta).map_err(|problem| error_mapping::refused(request.resource(), problem))?;
+        sink.verify(&page_meta).map_err(|mismatch| error_mapping::refused(request.resource(), mismatch.to_string()))?;
         self.dispatcher.sizes.learn(request, (*length).max(sink.memory_used()));
         Ok(page_meta.envelope)
     }

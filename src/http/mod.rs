@@ -31,7 +31,7 @@ pub mod tls;
 
 pub use client::{Api, Client};
 pub use error::Error;
-pub use page::{Discard, ElementSink, Envelope, PageMeta, ReadPage};
+pub use page::{Discard, ElementSink, Envelope, PageMeta, ReadPage, ResponseMismatch};
 pub use pending_request::{PageResponse, RequestEvent, RequestObserver};
 pub use request::{Request, Slice};
 pub use retry::RetryPolicy;

@@ -37,8 +37,8 @@ pub trait ElementSink: Send {
     /// Checks the elements of a complete response.
     ///
     /// # Errors
-    /// A clause that says why this cannot be the response to the request. The request is then sent again.
-    fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
+    /// [`ResponseMismatch`] if this cannot be the response to the request. The request is then sent again.
+    fn verify(&mut self, answer: &PageMeta) -> Result<(), ResponseMismatch> {
         let _ = answer;
         Ok(())
     }
@@ -47,6 +47,20 @@ pub trait ElementSink: Send {
     fn memory_used(&self) -> usize {
         0
     }
+}
+
+/// The reason why a complete response cannot be the one to the request. Its message is a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResponseMismatch {
+    /// The list has an unknown name, and a row lacks the key.
+    #[error("the response's list has an unknown name, and its rows lack the key of this stream")]
+    NoKey,
+    /// The list has an unknown name, and its rows do not have the declared fields.
+    #[error("the response's list has an unknown name, and its rows have fields of another stream")]
+    OtherFields,
+    /// The rows have keys that were not requested; contains a clause that says how they differ.
+    #[error("the response belongs to another request: {0}")]
+    OtherKeys(&'static str),
 }
 
 /// A sink that checks that the elements are JSON, and discards them.

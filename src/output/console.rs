@@ -77,14 +77,14 @@ impl Console {
     /// Prints a message, if its kind is printed.
     pub(super) fn print(&mut self, message: &Message) {
         let text = match message {
-            // Each stream reports it; a person pressed Ctrl-C once.
+            // Each stream reports the interruption; one line is enough.
             Message::Trace { trace: Trace::Error { error, .. } } if error.is_interruption => {
                 (!std::mem::replace(&mut self.interrupted, true)).then(|| self.state_location.interruption())
             }
             _ => render(message, self.verbosity, self.use_colour),
         };
         let Some(text) = text else { return };
-        // If stderr is closed, nobody wants the text.
+        // If stderr is closed, the text is dropped.
         let _ignored = self.progress.suspend(|| std::io::stderr().write_all(text.as_bytes()));
     }
 }

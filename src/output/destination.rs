@@ -81,7 +81,7 @@ impl PendingDestination {
         self.check_not_stdout("`--state-out`", path)?;
         LockedStateFile::new(path).map_err(|error| match error {
             ClaimError::Busy => OutputError::StateFileBusy(path.to_owned()),
-            ClaimError::Unwritable(clause) => OutputError::StateFile(path.to_owned(), clause),
+            ClaimError::Unwritable(reason) => OutputError::StateFile(path.to_owned(), reason),
         })
     }
 

@@ -1,12 +1,11 @@
 //! The estimate of `read --dry-run`: a table for people, or one JSON document.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::table::aligned;
 use crate::airbyte::SyncMode;
-
-/// Seconds of a window of the call limit (API documentation, API limits).
-const WINDOW_SECONDS: u64 = 10;
 
 /// The heads of the columns.
 const HEAD: &str = "stream mode rows pages calls time";
@@ -41,18 +40,21 @@ impl StreamForecast {
 /// The call limit as the responses reported it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct CallLimit {
-    /// Calls that the store allows in 10 seconds.
+    /// Calls that the store allows in a window.
     pub allowed: Option<u32>,
     /// Those that a read may use.
     pub in_use: Option<u32>,
+    /// The length of a window.
+    #[serde(skip)]
+    pub window: Duration,
 }
 
 impl CallLimit {
     /// Returns the seconds that these calls take, rounded up, if the store reports its limit.
     fn seconds(self, calls: u64) -> Option<u64> {
         self.allowed?;
-        let in_use = u64::from(self.in_use?.max(1));
-        Some((calls * WINDOW_SECONDS).div_ceil(in_use))
+        let in_use = u128::from(self.in_use?.max(1));
+        u64::try_from((u128::from(calls) * self.window.as_millis()).div_ceil(in_use * 1000)).ok()
     }
 }
 
@@ -132,8 +134,9 @@ impl Forecast {
         // Names and modes to the left, numbers to the right.
         let mut text = aligned(&rows, &[2, 3, 4, 5]);
         text.push_str(&match self.limit {
-            CallLimit { allowed: Some(allowed), in_use: Some(in_use) } => {
-                format!("Call limit: {allowed} per {WINDOW_SECONDS} s, of which {in_use} may be used.\n")
+            CallLimit { allowed: Some(allowed), in_use: Some(in_use), window } => {
+                let window = window.as_secs().max(1);
+                format!("Call limit: {allowed} per {window} s, of which {in_use} may be used.\n")
             }
             _ => "The store does not report its call limit, so the time cannot be estimated.\n".to_owned(),
         });
@@ -172,7 +175,7 @@ mod tests {
                 ),
                 stream("stores", SyncMode::FullRefresh, Some((3, 1, 1))),
             ],
-            limit: CallLimit { allowed: Some(50), in_use: Some(40) },
+            limit: CallLimit { allowed: Some(50), in_use: Some(40), window: Duration::from_secs(10) },
         }
     }
 
@@ -189,9 +192,11 @@ mod tests {
 
     #[test]
     fn time_is_what_the_calls_take_at_the_limit() {
-        let limit = CallLimit { allowed: Some(20), in_use: Some(20) };
+        let limit = CallLimit { allowed: Some(20), in_use: Some(20), window: Duration::from_secs(10) };
         assert_eq!([1, 20, 21, 140].map(|calls| limit.seconds(calls)), [Some(1), Some(10), Some(11), Some(70)]);
-        assert_eq!(CallLimit { allowed: None, in_use: Some(5) }.seconds(1), None);
+        let longer = CallLimit { window: Duration::from_millis(60_500), ..limit };
+        assert_eq!([1, 20, 21].map(|calls| longer.seconds(calls)), [Some(4), Some(61), Some(64)]);
+        assert_eq!(CallLimit { allowed: None, ..limit }.seconds(1), None);
         assert_eq!(
             [0, 119, 120, 121, 7199, 7200, 9000].map(duration),
             ["0 s", "119 s", "2 min", "3 min", "120 min", "2.0 h", "2.5 h"]

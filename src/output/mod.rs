@@ -1,11 +1,12 @@
-//! Where the output goes and in which form: the sink between the writer's thread and stdout or files, and text for
-//! people on stderr. Nothing here sends requests or decides what is read.
+//! Writes the output: the sink between the writer's thread and stdout or files, and text for people on stderr. Nothing
+//! here sends requests or decides which rows are read.
 //!
-//! In reading order: `options` (what the command line selects), `stdout` (what stdout is), `sink` (what becomes
-//! of each message) with `destination` (the files of a read), `record_encoder` and `csv` (records without messages),
-//! `output_dir` (files of records), `state_file`, `console` (messages as text), `progress` with `progress_lines`,
-//! `rate`, `wait_time` and `summary` (a read as seen in a terminal), `table` and `spinner`, [`run_summary`] (the
-//! document of `--summary`), `forecast` and `dry_run_sink` (the estimate of `--dry-run`).
+//! In reading order: `options` (the options of the command line), `stdout` (the kind of file that stdout is), `sink`
+//! (writes each message to stdout, files or stderr) with `destination` (the files of a read), `record_encoder` and
+//! `csv` (records without messages), `output_dir` (files of records), `state_file`, `console` (messages as text),
+//! `progress` with `progress_lines`, `rate`, `wait_time` and `summary` (the progress and the table in a terminal),
+//! `table` and `spinner`, [`run_summary`] (the document of `--summary`), `forecast` and `dry_run_sink` (the estimate of
+//! `--dry-run`).
 
 mod console;
 mod csv;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::output_dir;
 use crate::airbyte::ConfiguredCatalog;
+use crate::files::UnwritableFile;
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +99,8 @@ pub(crate) enum OutputError {
     Folder(PathBuf, io::Error),
     /// Another process uses the state file.
     StateFileBusy(PathBuf),
-    /// The state file cannot be written; the clause says why.
-    StateFile(PathBuf, String),
-    /// The summary cannot be written; the clause says why.
-    Summary(PathBuf, String),
+    /// The state file cannot be written.
+    StateFile(PathBuf, UnwritableFile),
+    /// The summary cannot be written.
+    Summary(PathBuf, UnwritableFile),
 }

@@ -20,13 +20,13 @@ use super::options::{Format, OutputError};
 use crate::airbyte::WriteError;
 use crate::files::{self, LockError, sync_folder};
 
-/// Ends the name of an incomplete file.
+/// Suffix of the name of an incomplete file.
 const PARTIAL: &str = ".partial";
 
-/// Locked by the one run that writes to the folder.
+/// Name of the lock file of the folder.
 const LOCK: &str = ".source-cart.lock";
 
-/// Bytes of a file that are read at once.
+/// Number of bytes of a file that are read at once: the usual size for sequential reads.
 const CHUNK: usize = 64 * 1024;
 
 /// The folder, locked for one run.
@@ -68,7 +68,7 @@ impl OutputDir {
             let owner = name.strip_suffix(PARTIAL).and_then(owner).filter(|(stream, _)| is_stream(stream));
             if let Some((stream, format)) = owner {
                 let left = path.join(&name);
-                // A run creates only files. Anything else with such a name belongs to somebody else.
+                // A run creates only regular files. Anything else with such a name was not created by a run.
                 if !fs::symlink_metadata(&left).is_ok_and(|found| found.is_file()) {
                     continue;
                 }
@@ -84,7 +84,7 @@ impl OutputDir {
             let name = free_name(&self.path, stream, self.format).map_err(|error| unwritten(&self.path, error))?;
             let path = self.path.join(name + PARTIAL);
             let made = File::create_new(&path).and_then(|file| {
-                // A state may soon cover its rows, so its name must be on the disk after a crash.
+                // A state may soon cover its rows, so its name must survive a crash.
                 sync_folder(&path)?;
                 Ok(file)
             });
@@ -105,7 +105,7 @@ impl OutputDir {
         self.files.get(stream).map(|partial| &partial.file)
     }
 
-    /// Brings the rows of a stream to the disk and gives its file the final name.
+    /// Syncs the rows of a stream to the disk and gives its file the final name.
     pub(crate) fn finish(&mut self, stream: &str) -> Result<(), WriteError> {
         let Some(partial) = self.files.remove(stream) else { return Ok(()) };
         let name = partial.path.with_extension("");
@@ -131,7 +131,7 @@ fn unwritten(path: &Path, error: io::Error) -> WriteError {
     WriteError { what: format!("`{}`", path.display()), error }
 }
 
-/// Returns the names in a folder that are UTF-8. Other names are not of this program.
+/// Returns the file names in a folder that are UTF-8. This program creates no others.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().into_string().ok()).transpose();
     fs::read_dir(folder)?.filter_map(name).collect()
@@ -172,7 +172,7 @@ fn finish_left(folder: &Path, left: &Path, stream: &str, format: Format) -> io::
     file.sync_all()?;
     let mut name = left.with_extension("");
     if name.exists() {
-        // Somebody has created a file of this name in the meantime.
+        // A file of this name was created in the meantime.
         name = folder.join(free_name(folder, stream, format)?);
     }
     fs::rename(left, &name)?;
@@ -223,7 +223,7 @@ mod tests {
         content.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect()
     }
 
-    /// Writes like a run that is killed after these rows.
+    /// Writes these rows like a run that is killed before it ends.
     fn killed(path: &Path, format: Format, rows: &[u8]) {
         let mut folder = OutputDir::open(path, format, is_stream).unwrap();
         folder.append("orders", rows).unwrap();

@@ -12,7 +12,7 @@ use super::summary::{self, EndedStream, Total};
 use super::table::{USUAL_WIDTH, grouped};
 use super::wait_time::WaitTime;
 
-/// Time between two drawings while nothing happens, so that the clock is seen to run.
+/// Time between two drawings if nothing changes, so that the clock runs visibly.
 const TICK: Duration = Duration::from_millis(250);
 
 /// The height of a terminal that does not report it: most open with this height.
@@ -33,15 +33,15 @@ pub(crate) fn terminal() -> (usize, usize) {
 pub struct Calls {
     /// Calls that this process made.
     pub made: u64,
-    /// Those that the store refused (429).
+    /// Calls that the store refused (429).
     pub refused: u64,
     /// Calls of other applications.
     pub foreign: u64,
     /// Calls that the store allows in a window, if it reports it.
     pub allowed: Option<u32>,
-    /// Those that this process may make at present.
+    /// Calls per window that this process may make now.
     pub in_use: Option<u32>,
-    /// Calls of others in a window at present.
+    /// Current calls of other applications per window.
     pub others: u32,
     /// The length of a window.
     pub window: Duration,
@@ -137,7 +137,7 @@ impl Progress {
         self.0.is_some()
     }
 
-    /// Runs a function that writes to the terminal, with the lines taken off.
+    /// Runs a function that writes to the terminal, with the lines hidden.
     pub fn suspend<T>(&self, writes: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(shown) if locked(&shown.display_state).progress_lines.began.is_some() => shown.bar.suspend(writes),
@@ -163,17 +163,17 @@ impl Progress {
         self.note(|display_state, _| display_state.calls = Some(Box::new(count)));
     }
 
-    /// Notes that a stream begins.
+    /// Records that a stream begins.
     pub fn begin(&self, stream: &str) {
         self.change(stream, |line, now| (line.stage, line.began) = (Stage::UnderWay, Some(now)));
     }
 
-    /// Notes the store's count of the rows of a stream.
+    /// Records the store's count of the rows of a stream.
     pub fn expect(&self, stream: &str, rows: u64) {
         self.change(stream, |line, _| line.expected = Some(rows));
     }
 
-    /// Notes emitted rows.
+    /// Records emitted rows.
     pub fn deliver(&self, stream: &str, rows: u64) {
         self.change(stream, |line, now| {
             line.rows += rows;
@@ -182,19 +182,19 @@ impl Progress {
         self.note(|display_state, now| display_state.progress_lines.rate.add(now, rows));
     }
 
-    /// Notes that a stream waits for the call limit until this time.
+    /// Records that a stream waits for the call limit until this time.
     pub fn wait(&self, stream: &str, until: SystemTime) {
         self.change(stream, |line, now| line.wait = Some(Wait::CallLimit(after(now, until))));
         self.note(|display_state, now| display_state.waits.begin(now, after(now, until)));
     }
 
-    /// Notes that an attempt failed and another one follows.
+    /// Records that an attempt failed and another one follows.
     pub fn retry(&self, stream: &str, why: &str, delay: Duration) {
         self.change(stream, |line, now| line.wait = Some(Wait::Attempt(now + delay, why.to_owned())));
         self.note(|display_state, now| display_state.waits.begin(now, now + delay));
     }
 
-    /// Notes that a stream sends a request.
+    /// Records that a stream sends a request.
     pub fn send(&self, stream: &str) {
         self.change(stream, |line, _| {
             line.requests += 1;
@@ -208,7 +208,7 @@ impl Progress {
         self.note(|display_state, _| display_state.summaries.push(summary));
     }
 
-    /// Notes that a stream has ended.
+    /// Records that a stream has ended.
     pub fn end(&self, stream: &str, complete: bool) {
         self.change(stream, |line, _| line.stage = Stage::Ended);
         self.note(|display_state, now| {

@@ -7,19 +7,19 @@ use super::progress::Calls;
 use super::rate::Rate;
 use super::table::{cut, grouped};
 
-/// The longest name that is shown in full: the longest of the table has 31 letters.
+/// Maximum length of a name that is shown in full: the longest of the table has 31 letters.
 const LONGEST_NAME: usize = 31;
 /// Minimum width for a bar next to the longest name and its numbers.
 const WIDE: usize = 110;
-/// The length of a bar.
+/// Length of a bar in characters: each stands for 5 %.
 const BAR: usize = 20;
-/// Lines of the terminal that do not show streams: two for the totals, one for the streams that are not shown, one for
+/// Lines of the terminal that do not show streams: two for the totals, one for the number of hidden streams, one for
 /// the cursor.
 const OTHER_LINES: usize = 4;
-/// Rows of a page before the first one arrived: as many as are requested.
+/// Rows per page that are assumed before the first page has arrived: as many as are requested.
 const USUAL_PAGE: u64 = 1000;
 
-/// How far a stream is.
+/// The stage of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It has not begun.
@@ -34,9 +34,9 @@ pub(super) enum Stage {
 /// The reason of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// The call limit, until this time.
+    /// A wait for the call limit, until this time.
     CallLimit(Instant),
-    /// Another attempt at this time, after this error.
+    /// A wait before another attempt at this time, after this error.
     Attempt(Instant, String),
 }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(shown.len(), 8, "{shown:#?}");
         assert!(shown[0].starts_with("stream_0 ") && shown[5].starts_with("stream_5 "), "{shown:#?}");
         assert_eq!(shown[6], "and 24 more streams");
-        // At the width of a bar too the numbers stand below each other, whether or not the rows are counted.
+        // Also with bars, the numbers are aligned, whether or not the store has counted the rows.
         progress_lines.lines[0].expected = Some(20);
         let shown = progress_lines.shown(began, None, (120, 10));
         let column = |line: &str| line.find("10").unwrap();
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(progress_lines.shown(Instant::now(), None, (80, 24)), ["0 of 1 streams, 0 rows, 0 rows/s, 0:00"]);
     }
 
-    /// The time remaining of one stream of 100,000 rows, of which 10,000 were read in 10 calls.
+    /// Returns the time left for a stream of 100,000 rows, of which 10,000 were read in 10 calls.
     fn left(rate: f64, calls: Option<&Calls>) -> Option<u64> {
         let mut progress_lines = ProgressLines::default();
         let mut line = line("orders", 10_000, Some(100_000), Instant::now());
@@ -272,9 +272,9 @@ mod tests {
         // 90 calls in windows of 10 s.
         assert_eq!(left(0.0, Some(&calls(18, 3))), Some(50));
         assert_eq!(left(0.0, Some(&calls(9, 12))), Some(100));
-        // The first calls of a window are fast, and it is not the store that is slow then.
+        // At the start of a window, only the call limit matters, not the rate of the store.
         assert_eq!(left(10_000.0, Some(&calls(18, 3))), Some(50));
-        // A slow store does not use the limit up.
+        // With a slow store, the call limit is not reached.
         assert_eq!(left(900.0, Some(&calls(18, 3))), Some(100));
         assert_eq!(left(900.0, None), Some(100));
         assert_eq!(left(0.0, None), None);

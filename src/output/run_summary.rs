@@ -17,7 +17,7 @@ use crate::airbyte::{Closed, ConfiguredCatalog, FailureType, SyncMode, TraceErro
 use crate::files::{self, WritableFile};
 use crate::timestamp::Timestamp;
 
-/// The version of the document. New fields do not change it; a field that changes its meaning makes it 2.
+/// Version of the document. New fields do not change it; a changed meaning of a field does.
 const FORMAT: u32 = 1;
 
 /// Figures of a stream.
@@ -35,7 +35,7 @@ pub struct StreamFigures {
     pub cursor: Option<String>,
 }
 
-/// How far a stream is.
+/// The status of a stream at the end of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Status {
@@ -130,12 +130,12 @@ impl RunSummary {
         *self.run_state() = RunState { streams: streams.collect(), calls: Some(Box::new(count)) };
     }
 
-    /// Notes that a stream begins.
+    /// Records that a stream begins.
     pub fn begin(&self, stream: &str) {
         self.change(stream, |stream| stream.status = Status::Incomplete);
     }
 
-    /// Notes the cursor before a stream; `figures` returns its figures while it is read.
+    /// Records the cursor before a stream; `figures` returns its figures while it is read.
     pub fn follow(
         &self,
         stream: &str,
@@ -148,7 +148,7 @@ impl RunSummary {
         });
     }
 
-    /// Notes that a stream has ended.
+    /// Records that a stream has ended.
     pub fn end(&self, stream: &str, complete: Result<bool, Closed>) {
         self.change(stream, |stream| {
             stream.freeze();
@@ -237,7 +237,7 @@ impl From<TraceError> for ErrorBody {
     }
 }
 
-/// Calls of the run, and the call limit per window of 10 seconds at its end.
+/// Calls of the run, and the call limit per window at its end.
 #[derive(Serialize)]
 struct Calls {
     made: u64,

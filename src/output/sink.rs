@@ -1,4 +1,4 @@
-//! The sink of a command: what becomes of each message on stdout, in files and on stderr.
+//! The sink of a command: writes each message to stdout, to files or to stderr.
 
 use std::fs::File;
 use std::io::Write;
@@ -22,7 +22,7 @@ use crate::airbyte::{LineBatch, Passthrough, RecordBatch, Sink, StreamStatus, Tr
 pub(crate) struct ReadOutput {
     /// Receives the files of the read.
     pub destination: PendingDestination,
-    /// Shows how far the read is.
+    /// Shows the progress of the read.
     pub progress: Arc<Progress>,
     /// Collects what `--summary` reports.
     pub summary: Arc<RunSummary>,
@@ -50,8 +50,8 @@ pub(crate) fn open(
         return (Box::new(DryRunSink { out, console }), read_output);
     }
     let is_watched = terminals.stdout || terminals.stderr;
-    // Somebody who redirects stdout to a file does not see errors in it. If stderr is the same file, errors would be
-    // between the messages.
+    // If stdout is a file, the user does not see errors in it, so they are also printed on stderr. If stderr is the
+    // same file, they would be mixed with the messages.
     let is_file = stdout.file.is_some() && !terminals.one_file;
     if options.format == Format::Airbyte && options.state_out.is_none() && !is_watched && !is_file {
         return (Box::new(Passthrough(out)), read_output);
@@ -182,7 +182,7 @@ impl<W: Write + Send> OutputSink<W> {
             && !self.records_only
             && !error.is_stdout()
         {
-            // Stdout may be gone too; stderr gets the error in any case.
+            // Stdout may be closed too; the error is always printed on stderr.
             let _ignored = self.out.write_all(&Message::error((self.describe)(error)).line());
         }
         written
@@ -221,7 +221,7 @@ impl<W: Write + Send> Sink for OutputSink<W> {
         self.receive_destination();
         let Destination { folder, states, .. } = &mut self.destination;
         let files = folder.as_mut().map_or(Ok(()), OutputDir::finish_all);
-        // Also if a file failed: the states that it has cover rows that are on the disk.
+        // Also if a file failed: the states cover only rows that are on the disk.
         let states = states.as_mut().map_or(Ok(()), StateFile::finish);
         let written = self.report_write_error(files.and(states));
         self.flush().and(written)

@@ -1,9 +1,9 @@
-//! The file of `--state-out`: always complete, and never ahead of the rows.
+//! The file of `--state-out`. It is always complete, and contains no state whose rows are not on the disk.
 //!
-//! Its own thread writes it, so that a slow disk delays no row: whenever states are newer than the file, it first
-//! brings the rows that they cover to the disk, then replaces the file in one step. States that arrive in the
-//! meantime are written with the next file. A pipe or a device gets the last states, once. One process uses a file
-//! at a time: it locks `FILE.lock`, which is not removed.
+//! A thread of its own writes it, so that a slow disk delays no rows. When there are newer states, the thread first
+//! syncs the rows that they cover to the disk, then replaces the file in one step. States that arrive in the meantime
+//! are written with the next file. A pipe or a device gets only the last states, once. Only one process uses a file at
+//! a time: it locks `FILE.lock`, which is not removed.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::airbyte::WriteError;
 use crate::airbyte::state::StoredState;
-use crate::files::{LockError, WritableFile};
+use crate::files::{LockError, UnwritableFile, WritableFile};
 
 /// Minimum time between two files. A sync that reads a hundred pages a second produces as many states; four files a
 /// second cost almost nothing, and after a kill a quarter of a second is read again.
@@ -33,8 +33,8 @@ pub(crate) struct LockedStateFile {
 pub(crate) enum ClaimError {
     /// Another process uses it.
     Busy,
-    /// A clause that says why it cannot be written.
-    Unwritable(String),
+    /// It cannot be written.
+    Unwritable(UnwritableFile),
 }
 
 /// A state file with a thread that keeps it up to date.
@@ -70,7 +70,7 @@ impl LockedStateFile {
         let target = WritableFile::find(path).map_err(ClaimError::Unwritable)?;
         let lock = target.lock().map_err(|fault| match fault {
             LockError::Busy => ClaimError::Busy,
-            LockError::Failed(error) => ClaimError::Unwritable(error.to_string()),
+            LockError::Failed(error) => ClaimError::Unwritable(error.into()),
         })?;
         target.probe().map_err(ClaimError::Unwritable)?;
         Ok(Self { target, lock })
@@ -273,7 +273,7 @@ mod tests {
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
         let mut file = open(&inside.join("state.json"), &[]);
-        // Wait for the first one, which the folder still takes, so that the next meets no folder.
+        // Wait until the first file is written, so that only the next one fails for lack of the folder.
         while !inside.join("state.json").exists() {
             std::thread::yield_now();
         }

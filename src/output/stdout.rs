@@ -8,7 +8,7 @@ use crate::files;
 /// The kind of file that stdout is.
 #[derive(Debug, Default)]
 pub struct Stdout {
-    /// A second handle of stdout, if it is a file, to bring its content to the disk.
+    /// A second handle of stdout, if it is a file, to sync its content to the disk.
     pub file: Option<File>,
     /// Device and inode, if it is a file or a pipe.
     pub identity: Option<(u64, u64)>,
@@ -40,13 +40,13 @@ impl Stdout {
         self.identity.is_some() && found.ok().and_then(|found| files::identity(&found)) == self.identity
     }
 
-    /// Returns false: this platform does not say it.
+    /// Returns false: it is unknown on this platform.
     #[cfg(not(unix))]
     fn is_also(&self, _: &std::io::Stderr) -> bool {
         false
     }
 
-    /// Returns nothing: this platform does not say it.
+    /// Returns `None`: it is unknown on this platform.
     #[cfg(not(unix))]
     pub fn of(_: &std::io::Stdout) -> Self {
         Self::default()

@@ -1,24 +1,24 @@
 //! A hash of a JSON value that does not depend on the order of its keys or on white space.
 //!
-//! It is part of the state, so a value must have the same hash on every machine and in every version. After a change,
-//! all remembered rows would be emitted once more.
+//! Hashes are part of the state, so a value must have the same hash on every machine and in every version. If the hash
+//! changed, all remembered rows would be emitted once more.
 
 use crate::json::{Kind, MAX_DEPTH, NotJson, Scanner};
 
-/// Start of the hash of a string, number or word; as the two below, digits of pi that mean nothing.
+/// Start of the hash of a string, number or word. This and the next two constants are digits of pi: any numbers that
+/// differ would do.
 const SCALAR: u64 = 0x243f_6a88_85a3_08d3;
 /// Start of the hash of an array.
 const ARRAY: u64 = 0x1319_8a2e_0370_7344;
 /// Start of the hash of an object.
 const OBJECT: u64 = 0xa409_3822_299f_31d0;
-/// Factor of each step: odd, with as many ones as zeros and no pattern.
+/// Factor of each step: the golden ratio in 64 bits, as in other hash functions. Odd, and its bits have no pattern.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Returns a hash of a JSON value that depends neither on the order of the keys of objects, at any depth, nor on
-/// white space between tokens. The order of arrays counts, and texts and numbers count as they are written, but
-/// that `1.0` is `1`.
-/// Of a key that an object has twice, both values count, in no order. Of what is no JSON value, all bytes
-/// count.
+/// Returns a hash of a JSON value. It does not depend on the order of the keys of objects, at any depth, nor on white
+/// space between tokens. It depends on the order of arrays, and on strings and numbers as they are written, except that
+/// `1.0` equals `1`. If an object has a key twice, it depends on both values, but not on their order. The hash of
+/// anything that is not a JSON value depends on all its bytes.
 pub fn content_hash(json: &[u8]) -> u64 {
     let mut scanner = Scanner::new(json);
     scanner.skip_space();
@@ -56,7 +56,7 @@ fn value(scanner: &mut Scanner<'_>, depth: usize) -> Result<u64, NotJson> {
             scanner.skip_space();
             scanner.require(b':')?;
             scanner.skip_space();
-            // A sum is the same in every order; each part is folded, so that names and values stay together.
+            // A sum does not depend on the order. Each part is mixed first, so that a name belongs to its value.
             hash = hash.wrapping_add(fold(fold(name ^ OBJECT) ^ value(scanner, depth + 1)?));
         } else {
             hash = fold(hash ^ value(scanner, depth + 1)?);
@@ -70,7 +70,7 @@ fn value(scanner: &mut Scanner<'_>, depth: usize) -> Result<u64, NotJson> {
     }
 }
 
-/// Returns a whole number without its fraction of zeros: a store may write one id as `1` and as `1.0`.
+/// Returns a whole number without a fraction of zeros: a store may write the same id as `1` and as `1.0`.
 fn whole(number: &[u8]) -> &[u8] {
     match number.iter().position(|&byte| byte == b'.') {
         Some(point) if number[point + 1..].iter().all(|&byte| byte == b'0') => &number[..point],
@@ -88,7 +88,7 @@ fn scalar(bytes: &[u8]) -> u64 {
     fold(hash ^ u64::from_le_bytes(last))
 }
 
-/// Spreads every bit over all: the two halves of a product of 128 bits, put together.
+/// Mixes the bits of a word: multiplies it, and combines the two halves of the 128-bit product.
 #[inline]
 fn fold(word: u64) -> u64 {
     let product = u128::from(word) * u128::from(FACTOR);
@@ -175,7 +175,7 @@ mod tests {
         let hashes: std::collections::HashSet<u64> = texts.iter().map(|text| of(text)).collect();
         assert_eq!(hashes.len(), texts.len());
         assert_eq!(of(r#"{"a":1.0}"#), of(r#"{"a":1}"#), "one number, written in two ways");
-        // The one order that does not count though a reader of the record could tell it.
+        // The only difference that a parser can see and the hash ignores.
         assert_eq!(of(r#"{"a":1,"a":2}"#), of(r#"{"a":2,"a":1}"#));
     }
 
@@ -189,7 +189,7 @@ mod tests {
         assert_ne!(content_hash(&deep[1..deep.len() - 1]), super::super::hash(&deep[1..deep.len() - 1]));
     }
 
-    /// A value of few and small parts, so that two are the same at times.
+    /// Generates values of few and small parts, so that two of them are sometimes equal.
     fn tree() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![Just(json!(null)), (0..3).prop_map(|n| json!(n)), "[ab]{0,9}".prop_map(|t| json!(t))];
         leaf.prop_recursive(4, 24, 4, |inner| {
@@ -201,7 +201,7 @@ mod tests {
         })
     }
 
-    /// The value with its keys in another order and with white space, as the numbers say.
+    /// Writes a value with its keys in another order and with white space; `numbers` decide where.
     fn written(value: &Value, numbers: &mut impl Iterator<Item = u8>, out: &mut String) {
         let mut space =
             |out: &mut String| out.push_str(["", "", " ", "\n\t"][usize::from(numbers.next().unwrap_or(0) % 4)]);

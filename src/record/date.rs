@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 /// A string in a date field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Date {
-    /// An instant, and the offset it was written with, in minutes east of Greenwich.
+    /// An instant, and the UTC offset that it was written with, in minutes.
     At(Timestamp, i16),
     /// A date that means "never" in any field.
     Never,
@@ -17,7 +17,7 @@ pub(super) enum Date {
 }
 
 impl Date {
-    /// Reads a string.
+    /// Parses a string.
     pub(super) fn read(text: &[u8]) -> Self {
         match Timestamp::parse_shown(text) {
             Ok((instant, offset)) if instant.is_after_year_1() && !shows_year_0_or_1(text) => Self::At(instant, offset),
@@ -38,8 +38,8 @@ fn shows_year_0_or_1(text: &[u8]) -> bool {
     text.starts_with(b"0") && day_of(text).is_some_and(|(day, _)| matches!(&day[..4], b"0000" | b"0001"))
 }
 
-/// Returns true for a date that cannot be the time of a change: a day on which the dates of a database begin, in
-/// whatever zone.
+/// Returns true for a date that cannot be the time of a change: the first day of the dates of a database, with any UTC
+/// offset.
 pub(super) fn is_placeholder(text: &[u8]) -> bool {
     if !text.starts_with(b"1") {
         return false;
@@ -74,7 +74,7 @@ mod tests {
     const ZONES: [&str; 6] = ["", "Z", "z", "+00:00", "-06:00", "+1400"];
     const FRACTIONS: [&str; 4] = ["", ".0", ".000", ".0000000"];
 
-    /// A text with every fraction and zone.
+    /// Returns a date with every kind of fraction and zone.
     fn in_every_form(text: &str) -> impl Iterator<Item = String> {
         FRACTIONS.into_iter().flat_map(move |fraction| ZONES.map(|zone| format!("{text}{fraction}{zone}")))
     }

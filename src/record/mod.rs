@@ -1,10 +1,15 @@
-//! One record: copied from the store's JSON to the output in a single pass, fitted to its schema at
-//! top level, with its key and its `updated_at` read on the way.
+//! Copies one record from the store's JSON to the output, in a single pass. Fits the values of its top-level fields to
+//! the schema, and reads its key and its `updated_at`.
 //!
-//! These are rewritten: dates to UTC; dates that mean "never" to null; `""` to null where a date or number is declared;
-//! numbers in quotes to numbers where a number is declared, and numbers to strings where a string is; white space. If
-//! configured, sensitive fields are set to null, and records in nested collections follow the same rules. Fields that
-//! are not selected are dropped. Everything else keeps its bytes. Nothing here decides whether a record is emitted.
+//! What is changed:
+//! - Dates are converted to UTC. Dates that mean "never" become null.
+//! - If a date or number is declared, `""` becomes null.
+//! - If a number is declared, a number in quotes becomes a number. If a string is declared, a number becomes a string.
+//! - White space between tokens is removed.
+//! - If configured, sensitive fields become null. Records in nested collections follow the same rules.
+//! - Fields that are not selected are dropped.
+//!
+//! All other bytes stay the same. This module does not decide whether a record is emitted.
 
 mod content;
 mod date;
@@ -26,7 +31,7 @@ use template::Template;
 /// The key of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// An integer of 64 bits.
+    /// A 64-bit integer.
     Number(i64),
     /// Hash of the JSON of any other value.
     Other(u64),
@@ -64,13 +69,13 @@ pub enum FieldIssue {
     Undeclared(String),
     /// The store sends a field that no schema declares; it is dropped, since not all fields are selected.
     Dropped(String),
-    /// The store sends more undeclared fields than are told apart; a hash of the name of one.
+    /// The store sends more undeclared fields than are kept by name; contains a hash of the name of one.
     Further(u64),
-    /// A record has a nested collection that was requested; the entry of `expand` that requests it.
+    /// A record has a requested nested collection; contains the entry of `expand` that requests it.
     Filled(String),
-    /// A record lacks a nested collection that was requested; the entry of `expand` that requests it.
+    /// A record lacks a requested nested collection; contains the entry of `expand` that requests it.
     Unfilled(String),
-    /// A value does not have the declared type: field, declared type, type received.
+    /// A value does not have the declared type; contains the field, the declared type and the received type.
     TypeMismatch(String, String, &'static str),
     /// A date that means "never", such as `0001-01-01T00:00:00`, is emitted as null.
     PlaceholderDate(String),
@@ -91,8 +96,9 @@ impl From<NotJson> for NotARecord {
     }
 }
 
-/// Copies records of one stream. It remembers the order of the previous record's fields, so that a name is compared
-/// once and not looked up, and the text of a recent record, so that fields with the same text are not parsed again.
+/// Copies the records of one stream. It remembers the order of the previous record's fields, so that most names need
+/// one comparison and no lookup. It also remembers a recent record, so that fields with the same bytes are not parsed
+/// again.
 #[derive(Debug)]
 pub struct RecordWriter {
     record_schema: Arc<RecordSchema>,
@@ -104,7 +110,7 @@ pub struct RecordWriter {
     issues: Vec<FieldIssue>,
     /// Writers of the records inside fields, by the index of the field.
     nested: BTreeMap<usize, Self>,
-    /// Those of these fields that the current record has.
+    /// Of these fields, those that the current record has.
     filled: Vec<usize>,
     /// For each declared field, true if it was reported as filled, and as unfilled.
     reported_filled: Vec<(bool, bool)>,
@@ -144,14 +150,14 @@ impl RecordWriter {
         self.undeclared.len()
     }
 
-    /// Returns true if the last record has so many undeclared fields, more than one to three declared ones, that it
+    /// Returns true if the last record has so many undeclared fields, more than one per three declared ones, that it
     /// must be from another resource.
     pub fn looks_foreign(&self) -> bool {
         let declared = self.order.iter().filter(|&&index| index < self.record_schema.fields.len()).count();
         self.undeclared.len() * 3 > declared
     }
 
-    /// Forgets the undeclared fields after the first `first`: the response that had them was not used.
+    /// Forgets all but the first `first` undeclared fields: the response with the others was not used.
     pub fn forget(&mut self, first: usize) {
         if self.undeclared.len() > first {
             let names: Vec<String> = self.undeclared.drain(first..).map(|field| field.name).collect();
@@ -171,9 +177,9 @@ impl RecordWriter {
     /// Copies the next object to `out`, on one line.
     ///
     /// # Errors
-    /// [`NotARecord`] if no object comes next; `out` may then hold part of it.
+    /// [`NotARecord`] if the next value is not an object. `out` may then contain a part of it.
     pub fn copy(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<RecordMeta, NotARecord> {
-        // Compiled twice, so that dropping fields costs nothing where none is dropped.
+        // Compiled twice, so that streams without dropped fields do not pay for the checks.
         if self.record_schema.selected.is_some() {
             self.record::<true>(scanner, out)
         } else {
@@ -182,7 +188,7 @@ impl RecordWriter {
     }
 
     /// Copies the next object. `SELECTS` is true if fields may have to be dropped.
-    // Each copy has the registers for itself.
+    // Not inlined, so that each of the two versions gets all registers.
     #[inline(never)]
     fn record<const SELECTS: bool>(
         &mut self,
@@ -194,7 +200,7 @@ impl RecordWriter {
             return Err(NotARecord::NotAnObject);
         }
         let mut meta = RecordMeta { key: Key::Missing, updated: CursorValue::Missing, offset: None };
-        // Bytes from `pending` on are copied as they are, at the latest possible moment.
+        // Bytes from `pending` on are copied unchanged, as late as possible and many at a time.
         let (began, mut pending) = (scanner.position(), scanner.position());
         let noting = self.template.begin();
         scanner.take(b'{');
@@ -208,7 +214,7 @@ impl RecordWriter {
             let (start, left) = (scanner.position(), pending);
             if !noting {
                 position = self.template.follow(scanner, position);
-                // The space after the comma may differ from the template's.
+                // The white space after the comma may differ from the template's.
                 drop_space(scanner, &mut pending, out);
             }
             let (begin, written, uncopied) = (scanner.position(), out.len(), pending);
@@ -218,7 +224,7 @@ impl RecordWriter {
                 self.template.note(start, left, !is_dropped && self.is_verbatim(field));
             }
             if is_dropped {
-                // What is before the name is copied; its comma then separates the fields around this one.
+                // The bytes before the name are copied: their comma then separates the fields around the dropped one.
                 out.truncate(written);
                 out.extend_from_slice(&scanner.since(uncopied)[..begin - uncopied]);
                 scanner.value()?;
@@ -246,7 +252,7 @@ impl RecordWriter {
     }
 
     /// Reads a name and its colon; returns the index of the field.
-    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    // Inlined in both versions of `record`: a call for each field would cost more than most fields do.
     #[inline(always)]
     fn field(
         &mut self,
@@ -272,7 +278,7 @@ impl RecordWriter {
             repaired_label = Some([&out[start..], b":"].concat());
             *pending = scanner.position();
         }
-        // Readers of the record see the name without its escapes.
+        // Parsers of the record see the name without escapes.
         let plain = if name.contains(&b'\\') { unescaped(name) } else { None };
         let raw = name;
         let name = plain.as_ref().map_or(raw, |plain| plain.as_bytes());
@@ -293,8 +299,8 @@ impl RecordWriter {
         Ok(index)
     }
 
-    /// Returns the field that stands for an undeclared name beyond [`MAX_UNDECLARED`]: the last one that is dropped or
-    /// emitted as this one is.
+    /// Returns the field to use for an undeclared name beyond [`MAX_UNDECLARED`]: the last known one that is dropped,
+    /// or emitted, like this one.
     #[cold]
     fn beyond(&mut self, name: &[u8]) -> Option<usize> {
         if self.undeclared.len() < MAX_UNDECLARED || self.record_schema.redacted_inside.contains_key(name) {
@@ -310,8 +316,8 @@ impl RecordWriter {
         Some(self.record_schema.fields.len() + at)
     }
 
-    /// Notes an undeclared field; returns its index. Its label is `repaired_label`, or else made of `raw`, the name as
-    /// the record has it.
+    /// Adds an undeclared field and returns its index. Its label is `repaired_label`, or else the name as the record
+    /// has it, `raw`.
     #[cold]
     fn declare(&mut self, name: &[u8], repaired_label: Option<Vec<u8>>, raw: &[u8]) -> usize {
         let text = String::from_utf8_lossy(name).into_owned();
@@ -341,7 +347,7 @@ impl RecordWriter {
     }
 
     /// Reads the value of a field and fits it to the declared type.
-    // The two copies of `record` must each hold it: a call for each field would cost more than most fields do.
+    // Inlined in both versions of `record`: a call for each field would cost more than most fields do.
     #[inline(always)]
     fn value(
         &mut self,
@@ -398,8 +404,8 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Rewrites a string, which is not the declared type, to that type; returns false if it stays as it is. A cursor is
-    /// read into `meta` either way.
+    /// Converts a string to the declared type; returns false if it is emitted unchanged. Stores a cursor in `meta` in
+    /// both cases.
     #[inline(always)]
     fn rewrite_text(
         &mut self,
@@ -439,7 +445,7 @@ impl RecordWriter {
         true
     }
 
-    /// Notes that a value of a field does not fit the declared type.
+    /// Records that a value of a field does not have the declared type.
     #[cold]
     fn report_mismatch(&mut self, index: usize, kind: Kind) {
         let field = self.get(index);
@@ -458,14 +464,14 @@ impl RecordWriter {
     }
 }
 
-/// Positions of fields that are remembered: several times as many as the widest resource has.
+/// Maximum number of field positions that are remembered: several times as many as the widest resource has.
 const MAX_FIELD_ORDER: usize = 1000;
 
-/// Undeclared names that are told apart: far more than any resource has, and few enough to search for each field of a
-/// record that is made to be slow.
+/// Maximum number of undeclared names that are kept: far more than any resource has, and few enough to search them for
+/// each field of a record that was made to be slow.
 const MAX_UNDECLARED: usize = 200;
 
-/// Names beyond `MAX_UNDECLARED` that are counted: a MiB of hashes in the worst case.
+/// Maximum number of names beyond `MAX_UNDECLARED` that are counted: a MiB of hashes in the worst case.
 pub const MAX_FURTHER_FIELDS: usize = 50_000;
 
 /// Returns a name without its escapes; `None` if they are not valid Unicode.
@@ -473,7 +479,7 @@ fn unescaped(name: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", name, b"\""].concat()).ok()
 }
 
-/// Returns true if a value is of a declared type as it is.
+/// Returns true if a value has a declared type without a change.
 #[inline(always)]
 fn is_of_type(kind: Kind, raw: &[u8], accepts: u8, is_date: bool) -> bool {
     match kind {
@@ -487,7 +493,7 @@ fn is_of_type(kind: Kind, raw: &[u8], accepts: u8, is_date: bool) -> bool {
     }
 }
 
-/// A string rewritten to the declared type.
+/// A string converted to the declared type.
 enum Fitted {
     Null,
     Number,
@@ -531,7 +537,7 @@ fn key_of(kind: Kind, raw: &[u8]) -> Key {
         Kind::Integer | Kind::Decimal => raw,
         _ => return Key::Other(hash(raw)),
     };
-    // `1` and `1.00` are one key, written in two ways.
+    // `1` and `1.00` are the same key.
     let whole = match digits.iter().position(|&byte| byte == b'.') {
         Some(point) if json::is_json_number(digits) && is_whole(digits) => &digits[..point],
         _ => digits,
@@ -545,7 +551,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
-/// Copies what is pending before the value that began at `from` and has just been read; the value itself is not copied.
+/// Copies the pending bytes before a value that has just been parsed and began at `from`, and skips the value.
 #[inline(always)]
 fn drop_value(scanner: &Scanner<'_>, from: usize, pending: &mut usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&scanner.since(*pending)[..from - *pending]);

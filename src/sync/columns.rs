@@ -17,8 +17,10 @@ pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &V
     let wanted = configured.get("properties").and_then(Value::as_object).filter(|wanted| !wanted.is_empty());
     let is_left_out = |name: &&String| wanted.is_some_and(|wanted| !wanted.contains_key(*name));
     let mut text: String = declared.keys().filter(is_left_out).map(|name| format!("-{name}\n")).collect();
-    if let Some((_, expanded)) = record_options.parameter(stream, configured) {
-        text.push_str(&format!("+{expanded}\n"));
+    if let Some(nested) = record_options.nested(stream, configured) {
+        // Lookups are requested all together. States of earlier versions contain hashes with this `1`.
+        let nested = if stream.uses_lookups { "1" } else { &nested };
+        text.push_str(&format!("+{nested}\n"));
     }
     let hash = Sha256::digest(text.as_bytes());
     (!text.is_empty()).then(|| hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect())
@@ -30,6 +32,7 @@ mod tests {
 
     use super::*;
     use crate::cart::streams;
+    use crate::raw_config::RawConfig;
 
     #[test]
     fn all_columns_are_none_and_each_selection_is_another() {
@@ -45,5 +48,13 @@ mod tests {
         };
         assert_eq!(without(&["source"]), without(&["source"]));
         assert_ne!(without(&["source"]), without(&["source", "due_date"]));
+    }
+
+    #[test]
+    fn lookups_have_the_hash_of_earlier_versions() {
+        let config = RawConfig::parse(br#"{"expand": ["subscriptions.lookups"]}"#).unwrap();
+        let record_options = RecordOptions::parse(&config, streams::STREAMS).unwrap();
+        let hash = of(&record_options, streams::find("subscriptions").unwrap(), &json!(null));
+        assert_eq!(hash.as_deref(), Some("2be5b899a1b7fe4a"));
     }
 }

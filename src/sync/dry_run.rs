@@ -86,7 +86,7 @@ async fn need(
     let Some(context) = context(sync_context, configured, stream, &output) else {
         return Err(StreamFailure::bad_schema());
     };
-    let page_size = match sync_context.record_options.parameter(stream, &configured.stream.json_schema) {
+    let page_size = match sync_context.record_options.nested(stream, &configured.stream.json_schema) {
         Some(_) => context.capabilities.nested_page_size,
         None => context.page_size(),
     };

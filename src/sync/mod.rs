@@ -1,11 +1,19 @@
-//! The sync: how a stream is read. A configured stream and its state become records, messages and a new state.
+//! Reads the streams: requests the rows of a configured stream, emits those that are new, and emits the new state.
+//! Names no shop.
 //!
-//! In reading order: `stream_sync` (which walks a stream needs), `skipped_rows` (rows that could not be read before),
-//! `date_filter` (what the store's date filter means), `keyset`, `paged` and `single_page` (the ways to read rows),
-//! `count_check` (rows read against the store's count), `probes` (single requests), `list_end` (whether a list is
-//! complete), `row_filter` (which rows are emitted), `rows` (one response), `checkpoint` with `checkpoint_fields`,
-//! `sent_rows` and `sent_hashes` (what a state contains), `columns` (which columns a walk reads), `stream_output`
-//! (what was emitted), `context` (what all of them share), `dry_run` (the estimate of a read).
+//! A walk is one pass over the rows of a stream. The files, in reading order:
+//! - `shop` and `query`: the interface that a shop implements, and a request.
+//! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
+//! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
+//! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
+//! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
+//! - `skipped_rows`: reads rows again that the store could not send before.
+//! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
+//!   rows.
+//! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
+//! - `checkpoint` with `checkpoint_fields`, `sent_rows` and `sent_hashes`: the state of a stream. `columns`: a hash of
+//!   the columns that a walk reads.
+//! - `dry_run`: the estimate of a read.
 
 mod all_rows;
 mod checkpoint;
@@ -131,16 +139,7 @@ pub(crate) async fn read(
     };
     let followed = Arc::clone(&output);
     sync_context.summary.follow(name, before.cursor.map(|cursor| cursor.to_string()), move || followed.figures());
-    for entry in sync_context.record_options.unselected(stream, &configured.stream.json_schema) {
-        let text = format!(
-            "{name}: `{entry}` in `expand` is ignored, because the catalog does not select its column. To get it, update the catalog from `discover` with this config."
-        );
-        emitter.log(Level::Info, &text).await?;
-    }
-    if configured.sync_mode == SyncMode::Incremental && !stream.has_updated_at {
-        let text = format!("{name}: the rows have no update date, so every sync reads all of them.");
-        emitter.log(Level::Info, &text).await?;
-    }
+    log_ignored_settings(sync_context, configured, stream, emitter).await?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
     let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.has_updated_at);
@@ -166,20 +165,48 @@ pub(crate) async fn read(
         Err(_) => Err(StreamFailure::panicked()),
     };
     output.report_at_end().await?;
-    let stats = output.inner().await.stats.clone();
     // A full refresh has no cursor.
     let finished = outcome.as_ref().ok().filter(|_| !full_refresh);
-    let cursor = finished.and_then(|finished| finished.checkpoint.cursor);
-    let text = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
-    sync_context.progress.add_summary(StreamSummary {
-        stream: name.clone(),
-        rows: stats.delivered,
-        pages: stats.requests,
-        requests: output.sent(),
-        waited: output.waited(),
-        cursor: (text(before.cursor), text(cursor)),
-    });
-    let last_state = match &outcome {
+    let cursors = (before.cursor, finished.and_then(|finished| finished.checkpoint.cursor));
+    let stats = output.inner().await.stats.clone();
+    add_summary(sync_context, &output, &stats, cursors);
+    emit_last_state(&output, &before, &outcome).await?;
+    emitter.log(Level::Info, &summary_line(&output, &stats, cursors)).await?;
+    Ok(match outcome {
+        Ok(FinishedSync { skipped_rows: Some(error), .. }) => Err(StreamFailure::Stopped(stream, error)),
+        Ok(FinishedSync { skipped_rows: None, .. }) => Ok(()),
+        Err(failure) => Err(failure),
+    })
+}
+
+/// Logs the settings of the stream that have no effect.
+async fn log_ignored_settings(
+    sync_context: &SyncContext,
+    configured: &ConfiguredStream,
+    stream: &Stream,
+    emitter: &Emitter,
+) -> Result<(), Closed> {
+    let name = &configured.stream.name;
+    for entry in sync_context.record_options.unselected(stream, &configured.stream.json_schema) {
+        let text = format!(
+            "{name}: `{entry}` in `expand` is ignored, because the catalog does not select its column. To get it, update the catalog from `discover` with this config."
+        );
+        emitter.log(Level::Info, &text).await?;
+    }
+    if configured.sync_mode == SyncMode::Incremental && !stream.has_updated_at {
+        let text = format!("{name}: the rows have no update date, so every sync reads all of them.");
+        emitter.log(Level::Info, &text).await?;
+    }
+    Ok(())
+}
+
+/// Emits the last state of a stream, if its sync has not emitted it. `before` is the state before the sync.
+async fn emit_last_state(
+    output: &Arc<StreamOutput>,
+    before: &Checkpoint,
+    outcome: &Result<FinishedSync, StreamFailure>,
+) -> Result<(), Closed> {
+    let last_state = match outcome {
         Ok(finished) => Some(finished.checkpoint.to_json()),
         // Rows are missing: the stream returns to its old state, and the walk's progress is discarded.
         Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
@@ -191,12 +218,25 @@ pub(crate) async fn read(
     if let Some(state) = last_state {
         output.begin_batch(0).await?.send_state(StatePolicy::Final, || state);
     }
-    emitter.log(Level::Info, &summary_line(&output, &stats, before.cursor, cursor)).await?;
-    Ok(match outcome {
-        Ok(FinishedSync { skipped_rows: Some(error), .. }) => Err(StreamFailure::Stopped(stream, error)),
-        Ok(FinishedSync { skipped_rows: None, .. }) => Ok(()),
-        Err(failure) => Err(failure),
-    })
+    Ok(())
+}
+
+/// Adds a stream to the table that a terminal shows after the read. `cursors` are those before and after the sync.
+fn add_summary(
+    sync_context: &SyncContext,
+    output: &StreamOutput,
+    stats: &SyncStats,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+) {
+    let text = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
+    sync_context.progress.add_summary(StreamSummary {
+        stream: output.name().to_owned(),
+        rows: stats.delivered,
+        pages: stats.requests,
+        requests: output.sent(),
+        waited: output.waited(),
+        cursor: (text(from), text(to)),
+    });
 }
 
 /// Returns the context of a stream; `None` if its schema is not valid.
@@ -213,16 +253,17 @@ fn context(
         Arc::clone(output),
         (sync_context.start, sync_context.end),
         sync_context.record_options.record_schema(stream, selection),
-        (
-            sync_context.record_options.parameter(stream, selection).map(|(_, names)| names),
-            sync_context.record_options.fields(stream, selection),
-        ),
+        (sync_context.record_options.nested(stream, selection), sync_context.record_options.fields(stream, selection)),
         sync_context.shutdown.clone(),
     )))
 }
 
-/// Returns the last LOG of a stream: its figures.
-fn summary_line(output: &StreamOutput, stats: &SyncStats, from: Option<Timestamp>, to: Option<Timestamp>) -> String {
+/// Returns the last LOG of a stream: its figures. `cursors` are those before and after the sync.
+fn summary_line(
+    output: &StreamOutput,
+    stats: &SyncStats,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+) -> String {
     let (name, delivered) = (output.name(), stats.delivered);
     let mut text = match (stats.resumed, stats.counted) {
         // Rows left and rows of the next pass add up to the rows emitted.

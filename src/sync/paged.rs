@@ -73,6 +73,60 @@ struct Pass {
     unread: Vec<Between>,
 }
 
+impl Pass {
+    /// Notes the store's count of the rows, and whether it changed.
+    fn note_count(&mut self, rows: &Rows) {
+        if self.pages == 0 {
+            self.total = rows.envelope.total;
+        }
+        self.is_recounted |= self.total != rows.envelope.total;
+    }
+
+    /// Adds the rows of a page; returns true if one of them is new in this pass.
+    fn add(&mut self, rows: &Rows) -> bool {
+        let before = self.keys.len();
+        self.keys.extend(rows.rows.iter().map(|row| row.key));
+        self.rows_without_key += rows.rows_without_key as u64;
+        self.pages += u64::from(!rows.rows.is_empty());
+        let is_new = self.keys.len() > before;
+        self.idle = if is_new { 0 } else { self.idle + 1 };
+        is_new
+    }
+}
+
+/// The progress of a pass in the list.
+#[derive(Default)]
+struct Position {
+    /// Position of the next row, counted from 0.
+    offset: u64,
+    /// Maximum rows per page.
+    limit: usize,
+    /// Number of rows that were listed or skipped.
+    came: u64,
+    /// Key of the last row that was read.
+    last_key: Option<String>,
+    /// True if the last response named a further page.
+    was_announced: bool,
+    /// True if, after the last response, as many rows were listed as counted.
+    was_counted_out: bool,
+}
+
+impl Position {
+    /// Returns true if a page after the first begins at another row than requested: a store that cuts pages numbers
+    /// them by its own page size. The same position is then read again with that size. This only matters after a
+    /// skipped row: without one, all pages have the size of the first.
+    fn is_elsewhere(&self, pass: &Pass, rows: &Rows) -> bool {
+        let is_last = rows.envelope.total.is_some_and(|total| self.offset + rows.listed() >= total);
+        let shorter = usize::try_from(rows.listed()).unwrap_or(self.limit);
+        !pass.unread.is_empty() && !is_last && (1..rows.asked.min(self.limit)).contains(&shorter)
+    }
+
+    /// Limits the following pages to the size of this one.
+    fn limit_to(&mut self, rows: &Rows) {
+        self.limit = usize::try_from(rows.listed()).unwrap_or(self.limit);
+    }
+}
+
 struct PagedWalk<'r> {
     context: &'r Arc<StreamContext>,
     plan: PagedPlan,
@@ -238,86 +292,47 @@ impl PagedWalk<'_> {
     /// Makes one pass over all pages.
     async fn pass(&mut self, order: Order, filter: &DateRange, writer: &mut RecordWriter) -> Result<Pass, StreamError> {
         let mut pass = Pass::default();
-        let (mut came, mut offset, mut limit) = (0, 0, self.context.page_size());
-        let mut last_key = None;
-        let (mut was_announced, mut was_counted_out) = (false, false);
+        let mut position = Position { limit: self.context.page_size(), ..Position::default() };
         loop {
-            let size = self.size_at(offset, limit);
-            let page = offset / size as u64 + 1;
+            let size = self.size_at(position.offset, position.limit);
+            let page = position.offset / size as u64 + 1;
             let query = self.context.query(size).sort(order).page(page).date_range(filter);
             let answer = match self.context.fetch(&query, writer).await {
                 Ok(answer) => answer,
-                Err(StreamError::Request(error)) if offset > 0 && is_not_found(&error) => {
-                    // Without a count that confirms the end, a missing page that was announced means that rows moved,
-                    // or a worse fault.
-                    pass.moved |= pass.total.is_none() && was_announced;
-                    break;
-                }
-                Err(StreamError::Request(error)) if error.is_unreadable() => {
-                    let in_a_row = (0..MOST_UNREADABLE)
-                        .take_while(|back| self.unreadable.contains(&offset.wrapping_sub(back + 1)));
-                    if in_a_row.count() as u64 == MOST_UNREADABLE {
-                        return Err(StreamError::Request(error));
-                    }
-                    self.context.note_unreadable(&error);
-                    self.unreadable.insert(offset);
-                    pass.unread.push((last_key.clone(), None));
-                    // No state may cover it.
-                    self.plan.base = None;
-                    (offset, came) = (offset + 1, came + 1);
-                    continue;
-                }
-                Err(stream_error) => return Err(stream_error),
+                Err(error) => match self.continues_after(error, &mut pass, &mut position)? {
+                    true => continue,
+                    false => break,
+                },
             };
             let rows = answer.page;
-            if pass.pages == 0 {
-                pass.total = rows.envelope.total;
-            }
-            pass.is_recounted |= pass.total != rows.envelope.total;
+            pass.note_count(&rows);
             if let Some(between) = pass.unread.last_mut().filter(|between| between.1.is_none()) {
                 between.1 = self.key_of(&rows, 0);
             }
-            last_key = self.key_of(&rows, rows.rows.len().wrapping_sub(1)).or(last_key);
-            // A store that cuts pages numbers them by its own page size, so a cut page begins at another row. The
-            // same position is read again with that size.
-            let is_last = rows.envelope.total.is_some_and(|total| offset + rows.listed() >= total);
-            let is_elsewhere = page > 1 && !pass.unread.is_empty() && !is_last;
-            let shorter = usize::try_from(rows.listed()).unwrap_or(limit);
-            if is_elsewhere && (1..rows.asked.min(limit)).contains(&shorter) {
-                limit = shorter;
+            let last_key = self.key_of(&rows, rows.rows.len().wrapping_sub(1));
+            position.last_key = last_key.or(position.last_key);
+            if page > 1 && position.is_elsewhere(&pass, &rows) {
+                position.limit_to(&rows);
                 pass.is_cut = true;
                 self.emit_page(rows).await?;
                 drop(answer.slot);
                 continue;
             }
-            came += rows.listed();
-            pass.rows_without_key += rows.rows_without_key as u64;
-            let before = pass.keys.len();
-            pass.idle += 1;
-            pass.keys.extend(rows.rows.iter().map(|row| row.key));
-            let is_new = pass.keys.len() > before;
-            if is_new {
-                pass.idle = 0;
-                if was_counted_out {
-                    self.context.warn_wrong_count().await?;
-                }
+            position.came += rows.listed();
+            let is_new = pass.add(&rows);
+            if is_new && position.was_counted_out {
+                self.context.warn_wrong_count().await?;
             }
-            pass.pages += u64::from(!rows.rows.is_empty());
-            let is_counted_out = rows.envelope.total.is_some_and(|total| came >= total);
-            // The signs of the full pass, not of this page only.
-            let is_full = rows.rows.len() >= rows.asked && !pass.is_cut;
-            let is_clear =
-                is_counted_out && !rows.envelope.more && !is_full && !self.context.end_detector.is_count_wrong();
-            let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
-            let ended = rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised);
+            let is_counted_out = rows.envelope.total.is_some_and(|total| position.came >= total);
+            let ended = self.is_end(&pass, &rows, is_counted_out, is_new);
             // The first page shows whether pages are cut.
             let is_cut = page == 1 && !ended && rows.listed() < rows.asked as u64;
-            offset += if is_cut { rows.listed() } else { rows.asked as u64 };
+            position.offset += if is_cut { rows.listed() } else { rows.asked as u64 };
             if is_cut {
-                limit = usize::try_from(rows.listed()).unwrap_or(limit);
+                position.limit_to(&rows);
             }
             pass.is_cut |= is_cut;
-            (was_announced, was_counted_out) = (rows.envelope.more, is_counted_out);
+            (position.was_announced, position.was_counted_out) = (rows.envelope.more, is_counted_out);
             self.emit_page(rows).await?;
             drop(answer.slot);
             if ended {
@@ -325,6 +340,53 @@ impl PagedWalk<'_> {
             }
         }
         Ok(pass)
+    }
+
+    /// Returns true if a pass continues after a failed request: it then skips the row that the store cannot send.
+    /// Returns false if there are no further pages.
+    ///
+    /// # Errors
+    /// The error, if it ends the walk.
+    fn continues_after(
+        &mut self,
+        error: StreamError,
+        pass: &mut Pass,
+        position: &mut Position,
+    ) -> Result<bool, StreamError> {
+        let offset = position.offset;
+        match error {
+            StreamError::Request(error) if offset > 0 && is_not_found(&error) => {
+                // Without a count that confirms the end, a missing page that was announced means that rows moved, or a
+                // worse fault.
+                pass.moved |= pass.total.is_none() && position.was_announced;
+                Ok(false)
+            }
+            StreamError::Request(error) if error.is_unreadable() => {
+                let in_a_row =
+                    (0..MOST_UNREADABLE).take_while(|back| self.unreadable.contains(&offset.wrapping_sub(back + 1)));
+                if in_a_row.count() as u64 == MOST_UNREADABLE {
+                    return Err(StreamError::Request(error));
+                }
+                self.context.note_unreadable(&error);
+                self.unreadable.insert(offset);
+                pass.unread.push((position.last_key.clone(), None));
+                // No state may cover it.
+                self.plan.base = None;
+                (position.offset, position.came) = (offset + 1, position.came + 1);
+                Ok(true)
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Returns true if the pass ends with this page. `is_counted_out` is true if as many rows were listed as counted,
+    /// `is_new` if the page has a row that is new in this pass.
+    fn is_end(&self, pass: &Pass, rows: &Rows, is_counted_out: bool, is_new: bool) -> bool {
+        // The signs of the full pass, not of this page only.
+        let is_full = rows.rows.len() >= rows.asked && !pass.is_cut;
+        let is_clear = is_counted_out && !rows.envelope.more && !is_full && !self.context.end_detector.is_count_wrong();
+        let is_unpromised = rows.envelope.total.is_none() || is_counted_out;
+        rows.rows.is_empty() || is_clear || pass.idle == IDLE_PAGES || (!is_new && is_unpromised)
     }
 
     /// Returns the largest page that begins at a position and contains no row that the store cannot send.

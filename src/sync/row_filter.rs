@@ -1,4 +1,4 @@
-//! Decides which rows are delivered. Pure.
+//! Decides which rows are emitted. Pure.
 
 use super::query::DateRange;
 use super::rows::{Row, Rows};
@@ -9,32 +9,32 @@ use crate::timestamp::Timestamp;
 /// The decision about a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It is delivered.
+    /// The row is emitted.
     Emit,
-    /// It was delivered by an earlier sync, with this very content.
+    /// An earlier sync emitted the row with the same content.
     AlreadySent,
-    /// It lies outside the requested dates.
+    /// The row's date is outside the requested dates.
     OutOfRange,
-    /// It was changed after an interrupted walk began; the pass that follows delivers it.
+    /// The row changed after an interrupted walk began; the next pass emits it.
     Deferred,
 }
 
-/// The rule for one walk.
+/// Decides which rows of one walk are emitted.
 #[derive(Clone, Debug)]
 pub(super) struct RowFilter {
-    /// Dates that are delivered.
+    /// Dates of the rows to emit.
     pub date_range: DateRange,
     /// Rows changed after this instant are left to a later pass of the same run.
     pub later_than: Option<Timestamp>,
-    /// True if rows without a date are delivered: on a stream's first sync, in a full refresh, and in a stream that is
-    /// read completely at every sync.
+    /// True if rows without `updated_at` are emitted: in a stream's first sync, in a full refresh, and in a stream that
+    /// is read completely by every sync.
     pub include_missing_dates: bool,
-    /// Rows that were delivered before.
+    /// Rows that earlier syncs emitted.
     pub known: SentRows,
 }
 
 impl RowFilter {
-    /// The hash of each row that is not dated before `floor`, and what happens to it.
+    /// Returns the hash of each row (0 for rows dated before `floor`, which need none), and the decision about it.
     pub(super) fn decide_rows(
         &self,
         rows: &Rows,
@@ -46,12 +46,12 @@ impl RowFilter {
         (hashes, decisions)
     }
 
-    /// What happens to one row; `hash` is that of its content.
+    /// Returns the decision about a row; `hash` is the hash of its content.
     pub(super) fn decide(&self, row: &Row, hash: u64) -> Decision {
         let is_known = || id_of(row.key).is_some_and(|id| self.known.knows(id, row.updated, hash));
         let instant = match row.updated {
             CursorValue::At(instant) => instant,
-            // A date that cannot be read cannot be compared; the row is not held back for it.
+            // An invalid date cannot be compared. The row is emitted, so that none is lost.
             CursorValue::Invalid => return Decision::Emit,
             CursorValue::Missing if !self.include_missing_dates => return Decision::OutOfRange,
             CursorValue::Missing => return if is_known() { Decision::AlreadySent } else { Decision::Emit },
@@ -68,7 +68,7 @@ impl RowFilter {
     }
 }
 
-/// The key as a number, or the hash of a key that is no number.
+/// Returns a key as a number: its hash if it is not a number, `None` if there is no key.
 pub(super) fn id_of(key: Key) -> Option<i64> {
     match key {
         Key::Number(id) => Some(id),

@@ -8,7 +8,7 @@ use super::checkpoint::Range;
 use super::query::DateRange;
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
-use crate::http::{ElementSink, Envelope, PageMeta};
+use crate::http::{ElementSink, Envelope, PageMeta, ResponseMismatch};
 use crate::json::Scanner;
 use crate::record::{self, CursorValue, Key, NotARecord, RecordWriter};
 use crate::timestamp::Timestamp;
@@ -150,14 +150,12 @@ impl ElementSink for RowSink<'_> {
         Ok(())
     }
 
-    fn verify(&mut self, answer: &PageMeta) -> Result<(), String> {
+    fn verify(&mut self, answer: &PageMeta) -> Result<(), ResponseMismatch> {
         if !answer.list_name_known && self.rows_without_key > 0 {
-            return Err("the response's list has an unknown name, and its rows lack the key of this stream".to_owned());
+            return Err(ResponseMismatch::NoKey);
         }
         if !answer.list_name_known && self.writer.looks_foreign() {
-            return Err(
-                "the response's list has an unknown name, and its rows have fields of another stream".to_owned()
-            );
+            return Err(ResponseMismatch::OtherFields);
         }
         // A response to another request is received once; a store that ignores the key range sends one each time, and
         // the walk handles that.
@@ -167,7 +165,7 @@ impl ElementSink for RowSink<'_> {
             && let Err(what) = check_keys(&self.rows, range)
         {
             self.has_complained = true;
-            return Err(format!("the response belongs to another request: {what}"));
+            return Err(ResponseMismatch::OtherKeys(what));
         }
         Ok(())
     }

@@ -19,8 +19,8 @@ impl From<OutputError> for UserError {
             OutputError::FolderBusy(path) => Self::busy_folder(&path.display().to_string()),
             OutputError::Folder(path, error) => Self::unusable_folder(&path.display().to_string(), &error),
             OutputError::StateFileBusy(path) => Self::busy_state(&path.display().to_string()),
-            OutputError::StateFile(path, clause) => Self::state_out(&path.display().to_string(), &clause),
-            OutputError::Summary(path, clause) => Self::summary_file(&path.display().to_string(), &clause),
+            OutputError::StateFile(path, reason) => Self::state_out(&path.display().to_string(), &reason),
+            OutputError::Summary(path, reason) => Self::summary_file(&path.display().to_string(), &reason),
         }
     }
 }

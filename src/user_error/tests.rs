@@ -1,6 +1,11 @@
 //! Checks each message and its `failure_type`.
 
+use std::path::Path;
+use std::time::SystemTime;
+
 use super::*;
+use crate::http::Error;
+use crate::http::error::{ProxyFailure, TransportErrorKind};
 
 #[test]
 fn each_error_says_what_failed_where_and_what_to_do() {
@@ -77,15 +82,15 @@ fn each_error_says_what_failed_where_and_what_to_do() {
     }
     reported.extend([
         UserError::unknown_stream("ordres"),
-        UserError::file("config", "c.json", "does not exist"),
-        UserError::standard_input("is not UTF-8 text"),
+        UserError::file("config", "c.json", &ReadError::Missing(std::io::ErrorKind::NotFound.into())),
+        UserError::standard_input(&ReadError::TooLarge(1 << 20)),
         UserError::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
         UserError::no_terminal(None),
-        UserError::unwritable("c.json", "its folder does not exist"),
-        UserError::catalog("x"),
-        UserError::states("x"),
+        UserError::unwritable("c.json", &UnwritableFile::NoFolder(std::io::ErrorKind::NotFound.into())),
+        UserError::catalog(&CatalogError::NoStreams),
+        UserError::states(&StateError::NoContent),
         UserError::bad_state("orders", "`updated_at` is not a string"),
-        UserError::setup("x"),
+        UserError::setup(&crate::http::tls::config(Some(Path::new("none.pem"))).unwrap_err().into()),
         UserError::check_timed_out("shop.example.com", Duration::from_secs(30)),
         UserError::panic("x"),
     ]);

@@ -1,7 +1,7 @@
-//! Pages that fill the memory there is for all of them: no question waits for room that the page before it holds.
+//! Pages that use all the memory for pages: a request does not wait for memory that the page before it still uses.
 //!
-//! Rows of 9 kB: one page of 1,000 rows takes all the room there is, and a request for ten rows needs some, too. A read
-//! that waits for itself hangs, which the harness notices.
+//! With rows of 9 kB, a page of 1,000 rows uses all the memory, and a request for ten rows needs some as well. A read
+//! that waits for itself hangs, which the harness reports.
 
 use super::reading::{DATED, Way, asked};
 use crate::fake_store::{Data, FakeStore, Options, Stamp};

@@ -1,4 +1,4 @@
-//! Bodies of lists, right and wrong, whole and in parts.
+//! Tests the parser with valid and invalid bodies, complete and in parts.
 
 use super::*;
 use crate::http::Discard;
@@ -6,7 +6,7 @@ use crate::http::Discard;
 fn read_all(body: &str, names: &[&str]) -> Result<(Envelope, Vec<String>), PageError> {
     let mut whole = Elements::default();
     let expected = read(body.as_bytes(), names, &mut whole).map(|envelope| (envelope, whole.0));
-    // Cut anywhere, it is read the same.
+    // The result is the same for parts of any size.
     for size in [1, 2, 3, 7] {
         let mut parts = Elements::default();
         let read = in_parts(body.as_bytes(), size, names, &mut parts).map(|envelope| (envelope, parts.0));

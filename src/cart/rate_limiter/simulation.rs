@@ -3,8 +3,7 @@
 
 mod table;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::CallLimit;
@@ -198,147 +197,176 @@ fn moment(at: u64) -> Duration {
     Duration::from_micros(at)
 }
 
+/// The events to come. Those at the same time keep their order.
+#[derive(Default)]
+struct Events {
+    queue: BTreeMap<(u64, u64), Event>,
+    /// Number of events so far.
+    order: u64,
+}
+
+impl Events {
+    fn push(&mut self, at: u64, event: Event) {
+        self.order += 1;
+        self.queue.insert((at, self.order), event);
+    }
+
+    fn pop(&mut self) -> Option<(u64, Event)> {
+        self.queue.pop_first().map(|((at, _), event)| (at, event))
+    }
+}
+
+/// A running case.
+struct Simulation {
+    case: Case,
+    chance: Chance,
+    events: Events,
+    store: Meter,
+    /// The same store without us: a call refused there is not refused because of us.
+    alone: Meter,
+    copies: Vec<Copy>,
+    outcome: Outcome,
+    /// When the first copy starts. Calls of others begin before.
+    start: u64,
+    /// The last hour that counts as bad.
+    bad_hour: u64,
+    /// Calls of others that the store would have accepted without us.
+    foreign_wanted: u64,
+}
+
 /// Runs a case.
 pub(super) fn run(case: Case) -> Outcome {
-    let mut chance = Chance::new(case.seed);
-    let phase = (chance.unit() * WINDOW as f64) as u64;
-    // Long before the first call, so that a window can have started earlier.
-    let start = 10 * WINDOW;
-    let end = start + case.hours * HOUR;
-    let mut store = Meter::new(case.counts, case.limit, phase);
-    // The same store without us: a call refused there is not refused because of us.
-    let mut alone = Meter::new(case.counts, case.limit, phase);
-    let mut queue: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
-    let mut events: Vec<Option<Event>> = Vec::new();
-    let mut free: Vec<usize> = Vec::new();
-    let mut order = 0u64;
-    let mut push = |queue: &mut BinaryHeap<Reverse<(u64, u64)>>,
-                    events: &mut Vec<Option<Event>>,
-                    free: &mut Vec<usize>,
-                    at: u64,
-                    event: Event| {
-        let slot = free.pop().unwrap_or_else(|| {
-            events.push(None);
-            events.len() - 1
-        });
-        events[slot] = Some(event);
-        order += 1;
-        queue.push(Reverse((at, order << 16 | slot as u64)));
-    };
-    let mut copies: Vec<Copy> = (0..case.copies)
-        .map(|copy| Copy {
-            policy: LimitPolicy::new(case.percent, Duration::from_micros(WINDOW)),
-            idle: IN_FLIGHT,
-            wake: u64::MAX,
-            // The second copy starts a while after the first.
-            starts: start + copy as u64 * 47 * SECOND,
-        })
-        .collect();
-    let mut outcome = Outcome { accepted: vec![0; case.copies], refused: vec![0; case.copies], ..Outcome::default() };
-    for (copy, state) in copies.iter().enumerate() {
-        push(&mut queue, &mut events, &mut free, state.starts, Event::Wake { copy });
-    }
-    if case.traffic != Traffic::None {
-        push(&mut queue, &mut events, &mut free, start - 7 * WINDOW + phase, Event::Foreign);
-    }
-    let mut bad_hour = u64::MAX;
-    let mut foreign_wanted = 0u64;
-    while let Some(Reverse((now, key))) = queue.pop() {
-        if now >= end {
-            break;
+    let mut simulation = Simulation::new(case);
+    let end = simulation.start + case.hours * HOUR;
+    while let Some((now, event)) = simulation.events.pop().filter(|&(now, _)| now < end) {
+        if let Some(copy) = simulation.handle(now, event) {
+            simulation.call(now, copy);
         }
-        let slot = (key & 0xffff) as usize;
-        let Some(event) = events[slot].take() else { continue };
-        free.push(slot);
-        let asks = match event {
+    }
+    simulation.finish(end)
+}
+
+impl Simulation {
+    fn new(case: Case) -> Self {
+        let mut chance = Chance::new(case.seed);
+        let phase = (chance.unit() * WINDOW as f64) as u64;
+        // Long before the first call, so that a window can have started earlier.
+        let start = 10 * WINDOW;
+        let copies: Vec<Copy> = (0..case.copies)
+            .map(|copy| Copy {
+                policy: LimitPolicy::new(case.percent, Duration::from_micros(WINDOW)),
+                idle: IN_FLIGHT,
+                wake: u64::MAX,
+                // The second copy starts a while after the first.
+                starts: start + copy as u64 * 47 * SECOND,
+            })
+            .collect();
+        let mut events = Events::default();
+        for (copy, state) in copies.iter().enumerate() {
+            events.push(state.starts, Event::Wake { copy });
+        }
+        if case.traffic != Traffic::None {
+            events.push(start - 7 * WINDOW + phase, Event::Foreign);
+        }
+        let (store, alone) = (Meter::new(case.counts, case.limit, phase), Meter::new(case.counts, case.limit, phase));
+        let zeros = vec![0; case.copies];
+        let outcome = Outcome { accepted: zeros.clone(), refused: zeros, ..Outcome::default() };
+        Self { case, chance, events, store, alone, copies, outcome, start, bad_hour: u64::MAX, foreign_wanted: 0 }
+    }
+
+    /// Handles an event. Returns the copy that may call then, if any.
+    fn handle(&mut self, now: u64, event: Event) -> Option<usize> {
+        match event {
             Event::Foreign => {
-                let percent = |percent: u32| f64::from(case.limit * percent) / 100.0;
-                let (calls, gap) = match case.traffic {
-                    Traffic::None => (0, HOUR as f64),
-                    Traffic::Steady(share) => (1, WINDOW as f64 / percent(share) * chance.between(0.8, 1.2)),
-                    Traffic::Random(share) => (1, -(WINDOW as f64) / percent(share) * (1.0 - chance.unit()).ln()),
-                    Traffic::Bursts(share) => {
-                        (percent(share).round() as u32, 3.0 * WINDOW as f64 * chance.between(0.33, 1.67))
-                    }
-                    Traffic::Fills => (1, 100_000.0 * chance.between(0.8, 1.2)),
-                };
-                for call in 0..calls {
-                    let at = now + u64::from(call);
-                    let (taken, ..) = store.call(at);
-                    let (would, ..) = alone.call(at);
-                    if now < start {
-                        continue;
-                    }
-                    foreign_wanted += u64::from(would);
-                    if taken {
-                        outcome.others += 1;
-                    } else {
-                        outcome.others_refused += 1;
-                    }
-                    if would && !taken {
-                        outcome.because_of_us += 1;
-                        let hour = (now - start) / HOUR;
-                        if hour != bad_hour {
-                            bad_hour = hour;
-                            outcome.bad_hours += 1;
-                        }
-                    }
-                }
-                push(&mut queue, &mut events, &mut free, now + gap as u64, Event::Foreign);
+                self.foreign_calls(now);
                 None
             }
             Event::Arrives { copy, permit, answer } => {
-                let (taken, made, reset) = store.call(now);
+                let (taken, made, reset) = self.store.call(now);
                 if taken {
-                    outcome.accepted[copy] += 1;
+                    self.outcome.accepted[copy] += 1;
                 } else {
-                    outcome.refused[copy] += 1;
+                    self.outcome.refused[copy] += 1;
                 }
                 // Retry-After is in full seconds, and the client adds a random delay.
-                let wait = (reset - now).div_ceil(SECOND) * SECOND + (SECOND as f64 * chance.between(0.5, 1.0)) as u64;
-                let refused = (!taken).then_some(wait);
-                push(&mut queue, &mut events, &mut free, answer, Event::Answered { copy, permit, made, refused });
+                let delay = (SECOND as f64 * self.chance.between(0.5, 1.0)) as u64;
+                let refused = (!taken).then_some((reset - now).div_ceil(SECOND) * SECOND + delay);
+                self.events.push(answer, Event::Answered { copy, permit, made, refused });
                 None
             }
             Event::Answered { copy, permit, made, refused } => {
-                let state = &mut copies[copy];
+                let state = &mut self.copies[copy];
                 state.idle += 1;
-                state.policy.answered(moment(now), permit, Some(CallLimit { used: made, allowed: case.limit }));
+                state.policy.answered(moment(now), permit, Some(CallLimit { used: made, allowed: self.case.limit }));
                 match refused {
                     Some(wait) => state.policy.refused(moment(now), moment(wait)),
-                    None if copy == 0 => outcome.answers.push(now - start),
+                    None if copy == 0 => self.outcome.answers.push(now - self.start),
                     None => {}
                 }
                 Some(copy)
             }
             Event::Wake { copy } => {
-                if copies[copy].wake <= now {
-                    copies[copy].wake = u64::MAX;
+                let state = &mut self.copies[copy];
+                if state.wake <= now {
+                    state.wake = u64::MAX;
                 }
                 Some(copy)
             }
+        }
+    }
+
+    /// Makes the calls of other applications that are due, and plans the next ones.
+    fn foreign_calls(&mut self, now: u64) {
+        let limit = self.case.limit;
+        let percent = |percent: u32| f64::from(limit * percent) / 100.0;
+        let (calls, gap) = match self.case.traffic {
+            Traffic::None => (0, HOUR as f64),
+            Traffic::Steady(share) => (1, WINDOW as f64 / percent(share) * self.chance.between(0.8, 1.2)),
+            Traffic::Random(share) => (1, -(WINDOW as f64) / percent(share) * (1.0 - self.chance.unit()).ln()),
+            Traffic::Bursts(share) => {
+                (percent(share).round() as u32, 3.0 * WINDOW as f64 * self.chance.between(0.33, 1.67))
+            }
+            Traffic::Fills => (1, 100_000.0 * self.chance.between(0.8, 1.2)),
         };
-        let Some(copy) = asks else { continue };
-        while copies[copy].idle > 0 {
-            match copies[copy].policy.try_acquire(moment(now)) {
+        for call in 0..calls {
+            let at = now + u64::from(call);
+            let (taken, ..) = self.store.call(at);
+            let (would, ..) = self.alone.call(at);
+            if now < self.start {
+                continue;
+            }
+            self.foreign_wanted += u64::from(would);
+            if taken {
+                self.outcome.others += 1;
+            } else {
+                self.outcome.others_refused += 1;
+            }
+            if would && !taken {
+                self.outcome.because_of_us += 1;
+                let hour = (now - self.start) / HOUR;
+                if hour != self.bad_hour {
+                    self.bad_hour = hour;
+                    self.outcome.bad_hours += 1;
+                }
+            }
+        }
+        self.events.push(now + gap as u64, Event::Foreign);
+    }
+
+    /// Makes the calls of a copy that its limiter allows now.
+    fn call(&mut self, now: u64, copy: usize) {
+        let (case, state) = (&self.case, &mut self.copies[copy]);
+        while state.idle > 0 {
+            match state.policy.try_acquire(moment(now)) {
                 Ok(permit) => {
-                    copies[copy].idle -= 1;
-                    let takes = case.latency as f64 * 1000.0 * chance.between(0.7, 1.3);
-                    let arrives = takes * chance.between(0.1, 0.5);
+                    state.idle -= 1;
+                    let takes = case.latency as f64 * 1000.0 * self.chance.between(0.7, 1.3);
+                    let arrives = takes * self.chance.between(0.1, 0.5);
                     let answer = now + takes as u64;
-                    push(
-                        &mut queue,
-                        &mut events,
-                        &mut free,
-                        now + arrives as u64,
-                        Event::Arrives { copy, permit, answer },
-                    );
+                    self.events.push(now + arrives as u64, Event::Arrives { copy, permit, answer });
                 }
                 Err(Blocked::UntilResponse) => {
-                    assert!(
-                        copies[copy].idle < IN_FLIGHT,
-                        "waits for a response although no request is in flight: {case:?}"
-                    );
+                    assert!(state.idle < IN_FLIGHT, "waits for a response although no request is in flight: {case:?}");
                     break;
                 }
                 Err(Blocked::Until { again, .. }) => {
@@ -346,19 +374,22 @@ pub(super) fn run(case: Case) -> Outcome {
                     assert!(again > now, "tries again without a wait: {case:?}");
                     // Timers are exact to a millisecond.
                     let again = again.div_ceil(1000) * 1000;
-                    if again < copies[copy].wake {
-                        copies[copy].wake = again;
-                        push(&mut queue, &mut events, &mut free, again, Event::Wake { copy });
+                    if again < state.wake {
+                        state.wake = again;
+                        self.events.push(again, Event::Wake { copy });
                     }
                     break;
                 }
             }
         }
     }
-    let seconds = (end - start) as f64 / SECOND as f64;
-    outcome.limit = f64::from(case.limit) * seconds / 10.0;
-    let fastest = IN_FLIGHT as f64 * seconds * 1000.0 / case.latency as f64;
-    outcome.optimum = (outcome.limit - foreign_wanted as f64).max(0.0).min(fastest);
-    outcome.usage = copies[0].policy.usage();
-    outcome
+
+    fn finish(mut self, end: u64) -> Outcome {
+        let seconds = (end - self.start) as f64 / SECOND as f64;
+        self.outcome.limit = f64::from(self.case.limit) * seconds / 10.0;
+        let fastest = IN_FLIGHT as f64 * seconds * 1000.0 / self.case.latency as f64;
+        self.outcome.optimum = (self.outcome.limit - self.foreign_wanted as f64).max(0.0).min(fastest);
+        self.outcome.usage = self.copies[0].policy.usage();
+        self.outcome
+    }
 }

@@ -41,7 +41,11 @@ pub(super) async fn run(
     let usage = context.client.usage();
     let forecast = Forecast {
         streams: forecasts.into_iter().flatten().collect(),
-        limit: CallLimit { allowed: usage.allowed, in_use: usage.in_use },
+        limit: CallLimit {
+            allowed: usage.allowed,
+            in_use: usage.in_use,
+            window: context.client.retry_policy().backoff.window,
+        },
     };
     emitter.text(if as_json { forecast.json() } else { forecast.table() }).await?;
     Ok(is_known)

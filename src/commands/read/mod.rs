@@ -70,7 +70,7 @@ pub(crate) async fn run(
 fn catalog(source: &StreamSource) -> Result<ConfiguredCatalog, UserError> {
     let Some(path) = &source.catalog else { return Ok(streams_arg::catalog(&source.streams)) };
     let text = config_input::file("catalog", path)?;
-    let catalog = airbyte::catalog::parse(&text).map_err(|fault| UserError::catalog(&fault))?;
+    let catalog = airbyte::catalog::parse(&text).map_err(|error| UserError::catalog(&error))?;
     streams_arg::once(catalog)
 }
 
