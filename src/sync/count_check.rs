@@ -138,8 +138,9 @@ impl CountCheck<'_> {
         until: Option<Timestamp>,
         total: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
-        // With `until`, rows that changed since are left out of the count, and `total` includes them.
-        let counted = total.filter(|_| until.is_none());
+        // With `until`, rows that changed since are left out of the count, and `total` includes them. Without a
+        // greatest key, rows deleted since `total` would count as lost.
+        let counted = total.filter(|_| until.is_none() && walk.max_key.is_some());
         let all = match counted {
             Some(total) => Some(total),
             None => probes::still_counted(self.context, &self.filter, until, None).await?,
