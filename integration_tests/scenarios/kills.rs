@@ -5,7 +5,7 @@ use std::process::{Command as Process, Stdio};
 
 use serde_json::Value;
 
-use crate::fake_store::{FakeStore, utc_ms};
+use crate::fake_store::{FakeStore, Fault, RecordedRequest, utc_ms};
 use crate::harness::command::{Command, Signal};
 use crate::harness::destination::Destination;
 use crate::harness::files::{Files, START, configured};
@@ -146,8 +146,11 @@ fn a_signal_ends_with_states_incomplete_and_an_error() {
         for id in data.ids("orders") {
             data.set_updated_at("orders", id, at(data.now_ms - id * 7_919 % 100_000));
         }
-        let store = Setup::still(data).start(SignIn::Token);
-        store.options(|options| options.latency = std::time::Duration::from_millis(20));
+        // Ten pages are answered, several times the bytes before the signal, and no more: so the read cannot end before
+        // the signal arrives, however long that takes.
+        let hang = |seen: &RecordedRequest| (seen.n > 12).then_some(Fault::Hang);
+        let setup = Setup::still(data).with(|options| options.fault = Some(Box::new(hang)));
+        let store = setup.start(SignIn::Token);
         let mut config = config(SignIn::Token, &store);
         config["max_requests_in_flight"] = seed.into();
         let catalog = configured(&[("orders", "incremental")]);
@@ -171,6 +174,7 @@ fn a_signal_ends_with_states_incomplete_and_an_error() {
 
         let mut destination = Destination::with_catalog(false, &catalog);
         destination.take(&run);
+        store.options(|options| options.fault = None);
         let rest = read(&config, &catalog, &destination.state_list());
         assert_eq!(rest.code, Some(0));
         assert!(rest.records("orders").len() < 400, "it goes on where it was");

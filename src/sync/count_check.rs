@@ -52,7 +52,7 @@ impl CountCheck<'_> {
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && !self.is_resumed {
-            return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails).await };
+            return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails, None).await };
         }
         // Deleted rows may explain it. The first rows in the order of keys show rows without a key, and their count
         // has no condition on keys.
@@ -62,7 +62,7 @@ impl CountCheck<'_> {
         for _ in 0..2 {
             let total = probes::count(self.context, sample.clone()).await?;
             if total.is_none_or(|total| total > walk.read) {
-                return self.look_again(walk, tails).await;
+                return self.look_again(walk, tails, total).await;
             }
         }
         Ok(walk)
@@ -93,15 +93,21 @@ impl CountCheck<'_> {
         Ok(now.is_none_or(|now| now <= known))
     }
 
-    /// Requests the rows again that the store counts and did not list.
-    async fn look_again(&self, walk: WalkCheckpoint, tails: Vec<Range>) -> Result<WalkCheckpoint, StreamError> {
+    /// Requests the rows again that the store counts and did not list. `total` is a recent count without a condition
+    /// on keys, if there is one.
+    async fn look_again(
+        &self,
+        walk: WalkCheckpoint,
+        tails: Vec<Range>,
+        total: Option<u64>,
+    ) -> Result<WalkCheckpoint, StreamError> {
         let until = walk.until.filter(|_| self.filter != DateRange::default());
         // Rows changed since may have moved into the date range, and are left out of the count.
         let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
             return Ok(walk);
         };
         if now <= walk.read {
-            return self.find_rows_without_key(walk, until).await;
+            return self.find_rows_without_key(walk, until, total).await;
         }
         // A response may have ended too early, without a sign of it.
         let walk = self.walk_again(walk, tails, self.filter).await?;
@@ -125,15 +131,21 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Records rows without a key: they are counted only without a condition on keys.
+    /// Records rows without a key: they are counted only without a condition on keys, as in `total`.
     async fn find_rows_without_key(
         &self,
         walk: WalkCheckpoint,
         until: Option<Timestamp>,
+        total: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
-        let Some(all) = probes::still_counted(self.context, &self.filter, until, None).await? else {
-            return Ok(walk);
+        // With `until`, rows that changed since are left out of the count, and `total` includes them. Without a
+        // greatest key, rows deleted since `total` would count as lost.
+        let counted = total.filter(|_| until.is_none() && walk.max_key.is_some());
+        let all = match counted {
+            Some(total) => Some(total),
+            None => probes::still_counted(self.context, &self.filter, until, None).await?,
         };
+        let Some(all) = all else { return Ok(walk) };
         if all <= walk.read {
             return Ok(walk);
         }
@@ -155,7 +167,13 @@ impl CountCheck<'_> {
             }
             None => beyond.envelope.total.unwrap_or(beyond.listed()),
         };
-        self.context.note_rows_without_key(all.saturating_sub(newer).saturating_sub(walk.read));
+        let mut rows_without_key = all.saturating_sub(newer).saturating_sub(walk.read);
+        if counted.is_some() && rows_without_key > 0 {
+            // A row added since the first count may have been deleted since.
+            let now = probes::still_counted(self.context, &self.filter, until, None).await?.unwrap_or(all);
+            rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(walk.read));
+        }
+        self.context.note_rows_without_key(rows_without_key);
         Ok(walk)
     }
 

@@ -41,8 +41,8 @@ pub(super) async fn retry(
     Ok(Checkpoint { unread: still, rows_without_key, ..checkpoint })
 }
 
-/// Reads a range of skipped rows. Returns the ranges that are still missing. Sends one request, and a second one if
-/// the store lists no row of the range.
+/// Reads a range of skipped rows. Returns the part that is still missing. Sends one request, and a second one if the
+/// store lists no row of the range.
 async fn retry_range(
     context: &StreamContext,
     date_range: DateRange,

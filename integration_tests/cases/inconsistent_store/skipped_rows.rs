@@ -165,3 +165,29 @@ fn a_damaged_row_of_a_stream_without_a_cursor_comes_once_when_it_is_healed() {
         }
     }
 }
+
+#[test]
+fn a_damaged_row_of_a_stream_without_a_cursor_costs_no_request_of_its_own() {
+    // Each sync of such a stream reads all rows, and the damaged one with them.
+    for way in resumable().filter(|way| way.mode == "incremental" && way.in_flight == 1) {
+        for (rows, nth) in [(ROWS, DAMAGED), (10, 5)] {
+            let store = without_dates(way, rows);
+            store.options(|options| {
+                options.quirks.unreadable.extend([(way.stream.to_owned(), way.first() + nth)]);
+            });
+            let mut destination = way.destination();
+            destination.take(&way.first_read(&store));
+            end_faults(&store);
+            let healed = way.read(&store, &destination.state_list());
+            assert_eq!(healed.code, Some(0), "{way:?} {rows}\n{}", healed.transcript());
+            let requests = asked(&store);
+            destination.take(&healed);
+            way.assert_arrived(&destination, &store, "healed");
+
+            let anew = way.first_read(&store);
+            assert_eq!(anew.code, Some(0), "{way:?} {rows}\n{}", anew.transcript());
+            let bound = store.requests().len();
+            assert!(requests.len() <= bound, "{way:?} {rows}: more than {bound}: {requests:#?}");
+        }
+    }
+}

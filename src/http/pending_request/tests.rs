@@ -154,6 +154,26 @@ async fn a_page_that_cannot_be_had_is_halved_and_grows_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_smaller_pages_of_a_request_share_its_time_limit() {
+    // Seven failures come before a page of seven rows, which succeeds. Ten minutes are enough for five of 120 s each.
+    for (seconds, expected) in [(60, None), (120, Some(&[1000, 1000, 1, 500, 250, 125][..]))] {
+        let store = Store::new(move |query: &KeysAfter, _| match query.count() > 10 {
+            true => Reply { takes: Duration::from_secs(seconds), ..bad(timeout()) },
+            false => good(),
+        });
+        let (began, outcome) = (Instant::now(), get(&dispatcher(1), &store, &orders()).await);
+        let elapsed = began.elapsed();
+        match expected {
+            None => assert_eq!(outcome.unwrap(), 7, "{elapsed:?}"),
+            Some(counts) => {
+                assert!(is_exhausted(&outcome), "{outcome:?} after {elapsed:?}");
+                assert_eq!(store.counts(), counts);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
     for code in [429, 502, 503] {
         let store = Store::new(move |_: &KeysAfter, number| if number < 6 { bad(status(code)) } else { good() });
