@@ -239,7 +239,7 @@ pub(super) fn run(case: Case) -> Outcome {
     let mut simulation = Simulation::new(case);
     let end = simulation.start + case.hours * HOUR;
     while let Some((now, event)) = simulation.events.pop().filter(|&(now, _)| now < end) {
-        if let Some(copy) = simulation.handle(now, event) {
+        if let Some(copy) = simulation.handle(now, &event) {
             simulation.call(now, copy);
         }
     }
@@ -275,8 +275,8 @@ impl Simulation {
     }
 
     /// Handles an event. Returns the copy that may call then, if any.
-    fn handle(&mut self, now: u64, event: Event) -> Option<usize> {
-        match event {
+    fn handle(&mut self, now: u64, event: &Event) -> Option<usize> {
+        match *event {
             Event::Foreign => {
                 self.foreign_calls(now);
                 None
