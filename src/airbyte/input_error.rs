@@ -2,7 +2,10 @@
 
 /// The position of the first error in a file that is not JSON. Its message is a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not valid JSON{}", match line { 0 => String::new(), _ => format!(" at line {line}, column {column}") })]
+#[error("{}", match line {
+    0 => "it is not valid JSON".to_owned(),
+    _ => format!("it is not valid JSON at line {line}, column {column}"),
+})]
 pub struct NotJson {
     /// The line, from 1; 0 if it is unknown.
     line: usize,
