@@ -1,6 +1,7 @@
 //! A response is accepted only if it belongs to the request: rows of other streams, links to other resources, lists
 //! under unknown names, and responses that a connection delivers late.
 
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows_of, slack, small_pages, strike};
@@ -215,10 +216,19 @@ fn a_request_is_repeated_over_another_connection() {
     each_way(|mode, in_flight| {
         for (what, fault) in wrong_answers("orders") {
             let trial = trial(PAIRS[0], mode, in_flight, what);
-            set(&trial, |number| number == 3, &fault);
+            // The request that gets the fault is remembered here: concurrent requests may be recorded in another order.
+            let struck = Arc::new(OnceLock::new());
+            let (remembered, mut hook) = (Arc::clone(&struck), strike("customers", |number| number == 3, fault));
+            trial.store.options(|options| {
+                options.fault = Some(Box::new(move |seen| {
+                    hook(seen).inspect(|_| {
+                        let _ = remembered.set(seen.clone());
+                    })
+                }));
+            });
             trial.read(&mut trial.destination(), End::Complete);
             let all = trial.store.requests();
-            let struck = &trial.requests("customers")[2];
+            let struck = struck.get().unwrap();
             let again: Vec<_> = all.iter().filter(|seen| seen.n > struck.n && seen.target == struck.target).collect();
             assert!(!again.is_empty(), "{}: the same request again", trial.what);
             let used_again = all.iter().any(|seen| seen.n > struck.n && seen.connection == struck.connection);
