@@ -46,7 +46,7 @@ fn changes(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &Recorded
     }
 }
 
-/// Lets a few counts be too small, and a few lists empty.
+/// Makes a third of the counts one too small.
 fn lies(seed: u64) -> impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'static {
     let mut chance = Chance::new(seed ^ 0x11e5);
     move |seen| {
@@ -58,7 +58,7 @@ fn lies(seed: u64) -> impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'st
                 let (before, rest) = text.split_once("\"total_count\":").unwrap();
                 let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap();
                 let count: u64 = rest[..digits].parse().unwrap();
-                format!("{before}\"total_count\":{}{}", count.saturating_sub(1).max(1), &rest[digits..]).into_bytes()
+                format!("{before}\"total_count\":{}{}", count - u64::from(count > 1), &rest[digits..]).into_bytes()
             },
         })
     }

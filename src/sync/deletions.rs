@@ -38,7 +38,7 @@ const AROUND_KEY: usize = 9;
 /// Tombstones in one batch: as many as the rows of a page.
 const BATCH: usize = 1_000;
 
-/// The reason why a stream with too many ids goes on without them.
+/// The reason why a stream with too many ids is read without them.
 const TOO_MANY: &str = "the ids of its rows do not fit in the state (1 MiB per stream, 32 MiB for all)";
 
 /// The difference between the known ids and the store.
@@ -48,7 +48,7 @@ struct Differences {
     missing: Vec<i64>,
     /// Listed rows that are not known.
     unknown: Vec<i64>,
-    /// A known row that is listed.
+    /// The greatest known row that is listed: the last one of a list of rows by their keys.
     alive: Option<i64>,
 }
 
@@ -189,7 +189,7 @@ impl DeletionSearch<'_> {
                     let listed = self.list((after, Some(end))).await?;
                     found.missing.extend(known.ids().missing_from(&listed, after, end));
                     found.unknown.extend(listed.missing_from(known.ids(), after, end));
-                    found.alive = found.alive.or_else(|| listed.iter().find(|&id| known.ids().contains(id)));
+                    found.alive = found.alive.max(listed.iter().filter(|&id| known.ids().contains(id)).last());
                 }
             }
         }

@@ -20,7 +20,7 @@ fn what_is_written_is_read() {
 #[test]
 fn known_ids_of_more_than_any_other_part_of_a_state_are_read() {
     let mut known = KnownIds::new("ab12");
-    (1..300_000).filter(|id| id * 7_919 % 10 < 7).for_each(|id| known.add(id * 3, true));
+    (1..700_000).filter(|id| id * 7_919 % 10 < 7).for_each(|id| known.add(id * 3, true));
     let size = known.to_json().to_string().len();
     assert!(size > 256 * 1024 && !known.exceeds_limit(), "{size}");
     assert_eq!(parse(&mut known), Some(known.clone()));
@@ -52,7 +52,7 @@ fn a_row_that_was_delivered_once_stays_so() {
     known.add(1, false);
     known.add(2, true);
     known.add(2, false);
-    assert!(!known.remove(1), "not delivered, so it is no deletion");
+    assert!(!known.remove(1), "not delivered, so this is not a deletion");
     assert!(known.remove(2) && !known.remove(2));
     known.add(1, false);
     known.add(1, true);
