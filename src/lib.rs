@@ -5,7 +5,7 @@
 //! - `app`: runs a command: command line, output, exit code
 //! - `cli`: arguments, help, `--streams`
 //! - `commands`: the commands, a file each
-//! - `raw_config`, `config`, `record_options`: the configuration
+//! - `raw_config`, `config`, `record_options`, `deletion_options`: the configuration
 //! - `sync`: how a stream is read, and what its state contains; names no shop
 //! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
 //! - `cart`: Cart.com: sign-in, parameters, responses, call limit, and the table of streams
@@ -29,6 +29,7 @@ mod buffer_pool;
 mod cli;
 mod commands;
 mod config;
+mod deletion_options;
 mod files;
 mod panic_hook;
 mod raw_config;

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::deletion_options::{DETECT, DeletionOptions};
 use crate::json::value_kind;
 use crate::raw_config::{FieldError, RawConfig};
 use crate::record::RecordSchema;
@@ -31,12 +32,13 @@ pub struct RecordOptions {
     /// Names of streams, each with a collection of it to include.
     expand: Vec<(&'static str, &'static Collection)>,
     redact: bool,
+    deletions: DeletionOptions,
 }
 
 impl RecordOptions {
     /// Returns true if a field of the config is about records.
     pub(crate) fn reads(field: &str) -> bool {
-        [EXPAND, REDACT].contains(&field)
+        [EXPAND, REDACT, DETECT].contains(&field)
     }
 
     /// Reads the part of a config that is about records. Returns all faults.
@@ -66,8 +68,22 @@ impl RecordOptions {
                 faults.push(FieldError::new(REDACT, format!("must be true or false, not {}.", value_kind(other))));
             }
         }
+        let (deletions, of_deletions) = DeletionOptions::parse(config, table);
+        record_options.deletions = deletions;
+        faults.extend(of_deletions);
         let faults = config.all_faults(faults, Self::reads);
         if faults.is_empty() { Ok(record_options) } else { Err(faults) }
+    }
+
+    /// Returns true if deleted rows of this stream are to be reported.
+    pub(crate) fn detects_deletions(&self, stream: &Stream) -> bool {
+        self.deletions.detects(stream)
+    }
+
+    /// Returns true if deleted rows of this stream are to be reported and the configured catalog declares their mark.
+    /// A catalog that declares no fields declares all.
+    pub(crate) fn reports_deletions(&self, stream: &Stream, configured: &Value) -> bool {
+        self.detects_deletions(stream) && wanted(configured).is_none_or(|wanted| wanted.contains_key(DELETED))
     }
 
     /// Returns the collections to include in this stream.
@@ -136,19 +152,31 @@ impl RecordOptions {
                 }),
             };
         }
+        if self.detects_deletions(stream) {
+            schema["properties"][DELETED] = json!({
+                "type": ["null", "string"],
+                "format": "date-time",
+                "description": "When the connector found that the store has deleted the row; null for all others.",
+            });
+        }
         schema
     }
 
     /// Returns the names of the declared fields that the configured catalog selects, in the order of the schema file,
     /// nested collections last.
     pub(crate) fn columns(&self, stream: &Stream, configured: &Value) -> Vec<String> {
-        self.selected(stream, configured)
-            .unwrap_or_else(|| with_collections((stream.fields)().names.clone(), &self.requested(stream, configured)))
+        let selected = self.selected(stream, configured);
+        let mut names = selected
+            .unwrap_or_else(|| with_collections((stream.fields)().names.clone(), &self.requested(stream, configured)));
+        if self.reports_deletions(stream, configured) {
+            names.push(DELETED.to_owned());
+        }
+        names
     }
 
     /// Returns true if this stream's schema is not the one of the schema file.
     pub(crate) fn changes_schema(&self, stream: &Stream) -> bool {
-        self.collections(stream).next().is_some()
+        self.collections(stream).next().is_some() || self.detects_deletions(stream)
     }
 
     /// Returns the fields to request from the API, where the configured catalog selects only some of the stream's (API

@@ -40,7 +40,8 @@ pub(crate) fn table(streams: &[Stream], first: &Outcome, second: &Outcome, chang
     line(&format!("{} other streams", others.len()), sum.0, sum.1, &format!("{full} are read in full each time"));
     text.push_str(
         "\n\nEvery stream is complete, and the second read returned exactly the rows that\n\
-         changed or were added. The store's API does not report deleted rows.",
+         changed or were added, and a mark for the row that was deleted: with it, a\n\
+         destination removes the row.",
     );
     text
 }

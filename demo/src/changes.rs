@@ -19,8 +19,8 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Returns the keys that the next read has to return: the changed rows, and all rows of a stream that is read in
-    /// full each time.
+    /// Returns the keys that the next read has to return: the changed and the deleted rows, and all rows of a stream
+    /// that is read in full each time.
     ///
     /// # Errors
     /// A sentence, if the store lacks a stream.
@@ -36,7 +36,8 @@ impl Changes {
                 expected.insert(name.clone(), all);
                 continue;
             };
-            let changed = [&self.touched, &self.added].into_iter().filter_map(|rows| rows.get(name.as_str())).flatten();
+            let kinds = [&self.touched, &self.added, &self.deleted];
+            let changed = kinds.into_iter().filter_map(|rows| rows.get(name.as_str())).flatten();
             expected.insert(name.clone(), changed.map(|id| of.key_json(*id)).collect());
         }
         Ok(expected)

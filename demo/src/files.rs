@@ -43,6 +43,7 @@ impl Files {
                     "store_name": store.url(),
                 },
                 "start_date": "2013-01-01T00:00:00Z",
+                "detect_deletions": ["all"],
             }),
         )?;
         Ok(files)

@@ -8,7 +8,7 @@
 //! The folder `demo-out` is left with a config, a configured catalog and a state to continue with. With `--serve` the
 //! store stays up until Ctrl-C, and a line `change` on standard input changes rows again. What the runs return is
 //! compared with the store: the exit code is 0 only if every stream was complete and the second read returned exactly
-//! what had changed.
+//! what had changed, with a mark on the row that was deleted.
 //!
 //! The runs are child processes of this program, which is also the connector if its first argument says so. A second
 //! build of the connector would take as long as the first.
@@ -92,10 +92,11 @@ fn run() -> Result<(), String> {
 
     let changes = store.data(change);
     say("          Meanwhile rows of the store change, some are added, one is deleted.");
-    say("read      From the saved state: only what changed.");
+    say("read      From the saved state: only what changed, and the row that was deleted.");
     let second = source.run(&files.read(true), &mut out)?;
     second.verify("the second read", &streams, &changes.expected(&store, &streams)?)?;
     second.verify_form(&store, &streams, &changes)?;
+    second.verify_deleted(&streams, &changes)?;
     states.extend(second.states.clone());
     files.write_state(&states)?;
 

@@ -118,7 +118,27 @@ impl Outcome {
         }
         Ok(())
     }
+
+    /// Checks that exactly the deleted rows are marked, so that a destination removes them.
+    ///
+    /// # Errors
+    /// A sentence that names a stream in which other rows are marked.
+    pub(crate) fn verify_deleted(&self, streams: &[Stream], changes: &Changes) -> Result<(), String> {
+        for Stream { name, key, .. } in streams {
+            let deleted = changes.deleted.get(name.as_str()).into_iter().flatten();
+            let expected: BTreeSet<i64> = deleted.copied().collect();
+            let marked = self.records.get(name).into_iter().flatten().filter(|record| record[DELETED].is_string());
+            let found: BTreeSet<i64> = marked.filter_map(|record| record[key].as_i64()).collect();
+            if found != expected {
+                return Err(format!("the second read marked {found:?} of {name} as deleted, and not {expected:?}."));
+            }
+        }
+        Ok(())
+    }
 }
+
+/// The field that marks a deleted row.
+const DELETED: &str = "_ab_cdc_deleted_at";
 
 /// The first of some keys, for a sentence.
 fn some<'k>(keys: impl Iterator<Item = &'k str>) -> Option<String> {

@@ -49,7 +49,8 @@ impl Source {
     /// # Errors
     /// A sentence that says what is wrong with the catalog.
     pub(crate) fn discover(&self, files: &Files, out: &mut impl io::Write) -> Result<Vec<Stream>, String> {
-        let catalog = self.run(&["discover".as_ref()], out)?.catalog;
+        let arguments = ["discover".as_ref(), "--config".as_ref(), files.config.as_ref()];
+        let catalog = self.run(&arguments, out)?.catalog;
         let found = catalog.as_ref().and_then(|catalog| catalog["streams"].as_array());
         let mut streams = Vec::new();
         let mut configured = Vec::new();

@@ -38,6 +38,8 @@ def hints(schema: dict, path: tuple = ()):
             columns[name] = {"data_type": "timestamp"}
         else:
             columns[name] = {"data_type": TYPES[kinds[0]] if len(kinds) == 1 else "text"}
+    # Rows that the store deleted (`detect_deletions` in the config): dlt removes those with a value here.
+    columns.get("_ab_cdc_deleted_at", {})["hard_delete"] = True
     yield path, columns
 
 

@@ -27,3 +27,7 @@ FROM records WHERE stream = 'orders';
 INSERT OR REPLACE INTO order_items
 SELECT data->>'id', data->>'order_id', data->>'item_name', data->>'quantity', data->>'price', data->>'updated_at', data
 FROM records WHERE stream = 'order_items';
+
+-- Rows that the store deleted, if `detect_deletions` in the config names the stream.
+DELETE FROM orders WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;
+DELETE FROM order_items WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;

@@ -13,4 +13,6 @@ SELECT DISTINCT ON (data->>'id') CAST(data->>'id' AS BIGINT), CAST(data->>'updat
 FROM emitted
 ORDER BY data->>'id', line DESC
 ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at, data = excluded.data;
+-- Rows that the store deleted (`detect_deletions` in the config).
+DELETE FROM orders WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;
 COMMIT;

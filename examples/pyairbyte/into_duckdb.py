@@ -26,4 +26,8 @@ source.check()
 # One table per stream, in the schema `cart`, and the states in the same database: the next run reads what changed.
 with DuckDBCache(db_path="store.duckdb", schema_name="cart") as cache:
     result = source.read(cache=cache)
+    # Rows that the store deleted, if `detect_deletions` in the config names their stream.
+    for name in source.get_selected_streams():
+        if "_ab_cdc_deleted_at" in source.get_stream_json_schema(name)["properties"]:
+            cache.execute_sql(f'DELETE FROM cart."{name}" WHERE _ab_cdc_deleted_at IS NOT NULL')
 print(f"{result.processed_records} records")

@@ -39,4 +39,8 @@ cache = PostgresCache(
     schema_name="cart",
 )
 result = source.read(cache=cache)
+# Rows that the store deleted, if `detect_deletions` in the config names their stream.
+for name in source.get_selected_streams():
+    if "_ab_cdc_deleted_at" in source.get_stream_json_schema(name)["properties"]:
+        cache.execute_sql(f'DELETE FROM cart."{name}" WHERE _ab_cdc_deleted_at IS NOT NULL')
 print(f"{result.processed_records} records")

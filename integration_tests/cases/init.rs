@@ -90,6 +90,7 @@ fn a_wrong_token_is_reported_and_the_right_one_is_written() {
     person.is_asked("`access_token` is empty").is_asked("(not shown): ").answers("wrong-token-0123");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("yesterday");
     person.is_asked("is not a date and time").is_asked("[2000-01-01T00:00:00Z]: ").answers("2021-01-01T00:00:00Z");
+    person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("y");
     person.is_asked("rejected the credentials (HTTP 401)").is_asked("[a]: ").answers("a");
     // Only the token is asked again.
     person.is_asked("(not shown): ").answers(TOKEN);
@@ -115,7 +116,8 @@ fn a_wrong_token_is_reported_and_the_right_one_is_written() {
             "credentials": {
                 "auth_type": "SINGLE_STORE_ACCESS_TOKEN", "access_token": TOKEN, "store_name": store.url()
             },
-            "start_date": "2021-01-01T00:00:00Z"
+            "start_date": "2021-01-01T00:00:00Z",
+            "detect_deletions": ["all"]
         })
     );
     let run = Command::new("read").config(&config).arg("--streams").arg("orders").run();
@@ -131,6 +133,7 @@ fn the_router_can_be_selected_and_an_untested_config_can_be_written() {
     person.is_asked("User secret (not shown): ").answers(ROUTER_SECRET);
     person.is_asked("sitemonitor.aspx: ").answers("12345");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+    person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
     person.is_asked("The proxy 127.0.0.1:9 could not be reached").is_asked("[a]: ").answers("W");
     let (code, seen) = person.ends();
     assert_eq!((code, seen.contains(ROUTER_SECRET)), (0, false), "{seen}");
@@ -155,6 +158,7 @@ fn after_a_wrong_host_only_the_host_is_asked_again() {
     person.is_asked("mystore.americommerce.com: ").answers("http://127.0.0.1:9");
     person.is_asked("(not shown): ").answers(TOKEN);
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+    person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
     person.is_asked("Cannot connect to 127.0.0.1:9").is_asked("[a]: ").answers("a");
     person.is_asked("[http://127.0.0.1:9]: ").answers(&store.url());
     person.is_asked("It works.");
@@ -178,6 +182,7 @@ fn a_variable_is_tested_with_its_value_and_written_as_it_was_entered() {
     person.is_asked("uses the environment variable `CART_TOCEN`, which is not set");
     person.is_asked("(not shown): ").answers("${CART_TOKEN}");
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+    person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
     person.is_asked("It works.");
     assert_eq!(person.ends().0, 0);
     let config = written(&folder.path().join("config.json"));
@@ -206,6 +211,7 @@ fn a_file_is_replaced_only_after_yes() {
     person.is_asked("[y/N]: ").answers("y");
     answers(&mut person);
     person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+    person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
     assert_eq!(person.ends().0, 0);
     assert_eq!(written(&file)["credentials"]["store_name"], store.url());
 
@@ -215,7 +221,7 @@ fn a_file_is_replaced_only_after_yes() {
     answers(&mut person);
     person.is_asked("[2000-01-01T00:00:00Z]: ");
     fs::write(&file, "mine").unwrap();
-    person.answers("");
+    person.answers("").is_asked("[y/N]: ").answers("");
     assert_eq!(person.ends().0, 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     let reported = fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
@@ -293,6 +299,7 @@ fn a_link_stays_a_link_and_a_pipe_gets_no_secret() {
         person.is_asked("mystore.americommerce.com: ").answers(&store.url());
         person.is_asked("(not shown): ").answers(TOKEN);
         person.is_asked("[2000-01-01T00:00:00Z]: ").answers("");
+        person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
         assert_eq!(person.ends().0, 0);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(written(&folder.path().join("real.json"))["credentials"]["access_token"], TOKEN);
@@ -328,6 +335,7 @@ fn the_written_config_matches_the_specification() {
         person.is_asked("mystore.americommerce.com: ").answers(&store.url());
         person.is_asked("(not shown): ").answers(TOKEN);
         person.is_asked("[2000-01-01T00:00:00Z]: ").answers(typed);
+        person.is_asked("Report rows that the store deletes").is_asked("[y/N]: ").answers("");
         person.is_asked("It works.");
         assert_eq!(person.ends().0, 0);
         let config = written(&folder.path().join("config.json"));

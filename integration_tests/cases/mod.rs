@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod completions;
 mod corpora;
+pub(crate) mod deletions;
 mod docs;
 mod dry_run;
 mod environment;

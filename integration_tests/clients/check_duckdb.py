@@ -13,7 +13,7 @@ NAMES = ["orders", "order_items"]
 
 
 def main() -> int:
-    client = Client("duckdb")
+    client = Client("duckdb", deletes=True)
     client.copy("duckdb/read.sh", "duckdb/load.sql", "duckdb/orders.sql")
 
     def read() -> int:

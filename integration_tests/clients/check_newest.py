@@ -14,12 +14,12 @@ FILES = {
     "orders.run0010.jsonl": [(4, "older")] + [(100 + n, "many") for n in range(200_000)] + [(4, "newer")],
     # The number counts, not the name.
     "orders.run9999.jsonl": [(1, "e"), (5, "older")],
-    "orders.run10000.jsonl": [(5, "newer")],
+    "orders.run10000.jsonl": [(5, "newer"), (6, "deleted"), (7, "deleted"), (7, "restored")],
     # Not finished, and another stream.
     "orders.run10001.jsonl.partial": [(1, "partial")],
     "orders_more.jsonl": [(1, "another")],
 }
-NEWEST = {1: "e", 2: "last of its file", 3: "only", 4: "newer", 5: "newer"}
+NEWEST = {1: "e", 2: "last of its file", 3: "only", 4: "newer", 5: "newer", 7: "restored"}
 
 
 def main() -> int:
@@ -28,7 +28,13 @@ def main() -> int:
     rows.mkdir()
     for name, lines in FILES.items():
         forms = (
-            {"id": id, "name": f'{form}, "quoted"\n', "updated_at": "2024-11-18T12:00:00Z"} for id, form in lines
+            {
+                "id": id,
+                "name": f'{form}, "quoted"\n',
+                "updated_at": "2024-11-18T12:00:00Z",
+                "_ab_cdc_deleted_at": "2024-11-18T12:00:00Z" if form == "deleted" else None,
+            }
+            for id, form in lines
         )
         (rows / name).write_text("".join(json.dumps(form) + "\n" for form in forms))
 

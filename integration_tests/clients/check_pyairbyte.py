@@ -12,7 +12,7 @@ FOLDERS = ("PROJECT_DIR", "INSTALL_DIR", "CACHE_ROOT", "TEMP_DIR", "LOGGING_ROOT
 
 def main() -> int:
     into = os.environ.get("INTO", "duckdb")
-    client = Client(f"pyairbyte-{into}")
+    client = Client(f"pyairbyte-{into}", deletes=True)
     for name in FOLDERS:
         folder = client.folder / name.lower()
         folder.mkdir()

@@ -27,7 +27,7 @@ NOTE = ("warehouse_note", "fragile")
 class Client:
     """One client: its folder with a config and the executable on the PATH, the store it reads, and the result."""
 
-    def __init__(self, name: str, expand: tuple = ()) -> None:
+    def __init__(self, name: str, expand: tuple = (), deletes: bool = False) -> None:
         arguments = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.splitlines()[0])
         arguments.add_argument("--source", required=True, type=Path, help="the executable of source-cart")
         arguments.add_argument("--store", required=True, help="the executable of the example `store`")
@@ -46,7 +46,9 @@ class Client:
             },
             "start_date": "2013-01-01T00:00:00Z",
             **({"expand": list(expand)} if expand else {}),
+            **({"detect_deletions": ["all"]} if deletes else {}),
         }
+        self.deletes = deletes
         path = self.folder / "config.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(self.config))
@@ -106,17 +108,21 @@ class Client:
             sys.exit(f"{self.name}: {' '.join(map(str, command))} ended with {run.returncode}")
         return run.stdout
 
-    def three_reads(self, names: list, read, table, form: Form) -> None:
+    def three_reads(self, names: list, read, table, form: Form, marks: bool = True) -> None:
         """Reads all rows, then the changed ones, then none; after each read, compares all tables with the store.
 
         `read` runs the client and gives back how many records it brought; `table` gives the rows of a table and the
-        names of its columns.
+        names of its columns. `marks` is false if `read` does not count the records that mark deleted rows.
         """
         whole = {name for name in names if not self.streams[name].get("default_cursor_field")}
-        truth = Truth(self.store.url, {name: self.key(name) for name in names}, whole)
+        truth = Truth(self.store.url, {name: self.key(name) for name in names}, whole, self.deletes, marks)
         for when in ("first read", "second read", "third read"):
             if when == "second read":
                 print(f"{self.name}, the store: {self.store.typed('change')}")
+                if self.deletes:
+                    # One that was not changed, and is on a page of its own.
+                    deleted = sorted(truth.rows["orders"])[9]
+                    print(f"{self.name}, the store: {self.store.typed(f'delete orders {deleted}')}")
                 order = next(iter(truth.rows["orders"]))
                 self.store.typed(f"set orders {order} grand_total {DIGITS}")
                 self.store.typed(f'set orders {order} {NOTE[0]} "{NOTE[1]}"')

@@ -34,11 +34,12 @@ def listed(url: str, resource: str, key: str) -> dict:
 class Truth:
     """The last version of every row that a store ever listed: the expected content of a destination.
 
-    Rows that the store deleted stay, since the API does not tell of them.
+    Rows that the store deleted stay, unless the client removes them (`deletes`). `marks` is true if the records that
+    mark deleted rows are among those that a read returns.
     """
 
-    def __init__(self, url: str, keys: dict, whole: set) -> None:
-        self.url, self.keys, self.whole = url, keys, whole
+    def __init__(self, url: str, keys: dict, whole: set, deletes: bool = False, marks: bool = True) -> None:
+        self.url, self.keys, self.whole, self.deletes, self.marks = url, keys, whole, deletes, marks
         self.rows = {name: {} for name in keys}
 
     def look(self) -> int:
@@ -48,6 +49,11 @@ class Truth:
             now, known = listed(self.url, name, key), self.rows[name]
             due += sum(name in self.whole or known.get(key) != row for key, row in now.items())
             known.update(now)
+            if self.deletes and name not in self.whole:
+                gone = [key for key in known if key not in now]
+                due += len(gone) if self.marks else 0
+                for key in gone:
+                    del known[key]
         return due
 
 

@@ -55,9 +55,12 @@ fn run() -> Result<(), String> {
         match line.as_deref().map(str::trim) {
             Ok("change") => say(&change(&store)),
             Ok("") => {}
-            Ok(line) => match line.strip_prefix("set ") {
-                Some(what) => say(&set(&store, what)),
-                None => say(&format!("`{line}` is unknown; known are `change` and `set RESOURCE ID FIELD JSON`")),
+            Ok(line) => match line.split_once(' ') {
+                Some(("set", what)) => say(&set(&store, what)),
+                Some(("delete", what)) => say(&delete(&store, what)),
+                _ => say(&format!(
+                    "`{line}` is unknown; known are `change`, `set RESOURCE ID FIELD JSON` and `delete RESOURCE ID`"
+                )),
             },
             Err(_) => break,
         }
@@ -111,6 +114,18 @@ fn set(store: &FakeStore, what: &str) -> String {
         data.set_field(name, id, field, value);
         format!("Set {field} of {name} {id}.")
     })
+}
+
+/// Deletes one row without a trace.
+fn delete(store: &FakeStore, what: &str) -> String {
+    let parsed = what.split_once(' ').and_then(|(name, id)| Some((name, id.parse().ok()?)));
+    let Some((name, id)) = parsed.filter(|(name, _)| resource(name).is_some()) else {
+        return "`delete` needs a resource and the number of a row".to_owned();
+    };
+    match store.data(|data| data.delete(name, id)) {
+        true => format!("Deleted {name} {id}."),
+        false => format!("{name} has no row {id}"),
+    }
 }
 
 fn say(text: &str) {

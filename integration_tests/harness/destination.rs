@@ -13,6 +13,9 @@ use super::message::Message;
 use super::run::{Run, whole_lines};
 use crate::fake_store::{Clock, Data, Fraction};
 
+/// The field that marks a deleted row.
+pub(crate) const DELETED: &str = "_ab_cdc_deleted_at";
+
 /// The tables and states of a destination.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
@@ -88,7 +91,7 @@ impl Destination {
                 }
                 "STATE" => {
                     let table = self.table(&stream);
-                    table.records.extend(pending.remove(&stream).unwrap_or_default());
+                    table.apply(pending.remove(&stream).unwrap_or_default());
                     table.commit(&message);
                 }
                 _ => {}
@@ -96,7 +99,7 @@ impl Destination {
         }
         if self.keep_uncovered {
             for (stream, records) in pending {
-                self.table(&stream).records.extend(records);
+                self.table(&stream).apply(records);
             }
         }
     }
@@ -200,7 +203,7 @@ impl Destination {
                 comparison.changed.push(text);
             }
         }
-        for name in record.keys().filter(|name| !row.contains_key(*name)) {
+        for name in record.keys().filter(|name| !row.contains_key(*name) && *name != DELETED) {
             let text = format!("{id}: {name} is not in the store");
             comparison.changed.push(text);
         }
@@ -261,6 +264,17 @@ impl Definition {
 }
 
 impl Table {
+    /// Adds records; one that marks a deleted row removes it, as Airbyte's destinations do in append + dedup.
+    fn apply(&mut self, records: Vec<(String, Fields)>) {
+        for (key, fields) in records {
+            if fields.get(DELETED).is_some_and(|mark| mark != "null") {
+                self.records.remove(&key);
+            } else {
+                self.records.insert(key, fields);
+            }
+        }
+    }
+
     fn commit(&mut self, message: &Message) {
         self.state = message.state_text().map(str::to_owned);
         let Some(state) = message.stream_state() else {
@@ -329,6 +343,12 @@ impl Comparison {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Panics unless the table has the rows of the store and no others.
+    pub(crate) fn assert_equal(&self, context: &str) {
+        self.assert_clean_with_missing_dates(context);
+        assert!(self.gone.is_empty(), "{context}: {} still has deleted rows: {:?}", self.stream, self.gone);
     }
 
     /// Panics if the table differs from the store. Rows without `updated_at` may be missing.

@@ -5,6 +5,7 @@
 //! request at a time and with several. `docs/development/scenarios.md` is the table of all of them.
 
 mod contradictions;
+mod deletions;
 pub(crate) mod kills;
 mod quirks;
 mod random;

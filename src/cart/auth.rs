@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::secret::Secret;
 
@@ -33,6 +33,16 @@ impl Auth {
     /// Returns true if a value can be sent in a header: visible ASCII and spaces only.
     pub fn is_sendable(text: &str) -> bool {
         !text.is_empty() && HeaderValue::from_str(text).is_ok() && text.is_ascii()
+    }
+
+    /// Returns a hash that differs from that of any other token, or of another user or site of the router.
+    pub fn identity(&self) -> String {
+        let text = match self {
+            Self::Token(token) => format!("token {}", token.expose()),
+            // A new secret of the same user shows the same rows.
+            Self::Router { user, site_id, .. } => format!("router {site_id} {user}"),
+        };
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Returns the headers for a GET request. `path_and_query` must have exactly the bytes that are sent, since they
@@ -95,6 +105,17 @@ mod tests {
     fn headers_never_show_their_values() {
         let auth = Auth::Token(Secret::new("abcdef".to_owned()));
         assert!(!format!("{auth:?} {:?}", auth.headers("/api/v1/orders")).contains("abcdef"));
+    }
+
+    #[test]
+    fn the_identity_differs_by_account_and_shows_no_secret() {
+        let token = |text: &str| Auth::Token(Secret::new(text.to_owned())).identity();
+        let router = |user: &str, secret: &str, site_id: &str| {
+            Auth::Router { user: user.into(), secret: Secret::new(secret.into()), site_id: site_id.into() }.identity()
+        };
+        assert!(token("abcdef") != token("abcdeg") && !token("abcdef").contains("abcdef"));
+        assert_eq!(router("u", "one", "1"), router("u", "two", "1"));
+        assert!(router("u", "s", "1") != router("u", "s", "2") && router("u", "s", "1") != router("v", "s", "1"));
     }
 
     #[test]

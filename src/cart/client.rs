@@ -24,7 +24,10 @@ const CALL_LIMIT: &str = "x-ac-call-limit";
 
 /// The client of one store.
 #[derive(Debug)]
-pub struct Client(http::Client<CartApi>);
+pub struct Client {
+    http: http::Client<CartApi>,
+    identity: String,
+}
 
 impl Client {
     /// Returns a client for `base` (`https://host/api/v1/`), with at most `in_flight` requests or unemitted pages at
@@ -39,7 +42,9 @@ impl Client {
         in_flight: usize,
         retry_policy: RetryPolicy,
     ) -> Result<Self, SetupError> {
-        http::Client::new(base, CartApi { auth }, rate_limiter, in_flight, retry_policy).map(Self)
+        let identity = auth.identity();
+        let http = http::Client::new(base, CartApi { auth }, rate_limiter, in_flight, retry_policy)?;
+        Ok(Self { http, identity })
     }
 }
 
@@ -52,6 +57,7 @@ impl Shop for Client {
         Capabilities {
             key_ranges: true,
             page_numbers: true,
+            key_counts: true,
             total_field: Some("total_count"),
             page_size: PAGE_SIZE,
             nested_page_size: NESTED_PAGE_SIZE,
@@ -65,27 +71,31 @@ impl Shop for Client {
         observer: &'a dyn RequestObserver,
         sink: &'a mut dyn ElementSink,
     ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>> {
-        Box::pin(self.0.get(query, observer, sink))
+        Box::pin(self.http.get(query, observer, sink))
     }
 
     fn free_slots(&self, query: &Query) -> usize {
-        self.0.free_slots(query)
+        self.http.free_slots(query)
     }
 
     fn is_bisecting(&self, query: &Query) -> bool {
-        self.0.is_bisecting(query)
+        self.http.is_bisecting(query)
     }
 
     fn host(&self) -> String {
-        self.0.host()
+        self.http.host()
+    }
+
+    fn identity(&self) -> String {
+        format!("{} {}", self.host(), self.identity)
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        self.0.retry_policy()
+        self.http.retry_policy()
     }
 
     fn usage(&self) -> Usage {
-        self.0.usage()
+        self.http.usage()
     }
 }
 

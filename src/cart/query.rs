@@ -41,6 +41,7 @@ fn parameters(query: &Query) -> impl Iterator<Item = (&'static str, String)> {
         Order::DateThenKey => format!("{cursor},{key}"),
     });
     let keys = between(query.keys.0.map(|after| format!("gt:{after}")), query.keys.1.map(|end| format!("lte:{end}")));
+    let keys = keys.or_else(|| one_of(&query.one_of));
     let lower = query.dates.lower().map(|lower| match lower {
         Lower::From(from) => format!("gte:{from}"),
         Lower::After(after) => format!("gt:{after}"),
@@ -64,6 +65,12 @@ fn parameters(query: &Query) -> impl Iterator<Item = (&'static str, String)> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// A filter for one of these values; none if there are none.
+fn one_of(ids: &[i64]) -> Option<String> {
+    let conditions: Vec<String> = ids.iter().map(|id| format!("eq:{id}")).collect();
+    (!ids.is_empty()).then(|| conditions.join(" OR "))
 }
 
 /// A filter with one bound or two.

@@ -12,6 +12,7 @@ use super::check::{Refusal, Suspect, try_scopes};
 use super::{CommandResult, client};
 use crate::airbyte::Emitter;
 use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
+use crate::deletion_options::{ALL, DETECT};
 use crate::files::{self, UnwritableFile};
 use crate::http::RetryPolicy;
 use crate::output::stdout::Terminals;
@@ -141,6 +142,14 @@ fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Resul
             put(config, question.field, given);
             let Some(fault) = fault(config, question.field) else { break };
             prompter.say(&fault)?;
+        }
+    }
+    if fields.is_empty() {
+        let detects =
+            prompter.agrees("Report rows that the store deletes (one more request for each stream and sync)?")?;
+        if let Some(settings) = config.as_object_mut() {
+            settings.remove(DETECT);
+            settings.extend(detects.then(|| (DETECT.to_owned(), json!([ALL]))));
         }
     }
     // In the format of the specification.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::CommandResult;
 use crate::airbyte::Emitter;
 use crate::cart::streams::{CURSOR, STREAMS, Stream};
+use crate::deletion_options::is_detectable;
 use crate::output::progress;
 use crate::output::table::{aligned, cut};
 
@@ -28,6 +29,7 @@ fn json_list() -> String {
             "primary_key": stream.key,
             "cursor_field": stream.has_updated_at.then_some(CURSOR),
             "scope": stream.scope.name(),
+            "detects_deletions": is_detectable(stream),
         });
         described.to_string()
     };

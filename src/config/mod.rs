@@ -25,6 +25,10 @@ const DEFAULT_LIMIT_PERCENT: u64 = 100;
 /// gains nothing under the call limit of any plan, and each costs the memory of a page.
 const DEFAULT_IN_FLIGHT: u64 = 8;
 
+/// Default of `max_deleted_percent`: a shop rarely deletes more rows between two syncs, and a partial response is
+/// usually far shorter.
+const DEFAULT_DELETED_PERCENT: u64 = 5;
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -42,6 +46,8 @@ pub(crate) struct Config {
     pub in_flight: usize,
     /// Settings about records.
     pub record_options: RecordOptions,
+    /// Maximum share of a stream's rows that may be deleted between two syncs (percent).
+    pub max_deleted_percent: u32,
     /// Settings that only tests have.
     pub test_settings: TestSettings,
     /// A sentence for each setting that is allowed but looks like a mistake.
@@ -81,6 +87,8 @@ impl Config {
         }
         let limit_percent = integer_setting(&fields, "call_limit_percent", 10, 100, DEFAULT_LIMIT_PERCENT, &mut faults);
         let in_flight = integer_setting(&fields, "max_requests_in_flight", 1, 32, DEFAULT_IN_FLIGHT, &mut faults);
+        let deleted_percent =
+            integer_setting(&fields, "max_deleted_percent", 1, 100, DEFAULT_DELETED_PERCENT, &mut faults);
         let mut warnings = unknown(&fields);
         warnings
             .extend(start.filter(|start| Timestamp::from_system(SystemTime::now()).is_some_and(|now| *start > now)).map(
@@ -101,6 +109,7 @@ impl Config {
                 limit_percent: u32::try_from(limit_percent).unwrap_or(100),
                 in_flight: usize::try_from(in_flight).unwrap_or(1),
                 record_options,
+                max_deleted_percent: u32::try_from(deleted_percent).unwrap_or(1),
                 test_settings: TestSettings::of(&fields),
                 warnings,
             }),
@@ -110,7 +119,7 @@ impl Config {
 }
 
 /// Settings, as in `spec.json`.
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 9] = [
     "credentials",
     "start_date",
     "end_date",
@@ -118,6 +127,8 @@ const FIELDS: [&str; 7] = [
     "max_requests_in_flight",
     "expand",
     "redact_sensitive_fields",
+    "detect_deletions",
+    "max_deleted_percent",
 ];
 
 /// Settings in `credentials`, of both ways to sign in: a platform's form may keep values of the one that is not used.

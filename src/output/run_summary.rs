@@ -25,6 +25,8 @@ const FORMAT: u32 = 1;
 pub struct StreamFigures {
     /// Rows delivered.
     pub rows: u64,
+    /// Rows reported as deleted; `None` if they are not detected.
+    pub deleted: Option<u64>,
     /// Requests sent, including repeated and failed ones.
     pub requests: u64,
     /// Failed attempts that were repeated.
@@ -180,6 +182,7 @@ impl RunSummary {
             sync_mode: stream.sync_mode,
             status: stream.status,
             rows: stream.figures.as_ref().map(|figures| figures.rows),
+            deleted: stream.figures.as_ref().and_then(|figures| figures.deleted),
             requests: stream.figures.as_ref().map(|figures| figures.requests),
             retries: stream.figures.as_ref().map(|figures| figures.retries),
             waited_seconds: stream.figures.as_ref().map(|figures| figures.waited.as_secs_f64()),
@@ -253,6 +256,8 @@ struct StreamBody<'a> {
     sync_mode: Option<SyncMode>,
     status: Status,
     rows: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<u64>,
     requests: Option<u64>,
     retries: Option<u64>,
     waited_seconds: Option<f64>,

@@ -17,6 +17,7 @@
 use serde_json::{Map, Value, json};
 
 use super::checkpoint_fields::{CheckpointFields, Ranges};
+use super::known_ids;
 use super::sent_rows::{Retention, SentRows};
 use crate::timestamp::Timestamp;
 
@@ -172,7 +173,8 @@ impl Checkpoint {
         let mut notes = Vec::new();
         let checkpoint = Self::read(state, true, &mut notes)?;
         // Values that other sources and platforms write if there is no cursor.
-        const EMPTY: [&str; 3] = [CURSOR_FIELD, "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
+        const EMPTY: [&str; 4] =
+            [CURSOR_FIELD, known_ids::FIELD, "__ab_full_refresh_sync_complete", "__ab_no_cursor_state_message"];
         let says_nothing = CheckpointFields::of(state, &EMPTY).is_any() || CheckpointFields::is_empty_object(state);
         if checkpoint.to_json().as_object().is_some_and(Map::is_empty) && !says_nothing {
             notes.push(StateNote::Unusable);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::record_options::RecordOptions;
-use crate::stream::Stream;
+use crate::stream::{DELETED, Stream};
 
 /// Bytes of the hash that are kept: enough that two selections of columns do not collide by chance.
 const HASH_BYTES: usize = 8;
@@ -15,7 +15,8 @@ pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &V
     let schema = record_options.schema(stream);
     let declared = schema.get("properties")?.as_object()?;
     let wanted = configured.get("properties").and_then(Value::as_object).filter(|wanted| !wanted.is_empty());
-    let is_left_out = |name: &&String| wanted.is_some_and(|wanted| !wanted.contains_key(*name));
+    // The mark of a deleted row is not a column of the store.
+    let is_left_out = |name: &&String| *name != DELETED && wanted.is_some_and(|wanted| !wanted.contains_key(*name));
     let mut text: String = declared.keys().filter(is_left_out).map(|name| format!("-{name}\n")).collect();
     if let Some(nested) = record_options.nested(stream, configured) {
         // Lookups are requested all together. States of earlier versions contain hashes with this `1`.

@@ -157,6 +157,31 @@ impl StreamContext {
         }
     }
 
+    /// Returns a context for lists of keys: its requests name only the key and the cursor, and no nested collections.
+    pub(super) fn for_keys(&self) -> Self {
+        let cursor = self.stream.has_updated_at.then_some(self.stream.cursor_field);
+        let fields: Vec<&str> = std::iter::once(self.stream.key).chain(cursor).collect();
+        Self {
+            stream: self.stream,
+            client: Arc::clone(&self.client),
+            capabilities: self.capabilities,
+            output: Arc::clone(&self.output),
+            start: self.start,
+            end: self.end,
+            record_schema: Arc::clone(&self.record_schema),
+            nested: None,
+            fields: Some(fields.join(",")),
+            shutdown: self.shutdown.clone(),
+            prefix_length: self.prefix_length,
+            end_detector: EndDetector::new(self.capabilities.default_page_size),
+            rows_without_key: AtomicU64::new(0),
+            is_empty_missing: AtomicBool::new(self.is_empty_missing.load(Ordering::Relaxed)),
+            has_listed: AtomicBool::new(true),
+            counted: AtomicU64::new(0),
+            not_utf8: AtomicBool::new(false),
+        }
+    }
+
     /// Returns the number of rows to request per page.
     pub(super) fn page_size(&self) -> usize {
         self.capabilities.page_size

@@ -345,7 +345,8 @@ impl KeysetWalk {
     /// Emits the accepted rows of a page and records the progress, both in one step. `rest` is the rest of the range,
     /// `None` at its end.
     async fn emit_page(&self, number: usize, mut rows: Rows, rest: Option<Range>) -> Result<(), StreamError> {
-        let (hashes, decisions) = self.row_filter.decide_rows(&rows, self.floor, self.context.prefix_length());
+        let (hashes, mut decisions) = self.row_filter.decide_rows(&rows, self.floor, self.context.prefix_length());
+        self.context.output.restore(&rows.rows, &mut decisions);
         if self.filter != DateRange::default() && rows.rows.iter().any(|row| row.is_outside(&self.filter)) {
             self.context.warn_dates().await?;
         }
@@ -365,6 +366,7 @@ impl KeysetWalk {
         walk_state.pages += 1;
         if !self.is_compare_only {
             batch.inner.stats.count_skipped(&decisions);
+            batch.note(&rows.rows, &decisions);
         }
         for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
             if *decision == Decision::Emit && is_trial_page && !self.is_compare_only {

@@ -10,23 +10,29 @@
 //! - `skipped_rows`: reads rows again that the store could not send before.
 //! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
 //!   rows.
+//! - `deletions` with `bisection`, `deletion_tracker`, `known_ids` and `id_set`: rows that the store deleted.
 //! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
 //! - `checkpoint` with `checkpoint_fields`, `sent_rows` and `sent_hashes`: the state of a stream. `columns`: a hash of
 //!   the columns that a walk reads.
 //! - `dry_run`: the estimate of a read.
 
 mod all_rows;
+mod bisection;
 mod checkpoint;
 mod checkpoint_fields;
 mod columns;
 mod context;
 mod count_check;
 mod date_filter;
+mod deletion_tracker;
+mod deletions;
 mod dry_run;
 #[doc(hidden)]
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod id_set;
 mod keyset;
+mod known_ids;
 mod list_end;
 mod newest_rows;
 mod paged;
@@ -53,12 +59,14 @@ use crate::output::progress::{Progress, StreamSummary};
 use crate::output::run_summary::RunSummary;
 use crate::panic_hook;
 use crate::record_options::RecordOptions;
-use crate::stream::Stream;
+use crate::stream::{DELETED, Stream};
 use crate::timestamp::Timestamp;
 use checkpoint::{Checkpoint, Job};
 pub(crate) use checkpoint::{StateOverview, overview};
 use context::StreamContext;
 pub use context::StreamError;
+pub use deletion_tracker::KnownBytes;
+use deletion_tracker::{Begin, DeletionTracker};
 pub(crate) use dry_run::run as dry_run;
 pub use sent_rows::OVERLAP_SECONDS;
 use shop::Shop;
@@ -79,6 +87,10 @@ pub struct SyncContext {
     pub end: Option<Timestamp>,
     /// Options of the configuration for records.
     pub record_options: RecordOptions,
+    /// Maximum share of a stream's rows that may be deleted between two syncs (percent).
+    pub max_deleted_percent: u32,
+    /// The size of the known ids of all streams.
+    pub known_bytes: Arc<KnownBytes>,
     /// Shows the progress of the read.
     pub progress: Arc<Progress>,
     /// Collects what `--summary` reports.
@@ -146,6 +158,16 @@ pub(crate) async fn read(
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     let (is_finished, finished) = (before.is_finished_by(job), before.clone());
     let checkpoint = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
+    if sync_context.record_options.detects_deletions(stream) {
+        let begin = Begin {
+            state: state_of(states, name, stream),
+            full_refresh: configured.sync_mode == SyncMode::FullRefresh,
+            state_is_full: before.full,
+            is_finished,
+            from_nothing: checkpoint.cursor.is_none() && checkpoint.walk.is_none(),
+        };
+        track_deletions(sync_context, configured, &context, begin).await?;
+    }
     for note in notes.into_iter().filter(|_| stream.has_updated_at) {
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
@@ -231,12 +253,58 @@ fn add_summary(
     let text = |cursor: Option<Timestamp>| cursor.map(|cursor| cursor.to_string());
     sync_context.progress.add_summary(StreamSummary {
         stream: output.name().to_owned(),
-        rows: stats.delivered,
+        rows: stats.rows(),
         pages: stats.requests,
         requests: output.sent(),
         waited: output.waited(),
         cursor: (text(from), text(to)),
     });
+}
+
+/// Lets the output of a stream keep the ids of its rows, so that deleted rows are found.
+async fn track_deletions(
+    sync_context: &SyncContext,
+    configured: &ConfiguredStream,
+    context: &StreamContext,
+    begin: Begin<'_>,
+) -> Result<(), Closed> {
+    let (stream, output, selection) = (context.stream, &context.output, &configured.stream.json_schema);
+    if !sync_context.record_options.reports_deletions(stream, selection) {
+        if begin.full_refresh {
+            return Ok(());
+        }
+        let text = format!(
+            "deleted rows are not detected, because the catalog does not declare `{DELETED}`. Refresh the schema of this stream: run `discover` with this config."
+        );
+        return output.warn_once("deletions", &text).await;
+    }
+    // A stream without `updated_at` has nothing that an incremental sync could continue from a full refresh.
+    if begin.full_refresh && !stream.has_updated_at {
+        return Ok(());
+    }
+    let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
+    let filter = date_filter::widen(context, context.start, 0);
+    let columns = sync_context.record_options.columns(stream, selection);
+    let is_null = |name: &&String| ![stream.key, stream.cursor_field, DELETED].contains(&name.as_str());
+    let nulls: String = columns
+        .iter()
+        .filter(is_null)
+        .map(|name| format!(",{}:null", serde_json::Value::from(name.as_str())))
+        .collect();
+    let tracker = DeletionTracker::new(
+        begin,
+        &scope,
+        filter,
+        !stream.has_updated_at,
+        (sync_context.max_deleted_percent, nulls),
+        Arc::clone(&sync_context.known_bytes),
+    );
+    if tracker.was_other_scope {
+        let text = "the known ids in the state are of another store, sign-in or `start_date`; they are not used, and rows deleted since the last sync are not reported.";
+        output.warn_once("deletions", text).await?;
+    }
+    output.track_deletions(tracker);
+    Ok(())
 }
 
 /// Returns the context of a stream; `None` if its schema is not valid.
@@ -264,7 +332,7 @@ fn summary_line(
     stats: &SyncStats,
     (from, to): (Option<Timestamp>, Option<Timestamp>),
 ) -> String {
-    let (name, delivered) = (output.name(), stats.delivered);
+    let (name, delivered) = (output.name(), stats.rows());
     let mut text = match (stats.resumed, stats.counted) {
         // Rows left and rows of the next pass add up to the rows emitted.
         (Some(Resumed { left: Some(left), since: None }), _) => {
@@ -280,6 +348,7 @@ fn summary_line(
         (None, None) => format!("{name}: {delivered} rows read"),
     };
     for (number, what) in [
+        (stats.deleted, "deleted"),
         (stats.known, "unchanged rows skipped"),
         (stats.outside, "dropped (outside the requested dates)"),
         (stats.later, "left to the next pass"),

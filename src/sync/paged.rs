@@ -410,7 +410,8 @@ impl PagedWalk<'_> {
     async fn emit_page(&mut self, mut rows: Rows) -> Result<(), StreamError> {
         let (mut known, mut outside, mut repeated) = (0, 0, 0);
         let floor = [self.plan.row_filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
-        let (hashes, decisions) = self.plan.row_filter.decide_rows(&rows, floor, self.context.prefix_length());
+        let (hashes, mut decisions) = self.plan.row_filter.decide_rows(&rows, floor, self.context.prefix_length());
+        self.context.output.restore(&rows.rows, &mut decisions);
         let is_foreign = rows.rows.iter().any(|row| row.is_outside(&self.plan.filter));
         let fresh: Vec<bool> = rows
             .rows
@@ -445,6 +446,7 @@ impl PagedWalk<'_> {
         stats.known += known;
         stats.outside += outside;
         stats.repeated += repeated;
+        batch.note(&rows.rows, &decisions);
         // All rows before the anchor were emitted; those with the same date may not have been. The state at the end
         // covers more than any state on the way.
         let reached = self.anchor.filter(|&anchor| self.plan.until.is_some_and(|until| anchor < until));

@@ -107,6 +107,8 @@ pub struct Query {
     pub order: Option<Order>,
     /// Range of keys: greater than the first, at most the second.
     pub keys: Range,
+    /// Keys of the rows, if only these are requested.
+    pub one_of: Vec<i64>,
     /// Date range of the rows.
     pub dates: DateRange,
     /// Nested collections to request, separated by commas.
@@ -126,6 +128,7 @@ impl Query {
             stream,
             order: None,
             keys: (None, None),
+            one_of: Vec::new(),
             dates: DateRange::default(),
             nested: None,
             fields: None,
@@ -156,6 +159,12 @@ impl Query {
     /// Requests only rows with a key greater than `after` and at most `end`.
     pub fn keys(mut self, after: Option<i64>, end: Option<i64>) -> Self {
         self.keys = (after, end);
+        self
+    }
+
+    /// Requests only rows with one of these keys.
+    pub(super) fn one_of(mut self, ids: &[i64]) -> Self {
+        self.one_of = ids.to_vec();
         self
     }
 
@@ -203,7 +212,7 @@ impl Query {
 
     /// Returns true if the request has conditions that rows must meet.
     pub(super) fn is_filtered(&self) -> bool {
-        self.keys != (None, None) || self.dates != DateRange::default()
+        self.keys != (None, None) || !self.one_of.is_empty() || self.dates != DateRange::default()
     }
 
     /// Returns the order, in words for the log.
@@ -268,6 +277,9 @@ impl fmt::Display for Query {
             (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key)?,
             (None, None) => {}
         }
+        if !self.one_of.is_empty() {
+            write!(f, ", {} one of {}", self.stream.key, self.one_of.len())?;
+        }
         if self.dates != DateRange::default() {
             write!(f, ", {} {}", self.stream.cursor_field, self.dates)?;
         }
@@ -289,6 +301,7 @@ mod tests {
         let range = Query::new(&ROWS, 1000).sort(Order::Key).keys(Some(5), Some(90)).fields("id,changed");
         assert_eq!(range.to_string(), "rows, 1000 rows, sort id, id > 5 and <= 90");
         assert_eq!(Query::new(&ROWS, 100).page(3).to_string(), "rows, 100 rows, page 3");
+        assert_eq!(Query::new(&ROWS, 2).one_of(&[5, 7]).to_string(), "rows, 2 rows, id one of 2");
         let since =
             DateRange { after: at("2021-01-01T00:00:00Z"), before: at("2021-02-01T00:00:00Z"), ..DateRange::default() };
         assert_eq!(

@@ -15,6 +15,9 @@ pub struct Capabilities {
     /// True if it lists further pages by their numbers. If this and `key_ranges` are false, one response is the
     /// complete list.
     pub page_numbers: bool,
+    /// True if it counts the rows of a range of keys, and lists the rows of several keys at once
+    /// ([`Query::one_of`]): then deleted rows can be found.
+    pub key_counts: bool,
     /// Name of the field with the number of rows that match a request, if there is one.
     pub total_field: Option<&'static str>,
     /// Rows to request per page.
@@ -61,6 +64,11 @@ pub trait Shop: fmt::Debug + Send + Sync {
 
     /// Returns the host name, for messages.
     fn host(&self) -> String;
+
+    /// Returns a string that is different for another store or another sign-in, and contains no secret.
+    fn identity(&self) -> String {
+        self.host()
+    }
 
     /// Returns the limits on retries of a request.
     fn retry_policy(&self) -> RetryPolicy;

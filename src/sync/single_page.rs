@@ -24,7 +24,8 @@ pub(crate) async fn emit(
     let reads_all_rows = is_unfiltered && (context.stream.may_lack_updated_at || has_missing_dates);
     let floor = if reads_all_rows { Some(Timestamp::EARLIEST) } else { past_floor(&rows, &base, row_filter, past) };
     let floor = floor.into_iter().chain(row_filter.known.floor()).min();
-    let (hashes, decisions) = row_filter.decide_rows(&rows, floor, context.prefix_length());
+    let (hashes, mut decisions) = row_filter.decide_rows(&rows, floor, context.prefix_length());
+    context.output.restore(&rows.rows, &mut decisions);
     let cursor = cursor_after(&rows, &base, row_filter, past);
     let retention = match cursor {
         _ if reads_all_rows => Retention::Everything(cursor),
@@ -48,6 +49,10 @@ pub(crate) async fn emit(
     let records = rows.retain(|index, _| decisions[index] == Decision::Emit);
     let mut batch = context.output.begin_batch(records).await?;
     batch.inner.stats.count_skipped(&decisions);
+    match context.output.deletions().filter(|_| is_unfiltered) {
+        Some(tracker) => tracker.note_all(&rows.rows, &decisions),
+        None => batch.note(&rows.rows, &decisions),
+    }
     batch.send(rows.lines, records);
     let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
     Ok(Checkpoint { cursor, previous, sent_rows, reads_all_rows, walk: None, ..base })

@@ -73,7 +73,8 @@ async fn retry_range(
         }
         let last = rows.rows.last().and_then(|row| id_of(row.key));
         let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;
-        let (hashes, decisions) = row_filter.decide_rows(&rows, row_filter.known.floor(), context.prefix_length());
+        let (hashes, mut decisions) = row_filter.decide_rows(&rows, row_filter.known.floor(), context.prefix_length());
+        context.output.restore(&rows.rows, &mut decisions);
         for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
             if let (Decision::Emit, Some(id)) = (decision, id_of(row.key)) {
                 // Rows that changed since the cursor are read again by the sync that follows.
@@ -81,7 +82,9 @@ async fn retry_range(
             }
         }
         let records = rows.retain(|index, _| decisions[index] == Decision::Emit);
-        context.output.begin_batch(records).await?.send(rows.lines, records);
+        let batch = context.output.begin_batch(records).await?;
+        batch.note(&rows.rows, &decisions);
+        batch.send(rows.lines, records);
         if is_end {
             return Ok(None);
         }

@@ -4,14 +4,16 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::checkpoint::CURSOR_FIELD;
+use super::deletion_tracker::DeletionTracker;
 use super::row_filter::Decision;
+use super::rows::Row;
 use crate::airbyte::emit::SendPermit;
 use crate::airbyte::message::record_prefix;
 use crate::airbyte::{Closed, Emitter, Level, LineBatch, RecordBatch, StateMessage, StreamStatus};
@@ -51,6 +53,8 @@ pub(super) struct StreamOutput {
     /// stdout.
     sent: AtomicU64,
     waits: StdMutex<WaitTime>,
+    /// The known ids, if deleted rows are reported. Each state has them.
+    deletions: OnceLock<DeletionTracker>,
 }
 
 /// The state of the output; locked while records are emitted.
@@ -80,8 +84,10 @@ pub(super) struct OutputState {
 pub(super) struct SyncStats {
     /// Rows that the store counted in the range at first.
     pub counted: Option<u64>,
-    /// Rows emitted.
+    /// Records emitted: rows, and marks of deleted ones.
     pub delivered: u64,
+    /// Marks of deleted rows emitted.
+    pub deleted: u64,
     /// Rows read that an earlier run emitted, as stored in the state.
     pub known: u64,
     /// Rows read that are outside the requested dates.
@@ -108,6 +114,11 @@ pub(super) struct Resumed {
 }
 
 impl SyncStats {
+    /// Returns the number of rows emitted.
+    pub(super) fn rows(&self) -> u64 {
+        self.delivered.saturating_sub(self.deleted)
+    }
+
     /// Counts the rows that were read and not emitted.
     pub(crate) fn count_skipped(&mut self, decisions: &[Decision]) {
         for decision in decisions {
@@ -142,6 +153,7 @@ impl StreamOutput {
             inner: Mutex::default(),
             sent: AtomicU64::default(),
             waits: StdMutex::default(),
+            deletions: OnceLock::new(),
         })
     }
 
@@ -156,12 +168,31 @@ impl StreamOutput {
         let stats = &inner.stats;
         let cursor = inner.last_state.as_ref().and_then(|state| state.get(CURSOR_FIELD)?.as_str());
         Some(StreamFigures {
-            rows: stats.delivered,
+            rows: stats.rows(),
+            deleted: self.deletions().map(|_| stats.deleted),
             requests: self.sent(),
             retries: stats.retries,
             waited: self.waited(),
             cursor: cursor.map(str::to_owned),
         })
+    }
+
+    /// Adds these known ids to every state.
+    pub(super) fn track_deletions(&self, tracker: DeletionTracker) {
+        // Once per stream.
+        let _first = self.deletions.set(tracker);
+    }
+
+    /// Returns the known ids, if deleted rows are reported.
+    pub(super) fn deletions(&self) -> Option<&DeletionTracker> {
+        self.deletions.get()
+    }
+
+    /// Emits rows again that were reported as deleted.
+    pub(super) fn restore(&self, rows: &[Row], decisions: &mut [Decision]) {
+        if let Some(tracker) = self.deletions() {
+            tracker.restore(rows, decisions);
+        }
     }
 
     /// Returns the emitter.
@@ -329,7 +360,7 @@ impl StreamOutput {
         {
             let inner = self.inner.lock().await;
             // A single row may have no nested rows.
-            let rows = inner.stats.delivered;
+            let rows = inner.stats.rows();
             if rows > 1 {
                 texts.extend(inner.unfilled.difference(&inner.filled).map(|entry| {
                     format!("none of {rows} rows has the nested data of `{entry}` in `expand`. Check in the store whether they have it; if they do, remove the entry from `expand` and report it.")
@@ -357,13 +388,21 @@ fn within(delay: Duration) -> String {
 }
 
 impl PendingBatch<'_> {
+    /// Adds the rows of this batch to the known ids.
+    pub(super) fn note(&self, rows: &[Row], decisions: &[Decision]) {
+        if let Some(tracker) = self.output.deletions() {
+            tracker.note(rows, decisions);
+        }
+    }
+
     /// Sends `records` records without a state.
     pub(super) fn send(mut self, lines: LineBatch, records: usize) {
         self.count(records);
         self.emit(lines, None);
     }
 
-    /// Sends `records` records and, if one is due, the state returned by `state`.
+    /// Sends `records` records and, if one is due, the state returned by `state`. With known ids, which are large, it
+    /// waits until they are a small part of the output.
     pub(super) fn send_with_state(
         mut self,
         lines: LineBatch,
@@ -376,7 +415,15 @@ impl PendingBatch<'_> {
         inner.bytes_since_state += lines.len();
         let pages = if inner.stats.delivered == 0 { CHECKPOINT_PAGES_OF_NOTHING } else { CHECKPOINT_PAGES };
         let due = inner.since_state >= CHECKPOINT_RECORDS || inner.pages_since_state >= pages;
-        let state = state();
+        let tracker = self.output.deletions();
+        let known = tracker.map_or(0, DeletionTracker::size);
+        if known > 0 && when == StatePolicy::WhenDue && inner.bytes_since_state < CHECKPOINT_PART * known {
+            return self.emit(lines, None);
+        }
+        let mut state = state();
+        if let Some(tracker) = tracker {
+            tracker.write(&mut state);
+        }
         let is_due = match when {
             StatePolicy::Final => true,
             // The platform miscounts if a stream emits two equal states in one run.

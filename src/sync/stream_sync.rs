@@ -15,6 +15,7 @@ use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::count_check::CountCheck;
 use super::date_filter::{self, CheckedPage};
+use super::deletions;
 use super::keyset;
 use super::list_end::End;
 use super::newest_rows::{MissingDates, NewestRows};
@@ -66,11 +67,14 @@ pub(crate) async fn run(
             rows_without_key: checkpoint.rows_without_key,
             not_utf8: context.is_not_utf8(),
         });
-    let checkpoint = match context.stream.has_updated_at {
+    let mut checkpoint = match context.stream.has_updated_at {
         true if full_refresh => checkpoint.refreshed(job, skipped_rows.is_none()),
         true => checkpoint,
         false => Checkpoint::default(),
     };
+    if skipped_rows.is_none() {
+        deletions::report(context, &mut checkpoint).await?;
+    }
     Ok(FinishedSync { checkpoint, skipped_rows })
 }
 
@@ -363,6 +367,9 @@ impl StreamSync<'_> {
         }
         let WalkPlan { filter, until, all, row_filter, from, counted, seen, .. } = walk;
         let is_unfiltered = filter == DateRange::default();
+        if let Some(tracker) = self.context.output.deletions().filter(|_| base.cursor.is_none()) {
+            tracker.begin_walk(is_unfiltered);
+        }
         let (max_key, page, counted) = all_rows::first_of_walk(self.context, max_key, &seen, counted);
         if max_key.is_none() && self.context.capabilities.key_ranges && page.is_unsorted {
             self.context.warn_sort().await?;
@@ -524,7 +531,9 @@ impl StreamSync<'_> {
             self.estimate(rows.envelope.total.or_else(|| is_end.then_some(rows.len() as u64))).await?;
             if (is_end || self.context.capabilities.is_one_response()) && rows.keys_differ() {
                 let records = rows.len();
-                self.context.output.begin_batch(records).await?.send(rows.lines, records);
+                let batch = self.context.output.begin_batch(records).await?;
+                batch.note(&rows.rows, &vec![Decision::Emit; records]);
+                batch.send(rows.lines, records);
                 return Ok(Vec::new());
             }
             if rows.envelope.total.is_some_and(|total| total < rows.listed()) {

@@ -26,7 +26,7 @@ const OTHER_FILES: [&str; 9] = [
 ];
 
 /// Strings that are not messages by themselves.
-const OTHER_TEXTS: [&str; 7] = [
+const OTHER_TEXTS: [&str; 8] = [
     // `Debug` of a buffer.
     "… bytes of lines",
     // Placeholders in the specification.
@@ -37,7 +37,8 @@ const OTHER_TEXTS: [&str; 7] = [
     "that it needs",
     // A phrase in the store's responses.
     "no resource matches",
-    // A description in a schema.
+    // Descriptions in a schema.
+    "When the connector found that the store has deleted the row; null for all others.",
     "Included with `expand`. In incremental syncs it refreshes only when the row changes.",
 ];
 

@@ -54,6 +54,8 @@ pub(crate) async fn run(
         start: config.start,
         end: config.end,
         record_options: config.record_options,
+        max_deleted_percent: config.max_deleted_percent,
+        known_bytes: Arc::default(),
         progress: Arc::clone(&output.progress),
         summary: Arc::clone(&output.summary),
         shutdown: shutdown::requested(),

@@ -24,6 +24,7 @@ const ALL: i64 = 25;
 const USUAL: Capabilities = Capabilities {
     key_ranges: true,
     page_numbers: true,
+    key_counts: true,
     total_field: Some("total"),
     page_size: 10,
     nested_page_size: 10,
