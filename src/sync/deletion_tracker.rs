@@ -44,7 +44,7 @@ pub(super) fn scope(identity: &str, start: Timestamp) -> String {
     hash.iter().take(SCOPE_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How a sync begins, as far as the known ids depend on it.
+/// Facts about the start of a sync that decide which known ids it has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begin<'s> {
     /// The state of the stream, as given.

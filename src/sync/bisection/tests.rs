@@ -1,3 +1,5 @@
+//! Tests of the search against a list of keys that counts and lists as a store does, and of the stated bounds.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of what a sync begins with, and of the limits on sizes.
+
 use serde_json::json;
 
 use super::*;

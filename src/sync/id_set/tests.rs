@@ -1,3 +1,5 @@
+//! Tests of sets of keys: they agree with a sorted set, and damaged text does no harm.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of the known ids in a state, and of the limit for mass deletions.
+
 use super::*;
 
 fn parse(known: &mut KnownIds) -> Option<KnownIds> {
