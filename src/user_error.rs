@@ -16,7 +16,7 @@ use crate::files::input::ReadError;
 use crate::http::error::SetupError;
 use crate::raw_config::FieldError;
 use crate::suggest::suggestions;
-use crate::sync::StreamError;
+use crate::sync::{CheckpointError, StreamError};
 
 /// An error to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl UserError {
     }
 
     /// Reports a state of one stream that cannot be used.
-    pub(crate) fn bad_state(stream: &str, fault: &str) -> Self {
+    pub(crate) fn bad_state(stream: &str, fault: &CheckpointError) -> Self {
         let message = format!(
             "The state of stream `{stream}` cannot be used: {fault}. Set it to a date such as `2021-07-01T13:59:28Z`, or remove the stream's state to read from the start date."
         );

@@ -8,7 +8,7 @@ use super::count_check::CountCheck;
 use super::keyset::{self, MaxKeyPage};
 use super::list_end::End;
 use super::paged;
-use super::probes::{self, MaxKey};
+use super::probes::{self, MaxKey, SAMPLE};
 use super::query::DateRange;
 use super::row_filter::RowFilter;
 use super::rows::Rows;
@@ -54,6 +54,22 @@ pub(super) async fn max_key(
         true => probes::max_key(context, rows, filter, seen).await,
         false => Ok(Some((MaxKey::Unknown, Rows::default()))),
     }
+}
+
+/// Adds the keys above the greatest one of an interrupted walk to its ranges: rows without `updated_at` added since then
+/// match no date filter of the next pass.
+pub(super) async fn add_new_keys(
+    context: &Arc<StreamContext>,
+    walk: &mut WalkCheckpoint,
+    filter: &DateRange,
+) -> Result<(), StreamError> {
+    let Some(old) = walk.max_key else { return Ok(()) };
+    let max_key = probes::max_key(context, SAMPLE, filter, &[]).await?;
+    walk.max_key = max_key.and_then(|(max_key, _)| max_key.known()).map(|new| new.max(old));
+    if walk.max_key != Some(old) {
+        walk.left.push((Some(old), walk.max_key));
+    }
+    Ok(())
 }
 
 /// Returns the greatest key if it is known, the page that shows it, and the larger of two counts.

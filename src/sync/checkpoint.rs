@@ -168,8 +168,8 @@ impl Checkpoint {
     /// Parses a state, a JSON object. Also returns the issues to report.
     ///
     /// # Errors
-    /// A clause, if it has an `updated_at` that is not a date.
-    pub(super) fn parse(state: &str) -> Result<(Self, Vec<StateNote>), String> {
+    /// [`CheckpointError`] if its `updated_at` is not a date.
+    pub(super) fn parse(state: &str) -> Result<(Self, Vec<StateNote>), CheckpointError> {
         let mut notes = Vec::new();
         let checkpoint = Self::read(state, true, &mut notes)?;
         // Values that other sources and platforms write if there is no cursor.
@@ -182,7 +182,7 @@ impl Checkpoint {
         Ok((checkpoint, notes))
     }
 
-    fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, String> {
+    fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, CheckpointError> {
         const NAMES: [&str; 17] = [
             CURSOR_FIELD,
             "previous",
@@ -203,15 +203,7 @@ impl Checkpoint {
             "sync_id",
         ];
         let parts = CheckpointFields::of(state, &NAMES);
-        let cursor = match parts.value(CURSOR_FIELD) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.is_empty() => None,
-            Some(Value::String(text)) => Some(Timestamp::parse_earliest(text.trim().as_bytes()).map_err(|_| {
-                let shown: String = text.chars().filter(|character| !character.is_control()).take(40).collect();
-                format!("`updated_at` (`{shown}`) is not a date and time")
-            })?),
-            Some(_) => return Err("`updated_at` is not a string".to_owned()),
-        };
+        let cursor = cursor(parts.value(CURSOR_FIELD).as_ref())?;
         // Earlier builds stored the rows without `updated_at` under `include_missing_dates`.
         let reads_all_rows = parts.is_true("whole") || parts.text("undated").is_some_and(|text| text.starts_with('{'));
         let retention = match cursor {
@@ -221,7 +213,7 @@ impl Checkpoint {
             None => Retention::Nothing,
         };
         let kept = parts.text("kept").filter(|text| is_outer && text.starts_with('{'));
-        let generation = parts.value("generation_id").and_then(|id| id.as_i64());
+        let id = |name: &str| parts.value(name).and_then(|id| id.as_i64());
         Ok(Self {
             cursor,
             previous: parts.date("previous"),
@@ -240,9 +232,7 @@ impl Checkpoint {
             // An invalid one counts as absent: the incremental sync starts over.
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
             columns: parts.value("columns").and_then(|columns| columns.as_str().map(str::to_owned)),
-            job: generation
-                .zip(parts.value("sync_id").and_then(|id| id.as_i64()))
-                .map(|(generation, sync)| Job { generation, sync }),
+            job: id("generation_id").zip(id("sync_id")).map(|(generation, sync)| Job { generation, sync }),
         })
     }
 
@@ -308,6 +298,29 @@ impl Checkpoint {
     }
 }
 
+/// The reason why a state cannot be used. Its message is a clause.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    /// The string, shortened.
+    #[error("`updated_at` (`{0}`) is not a date and time")]
+    NotADate(String),
+    #[error("`updated_at` is not a string")]
+    NotAString,
+}
+
+/// Returns the cursor of a state, in any form that other sources write.
+fn cursor(value: Option<&Value>) -> Result<Option<Timestamp>, CheckpointError> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Timestamp::parse_earliest(text.trim().as_bytes()).map(Some).map_err(|_| {
+            let is_shown = |character: &char| !character.is_control();
+            CheckpointError::NotADate(text.chars().filter(is_shown).take(40).collect())
+        }),
+        Some(_) => Err(CheckpointError::NotAString),
+    }
+}
+
 /// Summary of a state, for the user.
 #[derive(Debug)]
 pub(crate) struct StateOverview {
@@ -320,8 +333,8 @@ pub(crate) struct StateOverview {
 /// Summarizes the state of a stream.
 ///
 /// # Errors
-/// A clause, if a read would reject the state.
-pub(crate) fn overview(state: &str) -> Result<StateOverview, String> {
+/// [`CheckpointError`] if a read would reject the state.
+pub(crate) fn overview(state: &str) -> Result<StateOverview, CheckpointError> {
     let (checkpoint, _) = Checkpoint::parse(state)?;
     let mut left = match &checkpoint.walk {
         None => "-".to_owned(),

@@ -30,7 +30,7 @@ pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
 /// # Errors
 /// The clause that describes its error.
 pub fn state(state: &Value) -> Result<Value, String> {
-    Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json())
+    Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json()).map_err(|error| error.to_string())
 }
 
 /// Returns the options of a config for records; invalid options count as absent.

@@ -153,32 +153,7 @@ pub(super) async fn run(
     if let Some(page) = plan.page {
         walk.begin(page).await.map_err(|stream_error| (stream_error, Vec::new()))?;
     }
-    let mut workers = JoinSet::new();
-    for range in first {
-        workers.spawn(Arc::clone(&walk).read(range));
-    }
-    loop {
-        // Only a running worker adds a range, so an empty set means the end.
-        while let Ok(range) = added.try_recv() {
-            workers.spawn(Arc::clone(&walk).read(range));
-        }
-        let done = tokio::select! {
-            Some(range) = added.recv() => {
-                workers.spawn(Arc::clone(&walk).read(range));
-                continue;
-            }
-            done = workers.join_next() => done,
-        };
-        let stream_error = match done {
-            None if added.is_empty() => break,
-            None | Some(Ok(Ok(()))) => continue,
-            Some(Ok(Err(stream_error))) => stream_error,
-            Some(Err(panic)) => {
-                workers.shutdown().await;
-                std::panic::resume_unwind(panic.into_panic());
-            }
-        };
-        workers.shutdown().await;
+    if let Err(stream_error) = read_ranges(&walk, first, &mut added).await {
         if let Err(stream_error) = walk.checkpoint(&stream_error).await {
             return Err((stream_error, Vec::new()));
         }
@@ -196,6 +171,43 @@ pub(super) async fn run(
         delivered,
         newest,
     })
+}
+
+/// Reads the ranges with these numbers, and those that are added meanwhile, each in a task. The first error stops all.
+async fn read_ranges(
+    walk: &Arc<KeysetWalk>,
+    first: Vec<usize>,
+    added: &mut mpsc::UnboundedReceiver<usize>,
+) -> Result<(), StreamError> {
+    let mut workers = JoinSet::new();
+    for range in first {
+        workers.spawn(Arc::clone(walk).read(range));
+    }
+    loop {
+        // Only a running worker adds a range, so an empty set means the end.
+        while let Ok(range) = added.try_recv() {
+            workers.spawn(Arc::clone(walk).read(range));
+        }
+        let done = tokio::select! {
+            Some(range) = added.recv() => {
+                workers.spawn(Arc::clone(walk).read(range));
+                continue;
+            }
+            done = workers.join_next() => done,
+        };
+        match done {
+            None if added.is_empty() => return Ok(()),
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(stream_error))) => {
+                workers.shutdown().await;
+                return Err(stream_error);
+            }
+            Some(Err(panic)) => {
+                workers.shutdown().await;
+                std::panic::resume_unwind(panic.into_panic());
+            }
+        }
+    }
 }
 
 impl KeysetWalk {

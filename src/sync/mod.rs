@@ -62,7 +62,7 @@ use crate::record_options::RecordOptions;
 use crate::stream::{DELETED, Stream};
 use crate::timestamp::Timestamp;
 use checkpoint::{Checkpoint, Job};
-pub(crate) use checkpoint::{StateOverview, overview};
+pub(crate) use checkpoint::{CheckpointError, StateOverview, overview};
 use context::StreamContext;
 pub use context::StreamError;
 pub use deletion_tracker::KnownBytes;
@@ -104,8 +104,8 @@ pub struct SyncContext {
 pub(crate) enum StreamFailure {
     /// No stream has this name.
     UnknownStream,
-    /// Its state cannot be used; the clause says why.
-    InvalidState(String),
+    /// Its state cannot be used.
+    InvalidState(CheckpointError),
     /// It stopped, or had to skip rows.
     Stopped(&'static Stream, StreamError),
     /// A bug in this program; the string is for its maintainers.

@@ -109,13 +109,8 @@ impl StreamSync<'_> {
             _ if unfiltered => DateRange::default(),
             usual => DateRange { from: walk.requested_from.or(usual.from), ..usual },
         };
-        if unfiltered && let Some(old) = walk.max_key {
-            // Rows without `updated_at` added since then match no date filter of the next pass.
-            let max_key = probes::max_key(self.context, SAMPLE, &filter, &[]).await?;
-            walk.max_key = max_key.and_then(|(max_key, _)| max_key.known()).map(|new| new.max(old));
-            if walk.max_key != Some(old) {
-                walk.left.push((Some(old), walk.max_key));
-            }
+        if unfiltered {
+            all_rows::add_new_keys(self.context, &mut walk, &filter).await?;
         }
         let row_filter = RowFilter {
             date_range: self.date_range(walk.from),

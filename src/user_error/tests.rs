@@ -89,7 +89,7 @@ fn each_error_says_what_failed_where_and_what_to_do() {
         UserError::unwritable("c.json", &UnwritableFile::NoFolder(std::io::ErrorKind::NotFound.into())),
         UserError::catalog(&CatalogError::NoStreams),
         UserError::states(&StateError::NoContent),
-        UserError::bad_state("orders", "`updated_at` is not a string"),
+        UserError::bad_state("orders", &CheckpointError::NotAString),
         UserError::setup(&crate::http::tls::config(Some(Path::new("none.pem"))).unwrap_err().into()),
         UserError::check_timed_out("shop.example.com", Duration::from_secs(30)),
         UserError::panic("x"),

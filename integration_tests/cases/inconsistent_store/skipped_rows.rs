@@ -97,6 +97,31 @@ fn one_answer_without_the_row_that_was_left_out_does_not_forget_it() {
 }
 
 #[test]
+fn a_row_that_is_left_out_again_stays_in_the_state_after_pages_of_changes() {
+    for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
+        let (store, mut destination, bad) = with_one_left_out(way);
+        // More than a page: the sync walks over the changes, and the row is not among them.
+        store.data(|data| {
+            data.tick(3_600_000);
+            for id in data.ids(way.stream).into_iter().filter(|&id| id != bad).take(PAGE + 3) {
+                data.touch(way.stream, id);
+            }
+        });
+        let second = way.read(&store, &destination.state_list());
+        let error = way.assert_incomplete(&second, "left out again");
+        assert!(error.message.contains(&bad.to_string()), "{way:?}: {}", error.message);
+        assert_eq!(way.keys(&second).len(), PAGE + 3, "{way:?}: {:#?}", asked(&store));
+        destination.take(&second);
+
+        end_faults(&store);
+        let third = way.read(&store, &destination.state_list());
+        way.assert_complete(&third, &[bad].into(), "healed");
+        destination.take(&third);
+        way.assert_arrived(&destination, &store, "healed");
+    }
+}
+
+#[test]
 fn a_row_that_was_left_out_and_is_deleted_costs_two_requests_once() {
     for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
         let (store, mut destination, bad) = with_one_left_out(way);
