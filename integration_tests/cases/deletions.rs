@@ -541,7 +541,7 @@ fn the_state_of_many_ids_is_emitted_less_often() {
     let mut synced = Synced::new("order_items", data);
     let run = synced.quiet_sync();
     let mut bytes = 0;
-    for line in String::from_utf8(run.stdout.clone()).unwrap().lines() {
+    for line in String::from_utf8(run.stdout).unwrap().lines() {
         if line.starts_with("{\"type\":\"STATE\"") {
             let message: Value = serde_json::from_str(line).unwrap();
             let is_last = message["state"]["stream"]["stream_state"].get("walk").is_none();

@@ -123,7 +123,7 @@ fn every_command_line_of_the_pages_works() {
         run_blocks += run(&page, folder.path());
         if page.ends_with("README.md") && page.parent() == Some(Path::new(env!("CARGO_MANIFEST_DIR"))) {
             let text = fs::read_to_string(&page).unwrap();
-            let (_, section) = text.split_once("\n## By hand\n").unwrap();
+            let (_, section) = text.split_once("\n## Command line\n").unwrap();
             let section = section.split("\n## ").next().unwrap();
             let by_hand =
                 blocks(section).iter().flat_map(|(_, text)| text.lines()).filter(|line| !is_of_the_gate(line)).count();

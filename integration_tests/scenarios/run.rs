@@ -79,7 +79,7 @@ pub(crate) struct Scenario {
 }
 
 /// Returns the seeds of each scenario: 1 to `SCENARIO_SEEDS`, or only `SCENARIO_SEED`. Without them it is 1, so that
-/// `cargo test` is short; `.ci/seeds` runs 2 and 3, which have the other sign-in and one request at a time.
+/// `cargo test` is short; `.ci/seeds` runs 6, which has the other sign-in and one request at a time.
 pub(crate) fn seeds() -> std::ops::RangeInclusive<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     number("SCENARIO_SEED").map_or_else(|| 1..=number("SCENARIO_SEEDS").unwrap_or(1), |seed| seed..=seed)

@@ -127,7 +127,7 @@ impl DeletionTracker {
             is_built,
             known,
             listed: collects.then(IdSet::default),
-            kept: before_refresh.and_then(KnownIds::parse).map(|mut known| known.to_json()),
+            kept: before_refresh.and_then(KnownIds::parse).map(|mut known| known.compressed()),
             ..Tracked::default()
         };
         let detects = !full_refresh;
@@ -225,7 +225,7 @@ impl DeletionTracker {
     pub(super) fn write(&self, state: &mut Value) {
         let tracked = &mut *self.tracked();
         if tracked.is_built {
-            state[FIELD] = tracked.known.to_json();
+            state[FIELD] = tracked.known.compressed();
         }
         if let (Some(kept), Some(before)) = (&tracked.kept, state.get_mut("kept")) {
             before[FIELD] = kept.clone();

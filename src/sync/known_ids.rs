@@ -117,8 +117,8 @@ impl KnownIds {
         })
     }
 
-    /// Returns the member [`FIELD`] of a state.
-    pub(super) fn to_json(&mut self) -> Value {
+    /// Compresses the ids and returns the member [`FIELD`] of a state.
+    pub(super) fn compressed(&mut self) -> Value {
         let mut known = Map::new();
         known.insert("scope".to_owned(), json!(self.scope));
         for (name, set) in [("ids", &mut self.ids), ("unsent", &mut self.unsent)] {

@@ -158,34 +158,25 @@ pub(crate) async fn read(
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     let (is_finished, finished) = (before.is_finished_by(job), before.clone());
     let checkpoint = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
-    if sync_context.record_options.detects_deletions(stream) {
-        let begin = Begin {
-            state: state_of(states, name, stream),
-            full_refresh: configured.sync_mode == SyncMode::FullRefresh,
-            state_is_full: before.full,
-            is_finished,
-            from_nothing: checkpoint.cursor.is_none() && checkpoint.walk.is_none(),
-        };
-        track_deletions(sync_context, configured, &context, begin).await?;
-    }
+    let begin = Begin {
+        state: state_of(states, name, stream),
+        full_refresh: configured.sync_mode == SyncMode::FullRefresh,
+        state_is_full: before.full,
+        is_finished,
+        from_nothing: checkpoint.cursor.is_none() && checkpoint.walk.is_none(),
+    };
+    track_deletions(sync_context, configured, &context, begin).await?;
     for note in notes.into_iter().filter(|_| stream.has_updated_at) {
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
 
-    // In its own task, so that a panic ends only this stream, with a status.
-    let running = tokio::spawn(async move {
-        panic_hook::failpoint(context.output.name());
+    let running = async move {
         if is_finished {
             return Ok(FinishedSync { checkpoint: finished, skipped_rows: None });
         }
         stream_sync::run(&context, checkpoint, full_refresh, job).await
-    });
-    let outcome = match running.await {
-        Ok(Ok(finished)) => Ok(finished),
-        Ok(Err(StreamError::Closed)) => return Err(Closed),
-        Ok(Err(error)) => Err(StreamFailure::Stopped(stream, error)),
-        Err(_) => Err(StreamFailure::panicked()),
     };
+    let outcome = in_task(stream, name.clone(), Box::pin(running)).await?;
     output.report_at_end().await?;
     // A full refresh has no cursor.
     let finished = outcome.as_ref().ok().filter(|_| !full_refresh);
@@ -199,6 +190,24 @@ pub(crate) async fn read(
         Ok(FinishedSync { skipped_rows: None, .. }) => Ok(()),
         Err(failure) => Err(failure),
     })
+}
+
+/// Runs a sync in its own task, so that a panic ends only this stream, with a status.
+async fn in_task(
+    stream: &'static Stream,
+    name: String,
+    running: impl Future<Output = Result<FinishedSync, StreamError>> + Send + 'static,
+) -> Result<Result<FinishedSync, StreamFailure>, Closed> {
+    let task = tokio::spawn(async move {
+        panic_hook::failpoint(&name);
+        running.await
+    });
+    match task.await {
+        Ok(Ok(finished)) => Ok(Ok(finished)),
+        Ok(Err(StreamError::Closed)) => Err(Closed),
+        Ok(Err(error)) => Ok(Err(StreamFailure::Stopped(stream, error))),
+        Err(_) => Ok(Err(StreamFailure::panicked())),
+    }
 }
 
 /// Logs the settings of the stream that have no effect.
@@ -261,7 +270,7 @@ fn add_summary(
     });
 }
 
-/// Lets the output of a stream keep the ids of its rows, so that deleted rows are found.
+/// Lets the output of a stream keep the ids of its rows, so that deleted rows are found, if the configuration says so.
 async fn track_deletions(
     sync_context: &SyncContext,
     configured: &ConfiguredStream,
@@ -269,6 +278,9 @@ async fn track_deletions(
     begin: Begin<'_>,
 ) -> Result<(), Closed> {
     let (stream, output, selection) = (context.stream, &context.output, &configured.stream.json_schema);
+    if !sync_context.record_options.detects_deletions(stream) {
+        return Ok(());
+    }
     if !sync_context.record_options.reports_deletions(stream, selection) {
         if begin.full_refresh {
             return Ok(());

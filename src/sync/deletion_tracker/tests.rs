@@ -43,7 +43,7 @@ fn known_ids_are_those_of_the_state_with_the_same_scope() {
     let with = |scope: &str| {
         let mut known = known.clone();
         known.scope = scope.to_owned();
-        json!({"updated_at": "2024-01-01T00:00:00Z", "known": known.to_json()}).to_string()
+        json!({"updated_at": "2024-01-01T00:00:00Z", "known": known.compressed()}).to_string()
     };
     let later = |state| Begin { state, from_nothing: false, ..NOTHING };
     let (same, other) = (with("one"), with("two"));
@@ -62,18 +62,18 @@ fn a_full_refresh_begins_anew_and_keeps_what_was_known() {
     let bytes = Arc::default();
     let mut known = KnownIds::new("one");
     known.add(5, true);
-    let state = json!({"updated_at": "2024-01-01T00:00:00Z", "known": known.to_json()}).to_string();
+    let state = json!({"updated_at": "2024-01-01T00:00:00Z", "known": known.compressed()}).to_string();
     let refresh = Begin { state: Some(&state), full_refresh: true, ..NOTHING };
     let tracked = tracker(refresh, &bytes);
     assert!(tracked.is_built() && tracked.known().ids().is_empty() && !tracked.detects);
     let interrupted = state_of(&tracked, json!({"full": true, "kept": {"updated_at": "2024-01-01T00:00:00Z"}}));
-    assert_eq!(interrupted["kept"]["known"], known.to_json());
+    assert_eq!(interrupted["kept"]["known"], known.compressed());
     let interrupted = interrupted.to_string();
     let begin = Begin { state: Some(&interrupted), state_is_full: true, from_nothing: false, ..NOTHING };
     assert!(tracker(begin, &bytes).known().ids().contains(5), "an incremental sync continues with them");
     let again = tracker(Begin { full_refresh: true, ..begin }, &bytes);
     assert!(again.known().ids().is_empty() && again.is_built());
-    assert_eq!(state_of(&again, json!({"kept": {}}))["kept"]["known"], known.to_json());
+    assert_eq!(state_of(&again, json!({"kept": {}}))["kept"]["known"], known.compressed());
     let finished = tracker(Begin { is_finished: true, ..refresh }, &bytes);
     assert!(finished.known().ids().contains(5), "nothing is read");
 }

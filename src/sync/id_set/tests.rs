@@ -26,7 +26,7 @@ proptest! {
         prop_assert_eq!(set.select(ids.len() as u64), None);
         let others: IdSet = other.iter().copied().collect();
         let expected: Vec<i64> = ids.difference(&other).copied().filter(|&id| id <= bound).collect();
-        prop_assert_eq!(set.missing_from(&others, None, bound), expected.clone());
+        prop_assert_eq!(&set.missing_from(&others, None, bound), &expected);
         if let Some(after) = expected.first().copied() {
             prop_assert_eq!(set.missing_from(&others, Some(after), bound), expected[1..].to_vec());
         }
