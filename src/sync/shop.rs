@@ -16,7 +16,7 @@ pub struct Capabilities {
     /// complete list.
     pub page_numbers: bool,
     /// True if it counts the rows of a range of keys, and lists the rows of several keys at once
-    /// ([`Query::one_of`]): then deleted rows can be found.
+    /// (`Query::one_of`): then deleted rows can be found.
     pub key_counts: bool,
     /// Name of the field with the number of rows that match a request, if there is one.
     pub total_field: Option<&'static str>,
