@@ -29,5 +29,5 @@ SELECT data->>'id', data->>'order_id', data->>'item_name', data->>'quantity', da
 FROM records WHERE stream = 'order_items';
 
 -- Rows that the store deleted, if `detect_deletions` in the config names the stream.
-DELETE FROM orders WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;
-DELETE FROM order_items WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;
+DELETE FROM orders WHERE (data->>'_ab_cdc_deleted_at') IS NOT NULL;
+DELETE FROM order_items WHERE (data->>'_ab_cdc_deleted_at') IS NOT NULL;

@@ -12,4 +12,4 @@ WITH emitted AS (
 SELECT CAST(data->>'id' AS BIGINT) AS id, CAST(data->>'updated_at' AS TIMESTAMPTZ) AS updated_at, data
 FROM emitted
 -- The last version may say that the store deleted the row (`detect_deletions` in the config).
-QUALIFY row_number() OVER (PARTITION BY id ORDER BY run DESC, line DESC) = 1 AND data->>'_ab_cdc_deleted_at' IS NULL;
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY run DESC, line DESC) = 1 AND (data->>'_ab_cdc_deleted_at') IS NULL;

@@ -14,5 +14,5 @@ FROM emitted
 ORDER BY data->>'id', line DESC
 ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at, data = excluded.data;
 -- Rows that the store deleted (`detect_deletions` in the config).
-DELETE FROM orders WHERE data->>'_ab_cdc_deleted_at' IS NOT NULL;
+DELETE FROM orders WHERE (data->>'_ab_cdc_deleted_at') IS NOT NULL;
 COMMIT;

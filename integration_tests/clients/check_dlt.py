@@ -28,6 +28,10 @@ def main() -> int:
             if name == "orders":
                 now = listed(client.store.url, "order_items", "id")
                 items.update((key, row) for key, row in now.items() if row["order_id"] in fresh)
+                # The items of a deleted order go with it.
+                orders = {row["id"] for row in rows}
+                for key in [key for key, row in items.items() if row["order_id"] not in orders]:
+                    del items[key]
         loads.update(row["load_id"] for row in query(database, "SELECT load_id FROM cart._dlt_loads"))
         return brought
 
