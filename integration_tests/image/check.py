@@ -420,7 +420,7 @@ def company(image, store, work, catalog, nameserver, queries, proxy_url, connect
 
 def the_readmes_lines(image, store, project, work, catalog):
     """Runs the lines of the README's section unchanged, with a replacement for docker."""
-    section = (project / "README.md").read_text().split("\n## As an image\n")[1].split("\n## ")[0]
+    section = (project / "README.md").read_text().split("\n## Docker image\n")[1].split("\n## ")[0]
     lines = [line for line in section.split("```sh\n")[1].split("```")[0].splitlines() if line.startswith("docker run")]
     place = folder(work, "readme", {})
     secrets = place / "secrets"
