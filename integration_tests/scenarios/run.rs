@@ -91,8 +91,8 @@ impl Scenario {
         for seed in seeds() {
             // By the name as well, so that one seed has both sign-ins, and one request at a time as well as several.
             let draw = seed + self.name.len() as u64;
-            let sign_in = if draw % 2 == 0 { SignIn::Router } else { SignIn::Token };
-            let in_flight = if draw % 3 == 0 { 1 } else { 8 };
+            let sign_in = if draw.is_multiple_of(2) { SignIn::Router } else { SignIn::Token };
+            let in_flight = if draw.is_multiple_of(3) { 1 } else { 8 };
             for mode in ["incremental", "full_refresh"] {
                 let context = format!("{} seed {seed} {mode} {sign_in:?} {in_flight} in flight", self.name);
                 Case { scenario: self, mode, context }.prove((self.setup)(seed), sign_in, in_flight);
