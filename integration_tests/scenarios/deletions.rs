@@ -12,7 +12,7 @@ use crate::harness::order::ReadCheck;
 use crate::harness::setup::{Chance, SignIn, config, read};
 use crate::scenarios::kills::{Kill, read_until_complete};
 use crate::scenarios::run::{Setup, seeds};
-use crate::scenarios::stores::{scattered, some_rows};
+use crate::scenarios::stores::{scattered, some_rows, touch_some};
 
 /// Changes rows before a request. Restored rows and keys that are used again have the date of that moment, as any
 /// other change.
@@ -20,12 +20,7 @@ fn changes(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &Recorded
     let mut chance = Chance::new(seed ^ 0xde1e7e);
     let mut gone: Vec<Row> = Vec::new();
     move |data, _| {
-        data.tick(i64::try_from(chance.below(2_000)).unwrap());
-        for _ in 0..=chance.below(2) {
-            if let Some(id) = chance.pick(&data.ids(resource)) {
-                data.touch(resource, id);
-            }
-        }
+        touch_some(data, resource, &mut chance, 2);
         if chance.below(2) == 0 {
             data.add(resource);
         }

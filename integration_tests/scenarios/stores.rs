@@ -35,16 +35,21 @@ pub(crate) fn removing(folder: PathBuf, request: u32) -> impl FnMut(&mut Data, &
     }
 }
 
+/// Lets up to two seconds pass, and updates one to `most` rows.
+pub(crate) fn touch_some(data: &mut Data, resource: &str, chance: &mut Chance, most: u64) {
+    data.tick(i64::try_from(chance.below(2_000)).unwrap());
+    for _ in 0..=chance.below(most) {
+        if let Some(id) = chance.pick(&data.ids(resource)) {
+            data.touch(resource, id);
+        }
+    }
+}
+
 /// Updates, inserts and deletes rows before a request.
 pub(crate) fn churn(resource: &'static str, seed: u64) -> impl FnMut(&mut Data, &RecordedRequest) + Send + 'static {
     let mut chance = Chance::new(seed ^ 0xc0ffee);
     move |data, _| {
-        data.tick(i64::try_from(chance.below(2_000)).unwrap());
-        for _ in 0..=chance.below(3) {
-            if let Some(id) = chance.pick(&data.ids(resource)) {
-                data.touch(resource, id);
-            }
-        }
+        touch_some(data, resource, &mut chance, 3);
         if chance.below(3) == 0 {
             data.add(resource);
         }
