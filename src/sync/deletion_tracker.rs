@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint_fields::CheckpointFields;
-use super::id_set::IdSet;
+use super::id_set::{IdSet, LARGEST_ENCODED};
 use super::known_ids::{FIELD, KnownIds};
 use super::query::DateRange;
 use super::row_filter::Decision;
@@ -210,7 +210,7 @@ impl DeletionTracker {
             return kept;
         }
         let now = tracked.known.encoded_len();
-        let is_too_large = self.bytes.replace(tracked.size, now) || tracked.known.exceeds_limit();
+        let is_too_large = self.bytes.replace(tracked.size, now) || now > LARGEST_ENCODED;
         tracked.size = now;
         if is_too_large {
             self.bytes.replace(now, 0);

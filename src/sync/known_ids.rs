@@ -76,16 +76,11 @@ impl KnownIds {
         self.ids.remove(id) && !was_unsent
     }
 
-    /// Returns the length of the keys in a state (bytes).
+    /// Returns the length of the keys in a state (bytes). More than [`LARGEST_ENCODED`] are not kept.
     pub(super) fn encoded_len(&mut self) -> usize {
         self.ids.optimize();
         self.unsent.optimize();
         self.ids.encoded_len() + self.unsent.encoded_len()
-    }
-
-    /// Returns true if the keys exceed the limit of a stream.
-    pub(super) fn exceeds_limit(&mut self) -> bool {
-        self.encoded_len() > LARGEST_ENCODED
     }
 
     /// Forgets the keys, because they do not fit in a state.
