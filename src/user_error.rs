@@ -305,10 +305,10 @@ impl UserError {
                 ),
             ),
             StreamError::RowsSkipped { unread, between, rows_without_key, not_utf8 } => {
-                let text = skipped_rows::by_key(name, stream.key, unread, *rows_without_key, *not_utf8);
+                let text = skipped_rows::by_key(name, stream.key(), unread, *rows_without_key, *not_utf8);
                 Self::new(
                     FailureType::SystemError,
-                    text + &skipped_rows::between_rows(name, stream.key, between, *not_utf8),
+                    text + &skipped_rows::between_rows(name, stream.key(), between, *not_utf8),
                 )
             }
             StreamError::WrongCount => Self::new(

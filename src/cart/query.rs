@@ -32,7 +32,7 @@ pub(super) fn target(query: &Query) -> String {
 
 /// The parameters after `count`.
 fn parameters(query: &Query) -> impl Iterator<Item = (&'static str, String)> {
-    let (key, cursor, page) = (query.stream.key, query.stream.cursor_field, query.page_number());
+    let (key, cursor, page) = (query.stream.key(), query.stream.cursor_field, query.page_number());
     let sort = query.order.map(|order| match order {
         Order::Key => key.to_owned(),
         Order::KeyDescending => format!("-{key}"),

@@ -34,7 +34,7 @@ pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions)
         supported_sync_modes: modes,
         source_defined_cursor: stream.has_updated_at.then_some(true),
         default_cursor_field: stream.has_updated_at.then_some([CURSOR]),
-        source_defined_primary_key: [[stream.key]],
+        source_defined_primary_key: stream.primary_key.iter().map(|&name| [name]).collect(),
         is_resumable: stream.has_updated_at.then_some(true),
     })
 }

@@ -26,7 +26,7 @@ fn json_list() -> String {
         let described = json!({
             "name": stream.name,
             "sync_modes": modes(stream),
-            "primary_key": stream.key,
+            "primary_key": stream.key(),
             "cursor_field": stream.has_updated_at.then_some(CURSOR),
             "scope": stream.scope.name(),
             "detects_deletions": is_detectable(stream),
@@ -41,7 +41,7 @@ fn table(width: usize) -> String {
     let head = ["stream", "modes", "scope", "key"];
     let row = |stream: &Stream| {
         let modes = if stream.has_updated_at { "full, incremental" } else { "full" };
-        [stream.name, modes, stream.scope.name(), stream.key].map(str::to_owned).to_vec()
+        [stream.name, modes, stream.scope.name(), stream.key()].map(str::to_owned).to_vec()
     };
     let rows: Vec<Vec<String>> =
         std::iter::once(head.map(str::to_owned).to_vec()).chain(STREAMS.iter().map(row)).collect();

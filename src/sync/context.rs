@@ -160,7 +160,7 @@ impl StreamContext {
     /// Returns a context for lists of keys: its requests name only the key and the cursor, and no nested collections.
     pub(super) fn for_keys(&self) -> Self {
         let cursor = self.stream.has_updated_at.then_some(self.stream.cursor_field);
-        let fields: Vec<&str> = std::iter::once(self.stream.key).chain(cursor).collect();
+        let fields: Vec<&str> = std::iter::once(self.stream.key()).chain(cursor).collect();
         Self {
             stream: self.stream,
             client: Arc::clone(&self.client),

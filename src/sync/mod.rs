@@ -297,7 +297,7 @@ async fn track_deletions(
     let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
     let filter = date_filter::widen(context, context.start, 0);
     let columns = sync_context.record_options.columns(stream, selection);
-    let is_null = |name: &&String| ![stream.key, stream.cursor_field, DELETED].contains(&name.as_str());
+    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
     let nulls: String = columns
         .iter()
         .filter(is_null)

@@ -400,7 +400,7 @@ impl PagedWalk<'_> {
     /// Returns the key of a row as a string.
     fn key_of(&self, rows: &Rows, index: usize) -> Option<String> {
         let row: serde_json::Value = serde_json::from_slice(rows.data(index, self.context.prefix_length())).ok()?;
-        match row.get(self.context.stream.key)? {
+        match row.get(self.context.stream.key())? {
             serde_json::Value::String(key) => Some(key.clone()),
             key => Some(key.to_string()),
         }

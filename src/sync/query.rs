@@ -217,7 +217,7 @@ impl Query {
 
     /// Returns the order, in words for the log.
     fn order_name(&self) -> String {
-        let (key, cursor) = (self.stream.key, self.stream.cursor_field);
+        let (key, cursor) = (self.stream.key(), self.stream.cursor_field);
         match self.order {
             None => String::new(),
             Some(Order::Key) => key.to_owned(),
@@ -272,13 +272,13 @@ impl fmt::Display for Query {
             write!(f, ", page {}", self.slice.page)?;
         }
         match self.keys {
-            (Some(after), Some(end)) => write!(f, ", {} > {after} and <= {end}", self.stream.key)?,
-            (Some(after), None) => write!(f, ", {} > {after}", self.stream.key)?,
-            (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key)?,
+            (Some(after), Some(end)) => write!(f, ", {} > {after} and <= {end}", self.stream.key())?,
+            (Some(after), None) => write!(f, ", {} > {after}", self.stream.key())?,
+            (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key())?,
             (None, None) => {}
         }
         if !self.one_of.is_empty() {
-            write!(f, ", {} one of {}", self.stream.key, self.one_of.len())?;
+            write!(f, ", {} one of {}", self.stream.key(), self.one_of.len())?;
         }
         if self.dates != DateRange::default() {
             write!(f, ", {} {}", self.stream.cursor_field, self.dates)?;

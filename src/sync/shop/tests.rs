@@ -129,7 +129,7 @@ async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>,
     let cursor = stream.has_updated_at.then_some(stream.cursor_field);
     let (_running, shutdown) = watch::channel(false);
     let client = Arc::clone(&shop) as Arc<dyn Shop>;
-    let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key, cursor);
+    let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), cursor);
     let dates = (Timestamp::EARLIEST, None);
     let context = StreamContext::new(stream, client, output, dates, record_schema, (None, None), shutdown);
     let finished = stream_sync::run(&Arc::new(context), Checkpoint::default(), false, None).await.unwrap();
