@@ -9,6 +9,7 @@
 //! - `sync`: how a stream is read, and what its state contains; names no shop
 //! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
 //! - `cart`: Cart.com: sign-in, parameters, responses, call limit, and the table of streams
+//! - `cs_cart`: CS-Cart and Multi-Vendor: sign-in, parameters, responses, pauses, and the table of streams
 //! - `stream`, `stream_fields`: a row of a shop's table of streams; the fields of a stream, from its schema file
 //! - `airbyte`: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
 //! - `output`: where messages go: stdout, files, the state file, text for people
@@ -45,6 +46,8 @@ pub mod airbyte;
 #[cfg(feature = "fuzzing")]
 pub mod cart;
 #[cfg(feature = "fuzzing")]
+pub mod cs_cart;
+#[cfg(feature = "fuzzing")]
 pub mod http;
 #[cfg(feature = "fuzzing")]
 pub mod json;
@@ -65,6 +68,8 @@ pub mod timestamp;
 mod airbyte;
 #[cfg(not(feature = "fuzzing"))]
 mod cart;
+#[cfg(not(feature = "fuzzing"))]
+mod cs_cart;
 #[cfg(not(feature = "fuzzing"))]
 mod http;
 #[cfg(not(feature = "fuzzing"))]

@@ -24,8 +24,8 @@ pub struct Stream {
     /// True if the API sends values as text: dates are UNIX seconds (0 for never), numbers may be strings, and an empty
     /// array stands for an absent object.
     pub has_text_values: bool,
-    /// Fields that are never emitted. A name stands for a field of the record; `**.name` for members of this name at
-    /// any depth.
+    /// Fields that are never emitted. A name stands for a field of the record, `**.name` for members of this name at
+    /// any depth, and `name=text` for values of a field that are strings.
     pub never_sent: &'static [&'static str],
     /// Name of the add-on that the store needs for this stream.
     pub add_on: Option<&'static str>,

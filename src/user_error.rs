@@ -4,6 +4,7 @@
 mod output;
 mod request;
 mod skipped_rows;
+mod store;
 
 use std::time::Duration;
 

@@ -39,6 +39,8 @@ fn parameters(query: &Query) -> impl Iterator<Item = (&'static str, String)> {
         Order::Date => cursor.to_owned(),
         Order::DateDescending => format!("-{cursor}"),
         Order::DateThenKey => format!("{cursor},{key}"),
+        // The streams have no field of their creation by which rows are requested.
+        Order::Created | Order::CreatedDescending => String::new(),
     });
     let keys = between(query.keys.0.map(|after| format!("gt:{after}")), query.keys.1.map(|end| format!("lte:{end}")));
     let keys = keys.or_else(|| one_of(&query.one_of));

@@ -29,6 +29,8 @@ pub struct RecordSchema {
     pub(super) has_text_values: bool,
     /// Names of fields that are dropped whatever is selected.
     pub(super) never_sent: HashSet<Vec<u8>>,
+    /// Fields whose text is emitted as null.
+    pub(super) never_text: Vec<usize>,
     /// Names of members that are dropped at any depth.
     pub(super) never_inside: Vec<Vec<u8>>,
     /// Names of the selected fields; `None` selects all.
@@ -76,6 +78,7 @@ impl RecordSchema {
             created: None,
             has_text_values: false,
             never_sent: HashSet::new(),
+            never_text: Vec::new(),
             never_inside: Vec::new(),
             selected: None,
             entries: HashMap::new(),
@@ -118,12 +121,14 @@ impl RecordSchema {
         self
     }
 
-    /// Drops these fields from every record, and members whose names follow `**.` at any depth.
+    /// Drops these fields from every record, and members whose names follow `**.` at any depth. The text of a field
+    /// whose name is followed by `=text` is emitted as null.
     pub fn never_send(mut self, paths: &[&str]) -> Self {
         for path in paths {
-            match path.strip_prefix("**.") {
-                Some(name) => self.never_inside.push(name.as_bytes().to_vec()),
-                None => _ = self.never_sent.insert(path.as_bytes().to_vec()),
+            match (path.strip_prefix("**."), path.strip_suffix("=text")) {
+                (Some(name), _) => self.never_inside.push(name.as_bytes().to_vec()),
+                (None, Some(name)) => self.never_text.extend(self.by_name.get(name.as_bytes())),
+                (None, None) => _ = self.never_sent.insert(path.as_bytes().to_vec()),
             }
         }
         for field in &mut self.fields {

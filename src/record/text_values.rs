@@ -62,7 +62,7 @@ impl RecordWriter {
         let field = self.get(index);
         let (accepts, is_date) = (field.accepts, field.is_date);
         if is_date && let Some(seconds) = seconds_of(kind, raw) {
-            let date = (seconds != 0).then(|| Timestamp::from_millis(seconds * 1000));
+            let date = (seconds != 0).then(|| Timestamp::from_unix_seconds(seconds));
             if self.record_schema.cursor == Some(index) {
                 (meta.updated, meta.offset) = (date.map_or(CursorValue::Missing, CursorValue::At), date.map(|_| 0));
             }
@@ -89,7 +89,8 @@ impl RecordWriter {
             }
             return is_absent;
         }
-        if is_empty(kind, raw) && accepts & (ARRAY | OBJECT | NULL | TEXT) == OBJECT | NULL {
+        let is_hidden = kind == Kind::Text && self.record_schema.never_text.contains(&index);
+        if is_hidden || is_empty(kind, raw) && accepts & (ARRAY | OBJECT | NULL | TEXT) == OBJECT | NULL {
             drop_value(scanner, from, pending, out);
             out.extend_from_slice(b"null");
             return true;

@@ -268,7 +268,9 @@ impl StreamContext {
                 }
                 Ok(again)
             }
-            Err(StreamError::Request(error)) if is_not_found(&error) && query.page_number() == 1 => {
+            Err(StreamError::Request(error))
+                if is_not_found(&error) && query.page_number() == 1 && self.capabilities.lists_may_be_missing =>
+            {
                 self.confirm_empty(query, expected, error, writer).await
             }
             other => other,

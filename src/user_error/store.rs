@@ -1,0 +1,19 @@
+//! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
+
+use crate::airbyte::FailureType::{self, ConfigError, SystemError};
+
+/// Returns the message for a firewall that refuses requests with a web page.
+pub(super) fn blocked(status: u16, host: &str, on: &str) -> (FailureType, String) {
+    let message = format!(
+        "A firewall in front of {host} refused the request (HTTP {status} with a web page{on}), also after retries. Allow this machine in the firewall, such as Cloudflare or mod_security, then run the sync again."
+    );
+    (ConfigError, message)
+}
+
+/// Returns the message for an empty response that is not caused by one row.
+pub(super) fn empty(host: &str, on: &str) -> (FailureType, String) {
+    let message = format!(
+        "{host} sent an empty response{on}, also after retries. A row with damaged text can be the cause, or an error of PHP: check the store's error log, then run the sync again."
+    );
+    (SystemError, message)
+}
