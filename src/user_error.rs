@@ -293,12 +293,8 @@ impl UserError {
                 FailureType::TransientError,
                 format!("The sync of `{name}` was interrupted. Run it again to continue from the last saved state."),
             ),
-            StreamError::UnexpectedResponse(what) => Self::new(
-                FailureType::SystemError,
-                format!(
-                    "The store does not answer requests for `{name}` as documented: {what}. Report it to Cart.com support and to this connector's project."
-                ),
-            ),
+            StreamError::UnexpectedResponse(what) => store::unexpected(name, what),
+            StreamError::UnexpectedList(what) => store::unexpected(name, what),
             StreamError::CountMismatch { counted, listed } => Self::new(
                 FailureType::SystemError,
                 format!(

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::checkpoint::Range;
 use super::list_end::EndDetector;
+use super::nested_rows::NestedSink;
 use super::query::Query;
 use super::rows::{ExpectedKeys, RowSink, Rows};
 use super::shop::{Capabilities, Shop};
@@ -16,7 +17,7 @@ use crate::airbyte::message::{millis, record_prefix};
 use crate::airbyte::{Closed, Level};
 use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver};
 use crate::record::{RecordSchema, RecordWriter};
-use crate::stream::Stream;
+use crate::stream::{Nested, Stream};
 use crate::timestamp::Timestamp;
 
 /// The reason why a stream stopped before it was complete.
@@ -31,6 +32,8 @@ pub enum StreamError {
     /// The store does not answer requests for ranges of keys as documented; the clause describes the difference. It
     /// is caught, and the stream is read by page numbers.
     UnexpectedResponse(&'static str),
+    /// The store lists other rows than requested, or in another order; the clause describes the difference.
+    UnexpectedList(String),
     /// The store counts more rows than it lists.
     CountMismatch {
         /// Rows the store counts.
@@ -80,6 +83,8 @@ pub(super) struct StreamContext {
     /// First instant after the requested dates.
     pub end: Option<Timestamp>,
     record_schema: Arc<RecordSchema>,
+    /// The stream whose rows are inside the rows of this one, if they are read with them.
+    inner: Option<InnerStream>,
     /// Nested collections to request, if any.
     nested: Option<String>,
     /// Fields to request; `None` for all.
@@ -99,6 +104,17 @@ pub(super) struct StreamContext {
     counted: AtomicU64,
     /// True if a row could not be read because its text is not valid UTF-8.
     not_utf8: AtomicBool,
+}
+
+/// A stream whose rows are inside the rows of another one.
+#[derive(Debug)]
+pub(super) struct InnerStream {
+    /// Its place in the rows.
+    pub nested: &'static Nested,
+    /// Its output.
+    pub output: Arc<StreamOutput>,
+    /// The schema of its records.
+    pub record_schema: Arc<RecordSchema>,
 }
 
 /// A response of the store, parsed.
@@ -144,6 +160,7 @@ impl StreamContext {
             start,
             end,
             record_schema: Arc::new(record_schema),
+            inner: None,
             nested,
             fields,
             shutdown,
@@ -169,6 +186,7 @@ impl StreamContext {
             start: self.start,
             end: self.end,
             record_schema: Arc::clone(&self.record_schema),
+            inner: None,
             nested: None,
             fields: Some(fields.join(",")),
             shutdown: self.shutdown.clone(),
@@ -180,6 +198,16 @@ impl StreamContext {
             counted: AtomicU64::new(0),
             not_utf8: AtomicBool::new(false),
         }
+    }
+
+    /// Also reads the rows of a stream that are inside the rows of this one.
+    pub(super) fn with_inner(self, inner: InnerStream) -> Self {
+        Self { inner: Some(inner), ..self }
+    }
+
+    /// Returns the compiled schema of the records.
+    pub(super) fn record_schema(&self) -> &Arc<RecordSchema> {
+        &self.record_schema
     }
 
     /// Returns the number of rows to request per page.
@@ -342,14 +370,26 @@ impl StreamContext {
         }
         let prefix = record_prefix(self.output.name());
         let mut shutdown = self.shutdown.clone();
+        let inner = self.inner.as_ref();
+        let mut inner_writer = inner.map(|inner| RecordWriter::new(Arc::clone(&inner.record_schema)));
+        let inner_prefix = inner.map(|inner| record_prefix(inner.output.name())).unwrap_or_default();
         let (page, slot, date, probed) = {
-            let mut sink = RowSink::new(self.output.emitter().lines(), &prefix, writer).expecting(expected);
+            let nested = inner.zip(inner_writer.as_mut()).map(|(inner, writer)| {
+                NestedSink::new(inner.nested, inner.output.emitter().lines(), &inner_prefix, writer)
+            });
+            let lines = self.output.emitter().lines();
+            let mut sink = RowSink::new(lines, &prefix, writer).expecting(expected).with_nested(nested);
             let mut answer = tokio::select! {
                 answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
                 _ = shutdown.wait_for(|requested| *requested) => return Err(StreamError::Interrupted),
             };
             let mut page = sink.into_rows(answer.page, answer.count);
-            page.lines.attach_guard(answer.memory.take());
+            // Both streams write lines of the response.
+            let memory = Arc::new(answer.memory.take());
+            if let Some(nested) = &mut page.nested {
+                nested.rows.lines.attach_guard(Arc::clone(&memory));
+            }
+            page.lines.attach_guard(memory);
             (page, answer.slot, answer.date, answer.counted)
         };
         self.note_rows_without_key(page.rows_without_key as u64);
@@ -360,6 +400,9 @@ impl StreamContext {
         let issues = writer.take_issues();
         if !issues.is_empty() {
             self.output.report(issues).await?;
+        }
+        if let (Some(inner), Some(mut writer)) = (inner, inner_writer) {
+            inner.output.report(writer.take_issues()).await?;
         }
         // Only a response that looks like the complete list can hide rows by its count.
         let was_counted_higher = match page.envelope.total {

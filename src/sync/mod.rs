@@ -34,8 +34,13 @@ mod id_set;
 mod keyset;
 mod known_ids;
 mod list_end;
+mod key_lists;
+mod last_page_first;
+mod nested_rows;
+mod one_response;
 mod newest_rows;
 mod paged;
+mod position;
 mod probes;
 pub mod query;
 mod row_filter;
@@ -45,6 +50,7 @@ mod sent_rows;
 pub mod shop;
 mod single_page;
 mod skipped_rows;
+mod strategy;
 mod stream_output;
 mod stream_sync;
 
@@ -154,7 +160,7 @@ pub(crate) async fn read(
     log_ignored_settings(sync_context, configured, stream, emitter).await?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
-    let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.has_updated_at);
+    let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.is_resumable());
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     let (is_finished, finished) = (before.is_finished_by(job), before.clone());
     let checkpoint = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
@@ -166,7 +172,7 @@ pub(crate) async fn read(
         from_nothing: checkpoint.cursor.is_none() && checkpoint.walk.is_none(),
     };
     track_deletions(sync_context, configured, &context, begin).await?;
-    for note in notes.into_iter().filter(|_| stream.has_updated_at) {
+    for note in notes.into_iter().filter(|_| stream.is_resumable()) {
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
 
@@ -174,7 +180,7 @@ pub(crate) async fn read(
         if is_finished {
             return Ok(FinishedSync { checkpoint: finished, skipped_rows: None });
         }
-        stream_sync::run(&context, checkpoint, full_refresh, job).await
+        strategy::run(&context, checkpoint, full_refresh, job).await
     };
     let outcome = in_task(stream, name.clone(), Box::pin(running)).await?;
     output.report_at_end().await?;

@@ -124,7 +124,7 @@ impl<'c> NestedSink<'c> {
 
 /// Appends a member of an object.
 fn put(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    if buffer.last() != Some(&b'{') || buffer.len() > 1 {
+    if buffer.len() > 1 {
         buffer.push(b',');
     }
     buffer.push(b'"');

@@ -1,6 +1,15 @@
 //! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
 
+use super::UserError;
 use crate::airbyte::FailureType::{self, ConfigError, SystemError};
+
+/// Returns the error of a store that does not answer as a walk needs it; the clause describes the difference.
+pub(super) fn unexpected(name: &str, what: &str) -> UserError {
+    let message = format!(
+        "The store does not answer requests for `{name}` as documented: {what}. Report it to Cart.com support and to this connector's project."
+    );
+    UserError::new(SystemError, message)
+}
 
 /// Returns the message for a firewall that refuses requests with a web page.
 pub(super) fn blocked(status: u16, host: &str, on: &str) -> (FailureType, String) {
