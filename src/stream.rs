@@ -17,6 +17,10 @@ pub struct Stream {
     pub primary_key: &'static [&'static str],
     /// Strategy with which the rows are read.
     pub strategy: Strategy,
+    /// True if the API sorts the rows by the date of their last change.
+    pub sorts_by_change: bool,
+    /// True if an edit can move the date of a row's creation.
+    pub created_may_change: bool,
     /// Name of the field with the date of a row's creation, by which a walk from date to date requests rows.
     pub created_field: Option<&'static str>,
     /// The stream whose rows contain the rows of this one, if the API has no list of them.

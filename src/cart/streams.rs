@@ -43,6 +43,8 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         path: name,
         primary_key: &["id"],
         strategy: Strategy::Keyset,
+        sorts_by_change: true,
+        created_may_change: false,
         created_field: None,
         nested_in: None,
         has_text_values: false,

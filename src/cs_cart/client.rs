@@ -34,6 +34,7 @@ pub struct Client {
     rows_per_request: usize,
     user_types: Vec<String>,
     storefront_ids: Vec<u64>,
+    include_incomplete_orders: bool,
 }
 
 impl Client {
@@ -54,6 +55,7 @@ impl Client {
             rows_per_request: settings.rows_per_request.max(1),
             user_types: settings.user_types,
             storefront_ids: settings.storefront_ids,
+            include_incomplete_orders: settings.include_incomplete_orders,
         })
     }
 }
@@ -121,6 +123,11 @@ impl Shop for Client {
     fn owners(&self, stream: &Stream) -> Option<&'static Stream> {
         // CS-Cart keys the rows of a response by user: of a user with carts in two stores, it lists only one cart.
         if stream.strategy == Strategy::DateWindows { streams::find("stores") } else { None }
+    }
+
+    fn has_backdated_rows(&self, stream: &Stream) -> bool {
+        // An order with a date of the past shows it as its change date until its status changes for the first time.
+        self.include_incomplete_orders && streams::parameters(stream).has_incomplete
     }
 
     fn part_of_owner(&self, id: i64) -> String {

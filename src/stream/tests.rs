@@ -17,6 +17,8 @@ const USUAL: Stream = Stream {
     path: "rows",
     primary_key: &["id"],
     strategy: Strategy::Keyset,
+    sorts_by_change: true,
+    created_may_change: false,
     created_field: None,
     nested_in: None,
     has_text_values: false,

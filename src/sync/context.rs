@@ -21,7 +21,7 @@ use crate::stream::{Nested, Stream};
 use crate::timestamp::Timestamp;
 
 /// The reason why a stream stopped before it was complete.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StreamError {
     /// Stdout is closed.
     Closed,
@@ -51,6 +51,8 @@ pub enum StreamError {
         unread: Vec<(Option<i64>, Option<i64>)>,
         /// Rows that the store could not send, by the keys before and after them.
         between: Vec<Between>,
+        /// Dates of creation of rows that the store could not send and whose keys are not known.
+        dates: Vec<Timestamp>,
         /// Rows without a key.
         rows_without_key: u64,
         /// True if a response with one of the rows is not valid UTF-8.
@@ -85,6 +87,8 @@ pub(super) struct StreamContext {
     record_schema: Arc<RecordSchema>,
     /// The stream whose rows are inside the rows of this one, if they are read with them.
     inner: Option<InnerStream>,
+    /// The schema of the rows that contain the rows of this stream.
+    parent_schema: Option<Arc<RecordSchema>>,
     /// Nested collections to request, if any.
     nested: Option<String>,
     /// Fields to request; `None` for all.
@@ -161,6 +165,7 @@ impl StreamContext {
             end,
             record_schema: Arc::new(record_schema),
             inner: None,
+            parent_schema: None,
             nested,
             fields,
             shutdown,
@@ -187,6 +192,7 @@ impl StreamContext {
             end: self.end,
             record_schema: Arc::clone(&self.record_schema),
             inner: None,
+            parent_schema: None,
             nested: None,
             fields: Some(fields.join(",")),
             shutdown: self.shutdown.clone(),
@@ -200,14 +206,38 @@ impl StreamContext {
         }
     }
 
-    /// Also reads the rows of a stream that are inside the rows of this one.
-    pub(super) fn with_inner(self, inner: InnerStream) -> Self {
-        Self { inner: Some(inner), ..self }
+    /// Sets the schema of the rows that contain the rows of this stream.
+    pub(super) fn with_parent_schema(self, schema: RecordSchema) -> Self {
+        Self { parent_schema: Some(Arc::new(schema)), ..self }
     }
 
-    /// Returns the compiled schema of the records.
-    pub(super) fn record_schema(&self) -> &Arc<RecordSchema> {
-        &self.record_schema
+    /// Returns a context for the requests of this stream and of one whose rows are inside its rows.
+    pub(super) fn with_inner(&self, inner: InnerStream) -> Self {
+        Self { inner: Some(inner), ..self.for_requests(self.stream, Arc::clone(&self.record_schema)) }
+    }
+
+    /// Returns a context for the requests of a stream whose rows are inside the rows of another one, which is requested
+    /// and not emitted. `None` if it is not such a stream.
+    pub(super) fn of_parent(&self) -> Option<Self> {
+        let (nested, schema) = (self.stream.nested_in.as_ref()?, self.parent_schema.as_ref()?);
+        let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
+        let inner = InnerStream { nested, output, record_schema };
+        Some(Self { inner: Some(inner), ..self.for_requests(self.stream.requested(), Arc::clone(schema)) })
+    }
+
+    /// Returns a context for the requests of this stream.
+    pub(super) fn requesting(&self) -> Self {
+        self.for_requests(self.stream, Arc::clone(&self.record_schema))
+    }
+
+    /// Returns the place of this stream in the rows of another one, and its output.
+    pub(super) fn as_inner(&self) -> Option<InnerStream> {
+        let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
+        Some(InnerStream { nested: self.stream.nested_in.as_ref()?, output, record_schema })
+    }
+
+    fn for_requests(&self, stream: &'static Stream, record_schema: Arc<RecordSchema>) -> Self {
+        Self { stream, record_schema, nested: self.nested.clone(), fields: self.fields.clone(), ..self.for_keys() }
     }
 
     /// Returns the number of rows to request per page.

@@ -75,7 +75,7 @@ impl KeyWalk {
             Err(StreamError::Request(error)) if error.is_unreadable() => (Some(1), None),
             Err(stream_error) => return Err(stream_error),
         };
-        let greatest = self.greatest(read, part).await?;
+        let greatest = greatest_key(context, &mut self.writer, part).await?;
         let (Some(least), Some(greatest)) = (least, greatest) else {
             return Err(StreamError::UnexpectedResponse("it sends keys that are not whole numbers"));
         };
@@ -104,23 +104,6 @@ impl KeyWalk {
 
     async fn fetch(&mut self, context: &StreamContext, query: &Query) -> Result<FetchedPage, StreamError> {
         context.fetch(query, &mut self.writer).await
-    }
-
-    /// Returns the greatest key of a part. If the row with it cannot be sent, its key is at most [`KEYS`] above.
-    async fn greatest(&mut self, read: &mut FullRead<'_>, part: Option<&str>) -> Result<Option<i64>, StreamError> {
-        let context = read.context;
-        for page in 1..=1 + MOST_UNREADABLE {
-            let query = context.query(1).sort(Order::KeyDescending).page(page).part(part);
-            match self.fetch(context, &query).await {
-                Ok(answer) => {
-                    let key = answer.page.rows.first().and_then(|row| id_of(row.key));
-                    return Ok(if page == 1 { key } else { key.map(|key| key.saturating_add(KEYS)) });
-                }
-                Err(StreamError::Request(error)) if error.is_unreadable() => {}
-                Err(stream_error) => return Err(stream_error),
-            }
-        }
-        Err(StreamError::UnexpectedResponse("it cannot send the rows with the greatest keys"))
     }
 
     /// Reads the rows with keys from `first` to `last`.
@@ -171,6 +154,31 @@ impl KeyWalk {
         let position = Position::Keys(KeysPosition { part: part.map(str::to_owned), after: None });
         read.pass(position).await
     }
+}
+
+/// Returns the greatest key of a stream. If the row with it cannot be sent, its key is at most [`KEYS`] above.
+pub(super) async fn newest_key(context: &StreamContext, writer: &mut RecordWriter) -> Result<Option<i64>, StreamError> {
+    greatest_key(context, writer, None).await
+}
+
+/// Returns the greatest key of a part of a stream.
+async fn greatest_key(
+    context: &StreamContext,
+    writer: &mut RecordWriter,
+    part: Option<&str>,
+) -> Result<Option<i64>, StreamError> {
+    for page in 1..=1 + MOST_UNREADABLE {
+        let query = context.query(1).sort(Order::KeyDescending).page(page).part(part).short();
+        match context.fetch(&query, writer).await {
+            Ok(answer) => {
+                let key = answer.page.rows.first().and_then(|row| id_of(row.key));
+                return Ok(if page == 1 { key } else { key.map(|key| key.saturating_add(KEYS)) });
+            }
+            Err(StreamError::Request(error)) if error.is_unreadable() => {}
+            Err(stream_error) => return Err(stream_error),
+        }
+    }
+    Err(StreamError::UnexpectedResponse("it cannot send the rows with the greatest keys"))
 }
 
 /// Returns true if so few of the keys have rows that one response with all rows is cheaper than lists of keys.

@@ -27,6 +27,8 @@ mod columns;
 mod context;
 mod count_check;
 mod date_filter;
+mod date_walk;
+mod dated;
 mod deletion_tracker;
 mod deletions;
 mod dry_run;

@@ -178,6 +178,7 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
     // Their keys are unknown, so a state cannot list them: the state does not change.
     Err(StreamError::RowsSkipped {
         unread: Vec::new(),
+        dates: Vec::new(),
         between: walk.unread,
         rows_without_key: 0,
         not_utf8: context.is_not_utf8(),

@@ -92,6 +92,12 @@ pub trait Shop: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Returns true if a new row may show a change date before its creation, so that requests for changes miss it.
+    fn has_backdated_rows(&self, stream: &Stream) -> bool {
+        let _ = stream;
+        false
+    }
+
     /// Returns the part of a stream that belongs to the owner with this key.
     fn part_of_owner(&self, key: i64) -> String {
         key.to_string()

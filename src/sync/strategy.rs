@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job, Range};
+use super::dated::{self, DatedStream};
 use super::context::{Between, FetchedPage, StreamContext, StreamError};
 use super::position::Position;
 use super::rows::{Row, Rows};
@@ -20,6 +21,11 @@ pub(super) async fn run(
 ) -> Result<FinishedSync, StreamError> {
     if context.stream.strategy == Strategy::Keyset {
         return stream_sync::run(context, checkpoint, full_refresh, job).await;
+    }
+    if context.stream.strategy == Strategy::DateWalk {
+        let stream = DatedStream { context: Arc::clone(context), checkpoint, full_refresh, job };
+        let finished = Box::pin(dated::run(vec![stream])).await?;
+        return finished.into_iter().next().ok_or(StreamError::UnexpectedResponse("it has no such list"));
     }
     let parts = parts(context);
     let mut read = FullRead::new(context, checkpoint);
@@ -116,6 +122,7 @@ impl<'r> FullRead<'r> {
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
             unread: base.unread.clone(),
             between,
+            dates: Vec::new(),
             rows_without_key,
             not_utf8: context.is_not_utf8(),
         });

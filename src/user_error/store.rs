@@ -1,6 +1,7 @@
 //! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
 
 use super::UserError;
+use crate::timestamp::Timestamp;
 use crate::airbyte::FailureType::{self, ConfigError, SystemError};
 
 /// Returns the error of a store that does not answer as a walk needs it; the clause describes the difference.
@@ -9,6 +10,22 @@ pub(super) fn unexpected(name: &str, what: &str) -> UserError {
         "The store does not answer requests for `{name}` as documented: {what}. Report it to Cart.com support and to this connector's project."
     );
     UserError::new(SystemError, message)
+}
+
+/// Maximum number of dates in a message, so that it fits on a screen.
+const NAMED_DATES: usize = 5;
+
+/// Returns the message for rows that the store cannot send and whose keys are not known, by the dates of their creation.
+pub(super) fn undated(name: &str, dates: &[Timestamp]) -> String {
+    if dates.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = dates.iter().take(NAMED_DATES).map(Timestamp::to_string).collect();
+    let more = if dates.len() > NAMED_DATES { " and at other times" } else { "" };
+    format!(
+        "The store cannot send all rows of `{name}` created at {}{more}; all other rows were read. Look for damaged text in these rows; the next sync reads them again.",
+        shown.join(", ")
+    )
 }
 
 /// Returns the message for a firewall that refuses requests with a web page.
