@@ -47,7 +47,7 @@ pub(super) struct DatedStream {
 /// Reads a stream, or a stream and the one inside its rows (the second one). Returns a result for each.
 pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, StreamError> {
     let Some(requests) = requests(&streams) else { return Ok(Vec::new()) };
-    let job = streams.first().and_then(|stream| stream.job);
+    let jobs: Vec<Option<Job>> = streams.iter().map(|stream| stream.job).collect();
     let full_refresh = streams.first().is_some_and(|stream| stream.full_refresh);
     let lanes = streams.into_iter().map(Lane::new).collect();
     let writer = requests.writer();
@@ -57,7 +57,7 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
         read.checkpoint(stream_error).await?;
     }
     outcome?;
-    Ok(read.lanes.into_iter().map(|lane| lane.finished(full_refresh, job)).collect())
+    Ok(read.lanes.into_iter().zip(jobs).map(|(lane, job)| lane.finished(full_refresh, job)).collect())
 }
 
 /// Returns the context of the requests.

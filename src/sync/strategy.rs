@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job, Range};
-use super::dated::{self, DatedStream};
+use super::dated::DatedStream;
+use super::joint::{self, Partner};
 use super::context::{Between, FetchedPage, StreamContext, StreamError};
 use super::position::Position;
 use super::rows::{Row, Rows};
@@ -18,14 +19,14 @@ pub(super) async fn run(
     checkpoint: Checkpoint,
     full_refresh: bool,
     job: Option<Job>,
+    partner: Option<Partner>,
 ) -> Result<FinishedSync, StreamError> {
     if context.stream.strategy == Strategy::Keyset {
         return stream_sync::run(context, checkpoint, full_refresh, job).await;
     }
     if context.stream.strategy == Strategy::DateWalk {
         let stream = DatedStream { context: Arc::clone(context), checkpoint, full_refresh, job };
-        let finished = Box::pin(dated::run(vec![stream])).await?;
-        return finished.into_iter().next().ok_or(StreamError::UnexpectedResponse("it has no such list"));
+        return Box::pin(joint::run(stream, partner)).await;
     }
     let parts = parts(context);
     let mut read = FullRead::new(context, checkpoint);
