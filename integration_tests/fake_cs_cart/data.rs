@@ -62,11 +62,11 @@ impl Data {
     /// Returns the next key of a table, which no row ever had.
     pub fn next_id(&mut self, object: &'static str) -> i64 {
         let greatest = match object {
-            "orders" => self.orders.all_keys().last().copied(),
-            "products" => self.products.all_keys().last().copied(),
-            "users" => self.users.all_keys().last().copied(),
-            "shipments" => self.shipments.all_keys().last().copied(),
-            small => self.small(small).all_keys().last().copied(),
+            "orders" => self.orders.greatest(),
+            "products" => self.products.greatest(),
+            "users" => self.users.greatest(),
+            "shipments" => self.shipments.greatest(),
+            small => self.small(small).greatest(),
         };
         let known = self.greatest.get(object).copied().unwrap_or(0);
         let id = known.max(greatest.unwrap_or(0)) + 1;

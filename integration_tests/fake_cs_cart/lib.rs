@@ -18,10 +18,15 @@
 
 mod access;
 mod answer;
+mod cart_events;
 mod context;
 mod data;
+mod events;
 mod fault;
+mod history;
 mod json;
+mod judge;
+mod live;
 mod objects;
 mod options;
 mod page;
@@ -42,7 +47,10 @@ use std::thread::JoinHandle;
 
 pub use data::{CartKey, Data, START};
 pub use fault::{Fault, WARNING};
+pub use history::{History, Key, Truth};
 pub use json::Columns;
+pub use judge::{Excuse, Judge, Verdict};
+pub use live::Schedule;
 pub use options::{
     Account, DateHeader, EMAIL, Edition, Envelope, FaultHook, KEY, Live, Options, Rights, Version, WeakHost,
 };
@@ -114,6 +122,12 @@ impl FakeCsCart {
     /// Returns the current moment of the store.
     pub fn moment(&self) -> Moment {
         self.shared.state().data.moment()
+    }
+
+    /// Copies the data with all its versions, for [`Judge`].
+    pub fn history(&self) -> History {
+        let state = self.shared.state();
+        History::new(&state.data, &state.options)
     }
 
     /// Returns the request log, in order of arrival.

@@ -73,6 +73,12 @@ impl<K: Ord + Copy, R: Clone> Table<K, R> {
         self.rows.is_empty()
     }
 
+    /// Returns the greatest key that ever existed.
+    pub fn greatest(&self) -> Option<K> {
+        let keys = [self.rows.last_key_value().map(|(key, _)| *key), self.past.last_key_value().map(|(key, _)| *key)];
+        keys.into_iter().flatten().max()
+    }
+
     /// Returns the keys of all rows that ever existed.
     pub fn all_keys(&self) -> Vec<K> {
         let mut keys: Vec<K> = self.rows.keys().chain(self.past.keys()).copied().collect();

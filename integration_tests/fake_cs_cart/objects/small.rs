@@ -82,6 +82,11 @@ pub(crate) fn table(object: &'static str) -> &'static str {
     if object == "vendors" || object == "stores" { "companies" } else { object }
 }
 
+/// Returns the name of the key of an object.
+pub(crate) fn key_of(object: &str) -> &'static str {
+    if object == "vendors" || object == "stores" { "company_id" } else { key_column(object) }
+}
+
 /// Returns the name of the key of a table.
 pub(crate) fn key_column(table: &str) -> &'static str {
     match table {
