@@ -10,6 +10,8 @@ pub mod page;
 mod privileges;
 mod query;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 pub mod streams;
 mod throttle;
 
