@@ -228,13 +228,15 @@ impl DatedRead {
         reached: Option<i64>,
     ) -> Result<(), StreamError> {
         let FetchedPage { page: mut rows, slot, .. } = answer;
+        let may_move = self.requests.stream.created_may_change;
         let mut new_rows = Vec::with_capacity(rows.rows.len());
         for (element, &is_new) in rows.elements().into_iter().zip(is_new) {
             if let Some(row) = element {
-                if let Some(id) = id_of(row.key).filter(|_| is_new && self.needs_walked()) {
-                    self.walked.insert(id);
-                }
-                new_rows.push(is_new);
+                let id = id_of(row.key).filter(|_| is_new && self.needs_walked());
+                // An edit can move a row to a date that is still to be read. It is newer than the cursor, so the next
+                // sync reads it.
+                let has_moved = id.is_some_and(|id| !self.walked.insert(id)) && may_move;
+                new_rows.push(is_new && !has_moved);
             }
         }
         let nested = rows.nested.take();
@@ -265,10 +267,8 @@ impl DatedRead {
             && self.requests.stream.created_may_change
             && let Some(until) = until
         {
-            // An edit during the walk can have moved a row to a date that was passed.
-            self.lanes.iter_mut().for_each(|lane| lane.only_new = Some(Arc::new(self.walked.clone())));
+            // An edit during the walk can have moved a row to a date that was passed. The others are not emitted again.
             self.walk(Some(until.unix_seconds()), None).await?;
-            self.lanes.iter_mut().for_each(|lane| lane.only_new = None);
         }
         if since.is_some() {
             self.read_backdated().await?;
@@ -280,6 +280,7 @@ impl DatedRead {
     async fn compare(&mut self, since: Option<i64>) -> Result<(), StreamError> {
         self.lanes.iter_mut().for_each(Lane::begin_comparison);
         self.walk(since, None).await?;
+        self.walked = IdSet::default();
         self.lanes.iter_mut().for_each(Lane::end_comparison);
         Ok(())
     }

@@ -31,7 +31,8 @@ async fn a_quiet_store_is_read_completely() {
         let verdict = Judge::full(stream).sync(&setup.store.history(), start, output.records(stream));
         assert!(verdict.is_right() && verdict.records > 0, "{stream}: {verdict}");
     }
-    assert!(!output.text.contains("\"WARN\""), "{}", output.text.lines().find(|line| line.contains("WARN")).unwrap());
+    let warnings: Vec<&str> = output.text.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert!(warnings.is_empty(), "{warnings:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,6 +97,8 @@ async fn an_interrupted_full_refresh_continues() {
         }
         let verdict = Judge::full(stream).sync(&setup.store.history(), start, &records);
         assert!(verdict.is_right(), "{stream}: {verdict}");
-        assert!(attempts > 1 && setup.store.requests().len() < requests * 2, "{stream}: {attempts}");
+        // Each attempt requests the ends of the keys or the number of pages again.
+        let most = requests * 3 / 2 + 4 * attempts;
+        assert!(attempts > 1 && setup.store.requests().len() <= most, "{stream}: {attempts}");
     }
 }

@@ -36,15 +36,15 @@ pub(in crate::sync) struct Lane {
     edge: HashMap<Key, u64>,
     /// The same for the date reached before: the first rows of a page have it.
     last_edge: HashMap<Key, u64>,
-    /// The same, from the state of an interrupted walk.
-    resumed_edge: SentHashes,
+    /// The date at which an interrupted walk continues, and the rows with this date that were emitted before.
+    resumed_edge: Option<(i64, SentHashes)>,
     /// Greatest key before the walk.
     pub greatest: Option<i64>,
     /// Ranges of keys of rows that the store cannot send.
     pub unread: Vec<Range>,
     /// Dates of rows that the store cannot send and whose keys are not known.
     pub unread_dates: Vec<Timestamp>,
-    /// If set, only rows whose parents or own keys are not in it are emitted.
+    /// If set, only rows whose keys are not in it are emitted.
     pub only_new: Option<Arc<IdSet>>,
     mode: Mode,
     /// True while the state must not contain a position of the walk.
@@ -83,7 +83,7 @@ impl Lane {
             reached: None,
             edge: HashMap::new(),
             last_edge: HashMap::new(),
-            resumed_edge: SentHashes::default(),
+            resumed_edge: None,
             greatest: base.greatest,
             unread: Vec::new(),
             unread_dates: Vec::new(),
@@ -116,10 +116,11 @@ impl Lane {
     /// Continues an interrupted walk.
     pub(super) fn resume(&mut self) {
         let Some(Position::Dates(position)) = self.base.position.take() else { return };
-        self.begin(position.since, position.until);
-        self.sent_rows = position.sent_rows;
-        self.reached = position.reached;
-        self.resumed_edge = position.edge;
+        let DatesPosition { since, until, reached, edge, sent_rows, .. } = *position;
+        self.begin(since, until);
+        self.sent_rows = sent_rows;
+        self.reached = reached;
+        self.resumed_edge = reached.map(|reached| (reached, edge));
         self.unread = std::mem::take(&mut self.base.unread);
     }
 
@@ -282,14 +283,18 @@ impl Lane {
             return false;
         }
         let is_at_edge = self.reached.is_some() && row.created == self.reached;
-        if !is_at_edge && !self.last_edge.contains_key(&row.key) {
+        let resumed = self.resumed_edge.as_ref().filter(|(reached, _)| row.created == Some(*reached));
+        if !is_at_edge && resumed.is_none() && !self.last_edge.contains_key(&row.key) {
             return true;
         }
         let hash = rows.hash(index, self.context.prefix_length());
-        let was_sent = self.last_edge.get(&row.key) == Some(&hash) || self.resumed_edge.contains(hash);
         // The next page begins with the rows of this date.
-        let was_at_edge = is_at_edge && self.edge.insert(row.key, hash) == Some(hash);
-        !was_sent && !was_at_edge
+        let was_resumed = resumed.is_some_and(|(_, edge)| edge.contains(hash));
+        let before = if is_at_edge { self.edge.insert(row.key, hash) } else { None };
+        let before = before.or_else(|| self.last_edge.get(&row.key).copied());
+        // A full refresh emits each row once. What changed since is newer than the cursor.
+        let was_sent = before.is_some_and(|before| before == hash || self.base.full);
+        !was_sent && !was_resumed
     }
 
     /// Returns the state of the walk at a date; `None` if there is none.
