@@ -23,6 +23,9 @@ pub struct Stream {
     pub created_may_change: bool,
     /// Name of the field with the date of a row's creation, by which a walk from date to date requests rows.
     pub created_field: Option<&'static str>,
+    /// Field of the primary key that identifies a row only where the parts of the stream are read one by one. In other
+    /// responses its value is arbitrary.
+    pub part_field: Option<&'static str>,
     /// The stream whose rows contain the rows of this one, if the API has no list of them.
     pub nested_in: Option<Nested>,
     /// True if the API sends values as text: dates are UNIX seconds (0 for never), numbers may be strings, and an empty

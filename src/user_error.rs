@@ -301,12 +301,13 @@ impl UserError {
                     "The store counted {counted} rows of `{name}` in the range but listed only {listed}, so rows are missing. The stream's state was not changed: run the sync again, and if it happens again, report it to Cart.com support."
                 ),
             ),
-            StreamError::RowsSkipped { unread, between, dates, rows_without_key, not_utf8 } => {
+            StreamError::RowsSkipped { unread, between, dates, hidden, rows_without_key, not_utf8 } => {
                 let text = skipped_rows::by_key(name, stream.key(), unread, *rows_without_key, *not_utf8);
                 Self::new(
                     FailureType::SystemError,
                     text + &skipped_rows::between_rows(name, stream.key(), between, *not_utf8)
-                        + &store::undated(name, dates),
+                        + &store::undated(name, dates)
+                        + &store::hidden(name, hidden),
                 )
             }
             StreamError::WrongCount => Self::new(

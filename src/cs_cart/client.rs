@@ -125,6 +125,10 @@ impl Shop for Client {
         if stream.strategy == Strategy::DateWindows { streams::find("stores") } else { None }
     }
 
+    fn kinds(&self, stream: &Stream) -> &'static [&'static str] {
+        streams::parameters(stream).kinds
+    }
+
     fn has_backdated_rows(&self, stream: &Stream) -> bool {
         // An order with a date of the past shows it as its change date until its status changes for the first time.
         self.include_incomplete_orders && streams::parameters(stream).has_incomplete

@@ -102,6 +102,9 @@ impl Settled {
         if let (Some(name), Some(part)) = (names.part, query.part.as_deref().filter(|part| owner_of(part).is_none())) {
             put(name, part.to_owned());
         }
+        if let Some(kind) = query.kind {
+            put("users_type", kind.to_owned());
+        }
         if names.has_incomplete && self.include_incomplete_orders {
             put("include_incompleted", "1".to_owned());
         }

@@ -1,5 +1,6 @@
 //! Reads of a store that changes before every request, compared with the history of the store.
 
+mod carts;
 mod incremental;
 mod full;
 mod faults;

@@ -43,6 +43,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         sorts_by_change: false,
         created_may_change: false,
         created_field: None,
+        part_field: None,
         nested_in: None,
         has_text_values: true,
         never_sent: never!(),
@@ -100,7 +101,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("usergroups", UserGroups, primary_key: &["usergroup_id"], list: ""),
     // A serialized line of the cart, with all of the above in it.
     stream!("carts", Users, primary_key: CART_KEY, strategy: Strategy::DateWindows, created_field: Some("date"),
-        is_large: true, never_sent: never!("extra")),
+        part_field: Some("storefront_id"), is_large: true, never_sent: never!("extra")),
     // Some versions send `extra` of a line serialized as well.
     stream!("cart_items", Users, primary_key: &["user_id", "company_id", "storefront_id", "item_id"], path: "carts",
         list: "carts", strategy: Strategy::DateWindows, is_large: true, never_sent: never!("extra=text"),
@@ -150,6 +151,8 @@ pub(super) struct Parameters {
     pub has_storefronts: bool,
     /// Parameter that selects the part of a stream.
     pub part: Option<&'static str>,
+    /// Values of `users_type`, if rows can be selected by it.
+    pub kinds: &'static [&'static str],
 }
 
 /// Parameters that select rows by their change date.
@@ -179,6 +182,7 @@ const NONE: Parameters = Parameters {
     has_incomplete: false,
     has_storefronts: false,
     part: None,
+    kinds: &[],
 };
 const BY_ID: Parameters = Parameters { sort_key: Some("id"), ..NONE };
 const NAMED: Parameters = Parameters { has_language: true, ..NONE };
@@ -212,7 +216,7 @@ static PARAMETERS: &[(&str, Parameters)] = &[
         },
     ),
     ("users", Parameters { sort_key: Some("id"), keys: Some("user_ids[]"), part: Some("user_type"), ..NONE }),
-    ("carts", Parameters { sort_created: Some("date"), part: Some("storefront_id"), ..NONE }),
+    ("carts", Parameters { sort_created: Some("date"), part: Some("storefront_id"), kinds: &["R", "G"], ..NONE }),
     ("shipments", BY_ID),
     ("call_requests", BY_ID),
     ("stores", BY_ID),

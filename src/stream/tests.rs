@@ -20,6 +20,7 @@ const USUAL: Stream = Stream {
     sorts_by_change: true,
     created_may_change: false,
     created_field: None,
+    part_field: None,
     nested_in: None,
     has_text_values: false,
     never_sent: &[],

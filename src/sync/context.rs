@@ -53,6 +53,8 @@ pub enum StreamError {
         between: Vec<Between>,
         /// Dates of creation of rows that the store could not send and whose keys are not known.
         dates: Vec<Timestamp>,
+        /// Dates of creation of rows that the store counted and did not list; `None` for an unknown date.
+        hidden: Vec<Option<Timestamp>>,
         /// Rows without a key.
         rows_without_key: u64,
         /// True if a response with one of the rows is not valid UTF-8.
@@ -223,6 +225,12 @@ impl StreamContext {
         let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
         let inner = InnerStream { nested, output, record_schema };
         Some(Self { inner: Some(inner), ..self.for_requests(self.stream.requested(), Arc::clone(schema)) })
+    }
+
+    /// Returns a context for requests about another stream, whose rows are not emitted.
+    pub(super) fn of_other(&self, stream: &'static Stream) -> Self {
+        let schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), None);
+        Self { nested: None, fields: None, ..self.for_requests(stream, Arc::new(schema)) }
     }
 
     /// Returns a context for the requests of this stream.

@@ -21,6 +21,10 @@ use second::SecondRead;
 /// Length of the first window after a page that cannot be read, if no page was read before (seconds).
 const FIRST_SPAN: i64 = 86_400;
 
+/// Maximum number of gaps one after the other, with no row read between them. Where more rows fail, there is another
+/// fault than damaged rows.
+const MOST_GAPS: usize = 50;
+
 /// A range of seconds, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
@@ -33,16 +37,16 @@ pub(super) struct Window {
 impl Window {
     /// Returns the seconds from `from` to `until`. An end of 0 would be the present for a store that takes 0 as
     /// missing, so such a window ends at 1.
-    fn new(from: i64, until: i64) -> Self {
+    pub(super) fn new(from: i64, until: i64) -> Self {
         Self { from, until: if until == 0 { 1 } else { until } }
     }
 
     /// Returns the smallest window that has a second.
-    fn second(second: i64) -> Self {
+    pub(super) fn second(second: i64) -> Self {
         Self::new(second, second)
     }
 
-    fn contains(self, date: i64) -> bool {
+    pub(super) fn contains(self, date: i64) -> bool {
         (self.from..=self.until).contains(&date)
     }
 }
@@ -137,6 +141,9 @@ pub(super) enum Unexpected {
     /// A row has another key than requested.
     #[error("it lists a row with the key {0}, which was not requested")]
     OtherKey(i64),
+    /// Many rows one after the other cannot be read.
+    #[error("{0} rows one after the other cannot be read")]
+    TooManyGaps(usize),
 }
 
 /// A walk over all rows of a list, in the order of their dates.
@@ -153,6 +160,8 @@ pub(super) struct DateWalk {
     /// Length of a window that may have fewer rows than a page (seconds).
     span: i64,
     second: Option<SecondRead>,
+    /// Number of gaps since the last row that was read.
+    gaps: usize,
     is_done: bool,
 }
 
@@ -168,6 +177,7 @@ impl DateWalk {
             unreadable_until: None,
             span: FIRST_SPAN,
             second: None,
+            gaps: 0,
             is_done: false,
         }
     }
@@ -191,16 +201,26 @@ impl DateWalk {
     /// # Errors
     /// [`Unexpected`] if the response has other rows than requested, or in another order.
     pub(super) fn answered(&mut self, answer: Answer<'_>) -> Result<Accepted, Unexpected> {
-        let Some(second) = &mut self.second else { return self.page_answered(answer) };
-        let accepted = second.answered(answer)?;
-        if second.is_done() {
-            let next = second.window().until.saturating_add(1);
+        let has_rows = matches!(answer, Answer::Rows { elements, .. } if elements.iter().flatten().next().is_some());
+        let accepted = match &mut self.second {
+            None => self.page_answered(answer)?,
+            Some(second) => {
+                let accepted = second.answered(answer)?;
+                self.leave_second();
+                accepted
+            }
+        };
+        self.gaps = if has_rows { 0 } else { self.gaps } + accepted.gaps.len();
+        if self.gaps > MOST_GAPS { Err(Unexpected::TooManyGaps(self.gaps)) } else { Ok(accepted) }
+    }
+
+    /// Continues after a second that was read.
+    fn leave_second(&mut self) {
+        if let Some(second) = self.second.take_if(|second| second.is_done()) {
             self.last_key = second.greatest_key().or(self.last_key);
-            self.second = None;
             self.unreadable_until = None;
-            self.move_to(next);
+            self.move_to(second.window().until.saturating_add(1));
         }
-        Ok(accepted)
     }
 
     /// Returns the dates of the next page.

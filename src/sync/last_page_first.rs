@@ -17,7 +17,7 @@ use crate::record::RecordWriter;
 /// Reads all rows of the stream, or of a part of it.
 pub(super) async fn run(read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
     let context = read.context;
-    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size() };
+    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size(), bound: None };
     let begun = match read.position() {
         Some(Position::Pages(position)) if position.part.as_deref() == part => position.clone(),
         _ => match walk.first_page(read).await? {
@@ -34,6 +34,8 @@ struct PagesWalk<'w> {
     writer: RecordWriter,
     /// Rows per page, unless the store can send only shorter ones.
     page_size: usize,
+    /// Number of rows before the last one that the store could not send.
+    bound: Option<u64>,
 }
 
 impl PagesWalk<'_> {
@@ -67,11 +69,10 @@ impl PagesWalk<'_> {
             Err(stream_error) => return Err(stream_error),
         };
         let (part, size) = (self.part.map(str::to_owned), self.page_size);
-        let next = counted.div_ceil(size as u64);
-        Ok(Some(PagesPosition { part, next, size, least: i64::MAX, greatest: i64::MIN }))
+        Ok(Some(PagesPosition { part, left: counted, size, least: i64::MAX, greatest: i64::MIN }))
     }
 
-    /// Reads all pages from the given one to the first.
+    /// Reads all rows from the last one to the first.
     async fn down(
         &mut self,
         read: &mut FullRead<'_>,
@@ -79,52 +80,67 @@ impl PagesWalk<'_> {
     ) -> Result<PagesPosition, StreamError> {
         let context = read.context;
         let mut unreadable = 0;
-        while position.next > 0 {
-            let answer = match self.fetch(context, position.next, position.size).await {
+        while position.left > 0 {
+            let (page, size) = self.next_page(&position);
+            let answer = match self.fetch(context, page, size).await {
                 Ok(answer) => answer,
-                // The store cannot send the one row of this page.
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    context.note_unreadable(&error);
+                    // Shorter pages begin with the same row. If it is the first one that cannot be sent, those after it
+                    // come one by one.
+                    if size > 1 {
+                        position.size = 1;
+                        continue;
+                    }
                     unreadable += 1;
                     if unreadable > MOST_UNREADABLE {
                         return Err(StreamError::Request(error));
                     }
-                    context.note_unreadable(&error);
                     self.skip(read, &mut position).await?;
                     continue;
                 }
                 Err(stream_error) => return Err(stream_error),
             };
-            if answer.page.asked < position.size {
+            if answer.page.asked < size {
                 // The store could send only the beginning of the page, but the walk needs its end first.
-                let end = position.next.saturating_mul(position.size as u64);
                 position.size = answer.page.asked.max(1);
-                position.next = end.div_ceil(position.size as u64);
                 continue;
             }
             unreadable = 0;
             // Beyond the end, a store sends the last page.
-            let shown = answer.page.envelope.page.filter(|&page| page > 0).unwrap_or(position.next);
-            position.next = shown.min(position.next) - 1;
+            let shown = answer.page.envelope.page.filter(|&shown| shown > 0).unwrap_or(page).min(page);
+            position.left = (shown - 1).saturating_mul(size as u64);
             self.emit_below(read, answer, &mut position).await?;
         }
         Ok(position)
     }
 
-    /// Skips the one row of the next page, and continues with pages of the usual size.
+    /// Returns the number and the size of the page with the last rows that are still to be read. It may end beyond
+    /// them, but not beyond a row that the store cannot send.
+    fn next_page(&self, position: &PagesPosition) -> (u64, usize) {
+        let page = position.left.div_ceil(position.size as u64);
+        if self.bound.is_none_or(|bound| page.saturating_mul(position.size as u64) <= bound) {
+            return (page, position.size);
+        }
+        let fits = |size: &usize| position.left.is_multiple_of(*size as u64);
+        let size = (1..=position.size).rev().find(fits).unwrap_or(1);
+        (position.left / size as u64, size)
+    }
+
+    /// Skips the last row that is still to be read, and continues with pages of the usual size.
     async fn skip(&mut self, read: &mut FullRead<'_>, position: &mut PagesPosition) -> Result<(), StreamError> {
-        // All rows before it are still to be read. The row that is now at the place before it shows its key.
         let above = (position.least < i64::MAX).then_some(position.least);
-        position.next -= 1;
-        let before = match position.next {
+        position.left -= 1;
+        self.bound = Some(position.left);
+        let before = match position.left {
             0 => None,
-            next => match self.fetch(read.context, next, 1).await {
+            left => match self.fetch(read.context, left, 1).await {
                 Ok(answer) => answer.page.rows.last().and_then(|row| id_of(row.key)),
                 Err(StreamError::Request(error)) if error.is_unreadable() => None,
                 Err(stream_error) => return Err(stream_error),
             },
         };
         read.add_between(before, above);
-        position.next = position.next.div_ceil(self.page_size as u64);
         position.size = self.page_size;
         Ok(())
     }

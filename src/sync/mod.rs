@@ -6,8 +6,8 @@
 //! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
-//! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first` and `dated` are further ones,
-//!   `date_walk` decides what `dated` requests, `nested_rows` and `joint` read rows inside the rows of another stream.
+//! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first`, `dated` and `windowed` are further
+//!   ones, `date_walk` and `date_windows` decide what the last two request, `nested_rows` and `joint` read rows inside the rows of another stream.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
 //! - `date_walk`: reads rows in the order of their dates where a store sorts by them and a date never changes.
 //! - `climb`: finds the newest change where a store cannot sort by it.
@@ -30,6 +30,7 @@ mod context;
 mod count_check;
 mod date_filter;
 mod date_walk;
+mod date_windows;
 mod dated;
 mod deletion_tracker;
 mod deletions;
@@ -61,6 +62,7 @@ mod skipped_rows;
 mod strategy;
 mod stream_output;
 mod stream_sync;
+mod windowed;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -157,6 +157,11 @@ fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
     }
 }
 
+/// Returns the value of a member of a JSON object.
+pub(super) fn member<'o>(object: &'o [u8], name: &str) -> Option<&'o [u8]> {
+    members(object).into_iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+}
+
 /// Returns the elements of a JSON array, or the values of an object.
 fn elements(list: &[u8]) -> Vec<&[u8]> {
     if list.starts_with(b"{") {

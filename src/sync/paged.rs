@@ -179,6 +179,7 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
     Err(StreamError::RowsSkipped {
         unread: Vec::new(),
         dates: Vec::new(),
+        hidden: Vec::new(),
         between: walk.unread,
         rows_without_key: 0,
         not_utf8: context.is_not_utf8(),

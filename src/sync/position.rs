@@ -3,7 +3,8 @@
 //! ```text
 //! {"keys": {"part": "C", "after": 900}}                      by lists of keys
 //! {"dates": {"from": T, "until": T, "since": 9, "reached": 7, "edge": "…", "sent": …}}    from date to date
-//! {"pages": {"next": 7, "size": 50, "least": 301, "greatest": 412}}    from the last page to the first
+//! {"windows": {"part": "1", "reached": 7}}                    by windows of time
+//! {"pages": {"left": 350, "size": 50, "least": 301, "greatest": 412}}    from the last page to the first
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -21,6 +22,17 @@ pub(super) enum Position {
     Pages(PagesPosition),
     /// A walk from date to date.
     Dates(Box<DatesPosition>),
+    /// A walk by windows of time.
+    Windows(WindowsPosition),
+}
+
+/// The position of a walk by windows of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WindowsPosition {
+    /// The part of the stream that is read.
+    pub part: Option<String>,
+    /// Rows that are only in windows before this UNIX second were read.
+    pub reached: i64,
 }
 
 /// The position of a walk from date to date.
@@ -56,8 +68,8 @@ pub(super) struct KeysPosition {
 pub(super) struct PagesPosition {
     /// The part of the stream that is read.
     pub part: Option<String>,
-    /// Number of the next page; 0 if none is left.
-    pub next: u64,
+    /// Number of the first rows that are still to be read.
+    pub left: u64,
     /// Rows per page.
     pub size: usize,
     /// Least key that was read.
@@ -77,11 +89,12 @@ impl Position {
             "keys" => Some(Self::Keys(KeysPosition { part, after: number("after") })),
             "pages" => Some(Self::Pages(PagesPosition {
                 part,
-                next: u64::try_from(number("next")?).ok()?,
+                left: u64::try_from(number("left")?).ok()?,
                 size: usize::try_from(number("size")?).ok().filter(|&size| size > 0)?,
                 least: number("least")?,
                 greatest: number("greatest")?,
             })),
+            "windows" => Some(Self::Windows(WindowsPosition { part, reached: number("reached")? })),
             "dates" => {
                 let date = |name: &str| Timestamp::parse(fields.get(name)?.as_str()?.as_bytes()).ok();
                 let until = date("until");
@@ -110,6 +123,11 @@ impl Position {
         };
         let text = |date: Option<Timestamp>| date.map(|date| json!(date.to_string()));
         let kind = match self {
+            Self::Windows(WindowsPosition { part, reached }) => {
+                put("part", part.as_ref().map(|part| json!(part)));
+                put("reached", Some(json!(reached)));
+                "windows"
+            }
             Self::Dates(position) => {
                 put("from", text(Some(position.from)));
                 put("before", text(position.before));
@@ -125,9 +143,9 @@ impl Position {
                 put("after", after.map(|after| json!(after)));
                 "keys"
             }
-            Self::Pages(PagesPosition { part, next, size, least, greatest }) => {
+            Self::Pages(PagesPosition { part, left, size, least, greatest }) => {
                 put("part", part.as_ref().map(|part| json!(part)));
-                put("next", Some(json!(next)));
+                put("left", Some(json!(left)));
                 put("size", Some(json!(size)));
                 put("least", Some(json!(least)));
                 put("greatest", Some(json!(greatest)));
@@ -161,12 +179,13 @@ mod tests {
     #[test]
     fn a_position_is_read_as_it_was_written() {
         for part in [None, Some("C".to_owned())] {
-            let (next, size, least, greatest) = (7, 50, 301, 412);
+            let (left, size, least, greatest) = (350, 50, 301, 412);
             for position in [
                 Position::Keys(KeysPosition { part: part.clone(), after: Some(900) }),
                 Position::Keys(KeysPosition { part: part.clone(), after: None }),
                 dates(),
-                Position::Pages(PagesPosition { part: part.clone(), next, size, least, greatest }),
+                Position::Windows(WindowsPosition { part: part.clone(), reached: -5 }),
+                Position::Pages(PagesPosition { part: part.clone(), left, size, least, greatest }),
             ] {
                 assert_eq!(Position::parse(&position.to_json().to_string()), Some(position));
             }
@@ -175,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_no_position_starts_over() {
-        for text in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"pages":{"next":-1,"size":0}}"#, r#"{"other":{}}"#] {
+        for text in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"pages":{"left":-1,"size":0}}"#, r#"{"other":{}}"#] {
             let parsed = Position::parse(text);
             assert!(parsed.is_none() || matches!(parsed, Some(Position::Keys(KeysPosition { after: None, .. }))), "{text}");
         }

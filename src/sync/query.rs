@@ -119,6 +119,8 @@ pub struct Query {
     pub created: Option<(i64, i64)>,
     /// Part of the stream that is requested, for streams with parts ([`Shop::parts`](super::shop::Shop::parts)).
     pub part: Option<String>,
+    /// Kind of the rows, for streams with kinds ([`Shop::kinds`](super::shop::Shop::kinds)).
+    pub kind: Option<&'static str>,
     /// The one row whose nested rows are requested.
     pub parent: Option<ParentRow>,
     /// True if rows with only some of their fields are enough, such as the key and the date of creation.
@@ -154,6 +156,7 @@ impl Query {
             dates: DateRange::default(),
             created: None,
             part: None,
+            kind: None,
             parent: None,
             is_short: false,
             nested: None,
@@ -197,6 +200,12 @@ impl Query {
     /// Requests only rows of a part of the stream.
     pub fn part(mut self, part: Option<&str>) -> Self {
         self.part = part.map(str::to_owned);
+        self
+    }
+
+    /// Requests only rows of a kind.
+    pub fn kind(mut self, kind: Option<&'static str>) -> Self {
+        self.kind = kind;
         self
     }
 
@@ -290,6 +299,7 @@ impl Query {
             || self.dates != DateRange::default()
             || self.created.is_some()
             || self.part.is_some()
+            || self.kind.is_some()
             || self.parent.is_some()
     }
 
@@ -355,6 +365,9 @@ impl fmt::Display for Query {
         }
         if let Some(part) = &self.part {
             write!(f, " of {part}")?;
+        }
+        if let Some(kind) = self.kind {
+            write!(f, " of kind {kind}")?;
         }
         if self.is_short {
             f.write_str(", short")?;

@@ -92,6 +92,12 @@ pub trait Shop: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Returns the kinds of rows that can be requested one by one, if there are some.
+    fn kinds(&self, stream: &Stream) -> &'static [&'static str] {
+        let _ = stream;
+        &[]
+    }
+
     /// Returns true if a new row may show a change date before its creation, so that requests for changes miss it.
     fn has_backdated_rows(&self, stream: &Stream) -> bool {
         let _ = stream;

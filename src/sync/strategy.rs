@@ -1,5 +1,6 @@
 //! Chooses how a stream is read, by its row in the table, and emits what a complete read of a stream finds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job, Range};
@@ -10,8 +11,10 @@ use super::position::Position;
 use super::rows::{Row, Rows};
 use super::stream_output::StatePolicy;
 use super::stream_sync::{self, FinishedSync};
-use super::{key_lists, last_page_first, one_response};
+use super::{key_lists, last_page_first, one_response, windowed};
+use crate::record::Key;
 use crate::stream::Strategy;
+use crate::timestamp::Timestamp;
 
 /// Reads one stream to its end and returns its final state. `job` is the job of a full refresh.
 pub(super) async fn run(
@@ -33,6 +36,7 @@ pub(super) async fn run(
     match context.stream.strategy {
         Strategy::KeyLists => Box::pin(key_lists::run(&mut read, &parts)).await?,
         Strategy::LastPageFirst => Box::pin(last_page_first::run(&mut read, None)).await?,
+        Strategy::DateWindows => Box::pin(windowed::run(&mut read, &parts)).await?,
         _ => Box::pin(one_response::run(&mut read)).await?,
     }
     read.finished(job)
@@ -40,7 +44,7 @@ pub(super) async fn run(
 
 /// Returns the parts in which the stream is requested: `None` alone for all of it.
 fn parts(context: &StreamContext) -> Vec<Option<String>> {
-    let parts = context.client.parts(context.stream);
+    let parts = context.client.parts(context.stream.requested());
     if parts.is_empty() { vec![None] } else { parts.into_iter().map(Some).collect() }
 }
 
@@ -52,13 +56,18 @@ pub(super) struct FullRead<'r> {
     base: Checkpoint,
     /// Rows that the store cannot send and whose keys are not known, by the keys before and after them.
     between: Vec<Between>,
+    /// Dates of rows that the store cannot send and whose keys are not known.
+    unread_dates: Vec<Timestamp>,
+    /// Dates of rows that the store counts and does not list, if they are known.
+    hidden: Vec<Option<Timestamp>>,
 }
 
 impl<'r> FullRead<'r> {
     fn new(context: &'r Arc<StreamContext>, checkpoint: Checkpoint) -> Self {
         // The rows that an interrupted read could not get are part of its result.
         let unread = if checkpoint.position.is_some() { checkpoint.unread.clone() } else { Vec::new() };
-        Self { context, base: Checkpoint { full: true, unread, ..checkpoint }, between: Vec::new() }
+        let base = Checkpoint { full: true, unread, ..checkpoint };
+        Self { context, base, between: Vec::new(), unread_dates: Vec::new(), hidden: Vec::new() }
     }
 
     /// Returns the position at which an interrupted read stopped.
@@ -73,7 +82,26 @@ impl<'r> FullRead<'r> {
 
     /// Records a row that the store cannot send and whose key is not known, by the keys before and after it.
     pub(super) fn add_between(&mut self, before: Option<i64>, after: Option<i64>) {
-        self.between.push((before.map(|key| key.to_string()), after.map(|key| key.to_string())));
+        let between = (before.map(|key| key.to_string()), after.map(|key| key.to_string()));
+        // A deletion can move the row to a place that is still to be read.
+        if !self.between.contains(&between) {
+            self.between.push(between);
+        }
+    }
+
+    /// Records rows of a date that the store cannot send.
+    pub(super) fn add_unread_date(&mut self, date: Timestamp) {
+        self.unread_dates.push(date);
+    }
+
+    /// Records rows of a date that the store counts and does not list.
+    pub(super) fn add_hidden(&mut self, date: Option<Timestamp>) {
+        self.hidden.push(date);
+    }
+
+    /// Returns true if no rows are missing that a state cannot list.
+    fn has_no_gaps(&self) -> bool {
+        self.between.is_empty() && self.unread_dates.is_empty() && self.hidden.is_empty()
     }
 
     /// Emits the rows for which `keep` returns true, and the state that covers them. The slot of the request is
@@ -90,10 +118,19 @@ impl<'r> FullRead<'r> {
         batch.inner.stats.repeated += (came - records) as u64;
         self.base.position = Some(position);
         // A row whose place is not known would be missing after a continuation.
-        match self.between.is_empty() {
+        match self.has_no_gaps() {
             true => batch.send_with_state(rows.lines, records, StatePolicy::WhenDue, || self.base.to_json()),
             false => batch.send(rows.lines, records),
         }
+        drop(slot);
+        Ok(())
+    }
+
+    /// Emits the rows whose keys are not in `keys` yet, and adds the keys, without a state.
+    pub(super) async fn emit_new(&self, answer: FetchedPage, keys: &mut HashSet<Key>) -> Result<(), StreamError> {
+        let FetchedPage { page: mut rows, slot, .. } = answer;
+        let records = rows.retain(|_, row| keys.insert(row.key));
+        self.context.output.begin_batch(records).await?.send(rows.lines, records);
         drop(slot);
         Ok(())
     }
@@ -102,7 +139,7 @@ impl<'r> FullRead<'r> {
     pub(super) async fn pass(&mut self, position: Position) -> Result<(), StreamError> {
         let batch = self.context.output.begin_batch(0).await?;
         self.base.position = Some(position);
-        if self.between.is_empty() {
+        if self.has_no_gaps() {
             batch.send_state(StatePolicy::WhenDue, || self.base.to_json());
         }
         Ok(())
@@ -118,12 +155,13 @@ impl<'r> FullRead<'r> {
     /// Returns the result of the read.
     fn finished(self, job: Option<Job>) -> Result<FinishedSync, StreamError> {
         let rows_without_key = self.context.rows_without_key();
-        let Self { context, base, between } = self;
-        let is_complete = base.unread.is_empty() && between.is_empty() && rows_without_key == 0;
+        let is_complete = self.base.unread.is_empty() && rows_without_key == 0 && self.has_no_gaps();
+        let Self { context, base, between, unread_dates, hidden } = self;
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
             unread: base.unread.clone(),
             between,
-            dates: Vec::new(),
+            dates: unread_dates,
+            hidden,
             rows_without_key,
             not_utf8: context.is_not_utf8(),
         });

@@ -28,6 +28,18 @@ pub(super) fn undated(name: &str, dates: &[Timestamp]) -> String {
     )
 }
 
+/// Returns the message for rows that the store counts and does not list.
+pub(super) fn hidden(name: &str, hidden: &[Option<Timestamp>]) -> String {
+    if hidden.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = hidden.iter().flatten().take(NAMED_DATES).map(Timestamp::to_string).collect();
+    let dated = if shown.is_empty() { String::new() } else { format!(" (dated {})", shown.join(", ")) };
+    format!(
+        "The store counts rows of `{name}` that it does not list{dated}: those of one user in several stores. Give the administrator the privilege `view_stores`, so that the stores are read one by one."
+    )
+}
+
 /// Returns the message for a firewall that refuses requests with a web page.
 pub(super) fn blocked(status: u16, host: &str, on: &str) -> (FailureType, String) {
     let message = format!(

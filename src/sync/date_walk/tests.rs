@@ -257,7 +257,7 @@ fn a_deleted_row_hides_no_other_one_of_a_full_second() {
         let mut store = Store::dated([NOW; 60]);
         let changes: Vec<_> = (0..30).map(|n| Change::Delete(index((row * 7 + n * 11) % (60 - n), 60 - n))).collect();
         let outcome = walk(&mut store, None, &changes, usize::MAX);
-        assert_eq!(outcome.lost(&store), Vec::<i64>::new());
+        assert_eq!(outcome.lost(&store), []);
     }
 }
 
@@ -336,6 +336,13 @@ fn a_second_of_which_nothing_can_be_read_is_reported() {
     store.rows.values_mut().take(50).for_each(|row| row.damage = Damage::Everywhere);
     let outcome = walk(&mut store, None, &[], usize::MAX);
     assert_eq!((outcome.keys(), outcome.gaps), ([51].into(), vec![Gap::Second(NOW)]));
+}
+
+#[test]
+fn a_list_of_which_nothing_can_be_read_ends_with_an_error() {
+    let mut walk = DateWalk::new(None, Limits { rows: 50, keys: 50 });
+    let error = (0..10_000).find_map(|_| walk.answered(Answer::Unreadable).err());
+    assert_eq!(error, Some(Unexpected::TooManyGaps(51)));
 }
 
 #[test]

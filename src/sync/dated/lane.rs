@@ -205,6 +205,13 @@ impl Lane {
         self.base.greatest
     }
 
+    /// Begins to read rows that changed since the walk began. A store may list older ones as well.
+    pub(super) fn begin_moved(&mut self, until: Timestamp) {
+        self.filter.date_range.from = self.filter.date_range.from.max(Some(until));
+        // An earlier run can have emitted those near the cursor.
+        self.filter.known = self.sent_rows.clone();
+    }
+
     /// Begins to read new rows whatever their dates.
     pub(super) fn begin_backdated(&mut self, walked: Arc<IdSet>) {
         self.only_new = Some(walked);
@@ -332,6 +339,7 @@ impl Lane {
             unread: unread.clone(),
             between: Vec::new(),
             dates: unread_dates.clone(),
+            hidden: Vec::new(),
             rows_without_key,
             not_utf8: context.is_not_utf8(),
         });
