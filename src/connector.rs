@@ -27,7 +27,7 @@ pub struct Connector {
     pub(crate) help: Help,
     /// The questions of `init`.
     pub(crate) interview: Interview,
-    /// What messages call the shop's things.
+    /// Words for messages.
     pub(crate) terms: Terms,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Override {
     pub option: &'static str,
     /// The setting.
     pub setting: &'static str,
-    /// What the option does, for the help.
+    /// The description in the help.
     pub help: &'static str,
     /// The values that it accepts.
     pub value: OverrideValue,
@@ -82,7 +82,7 @@ pub(crate) struct Help {
     /// Columns of the table that `streams` prints.
     pub streams: &'static str,
     /// The use that `catalog` makes of the configuration.
-    pub catalog_config: &'static str,
+    pub catalog: &'static str,
     /// An example of `read` with options that replace settings; `{executable}` is replaced by its name.
     pub read_example: &'static str,
 }
@@ -127,13 +127,13 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Returns a question for a setting that is no secret and has no usual value.
+    /// Returns a question for a setting without a usual value that is not secret.
     pub(crate) const fn new(field: &'static str, text: &'static str) -> Self {
         Self { field, text, usual: "", hidden: false, keeps_spaces: false }
     }
 }
 
-/// What messages call the shop's things.
+/// The words of messages about the shop's things.
 #[derive(Debug)]
 pub(crate) struct Terms {
     /// The setting with the store's address.
@@ -174,10 +174,10 @@ pub(crate) struct CheckTerms {
     pub lacking: (&'static str, &'static str),
     /// The beginning of the sentence about permissions that could not be tested.
     pub untested: &'static str,
-    /// What to do about a missing permission, before its name.
+    /// The advice about a missing permission, before its name.
     pub missing: &'static str,
-    /// What to check if the store has none of the objects.
+    /// The advice if the store has none of the objects.
     pub nothing_found: &'static str,
-    /// What to check if the store rejects the credentials everywhere, before the list of permissions.
+    /// The advice if the store rejects the credentials everywhere, before the list of permissions.
     pub all_rejected: &'static str,
 }

@@ -1,10 +1,9 @@
 //! The connector for Cart.com: the executable `source-cart`.
 
 use super::config::{DEFINITION, ROUTER_TYPE, TOKEN_TYPE};
+use super::help::{HELP, OVERRIDES};
 use super::streams::{STREAMS, SUGGESTED};
-use crate::connector::{
-    CheckTerms, Connector, Help, Interview, Override, OverrideValue, Question, Refusal, SignIn, Terms,
-};
+use crate::connector::{CheckTerms, Connector, Interview, Question, Refusal, SignIn, Terms};
 
 /// Name of the executable.
 pub(super) const EXECUTABLE: &str = "source-cart";
@@ -22,39 +21,6 @@ pub static CART: Connector = Connector {
     help: HELP,
     interview: INTERVIEW,
     terms: TERMS,
-};
-
-const OVERRIDES: &[Override] = &[
-    Override {
-        option: "start-date",
-        setting: "start_date",
-        help: "Read only rows updated on or after this date, such as 2021-01-01; replaces `start_date`",
-        value: OverrideValue::Date,
-    },
-    Override {
-        option: "end-date",
-        setting: "end_date",
-        help: "Read only rows updated before this date; replaces `end_date`",
-        value: OverrideValue::Date,
-    },
-    Override {
-        option: "call-limit-percent",
-        setting: "call_limit_percent",
-        help: "Use at most this share of the store's call limit, 10 to 100; replaces `call_limit_percent`",
-        value: OverrideValue::Integer { name: "PERCENT", range: (10, 100) },
-    },
-];
-
-const HELP: Help = Help {
-    about: "Airbyte source connector for Cart.com (formerly AmeriCommerce)",
-    check: "Requests one row of one stream per scope and prints one `CONNECTION_STATUS` message: SUCCEEDED, or FAILED with what to fix. Exits 0 even if the connection fails; read `status` in the output, or use `--fail`. In a terminal it also prints the scopes of the token, the call limit, and the number of rows.",
-    discover: "Of the configuration, only `expand` is used.",
-    streams: "their sync modes, their key, and the scope that a token needs",
-    catalog_config: "only `expand` is used, which adds fields to the schemas",
-    read_example: "\
-  Read the orders of one year, with half of the call limit:
-    {executable} read --streams 'order*' --start-date 2021-01-01 \\
-      --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl",
 };
 
 const INTERVIEW: Interview = Interview {

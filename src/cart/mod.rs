@@ -10,6 +10,7 @@ pub mod client;
 mod config;
 mod connector;
 mod error_mapping;
+mod help;
 pub mod page;
 mod query;
 pub mod rate_limiter;

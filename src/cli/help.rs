@@ -26,7 +26,7 @@ pub(super) fn worded(mut line: clap::Command, connector: &'static Connector) -> 
     .mut_subcommands(|command| worded(command, connector))
 }
 
-/// Returns a text with the words of the connector.
+/// Returns a string with the words of the connector.
 fn filled(text: &str, connector: &Connector) -> String {
     let help = &connector.help;
     let words = [
@@ -35,7 +35,7 @@ fn filled(text: &str, connector: &Connector) -> String {
         ("{check}", help.check),
         ("{discover}", help.discover),
         ("{streams}", help.streams),
-        ("{catalog_config}", help.catalog_config),
+        ("{catalog}", help.catalog),
         ("{executable}", connector.executable),
         ("{variable}", connector.config_variable),
     ];

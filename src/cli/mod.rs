@@ -165,7 +165,7 @@ pub(crate) struct CatalogArguments {
     /// Use full refresh for all streams
     #[arg(long)]
     pub full_refresh: bool,
-    /// The configuration, as for `read`; {catalog_config}
+    /// The configuration, as for `read`; {catalog}
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }

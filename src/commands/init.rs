@@ -121,7 +121,7 @@ fn answer(
     Ok(sign_in)
 }
 
-/// Returns the way to sign in: the one that the user selects, or that of the config if only `fields` are asked for.
+/// Returns the way to sign in: the one that the user selects, or that of the config if only `fields` are requested.
 fn sign_in(
     config: &mut Value,
     fields: &[&str],
