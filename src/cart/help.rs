@@ -32,7 +32,7 @@ pub(super) const HELP: Help = Help {
     streams: "their sync modes, their key, and the scope that a token needs",
     catalog: "only `expand` is used, which adds fields to the schemas",
     read_example: "\
-  Read the orders of one year, with half of the call limit:
+Read the orders of one year, with half of the call limit:
     {executable} read --streams 'order*' --start-date 2021-01-01 \\
       --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl",
 };

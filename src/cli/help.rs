@@ -88,7 +88,7 @@ Examples:
     {executable} read --streams orders,products --format csv \\
       --output tables --quiet
 
-{read_example}
+  {read_example}
 
   Read all rows of all streams:
     {executable} read --streams all --full-refresh > all.jsonl

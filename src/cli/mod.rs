@@ -175,7 +175,7 @@ pub fn command_line(connector: &'static Connector) -> clap::Command {
     let line = Cli::command()
         .name(connector.executable)
         .mut_subcommands(|command| streams_arg::with_names_of(command, connector))
-        .mut_subcommand("read", |read| read_args::with_overrides(read, connector.overrides));
+        .mut_subcommands(|command| read_args::with_overrides(command, connector.overrides));
     help::worded(line, connector)
 }
 

@@ -113,8 +113,11 @@ fn overriding(value: impl Into<Value>) -> OverridingValue {
     OverridingValue(value.into())
 }
 
-/// Adds the options that replace settings to `read`.
-pub(super) fn with_overrides(read: clap::Command, overrides: &'static [Override]) -> clap::Command {
+/// Adds the options that replace settings to a command if it is `read`.
+pub(super) fn with_overrides(command: clap::Command, overrides: &'static [Override]) -> clap::Command {
+    if command.get_name() != "read" {
+        return command;
+    }
     let option = |(place, replacing): (usize, &'static Override)| {
         let (name, parser): (&str, ValueParser) = match replacing.value {
             OverrideValue::Date => ("DATE", ValueParser::new(|text: &str| date(text).map(overriding))),
@@ -130,7 +133,7 @@ pub(super) fn with_overrides(read: clap::Command, overrides: &'static [Override]
             .value_parser(parser)
             .display_order(OVERRIDES + place)
     };
-    read.args(overrides.iter().enumerate().map(option))
+    command.args(overrides.iter().enumerate().map(option))
 }
 
 /// The streams to read: a catalog or names.
