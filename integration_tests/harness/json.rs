@@ -10,7 +10,7 @@ pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Returns the fields of an object.
 pub(crate) fn object(raw: &str) -> Option<Fields> {
-    let fields: BTreeMap<String, Box<RawValue>> = parse(raw)?;
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
     let texts = fields.into_iter().map(|(name, raw)| (name, raw.get().to_owned()));
     Some(texts.collect())
 }
@@ -67,6 +67,10 @@ pub(crate) enum Declared {
 
 /// Returns true if `sent` is the correct output for the value `stored` of the store.
 pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
+    // Most values are emitted unchanged.
+    if stored == sent {
+        return true;
+    }
     let (instants, numbers) = match declared {
         Declared::Instant => (true, false),
         Declared::Number => (false, true),
