@@ -40,6 +40,10 @@ impl CountCheck<'_> {
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
     pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
         let FinishedWalk { walk, tails, .. } = walked;
+        // Rows added since have greater keys than the walk read. Without a greatest key from its start, the last key
+        // that it read limits the counts.
+        let last_read = tails.iter().filter(|(_, end)| end.is_none()).filter_map(|(last, _)| *last).max();
+        let walk = WalkCheckpoint { max_key: walk.max_key.or(last_read), ..walk };
         if self.context.end_detector.is_count_wrong() {
             // Each list was read until a response was empty; no count can show more.
             return Ok(walk);
@@ -114,7 +118,7 @@ impl CountCheck<'_> {
             return self.find_rows_without_key(walk, until, total).await;
         }
         // A response may have ended too early, without a sign of it.
-        let walk = self.walk_again(walk, tails, self.filter).await?;
+        let walk = self.walk_again(walk, tails, self.filter, self.row_filter.date_range).await?;
         if now <= walk.read {
             return Ok(walk);
         }
@@ -124,10 +128,12 @@ impl CountCheck<'_> {
         // Rows that became visible after the walk passed their keys are among the newest: they are read before any
         // row is reported as lost.
         let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
-        let late = DateRange { from, until: Some(until), ..self.filter };
+        let late = |dates: DateRange| DateRange { from, until: Some(until), ..dates };
         let (listed, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
         let max_key = walk.max_key;
-        let walk = self.walk_again(walk, vec![(None, max_key)], late).await?;
+        // The connector compares the dates as well: a store that ignores the filter lists all rows once more.
+        let (filter, dates) = (late(self.filter), late(self.row_filter.date_range));
+        let walk = self.walk_again(walk, vec![(None, max_key)], filter, dates).await?;
         let listed = listed + self.context.output.inner().await.stats.delivered - delivered;
         if now > listed {
             return Err(StreamError::CountMismatch { counted: now, listed });
@@ -181,16 +187,18 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
+    /// Reads ranges of keys once more, and emits their rows that have a date in `date_range` and were not emitted.
     async fn walk_again(
         &self,
         walk: WalkCheckpoint,
         left: Vec<Range>,
         filter: DateRange,
+        date_range: DateRange,
     ) -> Result<WalkCheckpoint, StreamError> {
         if left.is_empty() {
             return Ok(walk);
         }
-        let row_filter = RowFilter { known: walk.sent_rows.clone(), ..self.row_filter.clone() };
+        let row_filter = RowFilter { known: walk.sent_rows.clone(), date_range, ..self.row_filter.clone() };
         let walk = WalkCheckpoint { left, ..walk };
         let plan = keyset::KeysetPlan { filter, row_filter, base: self.base.clone(), walk, page: None, check: None };
         Ok(keyset::run(self.context, plan).await.map_err(|(stream_error, _)| stream_error)?.walk)
