@@ -96,7 +96,7 @@ impl Message {
 
     /// The raw text of one field of a RECORD.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
-        self.fields().remove(name)
+        json::field(self.data()?, name)
     }
 
     /// The raw text of a STATE's `state`.
