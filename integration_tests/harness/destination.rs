@@ -66,16 +66,20 @@ impl Destination {
 
     /// Adds the output of one run.
     pub(crate) fn take(&mut self, run: &Run) {
-        self.take_bytes(&run.stdout);
+        self.take_messages(&run.messages);
     }
 
     /// Adds the stdout of one run. Only complete lines count, since the run may have been interrupted.
     pub(crate) fn take_bytes(&mut self, stdout: &[u8]) {
+        let (lines, _) = whole_lines(stdout);
+        let parse = |line: &[u8]| Message::parse(std::str::from_utf8(line).unwrap()).unwrap();
+        self.take_messages(&lines.into_iter().map(parse).collect::<Vec<_>>());
+    }
+
+    fn take_messages(&mut self, messages: &[Message]) {
         let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
         let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
-        let (lines, _) = whole_lines(stdout);
-        for line in lines {
-            let message = Message::parse(std::str::from_utf8(line).unwrap()).unwrap();
+        for message in messages {
             let Some(stream) = message.stream().map(str::to_owned) else {
                 continue;
             };
@@ -92,7 +96,7 @@ impl Destination {
                 "STATE" => {
                     let table = self.table(&stream);
                     table.apply(pending.remove(&stream).unwrap_or_default());
-                    table.commit(&message);
+                    table.commit(message);
                 }
                 _ => {}
             }
@@ -193,6 +197,7 @@ impl Destination {
         for (name, stored) in row {
             let sent = record.get(name);
             let fits = sent.is_some_and(|sent| match name.as_str() {
+                _ if sent == stored => true,
                 "updated_at" | "created_at" if instant(stored).is_some() => instant(sent) == instant(stored),
                 "updated_at" | "created_at" => json::arrived(stored, sent, Declared::Instant),
                 name if name == key && canonical(stored) == canonical(sent) => true,

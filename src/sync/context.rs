@@ -340,7 +340,7 @@ impl StreamContext {
         }
         let prefix = record_prefix(self.output.name());
         let mut shutdown = self.shutdown.clone();
-        let (page, slot, date, probed) = {
+        let (page, slot, date, probed, rejected) = {
             let mut sink = RowSink::new(self.output.emitter().lines(), &prefix, writer).expecting(expected);
             let mut answer = tokio::select! {
                 answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
@@ -348,7 +348,7 @@ impl StreamContext {
             };
             let mut page = sink.into_rows(answer.page, answer.count);
             page.lines.attach_guard(answer.memory.take());
-            (page, answer.slot, answer.date, answer.counted)
+            (page, answer.slot, answer.date, answer.counted, answer.rejected_count)
         };
         self.note_rows_without_key(page.rows_without_key as u64);
         if page.listed() > 0 {
@@ -360,11 +360,14 @@ impl StreamContext {
             self.output.report(issues).await?;
         }
         // Only a response that looks like the complete list can hide rows by its count.
+        let may_hide = |total: u64, before: u64| total < before && page.listed() >= total;
         let was_counted_higher = match page.envelope.total {
+            // A response to the same request that could not be used may have counted more rows.
+            Some(total) if query.uses_count() && rejected.is_some_and(|rejected| may_hide(total, rejected)) => true,
             Some(total) if !query.is_filtered() && query.uses_count() => {
                 let most = total.max(probed.unwrap_or(0));
                 let before = self.counted.fetch_max(most, Ordering::Relaxed).max(most);
-                total < before && page.listed() >= total
+                may_hide(total, before)
             }
             _ => false,
         };

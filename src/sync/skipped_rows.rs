@@ -1,6 +1,6 @@
 //! Rows that an earlier sync had to skip: they are requested again at the start of each sync.
 
-use super::checkpoint::{Checkpoint, Range};
+use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
 use super::context::{StreamContext, StreamError};
 use super::list_end::End;
 use super::probes::{self, SAMPLE};
@@ -8,6 +8,7 @@ use super::query::{DateRange, Order};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::check_keys;
 use super::sent_rows::SentRows;
+use crate::timestamp::Timestamp;
 
 /// Requests the rows again that the store could not send in an earlier sync. `date_range` has the requested dates.
 pub(super) async fn retry(
@@ -32,24 +33,49 @@ pub(super) async fn retry(
         let (full, kept, columns) = (checkpoint.full, checkpoint.kept, checkpoint.columns);
         return Ok(Checkpoint { full, kept, columns, rows_without_key, ..Checkpoint::default() });
     }
+    let (unread, sent_rows) = (std::mem::take(&mut checkpoint.unread), &mut checkpoint.sent_rows);
+    let unread = retry_ranges(context, (date_range, None), unread, sent_rows).await?;
+    Ok(Checkpoint { unread, rows_without_key, ..checkpoint })
+}
+
+/// Requests the rows again that an interrupted walk had to skip. Rows that changed after it began are left to the next
+/// pass. `date_range` has the requested dates.
+pub(super) async fn retry_walk(
+    context: &StreamContext,
+    date_range: DateRange,
+    mut walk: WalkCheckpoint,
+) -> Result<WalkCheckpoint, StreamError> {
+    let unread = std::mem::take(&mut walk.unread);
+    walk.unread = retry_ranges(context, (date_range, walk.until), unread, &mut walk.sent_rows).await?;
+    Ok(walk)
+}
+
+/// Reads ranges of skipped rows, and returns those that are still missing. Rows that changed after the given time are
+/// not emitted.
+async fn retry_ranges(
+    context: &StreamContext,
+    dates: (DateRange, Option<Timestamp>),
+    ranges: Vec<Range>,
+    sent_rows: &mut SentRows,
+) -> Result<Vec<Range>, StreamError> {
     let mut still = Vec::new();
-    for range in std::mem::take(&mut checkpoint.unread) {
-        if let Some(rest) = retry_range(context, date_range, range, &mut checkpoint.sent_rows).await? {
+    for range in ranges {
+        if let Some(rest) = retry_range(context, dates, range, sent_rows).await? {
             still.push(rest);
         }
     }
-    Ok(Checkpoint { unread: still, rows_without_key, ..checkpoint })
+    Ok(still)
 }
 
 /// Reads a range of skipped rows. Returns the part that is still missing. Sends one request, and a second one if the
 /// store lists no row of the range.
 async fn retry_range(
     context: &StreamContext,
-    date_range: DateRange,
+    (date_range, later_than): (DateRange, Option<Timestamp>),
     mut range: Range,
     sent_rows: &mut SentRows,
 ) -> Result<Option<Range>, StreamError> {
-    let row_filter = RowFilter { date_range, later_than: None, include_missing_dates: true, known: sent_rows.clone() };
+    let row_filter = RowFilter { date_range, later_than, include_missing_dates: true, known: sent_rows.clone() };
     let mut was_empty = false;
     loop {
         let query = context.page_query().sort(Order::Key).keys(range.0, range.1).no_retry();

@@ -103,8 +103,8 @@ impl StreamSync<'_> {
             return Ok((base, false));
         }
         self.context.output.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
-        let until = walk.until;
-        let unfiltered = walk.include_missing_dates;
+        walk = skipped_rows::retry_walk(self.context, self.date_range(walk.from), walk).await?;
+        let (until, unfiltered) = (walk.until, walk.include_missing_dates);
         let filter = match date_filter::widen(self.context, walk.from, checkpoint.look_back_hours) {
             _ if unfiltered => DateRange::default(),
             usual => DateRange { from: walk.requested_from.or(usual.from), ..usual },

@@ -35,6 +35,7 @@ fn each_error_says_what_failed_where_and_what_to_do() {
         problem: "the response has no list; its fields are: a, b".into(),
         transient,
         page: false,
+        counted: None,
     };
     let errors = [
         status(400),
