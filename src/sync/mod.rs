@@ -237,14 +237,23 @@ async fn emit_last_state(
     before: &Checkpoint,
     outcome: &Result<FinishedSync, StreamFailure>,
 ) -> Result<(), Closed> {
+    let give_back = || {
+        if let Some(tracker) = output.deletions() {
+            tracker.give_back();
+        }
+    };
     let last_state = match outcome {
         Ok(finished) => Some(finished.checkpoint.to_json()),
         // Rows are missing: the stream returns to its old state, and the walk's progress is discarded.
         Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
+            give_back();
             Some(Checkpoint { walk: None, ..before.clone() }.to_json())
         }
         // After any other failure the last state is valid.
-        Err(_) => output.inner().await.last_state().is_none().then(|| before.to_json()),
+        Err(_) => output.inner().await.last_state().is_none().then(|| {
+            give_back();
+            before.to_json()
+        }),
     };
     if let Some(state) = last_state {
         output.begin_batch(0).await?.send_state(StatePolicy::Final, || state);
