@@ -6,6 +6,7 @@
 //! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
+//! - `comparison`: compares rows with ranges of emitted ones.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
 //! - `skipped_rows`: reads rows again that the store could not send before.
 //! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
@@ -21,6 +22,7 @@ mod bisection;
 mod checkpoint;
 mod checkpoint_fields;
 mod columns;
+mod comparison;
 mod context;
 mod count_check;
 mod date_filter;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::all_rows::{self, FirstOfWalk, ReadPlan};
 use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
+use super::comparison;
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::count_check::CountCheck;
 use super::date_filter::{self, CheckedPage};
@@ -91,6 +92,13 @@ impl StreamSync<'_> {
 
     fn date_range(&self, from: Timestamp) -> DateRange {
         DateRange { from: Some(from), before: self.context.end, ..DateRange::default() }
+    }
+
+    /// Returns the dates of the rows that a sync from this state emits.
+    fn emitted(&self, base: &Checkpoint, from: Timestamp) -> DateRange {
+        // If rows sent are remembered one by one, a row with an older date is recognized as new.
+        let are_compared = base.reads_all_rows && !base.is_old();
+        self.date_range(if are_compared { self.context.start } else { from })
     }
 
     /// Finishes what an interrupted run left. The returned state has no walk; with `true`, the sync is complete as
@@ -381,7 +389,7 @@ impl StreamSync<'_> {
         let begun = if is_exact {
             begun
         } else {
-            match self.compare(&base, &row_filter, filter, begun.clone()).await? {
+            match comparison::run(self.context, &base, &row_filter, filter, begun.clone()).await? {
                 Some(left) if left.left.is_empty() => return Ok(after(&base, until, left)),
                 Some(left) => left,
                 None => begun,
@@ -473,40 +481,6 @@ impl StreamSync<'_> {
             self.context.output.count(counted).await?;
         }
         Ok(())
-    }
-
-    /// Compares the rows of the overlap with those that were emitted, if these are remembered by ranges of keys.
-    /// Returns the rest of the walk, or `None` if the store ignores ranges of keys.
-    async fn compare(
-        &self,
-        base: &Checkpoint,
-        row_filter: &RowFilter,
-        filter: DateRange,
-        begun: WalkCheckpoint,
-    ) -> Result<Option<WalkCheckpoint>, StreamError> {
-        let check = Some(base.sent_rows.sent().check());
-        let plan = keyset::KeysetPlan {
-            filter,
-            row_filter: row_filter.clone(),
-            base: base.clone(),
-            walk: begun,
-            page: None,
-            check,
-        };
-        match keyset::run(self.context, plan).await {
-            Ok(walked) => {
-                let left = walked.check.map(super::sent_hashes::RangeCheck::changed).unwrap_or_default();
-                let read = walked.walk.read;
-                if left.is_empty() {
-                    self.context.output.inner().await.stats.known += read;
-                }
-                // The rows compared were counted already; those read again are only some of them.
-                let sent_rows = walked.walk.sent_rows.clone().complete();
-                Ok(Some(WalkCheckpoint { left, counted: None, read: 0, sent_rows, ..walked.walk }))
-            }
-            Err((StreamError::UnexpectedResponse(_), _)) => Ok(None),
-            Err((stream_error, _)) => Err(stream_error),
-        }
     }
 
     /// Reads a stream without dates: all rows at each sync. Returns the rows that the store could not send.
