@@ -392,8 +392,8 @@ impl KeysetWalk {
                 walk_state.delivered.push((*row, hash));
             }
             let Some(id) = id_of(row.key) else { continue };
-            if let (Some(check), CursorValue::At(instant)) = (&mut walk_state.check, row.updated)
-                && self.row_filter.known.floor().is_some_and(|floor| instant >= floor)
+            if let Some(check) = &mut walk_state.check
+                && self.row_filter.known.remembers(row.updated)
             {
                 check.add(id, hash);
             }
