@@ -121,7 +121,7 @@ impl StreamSync<'_> {
             all_rows::add_new_keys(self.context, &mut walk, &filter).await?;
         }
         let row_filter = RowFilter {
-            date_range: self.date_range(walk.from),
+            date_range: self.emitted(&base, walk.from),
             later_than: until,
             include_missing_dates: unfiltered,
             known: base.sent_rows.clone(),
@@ -223,11 +223,7 @@ impl StreamSync<'_> {
         base.look_back_hours = look_back_hours;
         let first = base.cursor.is_none();
         let unfiltered = asked == DateRange::default();
-        let mut date_range = self.date_range(from);
-        if base.reads_all_rows && !base.is_old() {
-            // Rows sent are remembered one by one, so a row with an older date is recognized as new.
-            date_range.from = Some(self.context.start);
-        }
+        let date_range = self.emitted(&base, from);
         let include_missing_dates = first || base.reads_all_rows;
         let row_filter =
             RowFilter { date_range, later_than: None, include_missing_dates, known: base.sent_rows.clone() };
