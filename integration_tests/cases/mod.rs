@@ -15,6 +15,7 @@ mod fields;
 pub(crate) mod inconsistent_store;
 mod init;
 mod inputs;
+mod known_ids;
 mod limits;
 mod log;
 mod metadata;

@@ -6,6 +6,7 @@
 //! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
+//! - `comparison`: compares rows with ranges of emitted ones.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
 //! - `skipped_rows`: reads rows again that the store could not send before.
 //! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
@@ -21,6 +22,7 @@ mod bisection;
 mod checkpoint;
 mod checkpoint_fields;
 mod columns;
+mod comparison;
 mod context;
 mod count_check;
 mod date_filter;
@@ -237,14 +239,23 @@ async fn emit_last_state(
     before: &Checkpoint,
     outcome: &Result<FinishedSync, StreamFailure>,
 ) -> Result<(), Closed> {
+    let give_back = || {
+        if let Some(tracker) = output.deletions() {
+            tracker.give_back();
+        }
+    };
     let last_state = match outcome {
         Ok(finished) => Some(finished.checkpoint.to_json()),
         // Rows are missing: the stream returns to its old state, and the walk's progress is discarded.
         Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
+            give_back();
             Some(Checkpoint { walk: None, ..before.clone() }.to_json())
         }
         // After any other failure the last state is valid.
-        Err(_) => output.inner().await.last_state().is_none().then(|| before.to_json()),
+        Err(_) => output.inner().await.last_state().is_none().then(|| {
+            give_back();
+            before.to_json()
+        }),
     };
     if let Some(state) = last_state {
         output.begin_batch(0).await?.send_state(StatePolicy::Final, || state);
