@@ -73,7 +73,7 @@ impl Synced {
 }
 
 /// The ids of the rows that a run reports as deleted.
-fn deleted(run: &Run, stream: &str) -> Vec<i64> {
+pub(crate) fn deleted(run: &Run, stream: &str) -> Vec<i64> {
     let marks = run.records(stream).into_iter().map(|record| &record.value["record"]["data"]);
     let mut ids: Vec<i64> =
         marks.filter(|data| data[DELETED].is_string()).map(|data| data["id"].as_i64().unwrap()).collect();
