@@ -20,19 +20,19 @@ pub(crate) fn declaring_deletions(mut catalog: Value) -> Value {
 }
 
 /// A store that is read with this setting, and what a destination has of it.
-struct Synced {
-    store: FakeStore,
-    config: Value,
-    catalog: Value,
-    destination: Destination,
+pub(crate) struct Synced {
+    pub(crate) store: FakeStore,
+    pub(crate) config: Value,
+    pub(crate) catalog: Value,
+    pub(crate) destination: Destination,
 }
 
 impl Synced {
-    fn new(stream: &str, data: Data) -> Synced {
+    pub(crate) fn new(stream: &str, data: Data) -> Synced {
         Synced::with(stream, data, Options::default(), &json!({}))
     }
 
-    fn with(stream: &str, data: Data, options: Options, more: &Value) -> Synced {
+    pub(crate) fn with(stream: &str, data: Data, options: Options, more: &Value) -> Synced {
         let store = start(SignIn::Token, options, data);
         let mut config = config_with(&store, &json!({"detect_deletions": [stream]}));
         for (key, value) in more.as_object().unwrap() {
@@ -44,7 +44,7 @@ impl Synced {
     }
 
     /// Reads once. The log of requests has those of this read.
-    fn sync(&mut self) -> Run {
+    pub(crate) fn sync(&mut self) -> Run {
         self.store.clear_requests();
         let run = read(&self.config, &self.catalog, &self.destination.state_list());
         ReadCheck::new(&run, &self.catalog).assert();
@@ -53,21 +53,21 @@ impl Synced {
     }
 
     /// Reads once, without a warning.
-    fn quiet_sync(&mut self) -> Run {
+    pub(crate) fn quiet_sync(&mut self) -> Run {
         let run = self.sync();
         assert!(run.code == Some(0) && run.warnings().is_empty(), "{}", run.transcript());
         run
     }
 
-    fn delete(&self, stream: &str, ids: impl IntoIterator<Item = i64>) {
+    pub(crate) fn delete(&self, stream: &str, ids: impl IntoIterator<Item = i64>) {
         self.store.data(|data| ids.into_iter().for_each(|id| assert!(data.delete(stream, id), "{id}")));
     }
 
-    fn assert_equal(&self, stream: &str) {
+    pub(crate) fn assert_equal(&self, stream: &str) {
         self.store.data(|data| self.destination.compare(data, stream, stream, None, None)).assert_equal(stream);
     }
 
-    fn targets(&self) -> Vec<String> {
+    pub(crate) fn targets(&self) -> Vec<String> {
         self.store.requests().into_iter().map(|seen| seen.target).collect()
     }
 }
