@@ -286,7 +286,8 @@ fn a_tombstone_is_dated_after_every_version_that_was_sent() {
     let mut synced = Synced::with("orders", minutes("orders", 1, 1_500), options, &json!({}));
     let first = synced.quiet_sync();
     let date = |run: &Run, id: &str| {
-        let record = run.records("orders").into_iter().find(|record| record.field("id") == Some(id)).unwrap();
+        let record =
+            run.records("orders").into_iter().find(|record| record.field("id").as_deref() == Some(id)).unwrap();
         record.field("updated_at").unwrap().trim_matches('"').to_owned()
     };
     synced.delete("orders", [1_500, 5]);
