@@ -320,3 +320,27 @@ fn responses_that_list_other_rows_prove_nothing() {
     assert_eq!(deleted(&run, "orders"), [5]);
     assert!(run.records("orders").iter().all(|record| record.field(DELETED).is_some()));
 }
+
+#[test]
+fn an_empty_response_to_a_request_by_id_proves_nothing() {
+    let mut statuses = minutes("order_statuses", 1, 30);
+    (1..=5).for_each(|id| statuses.set_updated_at("order_statuses", id, Stamp::Null));
+    for (stream, data) in [("orders", minutes("orders", 1, 1_500)), ("order_statuses", statuses)] {
+        let mut synced = Synced::new(stream, data);
+        synced.quiet_sync();
+        synced.delete(stream, [20]);
+        synced.store.options(|options| {
+            options.fault = Some(Box::new(|seen: &RecordedRequest| {
+                let is_proof = seen.param("id").is_some_and(|id| id.contains("eq:"));
+                let change = |_| br#"{"total_count":0}"#.to_vec();
+                is_proof.then(|| Fault::Changed { headers: Vec::new(), change })
+            }));
+        });
+        let run = synced.quiet_sync();
+        assert!(run.records(stream).is_empty(), "{}", run.transcript());
+        assert!(run.transcript().contains("could not be confirmed"), "{}", run.transcript());
+        synced.store.options(|options| options.fault = None);
+        assert_eq!(deleted(&synced.quiet_sync(), stream), [20]);
+        synced.assert_equal(stream);
+    }
+}
