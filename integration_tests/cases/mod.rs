@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod completions;
 mod corpora;
+mod deletion_search;
 pub(crate) mod deletions;
 mod docs;
 mod dry_run;

@@ -324,29 +324,40 @@ async fn track_deletions(
     if begin.full_refresh && !stream.has_updated_at {
         return Ok(());
     }
-    let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
-    let filter = date_filter::widen(context, context.start, 0);
-    let columns = sync_context.record_options.columns(stream, selection);
-    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
-    let nulls: String = columns
-        .iter()
-        .filter(is_null)
-        .map(|name| format!(",{}:null", serde_json::Value::from(name.as_str())))
-        .collect();
-    let tracker = DeletionTracker::new(
-        begin,
-        &scope,
-        filter,
-        !stream.has_updated_at,
-        (sync_context.max_deleted_percent, nulls),
-        Arc::clone(&sync_context.known_bytes),
-    );
+    let tracker = new_tracker(sync_context, configured, context, begin);
     if tracker.was_other_scope {
         let text = "the known ids in the state are of another store, sign-in or `start_date`; they are not used, and rows deleted since the last sync are not reported.";
         output.warn_once("deletions", text).await?;
     }
     output.track_deletions(tracker);
     Ok(())
+}
+
+/// Returns the known ids at the start of a sync.
+fn new_tracker(
+    sync_context: &SyncContext,
+    configured: &ConfiguredStream,
+    context: &StreamContext,
+    begin: Begin<'_>,
+) -> DeletionTracker {
+    let stream = context.stream;
+    let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
+    let filter = date_filter::widen(context, context.start, 0);
+    let columns = sync_context.record_options.columns(stream, &configured.stream.json_schema);
+    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
+    let nulls: String = columns
+        .iter()
+        .filter(is_null)
+        .map(|name| format!(",{}:null", serde_json::Value::from(name.as_str())))
+        .collect();
+    DeletionTracker::new(
+        begin,
+        &scope,
+        filter,
+        !stream.has_updated_at,
+        (sync_context.max_deleted_percent, nulls),
+        Arc::clone(&sync_context.known_bytes),
+    )
 }
 
 /// Returns the context of a stream; `None` if its schema is not valid.
