@@ -48,7 +48,7 @@ def described(stream: dict) -> dict:
     return dlt.mark.make_hints(
         table_name=stream["name"],
         write_disposition="merge",
-        primary_key=stream["source_defined_primary_key"][0],
+        primary_key=[name for path in stream["source_defined_primary_key"] for name in path],
         columns=tables.pop(()),
         nested_hints={path: dlt.mark.make_nested_hints(columns=columns) for path, columns in tables.items()},
     )

@@ -20,6 +20,7 @@ const TEXTS: &[&str] = &[
     "SECURITY.md",
     "CHANGELOG.md",
     "metadata.yaml",
+    "connectors",
     "schemas",
     "src/cart/spec.json",
     "examples",
