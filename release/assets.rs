@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use clap_complete::Shell;
+use source_cart::CART;
 
 /// Writes all files into this folder, which is created if it does not exist.
 pub(crate) fn write(folder: &Path) -> io::Result<()> {
@@ -16,12 +17,13 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     for folder in [&completions, &man] {
         fs::create_dir_all(folder)?;
     }
-    for (shell, name) in
-        [(Shell::Bash, "source-cart.bash"), (Shell::Zsh, "_source-cart"), (Shell::Fish, "source-cart.fish")]
+    let name = CART.executable;
+    for (shell, file) in
+        [(Shell::Bash, format!("{name}.bash")), (Shell::Zsh, format!("_{name}")), (Shell::Fish, format!("{name}.fish"))]
     {
-        fs::write(completions.join(name), source_cart::completion_script(shell))?;
+        fs::write(completions.join(file), source_cart::completion_script(shell, &CART))?;
     }
-    clap_mangen::generate_to(source_cart::command_line(), &man)
+    clap_mangen::generate_to(source_cart::command_line(&CART), &man)
 }
 
 #[allow(dead_code, reason = "the tests call `write` alone")]

@@ -26,7 +26,6 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use fake_store::{Data, FakeStore, Options, resource};
-use source_cart::{Stdout, Terminals};
 
 use changes::change;
 use files::Files;
@@ -56,13 +55,7 @@ fn main() -> ExitCode {
 
 /// Does what the executable `source-cart` does.
 fn connector(arguments: Vec<OsString>) -> ExitCode {
-    source_cart::install_hook();
-    #[expect(clippy::disallowed_methods, reason = "handed to its one owner, as in the connector itself")]
-    let out = io::stdout();
-    let mut err = io::stderr();
-    let stdout = Stdout::of(&out);
-    let terminals = Terminals::of(&stdout, &out, &err);
-    ExitCode::from(source_cart::run(arguments, out, stdout, &mut err, terminals))
+    source_cart::run(&source_cart::CART, arguments)
 }
 
 fn run() -> Result<(), String> {

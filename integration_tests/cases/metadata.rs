@@ -100,7 +100,7 @@ fn the_metadata_names_existing_files_and_streams() {
     assert!(metadata("definitionId") != "bb1a6d31-6879-4819-a2bd-3eed299ea8e2", "that is the Python connector's");
     let hosts = metadata_list("    hosts:");
     assert_eq!(hosts, ["${credentials.store_name}", "public.americommerce.com"]);
-    assert!(text("src/config/mod.rs").contains("\"https://public.americommerce.com/api/v1/\""));
+    assert!(text("src/cart/config.rs").contains("\"https://public.americommerce.com/api/v1/\""));
     let suggested = metadata_list("    streams:");
     let streams: BTreeSet<&str> =
         discovered()["streams"].as_array().unwrap().iter().map(|stream| stream["name"].as_str().unwrap()).collect();

@@ -104,7 +104,7 @@ fn completions_and_manual_pages_know_every_command_and_option() {
     let shells = ["completions/source-cart.bash", "completions/_source-cart", "completions/source-cart.fish"].map(text);
     // Roff writes a hyphen as `\-`.
     let overview = text("man/source-cart.1").replace('\\', "");
-    let line = source_cart::command_line();
+    let line = source_cart::command_line(&source_cart::CART);
     assert_eq!(line.get_subcommands().count(), commands().len());
     for command in line.get_subcommands() {
         let name = command.get_name();

@@ -1,5 +1,5 @@
-//! `check`: tests the configuration with one small request per scope. In a terminal it also prints the scopes of the
-//! token, the call limit, and the number of rows.
+//! `check`: tests the configuration with one small request per permission. In a terminal it also prints the permissions
+//! of the credentials, the call limit, and the number of rows.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -7,19 +7,18 @@ use std::time::Duration;
 use super::{CommandResult, client, config_input, warn};
 use crate::airbyte::message::{CheckStatus, ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::Client;
-use crate::cart::streams::{self, STREAMS, SUGGESTED, Scope, Stream};
 use crate::cli::{CheckArguments, Overrides};
-use crate::config::Config;
+use crate::connector::{CheckTerms, Connector};
 use crate::http::{BoxFuture, Discard, Error, RequestEvent, RequestObserver, RetryPolicy};
 use crate::output::progress;
 use crate::output::spinner::Spinner;
 use crate::output::table::{aligned, cut, grouped};
+use crate::stream::{Scope, Stream};
 use crate::sync::query::Query;
-use crate::sync::shop::Shop as _;
+use crate::sync::shop::Shop;
 use crate::user_error::UserError;
 
-/// Minimum call limit for counting rows: all requests of a check, one for each scope and each suggested stream, fit in
+/// Minimum call limit for counting rows: all requests of a check, one for each permission and each suggested stream, fit in
 /// one window. Rows are also counted if the store does not report its limit.
 const CALLS: u32 = 20;
 
@@ -27,27 +26,27 @@ const CALLS: u32 = 20;
 const COUNTING: Duration = Duration::from_secs(10);
 
 /// Tests the configuration and prints the result. With `--fail` a failed connection is a failure of the command.
-/// `in_terminal` prints the details on stderr. `version` is for the log.
+/// `in_terminal` prints the details on stderr.
 pub(crate) async fn run(
     arguments: &CheckArguments,
     in_terminal: bool,
-    version: &str,
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> CommandResult {
-    emitter.log(Level::Debug, version).await?;
-    let config = config_input::config(arguments.with.config.as_deref(), &Overrides::default());
-    emitter.hide(config.as_ref().map(Config::secrets).unwrap_or_default());
+    emitter.log(Level::Debug, connector.version).await?;
+    let config = config_input::config(arguments.with.config.as_deref(), &Overrides::default(), connector);
+    emitter.hide(config.as_ref().map(|config| config.shop.store.secrets()).unwrap_or_default());
     warn(config.as_ref().map(|config| config.warnings.as_slice()).unwrap_or_default(), emitter).await?;
     let client = config.and_then(|config| client(&config, RetryPolicy::CHECK));
     let result = match client {
         Ok(client) => {
             let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.host()));
-            let (result, tried) = try_each(&client, emitter).await?;
+            let (result, tried) = try_each(&*client, connector, emitter).await?;
             if in_terminal && tried.worked {
-                let rows = tried.rows(&client, &spinner, emitter).await;
+                let rows = tried.rows(&*client, &spinner, emitter).await;
                 drop(spinner);
                 // The result follows, even if stderr is closed.
-                let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &client).as_bytes());
+                let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &*client).as_bytes());
             }
             result
         }
@@ -66,18 +65,22 @@ pub(crate) async fn run(
     Ok(result.is_ok() || !arguments.fail)
 }
 
-/// Returns the note for a store that accepts the credentials, but answered too slowly to test all scopes.
-fn unfinished(host: &str, bound: Duration) -> String {
+/// Returns the note for a store that accepts the credentials, but answered too slowly to test all permissions.
+fn unfinished(host: &str, bound: Duration, terms: &CheckTerms) -> String {
+    let (seconds, CheckTerms { permission, later, .. }) = (bound.as_secs(), terms);
     format!(
-        "{host} accepts the credentials, but is so slow that not every scope could be tested within {} seconds. Run `check` again later to see whether the token lacks a scope.",
-        bound.as_secs()
+        "{host} accepts the credentials, but is so slow that not every {permission} could be tested within {seconds} seconds. Run `check` again later {later}."
     )
 }
 
-/// Tests all scopes, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
+/// Tests all permissions, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
 /// all do.
-pub(super) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
-    let (result, tried) = try_each(client, emitter).await?;
+pub(super) async fn try_all(
+    client: &dyn Shop,
+    connector: &'static Connector,
+    emitter: &Emitter,
+) -> Result<Result<Option<String>, Refusal>, Closed> {
+    let (result, tried) = try_each(client, connector, emitter).await?;
     Ok(result.map_err(|user_error| Refusal { message: user_error.message, suspect: tried.suspect() }))
 }
 
@@ -93,30 +96,36 @@ pub(super) struct Refusal {
 /// The part of a configuration that may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suspect {
-    /// The token, or the credentials of the router.
+    /// The credentials.
     SignIn,
     /// The host.
     Host,
 }
 
-/// The result of a check: a note if not all scopes work, an error if none does.
+/// The result of a check: a note if not all permissions work, an error if none does.
 type CheckResult = Result<Option<String>, UserError>;
 
-/// Tests all scopes, and returns the result of each as well.
-async fn try_each(client: &Client, emitter: &Emitter) -> Result<(CheckResult, Tried), Closed> {
-    let (bound, mut tried) = (client.retry_policy().total, Tried::default());
-    let result = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
+/// Tests all permissions, and returns the result of each as well.
+async fn try_each(
+    client: &dyn Shop,
+    connector: &'static Connector,
+    emitter: &Emitter,
+) -> Result<(CheckResult, Tried), Closed> {
+    let (bound, mut tried) = (client.retry_policy().total, Tried::new(connector));
+    let result = match tokio::time::timeout(bound, try_each_permission(client, emitter, &mut tried)).await {
         Ok(result) => result?,
-        Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound))),
+        Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound, &connector.terms.check))),
         // The first error says more than the lack of time.
-        Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound))),
+        Err(_) => {
+            Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound, connector)))
+        }
     };
     Ok((result, tried))
 }
 
-/// The results of the scopes.
-#[derive(Default)]
+/// The results of the permissions.
 struct Tried {
+    connector: &'static Connector,
     worked: bool,
     /// Readable streams, with the store's count of the rows.
     readable: Vec<(&'static Stream, Option<u64>)>,
@@ -124,7 +133,7 @@ struct Tried {
     first: Option<UserError>,
     /// True if an error is one of the host, not of a resource.
     is_host: bool,
-    /// Streams that the token may not read.
+    /// Streams that the credentials may not read.
     refused: Vec<&'static Stream>,
     /// Streams that the store does not know.
     unknown: Vec<&'static Stream>,
@@ -132,20 +141,20 @@ struct Tried {
     failed: Vec<(&'static Stream, String)>,
 }
 
-/// Returns the streams to request: the smallest of each scope.
-fn probes() -> impl Iterator<Item = &'static Stream> {
-    STREAMS.iter().filter(|stream| stream.is_scope_probe)
+/// Returns the streams to request: the smallest of each permission.
+fn probes(connector: &'static Connector) -> impl Iterator<Item = &'static Stream> {
+    connector.streams.iter().filter(|stream| stream.is_scope_probe)
 }
 
 /// Requests one row of a stream. Returns the store's count of the rows, if the response has it.
-async fn probe(client: &Client, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
+async fn probe(client: &dyn Shop, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
     let answer = client.list(&query, &Requests(emitter), &mut Discard).await?;
     Ok(answer.page.total)
 }
 
-/// Tests all scopes without a time limit.
-async fn try_each_scope(client: &Client, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
-    for stream in probes() {
+/// Tests all permissions without a time limit.
+async fn try_each_permission(client: &dyn Shop, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
+    for stream in probes(tried.connector) {
         let query = Query::new(stream, 1);
         // The first failed after all retries, so the others are not retried.
         let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
@@ -157,7 +166,7 @@ async fn try_each_scope(client: &Client, emitter: &Emitter, tried: &mut Tried) -
             }
             Err(error) => error,
         };
-        let user_error = UserError::request(&error, Some((stream.name, stream)), &client.host());
+        let user_error = UserError::request(&error, Some((stream.name, stream)), &client.host(), tried.connector);
         if let Some(internal) = &user_error.internal {
             emitter.log(Level::Debug, internal).await?;
         }
@@ -190,25 +199,38 @@ fn is_of_the_host(error: &Error) -> bool {
 }
 
 impl Tried {
+    fn new(connector: &'static Connector) -> Self {
+        Self {
+            connector,
+            worked: false,
+            readable: Vec::new(),
+            first: None,
+            is_host: false,
+            refused: Vec::new(),
+            unknown: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
     /// Returns the result of the check.
     fn result(&self, host: &str) -> CheckResult {
+        let terms = &self.connector.terms.check;
         if !self.worked {
             return Err(match &self.first {
                 Some(first) => first.clone(),
-                None if self.refused.is_empty() => UserError::check_found_nothing(host),
+                None if self.refused.is_empty() => UserError::check_found_nothing(host, self.connector),
                 None => {
-                    let scopes: Vec<&str> = probes().map(|stream| stream.scope.name()).collect();
-                    UserError::check_rejected(host, &scopes)
+                    let permissions: Vec<&str> = probes(self.connector).map(|stream| stream.scope.name()).collect();
+                    UserError::check_rejected(host, &permissions, self.connector)
                 }
             });
         }
         let mut note = Vec::new();
         if !self.refused.is_empty() {
-            let lacking: Vec<String> = self.refused.iter().map(|probe| lacking(probe.scope)).collect();
-            note.push(format!(
-                "The token lacks {}, so their streams cannot be read. Leave these streams out of the sync, or create a new token with the missing scopes.",
-                lacking.join("; ")
-            ));
+            let lacking: Vec<String> =
+                self.refused.iter().map(|probe| lacking(probe.scope, self.connector.streams)).collect();
+            let (before, after) = terms.lacking;
+            note.push(format!("{before} {}, {after}", lacking.join("; ")));
         }
         if !self.unknown.is_empty() {
             let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
@@ -219,7 +241,8 @@ impl Tried {
                 |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
             let failed: Vec<String> = self.failed.iter().map(named).collect();
             note.push(format!(
-                "Could not test whether the token has {}. Run `check` again later; until then, their streams may fail.",
+                "{} {}. Run `check` again later; until then, their streams may fail.",
+                terms.untested,
                 failed.join(", ")
             ));
         }
@@ -236,14 +259,14 @@ impl Tried {
         }
     }
 
-    /// Returns the access to a scope for the table, with what to do if it is missing.
+    /// Returns the access to a permission for the table, with what to do if it is missing.
     fn access(&self, stream: &Stream) -> String {
         let is = |other: &&Stream| other.name == stream.name;
         let scope = stream.scope.name();
         if self.readable.iter().any(|(readable, _)| is(readable)) {
             "yes".to_owned()
         } else if self.refused.iter().any(is) {
-            format!("no: create a token with {scope}")
+            format!("no: {} {scope}", self.connector.terms.check.missing)
         } else if self.unknown.iter().any(is) {
             "no: not available in this store".to_owned()
         } else {
@@ -252,16 +275,16 @@ impl Tried {
         }
     }
 
-    /// Returns the store's count of the rows of the suggested streams that the token can read. Each takes a request, so
+    /// Returns the store's count of the rows of the suggested streams that can be read. Each takes a request, so
     /// nothing is requested if the call limit is low, and no request is retried.
-    async fn rows(&self, client: &Client, spinner: &Spinner, emitter: &Emitter) -> Vec<(&'static str, u64)> {
+    async fn rows(&self, client: &dyn Shop, spinner: &Spinner, emitter: &Emitter) -> Vec<(&'static str, u64)> {
         let mut rows = Vec::new();
         if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
             return rows;
         }
         let deadline = tokio::time::Instant::now() + COUNTING;
         let is_readable = |scope: Scope| self.readable.iter().any(|(stream, _)| stream.scope == scope);
-        let streams = SUGGESTED.iter().filter_map(|name| streams::find(name));
+        let streams = self.connector.suggested.iter().filter_map(|name| self.connector.find(name));
         for stream in streams.filter(|stream| is_readable(stream.scope)) {
             spinner.say(&format!("Counting {}", stream.name));
             let known = self.readable.iter().find(|(probe, _)| probe.name == stream.name).map(|(_, rows)| *rows);
@@ -279,10 +302,10 @@ impl Tried {
 }
 
 /// Returns the details for a terminal, cut to its width.
-fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
+fn shown(tried: &Tried, rows: &[(&str, u64)], client: &dyn Shop) -> String {
     let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-    let mut scopes = vec![cells(["scope", "readable"])];
-    scopes.extend(probes().map(|stream| cells([stream.scope.name(), &tried.access(stream)])));
+    let mut scopes = vec![cells([tried.connector.terms.check.permission, "readable"])];
+    scopes.extend(probes(tried.connector).map(|stream| cells([stream.scope.name(), &tried.access(stream)])));
     let mut text = aligned(&scopes, &[]);
     if !rows.is_empty() {
         let mut counts = vec![cells(["stream", "rows"])];
@@ -298,10 +321,10 @@ fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
     text.lines().map(|line| cut(line, width) + "\n").collect()
 }
 
-/// Returns a scope with its first streams; the documentation lists them all.
-fn lacking(scope: Scope) -> String {
+/// Returns a permission with its first streams; the documentation lists them all.
+fn lacking(scope: Scope, table: &[Stream]) -> String {
     const SHOWN: usize = 3;
-    let names: Vec<&str> = STREAMS.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
+    let names: Vec<&str> = table.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
     let rest = names.len().saturating_sub(SHOWN);
     let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
     format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))

@@ -110,12 +110,21 @@ impl CountCheck<'_> {
         total: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
         let until = walk.until.filter(|_| self.filter != DateRange::default());
-        // Rows changed since may have moved into the date range, and are left out of the count.
+        // Rows changed since may have moved into the date range, and are left out of the count. Without a condition on
+        // keys it has all rows: if they were read, no other count is needed.
+        let all = match until {
+            None => total.filter(|_| walk.max_key.is_some()),
+            Some(_) => match probes::still_counted(self.context, &self.filter, until, None).await? {
+                Some(all) if all > walk.read => Some(all),
+                // Or more rows changed than one response lists, so that no count is reliable.
+                _ => return Ok(walk),
+            },
+        };
         let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
             return Ok(walk);
         };
         if now <= walk.read {
-            return self.find_rows_without_key(walk, until, total).await;
+            return self.find_rows_without_key(walk, until, all).await;
         }
         // A response may have ended too early, without a sign of it.
         let walk = self.walk_again(walk, tails, self.filter, self.row_filter.date_range).await?;
@@ -141,21 +150,18 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Records rows without a key: they are counted only without a condition on keys, as in `total`.
+    /// Records rows without a key: they are counted only without a condition on keys, as in `counted`.
     async fn find_rows_without_key(
         &self,
         walk: WalkCheckpoint,
         until: Option<Timestamp>,
-        total: Option<u64>,
+        counted: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
-        // With `until`, rows that changed since are left out of the count, and `total` includes them. Without a
-        // greatest key, rows deleted since `total` would count as lost.
-        let counted = total.filter(|_| until.is_none() && walk.max_key.is_some());
-        let all = match counted {
-            Some(total) => Some(total),
+        let counted = match counted {
             None => probes::still_counted(self.context, &self.filter, until, None).await?,
+            counted => counted,
         };
-        let Some(all) = all else { return Ok(walk) };
+        let Some(all) = counted else { return Ok(walk) };
         if all <= walk.read {
             return Ok(walk);
         }
@@ -178,8 +184,8 @@ impl CountCheck<'_> {
             None => beyond.envelope.total.unwrap_or(beyond.listed()),
         };
         let mut rows_without_key = all.saturating_sub(newer).saturating_sub(walk.read);
-        if counted.is_some() && rows_without_key > 0 {
-            // A row added since the first count may have been deleted since.
+        if rows_without_key > 0 {
+            // A row that was counted may have been deleted since.
             let now = probes::still_counted(self.context, &self.filter, until, None).await?.unwrap_or(all);
             rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(walk.read));
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::rows::RowSink;
+use crate::cart::CART;
 use crate::cart::page::{PageError, PageParser};
 use crate::config::Config;
 use crate::http::Envelope;
@@ -22,7 +23,7 @@ use crate::stream::Stream;
 /// The messages that describe its errors.
 pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
     let sentences = |faults: Vec<FieldError>| faults.iter().map(ToString::to_string).collect();
-    Config::parse(text).map(|config| config.secrets()).map_err(sentences)
+    Config::parse(text, CART.settings).map(|config| config.shop.store.secrets()).map_err(sentences)
 }
 
 /// Parses the state of one stream, and returns it as it would be emitted again.
@@ -35,8 +36,8 @@ pub fn state(state: &Value) -> Result<Value, String> {
 
 /// Returns the options of a config for records; invalid options count as absent.
 pub fn record_options(config: &Value) -> RecordOptions {
-    let fields = RawConfig::parse(config.to_string().as_bytes());
-    fields.ok().and_then(|fields| RecordOptions::parse(&fields, crate::cart::streams::STREAMS).ok()).unwrap_or_default()
+    let fields = RawConfig::parse(config.to_string().as_bytes(), CART.settings.names);
+    fields.ok().and_then(|fields| RecordOptions::parse(&fields, CART.streams).ok()).unwrap_or_default()
 }
 
 /// Returns the schema of the records of a stream, and its record writer.
