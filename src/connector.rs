@@ -27,6 +27,8 @@ pub struct Connector {
     pub(crate) help: Help,
     /// The questions of `init`.
     pub(crate) interview: Interview,
+    /// A stream outside the table that `check` requests first, if there is one that needs no permission.
+    pub(crate) first_probe: Option<&'static Stream>,
     /// Words for messages.
     pub(crate) terms: Terms,
 }
@@ -178,6 +180,9 @@ pub(crate) struct CheckTerms {
     pub missing: &'static str,
     /// The advice if the store has none of the objects.
     pub nothing_found: &'static str,
-    /// The advice if the store rejects the credentials everywhere, before the list of permissions.
+    /// The sentences about credentials that the store rejects everywhere, after its name and before the list of
+    /// permissions.
     pub all_rejected: &'static str,
+    /// The reason why the rows of a store may lack the date of their last change, if they may.
+    pub undated: Option<&'static str>,
 }

@@ -49,7 +49,7 @@ impl DeletionOptions {
 
 /// Returns true if the deleted rows of a stream can be found where a connector finds them: its keys are whole numbers.
 pub(crate) fn is_detectable(stream: &Stream) -> bool {
-    let declared = &(stream.fields)().schema["properties"][stream.key]["type"];
+    let declared = &(stream.fields)().schema["properties"][stream.key()]["type"];
     match declared {
         Value::Array(types) => types.contains(&json!("integer")),
         one => one == "integer",

@@ -360,6 +360,89 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Returns true if an object at any depth of `value` has a member with one of these names.
+pub fn has_member(value: &[u8], names: &[Vec<u8>]) -> bool {
+    if names.is_empty() {
+        return false;
+    }
+    let mut scanner = Scanner::new(value);
+    while let Some(byte) = scanner.peek() {
+        if byte != b'"' {
+            scanner.take(byte);
+            continue;
+        }
+        let Ok(name) = scanner.text() else { return false };
+        scanner.skip_space();
+        if scanner.peek() == Some(b':') && is_one_of(name, names) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Appends `value`, which must be valid JSON, on one line and without the members that have one of these names, at any
+/// depth.
+pub fn write_without(value: &[u8], names: &[Vec<u8>], out: &mut Vec<u8>) {
+    let mut scanner = Scanner::new(value);
+    scanner.skip_space();
+    // The value was parsed before, so no step fails.
+    let _complete = write_part(&mut scanner, names, out);
+}
+
+/// Appends the next value without the members that have one of these names.
+fn write_part(scanner: &mut Scanner<'_>, names: &[Vec<u8>], out: &mut Vec<u8>) -> Result<(), NotJson> {
+    let (open, close) = match scanner.peek() {
+        Some(b'{') => (b'{', b'}'),
+        Some(b'[') => (b'[', b']'),
+        _ => {
+            let from = scanner.position();
+            scanner.value()?;
+            write_compact(scanner.since(from), out);
+            return Ok(());
+        }
+    };
+    scanner.take(open);
+    out.push(open);
+    scanner.skip_space();
+    let mut is_first = true;
+    while !scanner.take(close) {
+        scanner.take(b',');
+        scanner.skip_space();
+        let (from, written) = (scanner.position(), out.len());
+        let mut is_dropped = false;
+        if !is_first {
+            out.push(b',');
+        }
+        if open == b'{' {
+            is_dropped = is_one_of(scanner.text()?, names);
+            write_compact(scanner.since(from), out);
+            scanner.skip_space();
+            scanner.require(b':')?;
+            out.push(b':');
+            scanner.skip_space();
+        }
+        if is_dropped {
+            out.truncate(written);
+            scanner.value()?;
+        } else {
+            write_part(scanner, names, out)?;
+            is_first = false;
+        }
+        scanner.skip_space();
+    }
+    out.push(close);
+    Ok(())
+}
+
+/// Returns true if a name, as it is written between quotes, is one of these names without escapes.
+fn is_one_of(name: &[u8], names: &[Vec<u8>]) -> bool {
+    if !name.contains(&b'\\') {
+        return names.iter().any(|known| known == name);
+    }
+    let plain = serde_json::from_slice::<String>(&[b"\"", name, b"\""].concat());
+    plain.is_ok_and(|plain| names.iter().any(|known| *known == plain.as_bytes()))
+}
+
 /// Appends a string, given without its quotes, with U+FFFD instead of each half of a surrogate pair.
 fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(inside);
@@ -406,6 +489,26 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
+
+    #[test]
+    fn members_are_dropped_at_any_depth_whatever_their_spelling() {
+        let names = [b"secret".to_vec(), b"key".to_vec()];
+        let without = |text: &str| {
+            let mut out = Vec::new();
+            assert!(has_member(text.as_bytes(), &names), "{text}");
+            write_without(text.as_bytes(), &names, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(without(r#"{"secret":1,"a":2}"#), r#"{"a":2}"#);
+        assert_eq!(
+            without(r#"{ "a" : [ 1, {"key": {"b": 1}} , {"c":"secret"} ] , "key" : [] }"#),
+            r#"{"a":[1,{},{"c":"secret"}]}"#
+        );
+        assert_eq!(without(r#"[{"a":1,"s\u0065cret":"x"},[]]"#), r#"[{"a":1},[]]"#);
+        for text in [r#"{"a":"secret"}"#, r#"["key",1]"#, r#"{"secrets":{"a\"key":1}}"#, "1"] {
+            assert!(!has_member(text.as_bytes(), &names), "{text}");
+        }
+    }
 
     fn accepts(text: &[u8]) -> bool {
         let mut scanner = Scanner::new(text);

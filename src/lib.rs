@@ -10,6 +10,7 @@
 //! - `sync`: how a stream is read, and what its state contains; names no shop
 //! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
 //! - `cart`: Cart.com: its connector, sign-in, parameters, responses, call limit, and the table of streams
+//! - `cs_cart`: CS-Cart and Multi-Vendor: sign-in, parameters, responses, pauses, and the table of streams
 //! - `stream`, `stream_fields`: a row of a shop's table of streams; the fields of a stream, from its schema file
 //! - `airbyte`: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
 //! - `output`: where messages go: stdout, files, the state file, text for people
@@ -47,6 +48,8 @@ pub mod airbyte;
 #[cfg(feature = "fuzzing")]
 pub mod cart;
 #[cfg(feature = "fuzzing")]
+pub mod cs_cart;
+#[cfg(feature = "fuzzing")]
 pub mod http;
 #[cfg(feature = "fuzzing")]
 pub mod json;
@@ -67,6 +70,8 @@ pub mod timestamp;
 mod airbyte;
 #[cfg(not(feature = "fuzzing"))]
 mod cart;
+#[cfg(not(feature = "fuzzing"))]
+mod cs_cart;
 #[cfg(not(feature = "fuzzing"))]
 mod http;
 #[cfg(not(feature = "fuzzing"))]
@@ -91,3 +96,4 @@ pub use cart::streams;
 pub use cli::command_line;
 pub use commands::completions::script as completion_script;
 pub use connector::Connector;
+pub use cs_cart::CS_CART;

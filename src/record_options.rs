@@ -107,7 +107,7 @@ impl RecordOptions {
         let is_kept = |name: &String| {
             let name = name.as_str();
             wanted.contains_key(name)
-                || name == stream.key
+                || stream.primary_key.contains(&name)
                 || (stream.has_updated_at && name == stream.cursor_field)
                 || name == DELETED
         };
@@ -192,7 +192,11 @@ impl RecordOptions {
     pub(crate) fn record_schema(&self, stream: &Stream, configured: &Value) -> RecordSchema {
         let fields = (stream.fields)();
         let mut record_schema =
-            RecordSchema::new(&self.schema(stream), stream.key, stream.has_updated_at.then_some(stream.cursor_field));
+            RecordSchema::new(&self.schema(stream), stream.key(), stream.has_updated_at.then_some(stream.cursor_field))
+                .further_keys(stream.primary_key.get(1..).unwrap_or_default())
+                .created(stream.created_field)
+                .text_values(stream.has_text_values)
+                .never_send(stream.never_sent);
         let table = (stream.table)();
         if self.redact {
             record_schema.redact(&fields.sensitive);
@@ -385,12 +389,12 @@ mod tests {
     fn the_key_the_cursor_and_the_mark_of_a_deleted_row_are_always_sent() {
         for stream in STREAMS {
             let record = json!({
-                stream.key: 7, CURSOR: "2021-01-01T00:00:00Z", DELETED: "2021-01-02T00:00:00Z", "unheard_of": 1, "mine": 2,
+                stream.key(): 7, CURSOR: "2021-01-01T00:00:00Z", DELETED: "2021-01-02T00:00:00Z", "unheard_of": 1, "mine": 2,
             });
             let mut expected = record.clone();
             assert_eq!(sent(stream, &[], &record), expected, "a catalog that declares nothing selects all");
             expected.as_object_mut().unwrap().retain(|name, _| {
-                [stream.key, DELETED, "mine"].contains(&name.as_str()) || (stream.has_updated_at && name == CURSOR)
+                [stream.key(), DELETED, "mine"].contains(&name.as_str()) || (stream.has_updated_at && name == CURSOR)
             });
             assert_eq!(sent(stream, &["mine"], &record), expected, "{}", stream.name);
         }

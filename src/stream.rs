@@ -5,14 +5,34 @@ use crate::stream_fields::StreamFields;
 /// A stream: a list of the API and how to read it.
 #[derive(Debug)]
 pub struct Stream {
-    /// Name of the stream; also the resource's path below the API's root.
+    /// Name of the stream.
     pub name: &'static str,
     /// Further names that configured catalogs and states may use for it.
     pub aliases: &'static [&'static str],
     /// Name of the list in a response.
     pub list: &'static str,
-    /// The key field.
-    pub key: &'static str,
+    /// Path of the resource below the API's root.
+    pub path: &'static str,
+    /// The fields that identify a row. The first one is the key: the field that a walk by keys sorts and filters by.
+    pub primary_key: &'static [&'static str],
+    /// Strategy with which the rows are read.
+    pub strategy: Strategy,
+    /// True if the API sorts the rows by the date of their last change.
+    pub sorts_by_change: bool,
+    /// True if an edit can move the date of a row's creation.
+    pub created_may_change: bool,
+    /// Name of the field with the date of a row's creation, by which a walk from date to date requests rows.
+    pub created_field: Option<&'static str>,
+    /// The stream whose rows contain the rows of this one, if the API has no list of them.
+    pub nested_in: Option<Nested>,
+    /// True if the API sends values as text: dates are UNIX seconds (0 for never), numbers may be strings, and an empty
+    /// array stands for an absent object.
+    pub has_text_values: bool,
+    /// Fields that are never emitted. A name stands for a field of the record, `**.name` for members of this name at
+    /// any depth, and `name=text` for values of a field that are strings.
+    pub never_sent: &'static [&'static str],
+    /// Name of the add-on that the store needs for this stream.
+    pub add_on: Option<&'static str>,
     /// True if the rows have a date of their last change. Without it, each sync reads the complete stream.
     pub has_updated_at: bool,
     /// Name of the field with that date.
@@ -35,12 +55,64 @@ pub struct Stream {
     pub fields: fn() -> &'static StreamFields,
 }
 
+/// Strategies to read the rows of a stream. `sync` has a file for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// By ranges of keys, or by page numbers if the API has no ranges.
+    Keyset,
+    /// By lists of consecutive keys.
+    KeyLists,
+    /// By page numbers in the order of the keys, from the last page to the first.
+    LastPageFirst,
+    /// All rows in one response.
+    OneResponse,
+    /// From one date of creation to the next.
+    DateWalk,
+    /// By windows of time, each in one response.
+    DateWindows,
+}
+
+/// Rows inside the rows of another stream.
+#[derive(Debug)]
+pub struct Nested {
+    /// Name of the stream whose rows contain them.
+    pub parent: &'static str,
+    /// Field of the parent with the rows: an array, or an object with a row in each member.
+    pub field: &'static str,
+    /// Fields of the parent that each row repeats.
+    pub inherited: &'static [&'static str],
+    /// True if a list of parents leaves the field out, and only a request for one parent includes it.
+    pub one_by_one: bool,
+}
+
 /// Field that marks a row as deleted in the store; destinations act upon it (Airbyte's change data capture).
 pub const DELETED: &str = "_ab_cdc_deleted_at";
 
 /// Returns the stream with this name or alias.
 pub fn find(table: &'static [Stream], name: &str) -> Option<&'static Stream> {
     table.iter().find(|stream| stream.name == name || stream.aliases.contains(&name))
+}
+
+impl Stream {
+    /// Returns the key field: the first one of the primary key.
+    pub fn key(&self) -> &'static str {
+        self.primary_key.first().copied().unwrap_or_default()
+    }
+
+    /// Returns the stream that requests name: the one whose rows contain the rows of this stream, or the stream itself.
+    pub fn requested(&'static self) -> &'static Self {
+        let parent = self.nested_in.as_ref().and_then(|nested| find((self.table)(), nested.parent));
+        parent.unwrap_or(self)
+    }
+
+    /// Returns true if an interrupted full refresh continues where it stopped.
+    pub fn is_resumable(&self) -> bool {
+        match self.strategy {
+            Strategy::Keyset => self.has_updated_at,
+            Strategy::OneResponse => false,
+            Strategy::KeyLists | Strategy::LastPageFirst | Strategy::DateWalk | Strategy::DateWindows => true,
+        }
+    }
 }
 
 impl PartialEq for Stream {

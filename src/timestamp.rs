@@ -105,6 +105,16 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns the seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND)
+    }
+
+    /// Returns the timestamp for seconds since the epoch.
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(TICKS_PER_SECOND))
+    }
+
     /// Returns the timestamp for milliseconds since the epoch.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(TICKS_PER_MILLI))

@@ -4,6 +4,7 @@
 mod output;
 mod request;
 mod skipped_rows;
+mod store;
 
 use std::time::Duration;
 
@@ -269,11 +270,7 @@ impl UserError {
 
     /// Reports that `check` may read none of the tested resources; `permissions` are those of the resources.
     pub(crate) fn check_rejected(host: &str, permissions: &[&str], connector: &Connector) -> Self {
-        let message = format!(
-            "{host} rejected the credentials (HTTP 401) on every tested resource. {} {}.",
-            connector.terms.check.all_rejected,
-            permissions.join(", ")
-        );
+        let message = format!("{host} {} {}.", connector.terms.check.all_rejected, permissions.join(", "));
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -302,22 +299,18 @@ impl UserError {
                 FailureType::TransientError,
                 format!("The sync of `{name}` was interrupted. Run it again to continue from the last saved state."),
             ),
-            StreamError::UnexpectedResponse(what) => Self::new(
-                FailureType::SystemError,
-                format!(
-                    "The store does not answer requests for `{name}` as documented: {what}. Report it to {support} and to this connector's project."
-                ),
-            ),
+            StreamError::UnexpectedResponse(what) => store::unexpected(name, what, support),
+            StreamError::UnexpectedList(what) => store::unexpected(name, what, support),
             StreamError::CountMismatch { counted, listed } => Self::new(
                 FailureType::SystemError,
                 format!(
                     "The store counted {counted} rows of `{name}` in the range but listed only {listed}, so rows are missing. The stream's state was not changed: run the sync again, and if it happens again, report it to {support}."
                 ),
             ),
-            StreamError::RowsSkipped { unread, between, rows_without_key, not_utf8 } => {
-                let skipped = SkippedRows { name, key: stream.key, not_utf8: *not_utf8, support };
-                let text = skipped.by_key(unread, *rows_without_key);
-                Self::new(FailureType::SystemError, text + &skipped.between(between))
+            StreamError::RowsSkipped { unread, between, dates, rows_without_key, not_utf8 } => {
+                let skipped = SkippedRows { name, key: stream.key(), not_utf8: *not_utf8, support };
+                let text = skipped.by_key(unread, *rows_without_key) + &skipped.between(between);
+                Self::new(FailureType::SystemError, text + &store::undated(name, dates))
             }
             StreamError::WrongCount => Self::new(
                 FailureType::SystemError,

@@ -313,7 +313,7 @@ pub fn page(input: &[u8]) {
         stored
             .iter()
             .rev()
-            .find(|(name, _)| is_name(name, setting.stream.key))
+            .find(|(name, _)| is_name(name, setting.stream.key()))
             .is_some_and(|(_, value)| value.get() != "null")
     };
     let records: Vec<&RawValue> = records.into_iter().filter(has_key).collect();
@@ -566,7 +566,7 @@ fn repaired(text: &str) -> String {
 /// Checks that the key and the date are those of the record; of a repeated field, the last one.
 fn assert_record_meta(stored: &[(&str, &RawValue)], key: Key, updated: CursorValue, stream: &Stream) {
     let last = |name: &str| stored.iter().rev().find(|(field, _)| plain(field) == name).map(|(_, value)| value.get());
-    match last(stream.key) {
+    match last(stream.key()) {
         // Such a row is distinguished by its content.
         None | Some("null") => assert!(matches!(key, Key::Other(_)), "{key:?}"),
         // `1.00` is `1`, written in another way.

@@ -122,7 +122,7 @@ fn streams_page() -> String {
             "| `{}` | {} | `{}` | {} | `{}` | {nested} | {} |",
             stream.name,
             modes(stream),
-            stream.key,
+            stream.key(),
             cursor(stream),
             stream.scope.name(),
             notes(stream)

@@ -275,7 +275,12 @@ fn streams() -> String {
         } else {
             ("full refresh", "–")
         };
-        out.push_str(&format!("| {} | {modes} | {} | {cursor} | {} |\n", stream.name, stream.key, stream.scope.name()));
+        out.push_str(&format!(
+            "| {} | {modes} | {} | {cursor} | {} |\n",
+            stream.name,
+            stream.key(),
+            stream.scope.name()
+        ));
     }
     out
 }

@@ -59,7 +59,7 @@ fn sensitive_fields_are_null_and_all_others_unchanged() {
     for stream in STREAMS {
         let by_key = |run: &Run| -> BTreeMap<String, Fields> {
             let records = run.records(stream.name).into_iter();
-            records.map(|record| (record.field(stream.key).unwrap(), record.fields())).collect()
+            records.map(|record| (record.field(stream.key()).unwrap(), record.fields())).collect()
         };
         let mut expected = by_key(&plain);
         for record in expected.values_mut() {

@@ -36,7 +36,7 @@ fn the_table_has_the_documented_resources() {
     assert_eq!(streams.len(), STREAMS.len(), "a stream stands twice in the table");
     for stream in STREAMS {
         let of = resource(stream.name).unwrap();
-        assert_eq!((stream.key, stream.has_updated_at), (of.pk, of.has_updated_at), "{}", stream.name);
+        assert_eq!((stream.key(), stream.has_updated_at), (of.pk, of.has_updated_at), "{}", stream.name);
         assert!(of.scopes.contains(&stream.scope.name()), "{}: {:?}", stream.name, of.scopes);
         let documented: BTreeSet<&str> = of.nested.iter().map(|nested| nested.name).collect();
         let collections: BTreeSet<&str> =

@@ -154,6 +154,7 @@ fn the_root_of_the_crate_is_a_map() {
 #[test]
 fn the_fake_store_names_nothing_of_the_connector() {
     may_not_name("integration_tests/fake_store", &["source_cart", "harness::"]);
+    may_not_name("integration_tests/fake_cs_cart", &["source_cart", "harness::"]);
 }
 
 /// The code of a file without its tests.

@@ -38,6 +38,8 @@ mod rows;
 mod sample;
 mod sample_lists;
 mod seen;
+#[cfg(test)]
+mod selftest;
 mod server;
 mod table;
 

@@ -3,7 +3,8 @@
 use super::data::{CartKey, Data};
 use super::options::Live;
 use super::random::Random;
-use super::rows::Cell;
+use super::rows::{Cart, Cell};
+use super::table::Note;
 
 /// The changes of a schedule and their frequencies.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Schedule {
     pub retypes: bool,
     /// True if guests' carts join those of accounts.
     pub merges: bool,
+    /// True if a cart that is saved is missing until the next request: its lines are deleted and written again.
+    pub saves_slowly: bool,
     /// Companies in which new carts are opened: 0 in Multi-Vendor.
     pub cart_companies: Vec<i64>,
 }
@@ -55,6 +58,7 @@ impl Schedule {
             moves: true,
             retypes: true,
             merges: true,
+            saves_slowly: false,
             cart_companies: vec![1, 2],
         }
     }
@@ -88,12 +92,14 @@ struct Player {
     requests: usize,
     /// Orders that the checkout created and has not given their status yet.
     placed: Vec<i64>,
+    /// Carts that are being saved.
+    saved: Vec<Cart>,
 }
 
 impl Player {
     fn new(schedule: Schedule) -> Player {
         let random = Random::new(schedule.seed);
-        Player { schedule, random, requests: 0, placed: Vec::new() }
+        Player { schedule, random, requests: 0, placed: Vec::new(), saved: Vec::new() }
     }
 
     fn before_request(&mut self, data: &mut Data) {
@@ -109,8 +115,11 @@ impl Player {
         }
     }
 
-    /// Gives the orders their status that were created before.
+    /// Ends what takes two steps: orders that were created get their status, carts that are saved come back.
     fn complete(&mut self, data: &mut Data) {
+        for cart in std::mem::take(&mut self.saved) {
+            data.put_cart(cart, Note::Silent);
+        }
         for id in std::mem::take(&mut self.placed) {
             data.set_status(id, 'O');
         }
@@ -258,6 +267,10 @@ impl Player {
             _ => {
                 let keeps_times = self.random.percent(70);
                 data.save_cart(key, keeps_times);
+                if self.schedule.saves_slowly {
+                    self.saved.extend(data.carts.get(key).cloned());
+                    data.empty_cart(key);
+                }
             }
         }
     }

@@ -4,12 +4,13 @@
 //! cargo run -p fake-cs-cart [-- --port 8080 --orders 500 --edition multi-vendor --version 4.13]
 //! ```
 //!
-//! It prints its URL, e-mail and API key, then runs until it is stopped.
+//! It prints its URL, e-mail and API key, then runs until it is stopped. A line `change` on standard input makes twenty
+//! changes of all kinds, so that the next incremental read finds some.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 
-use fake_cs_cart::{EMAIL, Edition, FakeCsCart, KEY, Options, Sample, Version};
+use fake_cs_cart::{EMAIL, Edition, FakeCsCart, KEY, Options, Sample, Schedule, Version};
 
 /// Names of the arguments, for messages.
 const KNOWN: &str = "--port N, --orders N, --seed N, --ties PERCENT, --edition ultimate|multi-vendor, --version \
@@ -52,18 +53,39 @@ fn run() -> Result<(), String> {
     let data = sample.data(options.edition);
     let store = FakeCsCart::start_on(port, options, data);
     say(&format!(
-        "A sample store with {orders} orders is at {}\nIts e-mail is {EMAIL}, its API key {KEY}\nStop it with Ctrl-C.",
+        "A sample store with {orders} orders is at {}\nIts e-mail is {EMAIL}, its API key {KEY}\nType `change` and Enter to \
+         change some rows; stop it with Ctrl-C.",
         store.url()
     ));
+    let mut changes = seed;
     for line in io::stdin().lock().lines() {
-        if line.is_err() {
-            break;
+        match line.as_deref().map(str::trim) {
+            Ok("change") => {
+                changes += 1;
+                say(&change(&store, changes));
+            }
+            Ok("") => {}
+            Ok(line) => say(&format!("`{line}` is unknown; known is `change`")),
+            Err(_) => break,
         }
     }
     // Without a terminal there is no input, and the store keeps running.
     loop {
         std::thread::park();
     }
+}
+
+/// Number of changes of a line `change`.
+const CHANGES: usize = 20;
+
+/// Makes some changes of all kinds. Returns a sentence about them.
+fn change(store: &FakeCsCart, seed: u64) -> String {
+    let is_ultimate = store.options(|options| options.edition == Edition::Ultimate);
+    let cart_companies = if is_ultimate { vec![1, 2] } else { vec![0] };
+    store.data(|data| {
+        Schedule { cart_companies, ..Schedule::new(seed) }.play(data, CHANGES);
+        format!("Made {CHANGES} changes; the store's clock is at {}.", data.now)
+    })
 }
 
 fn say(text: &str) {

@@ -102,7 +102,7 @@ pub struct Stream {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_cursor_field: Option<[&'static str; 1]>,
     /// Paths of the key fields.
-    pub source_defined_primary_key: [[&'static str; 1]; 1],
+    pub source_defined_primary_key: Vec<[&'static str; 1]>,
     /// True if an interrupted read can continue from a checkpoint. The protocol allows it only next to a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_resumable: Option<bool>,

@@ -57,6 +57,7 @@ impl Shop for Client {
         Capabilities {
             key_ranges: true,
             page_numbers: true,
+            lists_may_be_missing: true,
             key_counts: true,
             total_field: Some("total_count"),
             page_size: PAGE_SIZE,

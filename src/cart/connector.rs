@@ -20,6 +20,7 @@ pub static CART: Connector = Connector {
     overrides: OVERRIDES,
     help: HELP,
     interview: INTERVIEW,
+    first_probe: None,
     terms: TERMS,
 };
 
@@ -79,7 +80,8 @@ const TERMS: Terms = Terms {
         untested: "Could not test whether the token has",
         missing: "create a token with",
         nothing_found: "Check that `store_name` is the host of your Cart.com store.",
-        all_rejected: "Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes",
+        all_rejected: "rejected the credentials (HTTP 401) on every tested resource. Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes",
+        undated: None,
     },
 };
 

@@ -32,13 +32,15 @@ pub(super) fn target(query: &Query) -> String {
 
 /// The parameters after `count`.
 fn parameters(query: &Query) -> impl Iterator<Item = (&'static str, String)> {
-    let (key, cursor, page) = (query.stream.key, query.stream.cursor_field, query.page_number());
+    let (key, cursor, page) = (query.stream.key(), query.stream.cursor_field, query.page_number());
     let sort = query.order.map(|order| match order {
         Order::Key => key.to_owned(),
         Order::KeyDescending => format!("-{key}"),
         Order::Date => cursor.to_owned(),
         Order::DateDescending => format!("-{cursor}"),
         Order::DateThenKey => format!("{cursor},{key}"),
+        // The streams have no field of their creation by which rows are requested.
+        Order::Created | Order::CreatedDescending => String::new(),
     });
     let keys = between(query.keys.0.map(|after| format!("gt:{after}")), query.keys.1.map(|end| format!("lte:{end}")));
     let keys = keys.or_else(|| one_of(&query.one_of));

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use crate::stream::Strategy;
 pub use crate::stream::{Scope, Stream};
 use crate::stream_fields::StreamFields;
 
@@ -38,7 +39,16 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         name,
         aliases: &[],
         list: name,
-        key: "id",
+        path: name,
+        primary_key: &["id"],
+        strategy: Strategy::Keyset,
+        sorts_by_change: true,
+        created_may_change: false,
+        created_field: None,
+        nested_in: None,
+        has_text_values: false,
+        never_sent: &[],
+        add_on: None,
         has_updated_at: true,
         cursor_field: CURSOR,
         may_lack_updated_at: false,
@@ -72,7 +82,7 @@ pub static STREAMS: &[Stream] = &[
     // People
     stream!("customers", People, aliases: &["customers_cart"], may_lack_updated_at: true),
     stream!("addresses", People),
-    stream!("customer_association", People, key: "customer_association_id", has_updated_at: false),
+    stream!("customer_association", People, primary_key: &["customer_association_id"], has_updated_at: false),
     // A store begins with types of its own, as it begins with order statuses whose dates are null.
     stream!("customer_types", People, is_scope_probe: true, may_lack_updated_at: true),
     stream!("customer_payment_methods", People),
@@ -110,7 +120,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("price_calculator_rules", Catalog),
     stream!("price_calculator_rule_modifiers", Catalog),
     stream!("shipping_rate_adjustments", Catalog),
-    stream!("notifications", Catalog, key: "notification_id", has_updated_at: false),
+    stream!("notifications", Catalog, primary_key: &["notification_id"], has_updated_at: false),
     // Content
     stream!("blogs", Content, is_scope_probe: true),
     stream!("blog_categories", Content),
@@ -142,7 +152,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("warehouses", Settings, is_scope_probe: true),
     stream!("store_locations", Settings, has_updated_at: false),
     stream!("url_redirects", Settings),
-    stream!("external_image_whitelist", Settings, key: "external_image_whitelist_sites_id"),
+    stream!("external_image_whitelist", Settings, primary_key: &["external_image_whitelist_sites_id"]),
     stream!("blacklisted_ips", Settings, has_updated_at: false),
     // System
     stream!("stores", System, is_scope_probe: true, has_updated_at: false),
@@ -189,7 +199,7 @@ mod tests {
     fn every_schema_file_is_read_and_names_streams_that_exist() {
         for stream in STREAMS {
             let fields = (stream.fields)();
-            assert!(fields.names.iter().any(|name| name == stream.key), "{}", stream.name);
+            assert!(fields.names.iter().any(|name| name == stream.key()), "{}", stream.name);
             assert_eq!(fields.names.iter().any(|name| name == CURSOR), stream.has_updated_at, "{}", stream.name);
             for collection in &fields.collections {
                 assert!(
@@ -212,7 +222,7 @@ mod tests {
             let properties = fields.schema["properties"].as_object().unwrap();
             let described: Vec<&String> = properties.iter().filter(is_described).map(|(name, _)| name).collect();
             assert_eq!(fields.sensitive.iter().collect::<Vec<_>>(), described, "{}", stream.name);
-            assert!(!fields.sensitive.iter().any(|name| name == stream.key || name == CURSOR), "{}", stream.name);
+            assert!(!fields.sensitive.iter().any(|name| name == stream.key() || name == CURSOR), "{}", stream.name);
         }
     }
 }

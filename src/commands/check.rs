@@ -1,6 +1,8 @@
 //! `check`: tests the configuration with one small request per permission. In a terminal it also prints the permissions
 //! of the credentials, the call limit, and the number of rows.
 
+mod tried;
+
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -8,15 +10,14 @@ use super::{CommandResult, client, config_input, warn};
 use crate::airbyte::message::{CheckStatus, ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
 use crate::cli::{CheckArguments, Overrides};
-use crate::connector::{CheckTerms, Connector};
-use crate::http::{BoxFuture, Discard, Error, RequestEvent, RequestObserver, RetryPolicy};
-use crate::output::progress;
+use crate::connector::Connector;
+use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver, RetryPolicy};
 use crate::output::spinner::Spinner;
-use crate::output::table::{aligned, cut, grouped};
 use crate::stream::{Scope, Stream};
 use crate::sync::query::Query;
 use crate::sync::shop::Shop;
 use crate::user_error::UserError;
+use tried::{FirstRow, Tried, probes, shown, unfinished};
 
 /// Minimum call limit for counting rows: all requests of a check, one for each permission and each suggested stream, fit in
 /// one window. Rows are also counted if the store does not report its limit.
@@ -43,7 +44,7 @@ pub(crate) async fn run(
             let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.host()));
             let (result, tried) = try_each(&*client, connector, emitter).await?;
             if in_terminal && tried.worked {
-                let rows = tried.rows(&*client, &spinner, emitter).await;
+                let rows = count_rows(&tried, &*client, &spinner, emitter).await;
                 drop(spinner);
                 // The result follows, even if stderr is closed.
                 let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &*client).as_bytes());
@@ -63,14 +64,6 @@ pub(crate) async fn run(
     let connection_status = ConnectionStatus { status, message };
     emitter.message(Message::ConnectionStatus { connection_status }).await?;
     Ok(result.is_ok() || !arguments.fail)
-}
-
-/// Returns the note for a store that accepts the credentials, but answered too slowly to test all permissions.
-fn unfinished(host: &str, bound: Duration, terms: &CheckTerms) -> String {
-    let (seconds, CheckTerms { permission, later, .. }) = (bound.as_secs(), terms);
-    format!(
-        "{host} accepts the credentials, but is so slow that not every {permission} could be tested within {seconds} seconds. Run `check` again later {later}."
-    )
 }
 
 /// Tests all permissions, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
@@ -123,53 +116,35 @@ async fn try_each(
     Ok((result, tried))
 }
 
-/// The results of the permissions.
-struct Tried {
-    connector: &'static Connector,
-    worked: bool,
-    /// Readable streams, with the store's count of the rows.
-    readable: Vec<(&'static Stream, Option<u64>)>,
-    /// The first error other than a refusal.
-    first: Option<UserError>,
-    /// True if an error is one of the host, not of a resource.
-    is_host: bool,
-    /// Streams that the credentials may not read.
-    refused: Vec<&'static Stream>,
-    /// Streams that the store does not know.
-    unknown: Vec<&'static Stream>,
-    /// Streams with another error.
-    failed: Vec<(&'static Stream, String)>,
+/// Returns a request for one row of a stream.
+fn one_row(client: &dyn Shop, stream: &'static Stream) -> Query {
+    Query::new(stream, 1).part(client.parts(stream).first().map(String::as_str))
 }
 
-/// Returns the streams to request: the smallest of each permission.
-fn probes(connector: &'static Connector) -> impl Iterator<Item = &'static Stream> {
-    connector.streams.iter().filter(|stream| stream.is_scope_probe)
-}
-
-/// Requests one row of a stream. Returns the store's count of the rows, if the response has it.
-async fn probe(client: &dyn Shop, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
-    let answer = client.list(&query, &Requests(emitter), &mut Discard).await?;
+/// Sends a request for one row. Returns the store's count of the rows, if the response has it.
+async fn probe(client: &dyn Shop, query: &Query, row: &mut FirstRow, emitter: &Emitter) -> Result<Option<u64>, Error> {
+    let answer = client.list(query, &Requests(emitter), row).await?;
     Ok(answer.page.total)
 }
 
 /// Tests all permissions without a time limit.
 async fn try_each_permission(client: &dyn Shop, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
+    if let Some(refusal) = try_first(client, emitter, tried).await? {
+        return Ok(Err(refusal));
+    }
     for stream in probes(tried.connector) {
-        let query = Query::new(stream, 1);
+        let query = one_row(client, stream);
         // The first failed after all retries, so the others are not retried.
         let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
-        let error = match probe(client, query, emitter).await {
+        let mut row = FirstRow::default();
+        let error = match probe(client, &query, &mut row, emitter).await {
             Ok(rows) => {
-                tried.worked = true;
-                tried.readable.push((stream, rows));
+                tried.add_readable(stream, rows, &row);
                 continue;
             }
             Err(error) => error,
         };
-        let user_error = UserError::request(&error, Some((stream.name, stream)), &client.host(), tried.connector);
-        if let Some(internal) = &user_error.internal {
-            emitter.log(Level::Debug, internal).await?;
-        }
+        let user_error = reported(&error, Some(stream), client, tried.connector, emitter).await?;
         match error.status() {
             Some(401 | 403) => tried.refused.push(stream),
             Some(404) => tried.unknown.push(stream),
@@ -188,146 +163,81 @@ async fn try_each_permission(client: &dyn Shop, emitter: &Emitter, tried: &mut T
     Ok(tried.result(&client.host()))
 }
 
+/// Requests the stream that needs no permission, if the connector has one. Returns the error if no other request can
+/// succeed.
+async fn try_first(client: &dyn Shop, emitter: &Emitter, tried: &mut Tried) -> Result<Option<UserError>, Closed> {
+    let Some(stream) = tried.connector.first_probe else { return Ok(None) };
+    let Err(error) = probe(client, &Query::new(stream, 1), &mut FirstRow::default(), emitter).await else {
+        return Ok(None);
+    };
+    let user_error = reported(&error, None, client, tried.connector, emitter).await?;
+    tried.is_host = is_of_the_host(&error);
+    tried.is_rejected = error.status() == Some(401);
+    if tried.is_host || tried.is_rejected {
+        return Ok(Some(user_error));
+    }
+    // A store that does not have it may have the others.
+    if !matches!(error.status(), Some(403 | 404)) {
+        tried.first = Some(user_error);
+    }
+    Ok(None)
+}
+
+/// Returns the error for the user, and logs its details.
+async fn reported(
+    error: &Error,
+    stream: Option<&Stream>,
+    client: &dyn Shop,
+    connector: &Connector,
+    emitter: &Emitter,
+) -> Result<UserError, Closed> {
+    let stream = stream.map(|stream| (stream.name, stream));
+    let user_error = UserError::request(error, stream, &client.host(), connector);
+    if let Some(internal) = &user_error.internal {
+        emitter.log(Level::Debug, internal).await?;
+    }
+    Ok(user_error)
+}
+
 /// Returns true if an error does not depend on the requested resource.
 fn is_of_the_host(error: &Error) -> bool {
     use crate::http::error::TransportErrorKind::{Broken, Timeout};
     match error.root() {
-        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
+        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } | Error::Blocked { .. } => true,
         Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
         _ => false,
     }
 }
 
-impl Tried {
-    fn new(connector: &'static Connector) -> Self {
-        Self {
-            connector,
-            worked: false,
-            readable: Vec::new(),
-            first: None,
-            is_host: false,
-            refused: Vec::new(),
-            unknown: Vec::new(),
-            failed: Vec::new(),
-        }
+/// Returns the store's count of the rows of the suggested streams that can be read. Each takes a request, so
+/// nothing is requested if the call limit is low, and no request is retried. Rows inside other rows are not counted.
+async fn count_rows(
+    tried: &Tried,
+    client: &dyn Shop,
+    spinner: &Spinner,
+    emitter: &Emitter,
+) -> Vec<(&'static str, u64)> {
+    let mut rows = Vec::new();
+    if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
+        return rows;
     }
-
-    /// Returns the result of the check.
-    fn result(&self, host: &str) -> CheckResult {
-        let terms = &self.connector.terms.check;
-        if !self.worked {
-            return Err(match &self.first {
-                Some(first) => first.clone(),
-                None if self.refused.is_empty() => UserError::check_found_nothing(host, self.connector),
-                None => {
-                    let permissions: Vec<&str> = probes(self.connector).map(|stream| stream.scope.name()).collect();
-                    UserError::check_rejected(host, &permissions, self.connector)
-                }
-            });
-        }
-        let mut note = Vec::new();
-        if !self.refused.is_empty() {
-            let lacking: Vec<String> =
-                self.refused.iter().map(|probe| lacking(probe.scope, self.connector.streams)).collect();
-            let (before, after) = terms.lacking;
-            note.push(format!("{before} {}, {after}", lacking.join("; ")));
-        }
-        if !self.unknown.is_empty() {
-            let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
-            note.push(format!("{host} does not have {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
-        }
-        if !self.failed.is_empty() {
-            let named =
-                |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
-            let failed: Vec<String> = self.failed.iter().map(named).collect();
-            note.push(format!(
-                "{} {}. Run `check` again later; until then, their streams may fail.",
-                terms.untested,
-                failed.join(", ")
-            ));
-        }
-        Ok((!note.is_empty()).then(|| note.join(" ")))
+    let deadline = tokio::time::Instant::now() + COUNTING;
+    let is_readable = |scope: Scope| tried.readable.iter().any(|(stream, _)| stream.scope == scope);
+    let streams = tried.connector.suggested.iter().filter_map(|name| tried.connector.find(name));
+    for stream in streams.filter(|stream| is_readable(stream.scope) && stream.nested_in.is_none()) {
+        spinner.say(&format!("Counting {}", stream.name));
+        let known = tried.readable.iter().find(|(probe, _)| probe.name == stream.name).map(|(_, rows)| *rows);
+        let counted = match known {
+            Some(rows) => rows,
+            None => {
+                let (query, mut row) = (one_row(client, stream).no_retry(), FirstRow::default());
+                let asked = probe(client, &query, &mut row, emitter);
+                tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
+            }
+        };
+        rows.extend(counted.map(|counted| (stream.name, counted)));
     }
-
-    /// Returns the part of the configuration that may be wrong if nothing works.
-    fn suspect(&self) -> Option<Suspect> {
-        match self {
-            Self { is_host: true, .. } => Some(Suspect::Host),
-            Self { refused, .. } if !refused.is_empty() => Some(Suspect::SignIn),
-            Self { unknown, failed, .. } if !unknown.is_empty() && failed.is_empty() => Some(Suspect::Host),
-            _ => None,
-        }
-    }
-
-    /// Returns the access to a permission for the table, with what to do if it is missing.
-    fn access(&self, stream: &Stream) -> String {
-        let is = |other: &&Stream| other.name == stream.name;
-        let scope = stream.scope.name();
-        if self.readable.iter().any(|(readable, _)| is(readable)) {
-            "yes".to_owned()
-        } else if self.refused.iter().any(is) {
-            format!("no: {} {scope}", self.connector.terms.check.missing)
-        } else if self.unknown.iter().any(is) {
-            "no: not available in this store".to_owned()
-        } else {
-            let how = self.failed.iter().find(|(failed, _)| is(failed)).map(|(_, how)| how.as_str());
-            format!("not tested: {}", how.unwrap_or("no time was left"))
-        }
-    }
-
-    /// Returns the store's count of the rows of the suggested streams that can be read. Each takes a request, so
-    /// nothing is requested if the call limit is low, and no request is retried.
-    async fn rows(&self, client: &dyn Shop, spinner: &Spinner, emitter: &Emitter) -> Vec<(&'static str, u64)> {
-        let mut rows = Vec::new();
-        if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
-            return rows;
-        }
-        let deadline = tokio::time::Instant::now() + COUNTING;
-        let is_readable = |scope: Scope| self.readable.iter().any(|(stream, _)| stream.scope == scope);
-        let streams = self.connector.suggested.iter().filter_map(|name| self.connector.find(name));
-        for stream in streams.filter(|stream| is_readable(stream.scope)) {
-            spinner.say(&format!("Counting {}", stream.name));
-            let known = self.readable.iter().find(|(probe, _)| probe.name == stream.name).map(|(_, rows)| *rows);
-            let counted = match known {
-                Some(rows) => rows,
-                None => {
-                    let asked = probe(client, Query::new(stream, 1).no_retry(), emitter);
-                    tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
-                }
-            };
-            rows.extend(counted.map(|counted| (stream.name, counted)));
-        }
-        rows
-    }
-}
-
-/// Returns the details for a terminal, cut to its width.
-fn shown(tried: &Tried, rows: &[(&str, u64)], client: &dyn Shop) -> String {
-    let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-    let mut scopes = vec![cells([tried.connector.terms.check.permission, "readable"])];
-    scopes.extend(probes(tried.connector).map(|stream| cells([stream.scope.name(), &tried.access(stream)])));
-    let mut text = aligned(&scopes, &[]);
-    if !rows.is_empty() {
-        let mut counts = vec![cells(["stream", "rows"])];
-        counts.extend(rows.iter().map(|(stream, rows)| cells([stream, &grouped(*rows)])));
-        text.push('\n');
-        text.push_str(&aligned(&counts, &[1]));
-    }
-    let window = client.retry_policy().backoff.window.as_secs().max(1);
-    if let Some(allowed) = client.usage().allowed {
-        text.push_str(&format!("\ncall limit: {allowed} calls per {window} s, for all applications of the store\n"));
-    }
-    let (width, _) = progress::terminal();
-    text.lines().map(|line| cut(line, width) + "\n").collect()
-}
-
-/// Returns a permission with its first streams; the documentation lists them all.
-fn lacking(scope: Scope, table: &[Stream]) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<&str> = table.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
-    let rest = names.len().saturating_sub(SHOWN);
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))
+    rows
 }
 
 /// Logs each request. Waits are not logged: `check` ends within the time of its retry policy.

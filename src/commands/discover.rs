@@ -35,7 +35,7 @@ pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions)
         supported_sync_modes: modes,
         source_defined_cursor: stream.has_updated_at.then_some(true),
         default_cursor_field: stream.has_updated_at.then_some([stream.cursor_field]),
-        source_defined_primary_key: [[stream.key]],
-        is_resumable: stream.has_updated_at.then_some(true),
+        source_defined_primary_key: stream.primary_key.iter().map(|&name| [name]).collect(),
+        is_resumable: stream.is_resumable().then_some(true),
     })
 }

@@ -1,6 +1,6 @@
 //! `streams`: prints all streams, as a table or as JSON.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::CommandResult;
 use crate::airbyte::Emitter;
@@ -32,7 +32,7 @@ fn json_list(connector: &Connector) -> String {
         let described = json!({
             "name": stream.name,
             "sync_modes": modes(stream),
-            "primary_key": stream.key,
+            "primary_key": primary_key(stream),
             "cursor_field": stream.has_updated_at.then_some(stream.cursor_field),
             "scope": stream.scope.name(),
             "detects_deletions": connector.has_setting(DETECT) && is_detectable(stream),
@@ -42,12 +42,21 @@ fn json_list(connector: &Connector) -> String {
     format!("[\n{}\n]\n", connector.streams.iter().map(line).collect::<Vec<_>>().join(",\n"))
 }
 
+/// Returns the key of a stream: a name, or a list of several.
+fn primary_key(stream: &Stream) -> Value {
+    match stream.primary_key {
+        [key] => json!(key),
+        keys => json!(keys),
+    }
+}
+
 /// Returns the table. The keys are the last column, since a few of them are long.
 fn table(width: usize, connector: &Connector) -> String {
     let head = ["stream", "modes", connector.terms.check.permission, "key"];
     let row = |stream: &Stream| {
         let modes = if stream.has_updated_at { "full, incremental" } else { "full" };
-        [stream.name, modes, stream.scope.name(), stream.key].map(str::to_owned).to_vec()
+        let key = stream.primary_key.join(", ");
+        [stream.name, modes, stream.scope.name(), &key].map(str::to_owned).to_vec()
     };
     let rows: Vec<Vec<String>> =
         std::iter::once(head.map(str::to_owned).to_vec()).chain(connector.streams.iter().map(row)).collect();

@@ -67,16 +67,25 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Unreadable> {
 }
 
 /// Name of the setting with the date from which rows are read.
-pub(crate) const START_DATE: &str = "start_date";
+const START_DATE: &str = "start_date";
+
+/// A right value of it.
+const START_EXAMPLE: &str = "2021-01-01T00:00:00Z";
 
 /// Reads the date from which rows are read, which has to be there.
 pub(crate) fn start_date(fields: &RawConfig, faults: &mut FieldErrors) -> Option<Timestamp> {
-    let start = date(fields, START_DATE, "2021-01-01T00:00:00Z", faults);
+    let start = date(fields, START_DATE, START_EXAMPLE, faults);
     if start.is_none() && fields.lacks(START_DATE) {
-        let problem = "is missing. Enter the date from which to read changes, such as `2021-01-01T00:00:00Z`.";
+        let problem = format!("is missing. Enter the date from which to read changes, such as `{START_EXAMPLE}`.");
         faults.add(START_DATE, problem);
     }
     start
+}
+
+/// Reads the date from which rows are read, if there is one.
+pub(crate) fn optional_start_date(fields: &RawConfig, faults: &mut FieldErrors) -> Option<Timestamp> {
+    let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    if fields.get(START_DATE).is_some_and(is_blank) { None } else { date(fields, START_DATE, START_EXAMPLE, faults) }
 }
 
 /// Reads the date before which rows are read, which has to be after the start.
@@ -146,4 +155,33 @@ fn as_integer(value: &Value) -> Option<u32> {
     let text = value.as_number()?.to_string();
     let (number, fraction) = text.split_once('.').unwrap_or((&text, ""));
     fraction.bytes().all(|byte| byte == b'0').then(|| number.parse().ok())?
+}
+
+/// Reads a setting that is true or false. Returns the default if it is absent or has a fault.
+pub(crate) fn boolean(fields: &RawConfig, name: &str, default: bool, faults: &mut FieldErrors) -> bool {
+    match fields.get(name) {
+        None | Some(Value::Null) => default,
+        Some(Value::Bool(value)) => *value,
+        Some(other) => {
+            faults.add(name, format!("must be true or false, not {}.", value_kind(other)));
+            default
+        }
+    }
+}
+
+/// Reads a setting that is a list; `None` if it is absent or has a fault.
+pub(crate) fn list<'c>(
+    fields: &'c RawConfig,
+    name: &str,
+    example: &str,
+    faults: &mut FieldErrors,
+) -> Option<&'c [Value]> {
+    match fields.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::Array(entries)) => Some(entries),
+        Some(other) => {
+            faults.add(name, format!("must be a list such as {example}, not {}.", value_kind(other)));
+            None
+        }
+    }
 }

@@ -75,6 +75,20 @@ pub enum Error {
         /// Offset of the first invalid byte.
         at: usize,
     },
+    /// The response has no body, although its status is that of a success.
+    #[error("{resource}: the response is empty")]
+    Empty {
+        /// The requested resource.
+        resource: String,
+    },
+    /// A firewall in front of the server refused the request with a web page.
+    #[error("HTTP {status} on {resource} from a firewall")]
+    Blocked {
+        /// The requested resource.
+        resource: String,
+        /// The HTTP status.
+        status: u16,
+    },
     /// The body is larger than allowed.
     #[error("{resource}: the response exceeds {limit} bytes")]
     TooLarge {
@@ -175,10 +189,10 @@ impl Error {
         matches!(self.root(), Self::Unreadable { .. })
     }
 
-    /// Returns true if a response is not UTF-8 text.
+    /// Returns true if a response is not UTF-8 text, or empty: some servers cannot write text that is not UTF-8.
     pub fn is_not_utf8(&self) -> bool {
         match self.root() {
-            Self::NotUtf8 { .. } => true,
+            Self::NotUtf8 { .. } | Self::Empty { .. } => true,
             Self::Unreadable { last, .. } => last.is_not_utf8(),
             _ => false,
         }
@@ -187,7 +201,7 @@ impl Error {
     /// Returns the HTTP status of the last response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self.root() {
-            Self::Status { status, .. } | Self::Redirect { status, .. } => Some(*status),
+            Self::Status { status, .. } | Self::Redirect { status, .. } | Self::Blocked { status, .. } => Some(*status),
             Self::Unreadable { last, .. } | Self::Deferred { last, .. } => last.status(),
             _ => None,
         }
@@ -202,6 +216,7 @@ impl Error {
             (None, Self::Transport { kind: TransportErrorKind::Timeout, .. }) => "no response in time".to_owned(),
             (None, Self::Transport { .. }) => "the connection broke".to_owned(),
             (None, Self::Proxy { .. }) => "no connection through the proxy".to_owned(),
+            (None, Self::Empty { .. }) => "an empty response".to_owned(),
             (None, Self::TooLarge { .. }) => "a response that is too large".to_owned(),
             _ => "an unexpected response".to_owned(),
         }

@@ -33,7 +33,7 @@ pub use client::{Api, Client};
 pub use error::Error;
 pub use page::{Discard, ElementSink, Envelope, PageMeta, ReadPage, ResponseMismatch};
 pub use pending_request::{PageResponse, RequestEvent, RequestObserver};
-pub use request::{Request, Slice};
+pub use request::{Divisibility, Request, Slice};
 pub use retry::RetryPolicy;
 pub use throttle::{CallLimit, Throttle, Usage};
 

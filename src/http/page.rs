@@ -10,6 +10,9 @@ pub struct Envelope {
     pub total: Option<u64>,
     /// True if the response names a further page.
     pub more: bool,
+    /// Number of the page that the response contains, if it says so. A server may send the last page in place of one
+    /// beyond the end.
+    pub page: Option<u64>,
 }
 
 /// The result of parsing a complete response.
@@ -33,6 +36,9 @@ pub trait ElementSink: Send {
     /// # Errors
     /// [`NotARecord`] if the next element is not a record.
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord>;
+
+    /// Counts an element that is not a record, such as `false` in place of a row that was deleted during the request.
+    fn skip(&mut self) {}
 
     /// Checks the elements of a complete response.
     ///

@@ -15,7 +15,7 @@ use super::error::Error;
 use super::error_mapping;
 use super::memory::{MemoryBudget, MemoryPermit};
 use super::page::{Discard, ElementSink, Envelope};
-use super::request::Request;
+use super::request::{Divisibility, Request};
 use super::retry::{self, RetryPolicy};
 use super::run_health::RunHealth;
 use super::sizes::PageSizes;
@@ -439,11 +439,16 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
     }
 
     fn next(&self, error: &Error) -> NextStep {
-        if !retry::may_be_size(error) || self.requested.is_no_retry() {
+        if !self.dispatcher.retry_policy.may_be_size(error) || self.requested.is_no_retry() {
             return NextStep::Retry;
         }
         let at_once = matches!(error, Error::TooLarge { .. });
-        let last_resort = self.query.count() == 1;
+        let is_divisible = match self.query.divisibility() {
+            Divisibility::Always => true,
+            Divisibility::UnlessRow => !retry::may_be_row(error),
+            Divisibility::Never => false,
+        };
+        let last_resort = self.query.count() == 1 || !is_divisible;
         let (ripe, is_row_readable) = if last_resort {
             // A row is reported as unreadable only if this request has just read another row, and never if the server
             // rejects the request (400). If the request is itself the request for any single row, only errors that a
@@ -521,7 +526,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let few = retry::may_recover(error) && self.attempt < retry::RECOVERY_ATTEMPTS;
         // The server may have rejected the page size. A second failure of the same kind confirms that it was not a
         // temporary problem.
-        let size = retry::may_be_size(error)
+        let size = retry_policy.may_be_size(error)
             && self.same_failures == 1
             && self.query.count() > 1
             && self.probe_passed.is_none();

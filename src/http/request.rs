@@ -22,6 +22,18 @@ impl Slice {
     }
 }
 
+/// The failures after which a page is requested with fewer rows. After others, the caller divides the request: the
+/// error is [`Error::Unreadable`](super::Error::Unreadable).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divisibility {
+    /// After all that a smaller page may avoid.
+    Always,
+    /// Only after failures that depend on the size, not after those that one row can cause.
+    UnlessRow,
+    /// Never.
+    Never,
+}
+
 /// A request for rows of a list. Its `Display` output is for the log and contains no secrets.
 pub trait Request: Clone + fmt::Display + Send + Sync {
     /// Returns the name of the resource.
@@ -45,7 +57,12 @@ pub trait Request: Clone + fmt::Display + Send + Sync {
     /// Returns true if the request must be sent only once, whatever the response.
     fn is_no_retry(&self) -> bool;
 
-    /// Returns the number of requested rows.
+    /// Returns when a page that the server cannot send is requested with fewer rows.
+    fn divisibility(&self) -> Divisibility {
+        Divisibility::Always
+    }
+
+    /// Returns the number of requested rows; 0 for all rows.
     fn count(&self) -> usize {
         self.slice().count
     }

@@ -25,6 +25,8 @@ pub struct RetryPolicy {
     pub timeout: Duration,
     /// The waits between attempts.
     pub backoff: Backoff,
+    /// The statuses after which a smaller page may succeed.
+    pub size_statuses: &'static [u16],
 }
 
 impl RetryPolicy {
@@ -36,6 +38,8 @@ impl RetryPolicy {
         attempts: u32::MAX,
         timeout: ATTEMPT_TIMEOUT,
         backoff: Backoff::USUAL,
+        // A request that is too large is rejected (400), fails (500) or takes too long (504).
+        size_statuses: &[400, 500, 504],
     };
     /// The policy of `check`, during which a person is waiting. Three attempts without a response end within the total,
     /// so the user sees the error of the attempts.
@@ -63,12 +67,25 @@ impl RetryPolicy {
             Error::Transport { kind, .. } => *kind == TransportErrorKind::Name,
             Error::Proxy { failure_kind, .. } => *failure_kind == ProxyFailure::Unreachable,
             Error::Body { page, .. } => *page,
+            // A firewall may refuse this machine for ever.
+            Error::Blocked { status, .. } => *status != 429,
             // A load balancer in front of a store that is down sends these, with a web page.
             Error::Status { status: 429 | 502..=504, .. } => false,
             Error::Status { page, .. } => *page,
             _ => false,
         };
         if hopeless && !has_succeeded { self.total_before_success.min(self.total) } else { self.total }
+    }
+
+    /// Returns true if a smaller page may succeed after this error: the page takes too long or is too large, or one row
+    /// makes it fail. Returns false if the error means that the store is busy or down.
+    pub fn may_be_size(&self, error: &Error) -> bool {
+        match error {
+            Error::Status { status, .. } => self.size_statuses.contains(status),
+            Error::Transport { kind, .. } => *kind == TransportErrorKind::Timeout,
+            Error::NotUtf8 { .. } | Error::Empty { .. } | Error::TooLarge { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -142,20 +159,9 @@ pub fn may_recover(error: &Error) -> bool {
     matches!(error, Error::Body { transient: false, .. })
 }
 
-/// Returns true if a smaller page may succeed after this error: the page takes too long or is too large, or one row
-/// makes it fail. Returns false if the error means that the store is busy or down.
-pub fn may_be_size(error: &Error) -> bool {
-    match error {
-        Error::Status { status, .. } => matches!(status, 400 | 500 | 504),
-        Error::Transport { kind, .. } => *kind == TransportErrorKind::Timeout,
-        Error::NotUtf8 { .. } | Error::TooLarge { .. } => true,
-        _ => false,
-    }
-}
-
 /// Returns true if a single row can cause this error. Timeouts and rejected requests depend on the page size.
 pub fn may_be_row(error: &Error) -> bool {
-    may_be_size(error) && matches!(error, Error::Status { status: 500, .. } | Error::NotUtf8 { .. })
+    matches!(error, Error::Status { status: 500, .. } | Error::NotUtf8 { .. } | Error::Empty { .. })
 }
 
 /// Returns true if two requests failed in the same way.
@@ -174,7 +180,7 @@ pub fn is_transient(error: &Error) -> bool {
         Error::Transport { kind, .. } => !matches!(kind, TransportErrorKind::Certificate),
         Error::Proxy { failure_kind, .. } => matches!(failure_kind, ProxyFailure::Unreachable | ProxyFailure::Refused),
         Error::Body { transient, .. } => *transient,
-        Error::NotUtf8 { .. } => true,
+        Error::NotUtf8 { .. } | Error::Empty { .. } | Error::Blocked { .. } => true,
         Error::Redirect { .. }
         | Error::TooLarge { .. }
         | Error::Unreadable { .. }
@@ -278,10 +284,10 @@ mod tests {
     #[test]
     fn a_smaller_page_is_no_cure_for_a_store_that_is_busy() {
         for code in [400, 500, 504] {
-            assert!(may_be_size(&status(code)), "{code}");
+            assert!(RetryPolicy::READ.may_be_size(&status(code)), "{code}");
         }
         for code in [401, 404, 429, 502, 503] {
-            assert!(!may_be_size(&status(code)), "{code}");
+            assert!(!RetryPolicy::READ.may_be_size(&status(code)), "{code}");
         }
         assert!(is_same(&status(500), &status(500)) && !is_same(&status(500), &status(504)));
     }

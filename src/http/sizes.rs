@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::request::Request;
+use super::request::{Divisibility, Request};
 
 /// Assumed memory of a row before the first page was read, in bytes.
 const ROW_AT_FIRST: usize = 1024;
@@ -78,7 +78,8 @@ impl PageSizes {
 
     /// Records that a page needed `bytes` bytes of memory.
     pub(super) fn learn(&self, query: &impl Request, bytes: usize) {
-        let row = bytes / query.count().max(1);
+        // The number of rows of a complete list is unknown.
+        let Some(row) = bytes.checked_div(query.count()) else { return };
         self.with(query, |known| known.row = known.row.max(Some(row)));
     }
 
@@ -116,7 +117,9 @@ impl PageSizes {
             bisection.into_iter().chain(known.short.map(|short| short.count)).min()
         });
         match count {
-            Some(count) if count < query.count() => query.shortened(count),
+            Some(count) if count < query.count() && query.divisibility() != Divisibility::Never => {
+                query.shortened(count)
+            }
             _ => query.clone(),
         }
     }

@@ -16,6 +16,7 @@ mod date;
 mod nested;
 mod schema;
 mod template;
+mod text_values;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct RecordMeta {
     pub updated: CursorValue,
     /// Offset that `updated_at` was written with, in minutes east of UTC, if it is an instant.
     pub offset: Option<i16>,
+    /// Date of the row's creation in UNIX seconds, 0 for never; `None` in streams without it.
+    pub created: Option<i64>,
 }
 
 /// A fact about a field that is logged once.
@@ -116,6 +119,8 @@ pub struct RecordWriter {
     reported_filled: Vec<(bool, bool)>,
     /// Hashes of the names beyond [`MAX_UNDECLARED`].
     further: HashSet<u64>,
+    /// The values of the current record's key fields after the first one.
+    further_keys: Vec<Key>,
     template: Template,
 }
 
@@ -136,6 +141,7 @@ impl RecordWriter {
             nested,
             filled: Vec::new(),
             further: HashSet::new(),
+            further_keys: Vec::new(),
             template: Template::default(),
         }
     }
@@ -180,7 +186,7 @@ impl RecordWriter {
     /// [`NotARecord`] if the next value is not an object. `out` may then contain a part of it.
     pub fn copy(&mut self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<RecordMeta, NotARecord> {
         // Compiled twice, so that streams without dropped fields do not pay for the checks.
-        if self.record_schema.selected.is_some() {
+        if self.record_schema.has_drops() {
             self.record::<true>(scanner, out)
         } else {
             self.record::<false>(scanner, out)
@@ -199,7 +205,8 @@ impl RecordWriter {
             scanner.value()?;
             return Err(NotARecord::NotAnObject);
         }
-        let mut meta = RecordMeta { key: Key::Missing, updated: CursorValue::Missing, offset: None };
+        let mut meta = RecordMeta { key: Key::Missing, updated: CursorValue::Missing, offset: None, created: None };
+        self.begin_keys();
         // Bytes from `pending` on are copied unchanged, as late as possible and many at a time.
         let (began, mut pending) = (scanner.position(), scanner.position());
         let noting = self.template.begin();
@@ -227,7 +234,9 @@ impl RecordWriter {
                 // The bytes before the name are copied: their comma then separates the fields around the dropped one.
                 out.truncate(written);
                 out.extend_from_slice(&scanner.since(uncopied)[..begin - uncopied]);
-                scanner.value()?;
+                let from = scanner.position();
+                let (kind, _) = scanner.value()?;
+                self.dropped_value(kind, scanner.since(from), field, &mut meta);
                 pending = scanner.position();
             } else {
                 self.value(scanner, field, &mut pending, out, &mut meta)?;
@@ -239,6 +248,7 @@ impl RecordWriter {
                     out.pop();
                 }
                 out.extend_from_slice(scanner.since(pending));
+                self.end_keys(&mut meta, out);
                 self.note_collections();
                 self.template.end(noting.then(|| (scanner.since(began), began)));
                 return Ok(meta);
@@ -323,7 +333,9 @@ impl RecordWriter {
         let text = String::from_utf8_lossy(name).into_owned();
         let is_dropped = self.record_schema.drops(name);
         let shown = text.chars().filter(|c| !c.is_control()).take(60).collect();
-        self.issues.push(if is_dropped { FieldIssue::Dropped(shown) } else { FieldIssue::Undeclared(shown) });
+        if !self.record_schema.is_never_sent(name) {
+            self.issues.push(if is_dropped { FieldIssue::Dropped(shown) } else { FieldIssue::Undeclared(shown) });
+        }
         let index = self.record_schema.fields.len() + self.undeclared.len();
         let inside = self.record_schema.redacted_inside.get(name).cloned();
         if let Some(inside) = &inside {
@@ -343,7 +355,10 @@ impl RecordWriter {
 
     /// Returns true if the field's value is copied without inspection.
     fn is_verbatim(&self, index: usize) -> bool {
-        self.record_schema.key != index && self.record_schema.cursor != Some(index) && self.get(index).inside.is_none()
+        let schema = &self.record_schema;
+        let is_key = schema.key == index || schema.further_keys.contains(&index);
+        let is_date = schema.cursor == Some(index) || schema.created == Some(index);
+        !is_key && !is_date && self.get(index).inside.is_none()
     }
 
     /// Reads the value of a field and fits it to the declared type.
@@ -374,6 +389,9 @@ impl RecordWriter {
         if is_redacted {
             drop_value(scanner, from, pending, out);
             out.extend_from_slice(b"null");
+            return Ok(());
+        }
+        if self.record_schema.has_text_values && self.text_value(scanner, (kind, from), index, pending, out, meta) {
             return Ok(());
         }
         let mut fits = is_of_type(kind, raw, accepts, is_date);

@@ -20,7 +20,19 @@ pub struct RecordSchema {
     pub(super) fields: Vec<Field>,
     pub(super) by_name: HashMap<Vec<u8>, usize>,
     pub(super) key: usize,
+    /// The key fields after the first one, in the order of the primary key.
+    pub(super) further_keys: Vec<usize>,
     pub(super) cursor: Option<usize>,
+    /// The field with the date of the row's creation.
+    pub(super) created: Option<usize>,
+    /// True if dates are UNIX seconds, and an empty array stands for an absent object.
+    pub(super) has_text_values: bool,
+    /// Names of fields that are dropped whatever is selected.
+    pub(super) never_sent: HashSet<Vec<u8>>,
+    /// Fields whose text is emitted as null.
+    pub(super) never_text: Vec<usize>,
+    /// Names of members that are dropped at any depth.
+    pub(super) never_inside: Vec<Vec<u8>>,
     /// Names of the selected fields; `None` selects all.
     pub(super) selected: Option<HashSet<Vec<u8>>>,
     /// Entries of `expand` that request a collection, by the index of its field.
@@ -61,7 +73,13 @@ impl RecordSchema {
             fields: Vec::new(),
             by_name: HashMap::new(),
             key: usize::MAX,
+            further_keys: Vec::new(),
             cursor: None,
+            created: None,
+            has_text_values: false,
+            never_sent: HashSet::new(),
+            never_text: Vec::new(),
+            never_inside: Vec::new(),
             selected: None,
             entries: HashMap::new(),
             redacted_inside: HashMap::new(),
@@ -83,6 +101,51 @@ impl RecordSchema {
             });
         }
         record_schema
+    }
+
+    /// Sets the key fields after the first one. In each record, `0` stands for those that are absent or null.
+    pub fn further_keys(mut self, names: &[&str]) -> Self {
+        self.further_keys = names.iter().filter_map(|name| self.by_name.get(name.as_bytes()).copied()).collect();
+        self
+    }
+
+    /// Sets the field with the date of a row's creation.
+    pub fn created(mut self, name: Option<&str>) -> Self {
+        self.created = name.and_then(|name| self.by_name.get(name.as_bytes()).copied());
+        self
+    }
+
+    /// Reads dates as UNIX seconds, with 0 for never, and an empty array as null where an object is declared.
+    pub fn text_values(mut self, has_text_values: bool) -> Self {
+        self.has_text_values = has_text_values;
+        self
+    }
+
+    /// Drops these fields from every record, and members whose names follow `**.` at any depth. The text of a field
+    /// whose name is followed by `=text` is emitted as null.
+    pub fn never_send(mut self, paths: &[&str]) -> Self {
+        for path in paths {
+            match (path.strip_prefix("**."), path.strip_suffix("=text")) {
+                (Some(name), _) => self.never_inside.push(name.as_bytes().to_vec()),
+                (None, Some(name)) => self.never_text.extend(self.by_name.get(name.as_bytes())),
+                (None, None) => _ = self.never_sent.insert(path.as_bytes().to_vec()),
+            }
+        }
+        for field in &mut self.fields {
+            let name = field.name.as_bytes();
+            field.is_dropped |= self.never_sent.contains(name) || self.never_inside.iter().any(|never| never == name);
+        }
+        self
+    }
+
+    /// Returns true if a field of this name must never be emitted.
+    pub(super) fn is_never_sent(&self, name: &[u8]) -> bool {
+        self.never_sent.contains(name) || self.never_inside.iter().any(|never| never == name)
+    }
+
+    /// Returns true if records may have fields to drop.
+    pub(super) fn has_drops(&self) -> bool {
+        self.selected.is_some() || !self.never_sent.is_empty() || !self.never_inside.is_empty()
     }
 
     /// Sets these fields to null.
@@ -119,14 +182,14 @@ impl RecordSchema {
     pub fn select<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
         let names: HashSet<Vec<u8>> = names.map(|name| name.as_bytes().to_vec()).collect();
         for field in &mut self.fields {
-            field.is_dropped = !names.contains(field.name.as_bytes());
+            field.is_dropped |= !names.contains(field.name.as_bytes());
         }
         self.selected = Some(names);
     }
 
     /// Returns true if a field of this name is dropped.
     pub(super) fn drops(&self, name: &[u8]) -> bool {
-        self.selected.as_ref().is_some_and(|names| !names.contains(name))
+        self.is_never_sent(name) || self.selected.as_ref().is_some_and(|names| !names.contains(name))
     }
 }
 

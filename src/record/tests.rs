@@ -34,7 +34,7 @@ fn what_fits_leaves_as_it_came() {
     let text = r#"{"id":7,"name":"\"a\" \n é","total":1886.0000,"count":25,"open":true,"due":null,"items":[{"x":1e400}],"loose":"00"}"#;
     let (out, meta, issues) = copy(text);
     assert_eq!(out, text);
-    assert_eq!(meta, RecordMeta { key: Key::Number(7), updated: CursorValue::Missing, offset: None });
+    assert_eq!(meta, RecordMeta { key: Key::Number(7), updated: CursorValue::Missing, offset: None, created: None });
     assert_eq!(issues, []);
 }
 

@@ -9,6 +9,7 @@
 //! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
 //! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
+//! {…, "position": {…}, "top": 9}                                  interrupted, a walk of another kind (`position`)
 //! ```
 //!
 //! `docs/reference/state.md` describes each part. An invalid part counts as absent, which can only cause rows to be
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::checkpoint_fields::{CheckpointFields, Ranges};
 use super::known_ids;
+use super::position::Position;
 use super::sent_rows::{Retention, SentRows};
 use crate::timestamp::Timestamp;
 
@@ -65,6 +67,10 @@ pub(super) struct Checkpoint {
     pub has_wrong_count: bool,
     /// An unfinished walk.
     pub walk: Option<WalkCheckpoint>,
+    /// The position of an unfinished walk of another kind.
+    pub position: Option<Position>,
+    /// Greatest key before the last walk, in streams whose new rows may show earlier dates.
+    pub greatest: Option<i64>,
     /// True if this is the checkpoint of a full refresh, which continues only from its own checkpoints.
     pub full: bool,
     /// The state that an interrupted full refresh began with, for an incremental sync.
@@ -156,6 +162,8 @@ impl Default for Checkpoint {
             rows_without_key: 0,
             has_wrong_count: false,
             walk: None,
+            position: None,
+            greatest: None,
             full: false,
             kept: None,
             columns: None,
@@ -183,7 +191,7 @@ impl Checkpoint {
     }
 
     fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, CheckpointError> {
-        const NAMES: [&str; 17] = [
+        const NAMES: [&str; 19] = [
             CURSOR_FIELD,
             "previous",
             "at_cursor",
@@ -196,6 +204,8 @@ impl Checkpoint {
             "keyless",
             "miscounts",
             "walk",
+            "position",
+            "top",
             "full",
             "kept",
             "columns",
@@ -228,6 +238,8 @@ impl Checkpoint {
             rows_without_key: parts.number("keyless").unwrap_or(0),
             has_wrong_count: parts.is_true("miscounts"),
             walk: parts.text("walk").and_then(|walk| WalkCheckpoint::parse(walk, notes)),
+            position: parts.text("position").and_then(Position::parse),
+            greatest: id("top"),
             full: parts.is_true("full"),
             // An invalid one counts as absent: the incremental sync starts over.
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
@@ -245,9 +257,10 @@ impl Checkpoint {
             (true, true) => self,
             (false, false) => Self { kept: None, ..self },
         };
-        if checkpoint.walk.is_some() && checkpoint.columns.as_deref() != columns {
+        let is_interrupted = checkpoint.walk.is_some() || checkpoint.position.is_some();
+        if is_interrupted && checkpoint.columns.as_deref() != columns {
             notes.push(StateNote::OtherColumns);
-            checkpoint.walk = None;
+            (checkpoint.walk, checkpoint.position) = (None, None);
             if full_refresh {
                 checkpoint = Self { kept: checkpoint.kept, ..Self::default() };
             }
@@ -257,7 +270,7 @@ impl Checkpoint {
 
     /// Returns true if a full refresh of this job finished with this state: another attempt then reads no rows.
     pub(super) fn is_finished_by(&self, job: Option<Job>) -> bool {
-        job.is_some() && self.job == job && !self.full && self.walk.is_none()
+        job.is_some() && self.job == job && !self.full && self.walk.is_none() && self.position.is_none()
     }
 
     /// Returns the state after a finished full refresh: that of an incremental sync. If rows were skipped, it does
@@ -289,8 +302,11 @@ impl Checkpoint {
         put("miscounts", self.has_wrong_count.then_some(json!(true)));
         put("full", self.full.then_some(json!(true)));
         put("walk", self.walk.as_ref().map(WalkCheckpoint::to_json));
+        put("position", self.position.as_ref().map(Position::to_json));
+        put("top", self.greatest.map(|greatest| json!(greatest)));
         put("kept", self.kept.as_ref().map(|kept| kept.to_json()));
-        put("columns", self.columns.as_ref().filter(|_| self.walk.is_some()).map(|columns| json!(columns)));
+        let is_interrupted = self.walk.is_some() || self.position.is_some();
+        put("columns", self.columns.as_ref().filter(|_| is_interrupted).map(|columns| json!(columns)));
         put("generation_id", self.job.map(|job| json!(job.generation)));
         put("sync_id", self.job.map(|job| json!(job.sync)));
         self.sent_rows.write(&mut state);
@@ -337,6 +353,7 @@ pub(crate) struct StateOverview {
 pub(crate) fn overview(state: &str) -> Result<StateOverview, CheckpointError> {
     let (checkpoint, _) = Checkpoint::parse(state)?;
     let mut left = match &checkpoint.walk {
+        None if checkpoint.position.is_some() => "unknown".to_owned(),
         None => "-".to_owned(),
         Some(walk) => {
             walk.counted.map_or("unknown".to_owned(), |counted| counted.saturating_sub(walk.read).to_string())

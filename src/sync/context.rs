@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::checkpoint::Range;
 use super::list_end::EndDetector;
+use super::nested_rows::NestedSink;
 use super::query::Query;
 use super::rows::{ExpectedKeys, RowSink, Rows};
 use super::shop::{Capabilities, Shop};
@@ -16,11 +17,11 @@ use crate::airbyte::message::{millis, record_prefix};
 use crate::airbyte::{Closed, Level};
 use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver};
 use crate::record::{RecordSchema, RecordWriter};
-use crate::stream::Stream;
+use crate::stream::{Nested, Stream};
 use crate::timestamp::Timestamp;
 
 /// The reason why a stream stopped before it was complete.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StreamError {
     /// Stdout is closed.
     Closed,
@@ -31,6 +32,8 @@ pub enum StreamError {
     /// The store does not answer requests for ranges of keys as documented; the clause describes the difference. It
     /// is caught, and the stream is read by page numbers.
     UnexpectedResponse(&'static str),
+    /// The store lists other rows than requested, or in another order; the clause describes the difference.
+    UnexpectedList(String),
     /// The store counts more rows than it lists.
     CountMismatch {
         /// Rows the store counts.
@@ -48,6 +51,8 @@ pub enum StreamError {
         unread: Vec<(Option<i64>, Option<i64>)>,
         /// Rows that the store could not send, by the keys before and after them.
         between: Vec<Between>,
+        /// Dates of creation of rows that the store could not send and whose keys are not known.
+        dates: Vec<Timestamp>,
         /// Rows without a key.
         rows_without_key: u64,
         /// True if a response with one of the rows is not valid UTF-8.
@@ -80,6 +85,10 @@ pub(super) struct StreamContext {
     /// First instant after the requested dates.
     pub end: Option<Timestamp>,
     record_schema: Arc<RecordSchema>,
+    /// The stream whose rows are inside the rows of this one, if they are read with them.
+    inner: Option<InnerStream>,
+    /// The schema of the rows that contain the rows of this stream.
+    parent_schema: Option<Arc<RecordSchema>>,
     /// Nested collections to request, if any.
     nested: Option<String>,
     /// Fields to request; `None` for all.
@@ -99,6 +108,17 @@ pub(super) struct StreamContext {
     counted: AtomicU64,
     /// True if a row could not be read because its text is not valid UTF-8.
     not_utf8: AtomicBool,
+}
+
+/// A stream whose rows are inside the rows of another one.
+#[derive(Debug)]
+pub(super) struct InnerStream {
+    /// Its place in the rows.
+    pub nested: &'static Nested,
+    /// Its output.
+    pub output: Arc<StreamOutput>,
+    /// The schema of its records.
+    pub record_schema: Arc<RecordSchema>,
 }
 
 /// A response of the store, parsed.
@@ -144,6 +164,8 @@ impl StreamContext {
             start,
             end,
             record_schema: Arc::new(record_schema),
+            inner: None,
+            parent_schema: None,
             nested,
             fields,
             shutdown,
@@ -160,7 +182,7 @@ impl StreamContext {
     /// Returns a context for lists of keys: its requests name only the key and the cursor, and no nested collections.
     pub(super) fn for_keys(&self) -> Self {
         let cursor = self.stream.has_updated_at.then_some(self.stream.cursor_field);
-        let fields: Vec<&str> = std::iter::once(self.stream.key).chain(cursor).collect();
+        let fields: Vec<&str> = std::iter::once(self.stream.key()).chain(cursor).collect();
         Self {
             stream: self.stream,
             client: Arc::clone(&self.client),
@@ -169,6 +191,8 @@ impl StreamContext {
             start: self.start,
             end: self.end,
             record_schema: Arc::clone(&self.record_schema),
+            inner: None,
+            parent_schema: None,
             nested: None,
             fields: Some(fields.join(",")),
             shutdown: self.shutdown.clone(),
@@ -180,6 +204,40 @@ impl StreamContext {
             counted: AtomicU64::new(0),
             not_utf8: AtomicBool::new(false),
         }
+    }
+
+    /// Sets the schema of the rows that contain the rows of this stream.
+    pub(super) fn with_parent_schema(self, schema: RecordSchema) -> Self {
+        Self { parent_schema: Some(Arc::new(schema)), ..self }
+    }
+
+    /// Returns a context for the requests of this stream and of one whose rows are inside its rows.
+    pub(super) fn with_inner(&self, inner: InnerStream) -> Self {
+        Self { inner: Some(inner), ..self.for_requests(self.stream, Arc::clone(&self.record_schema)) }
+    }
+
+    /// Returns a context for the requests of a stream whose rows are inside the rows of another one, which is requested
+    /// and not emitted. `None` if it is not such a stream.
+    pub(super) fn of_parent(&self) -> Option<Self> {
+        let (nested, schema) = (self.stream.nested_in.as_ref()?, self.parent_schema.as_ref()?);
+        let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
+        let inner = InnerStream { nested, output, record_schema };
+        Some(Self { inner: Some(inner), ..self.for_requests(self.stream.requested(), Arc::clone(schema)) })
+    }
+
+    /// Returns a context for the requests of this stream.
+    pub(super) fn requesting(&self) -> Self {
+        self.for_requests(self.stream, Arc::clone(&self.record_schema))
+    }
+
+    /// Returns the place of this stream in the rows of another one, and its output.
+    pub(super) fn as_inner(&self) -> Option<InnerStream> {
+        let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
+        Some(InnerStream { nested: self.stream.nested_in.as_ref()?, output, record_schema })
+    }
+
+    fn for_requests(&self, stream: &'static Stream, record_schema: Arc<RecordSchema>) -> Self {
+        Self { stream, record_schema, nested: self.nested.clone(), fields: self.fields.clone(), ..self.for_keys() }
     }
 
     /// Returns the number of rows to request per page.
@@ -268,7 +326,9 @@ impl StreamContext {
                 }
                 Ok(again)
             }
-            Err(StreamError::Request(error)) if is_not_found(&error) && query.page_number() == 1 => {
+            Err(StreamError::Request(error))
+                if is_not_found(&error) && query.page_number() == 1 && self.capabilities.lists_may_be_missing =>
+            {
                 self.confirm_empty(query, expected, error, writer).await
             }
             other => other,
@@ -340,14 +400,26 @@ impl StreamContext {
         }
         let prefix = record_prefix(self.output.name());
         let mut shutdown = self.shutdown.clone();
+        let inner = self.inner.as_ref();
+        let mut inner_writer = inner.map(|inner| RecordWriter::new(Arc::clone(&inner.record_schema)));
+        let inner_prefix = inner.map(|inner| record_prefix(inner.output.name())).unwrap_or_default();
         let (page, slot, date, probed, rejected) = {
-            let mut sink = RowSink::new(self.output.emitter().lines(), &prefix, writer).expecting(expected);
+            let nested = inner.zip(inner_writer.as_mut()).map(|(inner, writer)| {
+                NestedSink::new(inner.nested, inner.output.emitter().lines(), &inner_prefix, writer)
+            });
+            let lines = self.output.emitter().lines();
+            let mut sink = RowSink::new(lines, &prefix, writer).expecting(expected).with_nested(nested);
             let mut answer = tokio::select! {
                 answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
                 _ = shutdown.wait_for(|requested| *requested) => return Err(StreamError::Interrupted),
             };
             let mut page = sink.into_rows(answer.page, answer.count);
-            page.lines.attach_guard(answer.memory.take());
+            // Both streams write lines of the response.
+            let memory = Arc::new(answer.memory.take());
+            if let Some(nested) = &mut page.nested {
+                nested.rows.lines.attach_guard(Arc::clone(&memory));
+            }
+            page.lines.attach_guard(memory);
             (page, answer.slot, answer.date, answer.counted, answer.rejected_count)
         };
         self.note_rows_without_key(page.rows_without_key as u64);
@@ -358,6 +430,9 @@ impl StreamContext {
         let issues = writer.take_issues();
         if !issues.is_empty() {
             self.output.report(issues).await?;
+        }
+        if let (Some(inner), Some(mut writer)) = (inner, inner_writer) {
+            inner.output.report(writer.take_issues()).await?;
         }
         // Only a response that looks like the complete list can hide rows by its count.
         let may_hide = |total: u64, before: u64| total < before && page.listed() >= total;

@@ -408,7 +408,7 @@ impl DeletionSearch<'_> {
             true => format!(",\"{}\":\"{latest}\"", stream.cursor_field),
             false => String::new(),
         };
-        format!("{{\"{}\":{id}{updated},\"{DELETED}\":\"{found_at}\"{}}}", stream.key, self.tracker.nulls)
+        format!("{{\"{}\":{id}{updated},\"{DELETED}\":\"{found_at}\"{}}}", stream.key(), self.tracker.nulls)
     }
 }
 

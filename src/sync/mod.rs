@@ -6,13 +6,17 @@
 //! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
+//! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first` and `dated` are further ones,
+//!   `date_walk` decides what `dated` requests, `nested_rows` and `joint` read rows inside the rows of another stream.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
+//! - `date_walk`: reads rows in the order of their dates where a store sorts by them and a date never changes.
+//! - `climb`: finds the newest change where a store cannot sort by it.
 //! - `skipped_rows`: reads rows again that the store could not send before.
 //! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
 //!   rows.
 //! - `deletions` with `bisection`, `deletion_tracker`, `known_ids` and `id_set`: rows that the store deleted.
 //! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
-//! - `checkpoint` with `checkpoint_fields`, `sent_rows` and `sent_hashes`: the state of a stream. `columns`: a hash of
+//! - `checkpoint` with `checkpoint_fields`, `position`, `sent_rows` and `sent_hashes`: the state of a stream. `columns`: a hash of
 //!   the columns that a walk reads.
 //! - `dry_run`: the estimate of a read.
 
@@ -20,10 +24,13 @@ mod all_rows;
 mod bisection;
 mod checkpoint;
 mod checkpoint_fields;
+mod climb;
 mod columns;
 mod context;
 mod count_check;
 mod date_filter;
+mod date_walk;
+mod dated;
 mod deletion_tracker;
 mod deletions;
 mod dry_run;
@@ -31,11 +38,17 @@ mod dry_run;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod id_set;
+mod joint;
+mod key_lists;
 mod keyset;
 mod known_ids;
+mod last_page_first;
 mod list_end;
+mod nested_rows;
 mod newest_rows;
+mod one_response;
 mod paged;
+mod position;
 mod probes;
 pub mod query;
 mod row_filter;
@@ -45,6 +58,7 @@ mod sent_rows;
 pub mod shop;
 mod single_page;
 mod skipped_rows;
+mod strategy;
 mod stream_output;
 mod stream_sync;
 
@@ -68,6 +82,7 @@ pub use context::StreamError;
 pub use deletion_tracker::KnownBytes;
 use deletion_tracker::{Begin, DeletionTracker};
 pub(crate) use dry_run::run as dry_run;
+pub use joint::JointReads;
 pub use sent_rows::OVERLAP_SECONDS;
 use shop::Shop;
 use stream_output::{Resumed, StatePolicy, StreamOutput, SyncStats};
@@ -89,6 +104,8 @@ pub struct SyncContext {
     pub record_options: RecordOptions,
     /// Maximum share of a stream's rows that may be deleted between two syncs (percent).
     pub max_deleted_percent: u32,
+    /// The streams that are read from the same requests.
+    pub joint: JointReads,
     /// The size of the known ids of all streams.
     pub known_bytes: Arc<KnownBytes>,
     /// Shows the progress of the read.
@@ -140,6 +157,8 @@ pub(crate) async fn read(
     let name = &configured.stream.name;
     emitter.status(name, StreamStatus::Started, None).await?;
     let Some(stream) = sync_context.client.find(name) else { return Ok(Err(StreamFailure::UnknownStream)) };
+    // Dropped on each way out, so that the other stream does not wait for this one.
+    let partner = sync_context.joint.partner(stream);
     let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse);
     let (before, mut notes) = match parsed {
         Ok(parsed) => parsed,
@@ -154,7 +173,7 @@ pub(crate) async fn read(
     log_ignored_settings(sync_context, configured, stream, emitter).await?;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
-    let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.has_updated_at);
+    let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.is_resumable());
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     let (is_finished, finished) = (before.is_finished_by(job), before.clone());
     let checkpoint = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
@@ -166,7 +185,7 @@ pub(crate) async fn read(
         from_nothing: checkpoint.cursor.is_none() && checkpoint.walk.is_none(),
     };
     track_deletions(sync_context, configured, &context, begin).await?;
-    for note in notes.into_iter().filter(|_| stream.has_updated_at) {
+    for note in notes.into_iter().filter(|_| stream.is_resumable()) {
         emitter.log(Level::Warn, &note.about(name)).await?;
     }
 
@@ -174,7 +193,7 @@ pub(crate) async fn read(
         if is_finished {
             return Ok(FinishedSync { checkpoint: finished, skipped_rows: None });
         }
-        stream_sync::run(&context, checkpoint, full_refresh, job).await
+        strategy::run(&context, checkpoint, full_refresh, job, partner).await
     };
     let outcome = in_task(stream, name.clone(), Box::pin(running)).await?;
     output.report_at_end().await?;
@@ -297,7 +316,7 @@ async fn track_deletions(
     let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
     let filter = date_filter::widen(context, context.start, 0);
     let columns = sync_context.record_options.columns(stream, selection);
-    let is_null = |name: &&String| ![stream.key, stream.cursor_field, DELETED].contains(&name.as_str());
+    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
     let nulls: String = columns
         .iter()
         .filter(is_null)
@@ -327,7 +346,7 @@ fn context(
     output: &Arc<StreamOutput>,
 ) -> Option<Arc<StreamContext>> {
     let selection = &configured.stream.json_schema;
-    Some(Arc::new(StreamContext::new(
+    let context = StreamContext::new(
         stream,
         Arc::clone(&sync_context.client),
         Arc::clone(output),
@@ -335,7 +354,14 @@ fn context(
         sync_context.record_options.record_schema(stream, selection),
         (sync_context.record_options.nested(stream, selection), sync_context.record_options.fields(stream, selection)),
         sync_context.shutdown.clone(),
-    )))
+    );
+    Some(Arc::new(match stream.nested_in {
+        None => context,
+        Some(_) => {
+            let options = &sync_context.record_options;
+            context.with_parent_schema(options.record_schema(stream.requested(), &serde_json::Value::Null))
+        }
+    }))
 }
 
 /// Returns the last LOG of a stream: its figures. `cursors` are those before and after the sync.

@@ -178,6 +178,7 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
     // Their keys are unknown, so a state cannot list them: the state does not change.
     Err(StreamError::RowsSkipped {
         unread: Vec::new(),
+        dates: Vec::new(),
         between: walk.unread,
         rows_without_key: 0,
         not_utf8: context.is_not_utf8(),
@@ -400,7 +401,7 @@ impl PagedWalk<'_> {
     /// Returns the key of a row as a string.
     fn key_of(&self, rows: &Rows, index: usize) -> Option<String> {
         let row: serde_json::Value = serde_json::from_slice(rows.data(index, self.context.prefix_length())).ok()?;
-        match row.get(self.context.stream.key)? {
+        match row.get(self.context.stream.key())? {
             serde_json::Value::String(key) => Some(key.clone()),
             key => Some(key.to_string()),
         }

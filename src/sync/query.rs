@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::checkpoint::Range;
-use crate::http::{Request, Slice};
+use crate::http::{Divisibility, Request, Slice};
 use crate::stream::Stream;
 use crate::timestamp::Timestamp;
 
@@ -96,6 +96,10 @@ pub enum Order {
     DateDescending,
     /// Ascending dates, and within one date ascending keys, so that rows of one date stay on their page.
     DateThenKey,
+    /// Ascending dates of creation.
+    Created,
+    /// Descending dates of creation.
+    CreatedDescending,
 }
 
 /// A request for rows of a stream.
@@ -111,6 +115,14 @@ pub struct Query {
     pub one_of: Vec<i64>,
     /// Date range of the rows.
     pub dates: DateRange,
+    /// Range of the dates of creation, in UNIX seconds, both ends included.
+    pub created: Option<(i64, i64)>,
+    /// Part of the stream that is requested, for streams with parts ([`Shop::parts`](super::shop::Shop::parts)).
+    pub part: Option<String>,
+    /// The one row whose nested rows are requested.
+    pub parent: Option<ParentRow>,
+    /// True if rows with only some of their fields are enough, such as the key and the date of creation.
+    pub is_short: bool,
     /// Nested collections to request, separated by commas.
     pub nested: Option<String>,
     /// Fields to request, separated by commas; all if absent.
@@ -118,7 +130,17 @@ pub struct Query {
     slice: Slice,
     ignores_count: bool,
     no_retry: bool,
+    divisibility: Divisibility,
     range: Option<usize>,
+}
+
+/// A row whose nested rows are requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParentRow {
+    /// Its key.
+    pub key: i64,
+    /// The store that it belongs to, if the key alone does not identify it.
+    pub owner: Option<i64>,
 }
 
 impl Query {
@@ -130,13 +152,64 @@ impl Query {
             keys: (None, None),
             one_of: Vec::new(),
             dates: DateRange::default(),
+            created: None,
+            part: None,
+            parent: None,
+            is_short: false,
             nested: None,
             fields: None,
             slice: Slice { count, page: 1 },
             ignores_count: false,
             no_retry: false,
+            divisibility: Divisibility::Always,
             range: None,
         }
+    }
+
+    /// Returns a request for all rows of a stream in one response.
+    pub fn all(stream: &'static Stream) -> Self {
+        Self::new(stream, 0).indivisible()
+    }
+
+    /// Returns true if all rows are requested in one response.
+    pub fn is_all(&self) -> bool {
+        self.slice.count == 0
+    }
+
+    /// Marks the request as one that the caller divides if the store cannot answer it.
+    pub fn indivisible(mut self) -> Self {
+        self.divisibility = Divisibility::Never;
+        self
+    }
+
+    /// Marks the request as one that the caller divides if a row makes it fail.
+    pub fn divided_by_size(mut self) -> Self {
+        self.divisibility = Divisibility::UnlessRow;
+        self
+    }
+
+    /// Requests only rows created between two UNIX seconds, both included.
+    pub fn created(mut self, first: i64, last: i64) -> Self {
+        self.created = Some((first, last));
+        self
+    }
+
+    /// Requests only rows of a part of the stream.
+    pub fn part(mut self, part: Option<&str>) -> Self {
+        self.part = part.map(str::to_owned);
+        self
+    }
+
+    /// Requests one row with its nested rows.
+    pub fn parent(mut self, parent: ParentRow) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Requests rows with only some of their fields.
+    pub fn short(mut self) -> Self {
+        self.is_short = true;
+        self
     }
 
     /// Requests page `number`, counted from 1.
@@ -163,7 +236,7 @@ impl Query {
     }
 
     /// Requests only rows with one of these keys.
-    pub(super) fn one_of(mut self, ids: &[i64]) -> Self {
+    pub fn one_of(mut self, ids: &[i64]) -> Self {
         self.one_of = ids.to_vec();
         self
     }
@@ -212,12 +285,18 @@ impl Query {
 
     /// Returns true if the request has conditions that rows must meet.
     pub(super) fn is_filtered(&self) -> bool {
-        self.keys != (None, None) || !self.one_of.is_empty() || self.dates != DateRange::default()
+        self.keys != (None, None)
+            || !self.one_of.is_empty()
+            || self.dates != DateRange::default()
+            || self.created.is_some()
+            || self.part.is_some()
+            || self.parent.is_some()
     }
 
     /// Returns the order, in words for the log.
     fn order_name(&self) -> String {
-        let (key, cursor) = (self.stream.key, self.stream.cursor_field);
+        let (key, cursor) = (self.stream.key(), self.stream.cursor_field);
+        let created = self.stream.created_field.unwrap_or_default();
         match self.order {
             None => String::new(),
             Some(Order::Key) => key.to_owned(),
@@ -225,6 +304,8 @@ impl Query {
             Some(Order::Date) => cursor.to_owned(),
             Some(Order::DateDescending) => format!("-{cursor}"),
             Some(Order::DateThenKey) => format!("{cursor},{key}"),
+            Some(Order::Created) => created.to_owned(),
+            Some(Order::CreatedDescending) => format!("-{created}"),
         }
     }
 }
@@ -243,12 +324,12 @@ impl Request for Query {
     }
 
     fn any_row(&self, place: u64) -> Self {
-        Self::new(self.stream, 1).page(place)
+        Self::new(self.stream, 1).page(place).part(self.part.as_deref())
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let Self { ignores_count, no_retry, range, .. } = *self;
-        *self == Self { ignores_count, no_retry, range, ..other.clone() }
+        let Self { ignores_count, no_retry, divisibility, range, .. } = *self;
+        *self == Self { ignores_count, no_retry, divisibility, range, ..other.clone() }
     }
 
     fn sequence(&self) -> String {
@@ -258,13 +339,26 @@ impl Request for Query {
     fn is_no_retry(&self) -> bool {
         self.no_retry
     }
+
+    fn divisibility(&self) -> Divisibility {
+        self.divisibility
+    }
 }
 
 impl fmt::Display for Query {
     /// Formats the request for the log: `orders, 1000 rows, sort id, id > 5 and <= 90`. Fields and nested collections
     /// are left out, since they are long and the same in each request of a stream.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} rows", self.stream.name, self.slice.count)?;
+        match self.slice.count {
+            0 => write!(f, "{}, all rows", self.stream.name)?,
+            count => write!(f, "{}, {count} rows", self.stream.name)?,
+        }
+        if let Some(part) = &self.part {
+            write!(f, " of {part}")?;
+        }
+        if self.is_short {
+            f.write_str(", short")?;
+        }
         if self.order.is_some() {
             write!(f, ", sort {}", self.order_name())?;
         }
@@ -272,16 +366,22 @@ impl fmt::Display for Query {
             write!(f, ", page {}", self.slice.page)?;
         }
         match self.keys {
-            (Some(after), Some(end)) => write!(f, ", {} > {after} and <= {end}", self.stream.key)?,
-            (Some(after), None) => write!(f, ", {} > {after}", self.stream.key)?,
-            (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key)?,
+            (Some(after), Some(end)) => write!(f, ", {} > {after} and <= {end}", self.stream.key())?,
+            (Some(after), None) => write!(f, ", {} > {after}", self.stream.key())?,
+            (None, Some(end)) => write!(f, ", {} <= {end}", self.stream.key())?,
             (None, None) => {}
         }
         if !self.one_of.is_empty() {
-            write!(f, ", {} one of {}", self.stream.key, self.one_of.len())?;
+            write!(f, ", {} one of {}", self.stream.key(), self.one_of.len())?;
         }
         if self.dates != DateRange::default() {
             write!(f, ", {} {}", self.stream.cursor_field, self.dates)?;
+        }
+        if let Some((first, last)) = self.created {
+            write!(f, ", {} {first} to {last}", self.stream.created_field.unwrap_or("created"))?;
+        }
+        if let Some(parent) = self.parent {
+            write!(f, ", of {} {}", self.stream.key(), parent.key)?;
         }
         Ok(())
     }

@@ -5,12 +5,13 @@
 use std::collections::HashSet;
 
 use super::checkpoint::Range;
+use super::nested_rows::{NestedRows, NestedSink};
 use super::query::DateRange;
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
 use crate::http::{ElementSink, Envelope, PageMeta, ResponseMismatch};
 use crate::json::Scanner;
-use crate::record::{self, CursorValue, Key, NotARecord, RecordWriter};
+use crate::record::{self, CursorValue, Key, NotARecord, RecordMeta, RecordWriter};
 use crate::timestamp::Timestamp;
 
 /// A response of a list, as RECORD lines.
@@ -25,6 +26,10 @@ pub(super) struct Rows {
     /// Number of rows without a key. They are not in `rows`: a state cannot list them, and a destination cannot
     /// distinguish them.
     pub rows_without_key: usize,
+    /// The elements of the list that are not in `rows`: the number of rows before each.
+    pub skipped: Vec<usize>,
+    /// The rows inside these rows, if they were requested.
+    pub nested: Option<Box<NestedRows>>,
     /// Number of rows requested.
     pub asked: usize,
 }
@@ -38,10 +43,12 @@ pub(super) struct Row {
     pub updated: CursorValue,
     /// The UTC offset that `updated_at` was shown with, in minutes.
     pub offset: Option<i16>,
+    /// The date of its creation in UNIX seconds, 0 for never.
+    pub created: Option<i64>,
     /// Index of the block with its line.
-    block: usize,
+    pub(super) block: usize,
     /// End of its line in the block.
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl Row {
@@ -64,6 +71,8 @@ pub(super) struct RowSink<'c> {
     rows: Vec<Row>,
     /// Rows without a key.
     rows_without_key: usize,
+    skipped: Vec<usize>,
+    nested: Option<NestedSink<'c>>,
     prefix: &'c [u8],
     writer: &'c mut RecordWriter,
     expected: ExpectedKeys,
@@ -78,7 +87,23 @@ impl<'c> RowSink<'c> {
     pub(super) fn new(lines: LineBatch, prefix: &'c [u8], writer: &'c mut RecordWriter) -> Self {
         let undeclared = writer.undeclared();
         let (rows, expected) = (Vec::new(), ExpectedKeys::Any);
-        Self { lines, rows, rows_without_key: 0, prefix, writer, expected, has_complained: false, undeclared }
+        Self {
+            lines,
+            rows,
+            rows_without_key: 0,
+            skipped: Vec::new(),
+            nested: None,
+            prefix,
+            writer,
+            expected,
+            has_complained: false,
+            undeclared,
+        }
+    }
+
+    /// Also collects the rows inside each row.
+    pub(super) fn with_nested(self, nested: Option<NestedSink<'c>>) -> Self {
+        Self { nested, ..self }
     }
 
     /// Accepts a response only if its keys are the expected ones.
@@ -88,7 +113,9 @@ impl<'c> RowSink<'c> {
 
     /// Returns the rows of the complete response to a request for `asked` rows.
     pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
-        Rows { lines: self.lines, rows: self.rows, envelope, rows_without_key: self.rows_without_key, asked }
+        let nested = self.nested.map(|nested| Box::new(nested.into_rows(asked)));
+        let (lines, rows, rows_without_key, skipped) = (self.lines, self.rows, self.rows_without_key, self.skipped);
+        Rows { lines, rows, envelope, rows_without_key, skipped, nested, asked }
     }
 }
 
@@ -125,10 +152,19 @@ impl ElementSink for RowSink<'_> {
         self.lines.clear();
         self.rows.clear();
         self.rows_without_key = 0;
+        self.skipped.clear();
         self.writer.forget(self.undeclared);
+        if let Some(nested) = &mut self.nested {
+            nested.restart();
+        }
+    }
+
+    fn skip(&mut self) {
+        self.skipped.push(self.rows.len());
     }
 
     fn element(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotARecord> {
+        let from = scanner.position();
         let (block, lines) = self.lines.begin_line();
         let start = lines.len();
         lines.extend_from_slice(self.prefix);
@@ -142,11 +178,16 @@ impl ElementSink for RowSink<'_> {
         if meta.key == Key::Missing {
             lines.truncate(start);
             self.rows_without_key += 1;
+            self.skipped.push(self.rows.len());
             return Ok(());
         }
         lines.extend_from_slice(RECORD_SUFFIX);
         let end = lines.len();
-        self.rows.push(Row { key: meta.key, updated: meta.updated, offset: meta.offset, block, end });
+        if let Some(nested) = &mut self.nested {
+            nested.add(scanner.since(from), self.rows.len(), meta.created);
+        }
+        let RecordMeta { key, updated, offset, created } = meta;
+        self.rows.push(Row { key, updated, offset, created, block, end });
         Ok(())
     }
 
@@ -171,7 +212,7 @@ impl ElementSink for RowSink<'_> {
     }
 
     fn memory_used(&self) -> usize {
-        self.lines.len()
+        self.lines.len() + self.nested.as_ref().map_or(0, NestedSink::memory_used)
     }
 }
 
@@ -194,6 +235,24 @@ impl Rows {
     /// Returns the number of rows that the response lists, including those without a key.
     pub(super) fn listed(&self) -> u64 {
         (self.rows.len() + self.rows_without_key) as u64
+    }
+
+    /// Returns the elements of the list in their order; `None` for one that is not a row with a key.
+    pub(super) fn elements(&self) -> Vec<Option<&Row>> {
+        let mut elements = Vec::with_capacity(self.rows.len() + self.skipped.len());
+        let mut skipped = self.skipped.iter().peekable();
+        for index in 0..=self.rows.len() {
+            while skipped.next_if(|&&place| place == index).is_some() {
+                elements.push(None);
+            }
+            elements.extend(self.rows.get(index).map(Some));
+        }
+        elements
+    }
+
+    /// Returns the hash of the content of a row.
+    pub(super) fn hash(&self, index: usize, prefix: usize) -> u64 {
+        record::content_hash(self.data(index, prefix))
     }
 
     /// Returns true if no two rows have the same key.

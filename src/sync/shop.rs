@@ -15,6 +15,8 @@ pub struct Capabilities {
     /// True if it lists further pages by their numbers. If this and `key_ranges` are false, one response is the
     /// complete list.
     pub page_numbers: bool,
+    /// True if it answers 404 for a list without rows. If false, 404 means that there is no such resource.
+    pub lists_may_be_missing: bool,
     /// True if it counts the rows of a range of keys, and lists the rows of several keys at once
     /// (`Query::one_of`): then deleted rows can be found.
     pub key_counts: bool,
@@ -75,6 +77,31 @@ pub trait Shop: fmt::Debug + Send + Sync {
 
     /// Returns the API calls used so far.
     fn usage(&self) -> Usage;
+
+    /// Returns the parts in which a stream is requested, such as types of users or stores. Empty if one request covers
+    /// the complete stream.
+    fn parts(&self, stream: &Stream) -> Vec<String> {
+        let _ = stream;
+        Vec::new()
+    }
+
+    /// Returns the stream whose rows own the rows of this one, if a list of a stream leaves out rows that differ only
+    /// in their owner. The rows of one owner are requested with [`Shop::part_of_owner`].
+    fn owners(&self, stream: &Stream) -> Option<&'static Stream> {
+        let _ = stream;
+        None
+    }
+
+    /// Returns true if a new row may show a change date before its creation, so that requests for changes miss it.
+    fn has_backdated_rows(&self, stream: &Stream) -> bool {
+        let _ = stream;
+        false
+    }
+
+    /// Returns the part of a stream that belongs to the owner with this key.
+    fn part_of_owner(&self, key: i64) -> String {
+        key.to_string()
+    }
 
     /// Returns the stream with this name or alias.
     fn find(&self, name: &str) -> Option<&'static Stream> {

@@ -64,6 +64,7 @@ pub(crate) async fn run(
         (!checkpoint.unread.is_empty() || checkpoint.rows_without_key > 0).then(|| StreamError::RowsSkipped {
             unread: checkpoint.unread.clone(),
             between: Vec::new(),
+            dates: Vec::new(),
             rows_without_key: checkpoint.rows_without_key,
             not_utf8: context.is_not_utf8(),
         });

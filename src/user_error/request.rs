@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::UserError;
+use super::{UserError, store};
 use crate::airbyte::FailureType::{self, ConfigError, SystemError, TransientError};
 use crate::connector::{Connector, Refusal, Terms};
 use crate::http::Error;
@@ -46,6 +46,8 @@ impl UserError {
                     "{host} sent a response{on} that is not UTF-8 text (from byte {at}), also after retries. Run the sync again later; if it happens again, report it to {support}."
                 ),
             ),
+            Error::Empty { .. } => store::empty(host, &on),
+            Error::Blocked { status, .. } => store::blocked(*status, host, &on),
             Error::TooLarge { limit, .. } => (
                 SystemError,
                 format!(

@@ -46,7 +46,7 @@ fn in_parts(body: &[u8], size: usize, names: &[&str], sink: &mut dyn ElementSink
 }
 
 fn ok(total: Option<u64>, more: bool, elements: &[&str]) -> Result<(Envelope, Vec<String>), PageError> {
-    Ok((Envelope { total, more }, elements.iter().map(|&text| text.to_owned()).collect()))
+    Ok((Envelope { total, more, page: None }, elements.iter().map(|&text| text.to_owned()).collect()))
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::http::RetryPolicy;
 use crate::output::{Columns, OutputOptions, ReadOutput};
 use crate::record_options::RecordOptions;
 use crate::shutdown;
-use crate::sync::{StreamError, StreamFailure, SyncContext};
+use crate::sync::{JointReads, StreamError, StreamFailure, SyncContext};
 use crate::user_error::UserError;
 
 /// Reads the selected streams.
@@ -49,8 +49,10 @@ pub(crate) async fn run(
     if catalog.streams.is_empty() {
         emitter.log(Level::Warn, "The catalog selects no streams, so nothing is read.").await?;
     }
+    let joint = JointReads::of(&*client, &catalog);
     let context = SyncContext {
         client,
+        joint,
         start: config.shop.start,
         end: config.shop.end,
         record_options: config.record_options,

@@ -24,6 +24,7 @@ const ALL: i64 = 25;
 const USUAL: Capabilities = Capabilities {
     key_ranges: true,
     page_numbers: true,
+    lists_may_be_missing: true,
     key_counts: true,
     total_field: Some("total"),
     page_size: 10,
@@ -77,7 +78,7 @@ impl Shop for MadeUp {
                 sink.element(&mut Scanner::new(row.as_bytes())).unwrap();
             }
             let total = self.capabilities.total_field.map(|_| ids.len() as u64);
-            let page = Envelope { total, more: from + count < ids.len() };
+            let page = Envelope { total, more: from + count < ids.len(), page: None };
             sink.verify(&PageMeta { envelope: page.clone(), list_name_known: true }).unwrap();
             let slot = Arc::clone(&self.slots).acquire_owned().await.unwrap();
             Ok(PageResponse { page, count, counted: None, rejected_count: None, slot, date: None, memory: None })
@@ -129,7 +130,7 @@ async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>,
     let cursor = stream.has_updated_at.then_some(stream.cursor_field);
     let (_running, shutdown) = watch::channel(false);
     let client = Arc::clone(&shop) as Arc<dyn Shop>;
-    let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key, cursor);
+    let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), cursor);
     let dates = (Timestamp::EARLIEST, None);
     let context = StreamContext::new(stream, client, output, dates, record_schema, (None, None), shutdown);
     let finished = stream_sync::run(&Arc::new(context), Checkpoint::default(), false, None).await.unwrap();

@@ -1,0 +1,356 @@
+//! What a read from date to date does for one of its streams: decides which rows are emitted, and keeps the state.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::DatedStream;
+use crate::record::{CursorValue, Key};
+use crate::sync::checkpoint::{Checkpoint, Job, Range, joined};
+use crate::sync::context::{StreamContext, StreamError};
+use crate::sync::id_set::IdSet;
+use crate::sync::position::{DatesPosition, Position};
+use crate::sync::query::DateRange;
+use crate::sync::row_filter::{Decision, RowFilter, id_of};
+use crate::sync::rows::{Row, Rows};
+use crate::sync::sent_hashes::{RangeCheck, SentHashes};
+use crate::sync::sent_rows::{OVERLAP_SECONDS, SentRows};
+use crate::sync::stream_output::StatePolicy;
+use crate::sync::stream_sync::FinishedSync;
+use crate::timestamp::Timestamp;
+
+/// The part of a read that belongs to one stream.
+#[derive(Debug)]
+pub(in crate::sync) struct Lane {
+    pub context: Arc<StreamContext>,
+    /// The state before the sync.
+    base: Checkpoint,
+    filter: RowFilter,
+    /// Rows that are remembered after the walk.
+    sent_rows: SentRows,
+    /// The cursor after the walk.
+    until: Option<Timestamp>,
+    since: Option<i64>,
+    /// The date that the walk has reached.
+    reached: Option<i64>,
+    /// Rows created at that date that were emitted: key and hash of the content.
+    edge: HashMap<Key, u64>,
+    /// The same for the date reached before: the first rows of a page have it.
+    last_edge: HashMap<Key, u64>,
+    /// The date at which an interrupted walk continues, and the rows with this date that were emitted before.
+    resumed_edge: Option<(i64, SentHashes)>,
+    /// Greatest key before the walk.
+    pub greatest: Option<i64>,
+    /// Ranges of keys of rows that the store cannot send.
+    pub unread: Vec<Range>,
+    /// Dates of rows that the store cannot send and whose keys are not known.
+    pub unread_dates: Vec<Timestamp>,
+    /// If set, only rows whose keys are not in it are emitted.
+    pub only_new: Option<Arc<IdSet>>,
+    mode: Mode,
+    /// True while the state must not contain a position of the walk.
+    is_outside_walk: bool,
+    /// True if a row was read.
+    has_read: bool,
+}
+
+/// The use of the rows that are read.
+#[derive(Debug)]
+enum Mode {
+    /// They are emitted.
+    Emit,
+    /// They are compared with remembered ranges of keys.
+    Compare(RangeCheck),
+    /// Those in ranges that have changed are emitted.
+    EmitChanged(Vec<Range>),
+}
+
+impl Lane {
+    pub(super) fn new(stream: DatedStream) -> Self {
+        let DatedStream { context, checkpoint, full_refresh, .. } = stream;
+        let base = Checkpoint { full: full_refresh, ..checkpoint };
+        let filter = RowFilter {
+            date_range: DateRange { from: Some(context.start), before: context.end, ..DateRange::default() },
+            later_than: None,
+            include_missing_dates: true,
+            known: base.sent_rows.clone(),
+        };
+        Self {
+            context,
+            filter,
+            sent_rows: SentRows::before(None),
+            until: None,
+            since: None,
+            reached: None,
+            edge: HashMap::new(),
+            last_edge: HashMap::new(),
+            resumed_edge: None,
+            greatest: base.greatest,
+            unread: Vec::new(),
+            unread_dates: Vec::new(),
+            only_new: None,
+            mode: Mode::Emit,
+            is_outside_walk: true,
+            has_read: false,
+            base,
+        }
+    }
+
+    pub(super) fn cursor(&self) -> Option<Timestamp> {
+        self.base.cursor
+    }
+
+    /// Returns the first instant from which rows are emitted.
+    fn from(&self, since: Option<i64>) -> Timestamp {
+        let own = self.base.cursor.filter(|_| since.is_some());
+        own.map_or(self.context.start, |cursor| cursor.minus_seconds(OVERLAP_SECONDS).max(self.context.start))
+    }
+
+    /// Returns the position of an interrupted walk. With other dates in the config, the rows read so far may be the
+    /// wrong ones.
+    pub(super) fn resumed(&self) -> Option<DatesPosition> {
+        let Some(Position::Dates(position)) = &self.base.position else { return None };
+        let is_same = position.from == self.from(position.since) && position.before == self.context.end;
+        is_same.then(|| (**position).clone())
+    }
+
+    /// Continues an interrupted walk.
+    pub(super) fn resume(&mut self) {
+        let Some(Position::Dates(position)) = self.base.position.take() else { return };
+        let DatesPosition { since, until, reached, edge, sent_rows, .. } = *position;
+        self.begin(since, until);
+        self.sent_rows = sent_rows;
+        self.reached = reached;
+        self.resumed_edge = reached.map(|reached| (reached, edge));
+        self.unread = std::mem::take(&mut self.base.unread);
+    }
+
+    /// Begins a walk over the rows changed at `since` or later. `until` is the cursor after it.
+    pub(super) fn begin(&mut self, since: Option<i64>, until: Option<Timestamp>) {
+        self.base.position = None;
+        (self.since, self.until) = (since, until);
+        let cursor = self.base.cursor.max(until);
+        self.sent_rows = SentRows::before(cursor);
+        self.filter.date_range.from = Some(self.from(since));
+        self.is_outside_walk = false;
+    }
+
+    /// Returns the position of the walk for a state.
+    pub(super) fn position(&self, reached: Option<i64>) -> Option<DatesPosition> {
+        let mut edge = SentHashes::default();
+        for (&key, &hash) in &self.edge {
+            if let Some(id) = id_of(key) {
+                edge.add(id, hash);
+            }
+        }
+        (!self.is_outside_walk).then(|| DatesPosition {
+            from: self.from(self.since),
+            before: self.context.end,
+            until: self.until,
+            since: self.since,
+            reached,
+            edge,
+            sent_rows: self.sent_rows.clone(),
+        })
+    }
+
+    /// Returns true if rows near the cursor must be compared before rows are emitted.
+    pub(super) fn must_compare(&self) -> bool {
+        self.since.is_some() && !self.base.sent_rows.sent().is_exact()
+    }
+
+    pub(super) fn begin_comparison(&mut self) {
+        self.mode = Mode::Compare(self.base.sent_rows.sent().check());
+        self.is_outside_walk = true;
+    }
+
+    pub(super) fn end_comparison(&mut self) {
+        let Mode::Compare(check) = std::mem::replace(&mut self.mode, Mode::Emit) else { return };
+        self.mode = Mode::EmitChanged(check.changed());
+        // The rows of the comparison are remembered already.
+        let sent_rows = std::mem::replace(&mut self.sent_rows, SentRows::before(None));
+        self.sent_rows = sent_rows.complete();
+        self.edge.clear();
+    }
+
+    /// Ends the walk: further rows belong to no position.
+    pub(super) fn end_walk(&mut self) {
+        self.is_outside_walk = true;
+        self.edge.clear();
+    }
+
+    /// Returns the keys of rows that the store could not send in an earlier sync.
+    pub(super) fn keys_to_retry(&self) -> Vec<i64> {
+        if self.base.cursor.is_none() || self.base.position.is_some() {
+            // All rows are read anyway.
+            return Vec::new();
+        }
+        let keys = |&(after, end): &Range| match (after, end) {
+            (Some(after), Some(end)) => after.saturating_add(1)..=end,
+            _ => 1..=0,
+        };
+        self.base.unread.iter().flat_map(keys).collect()
+    }
+
+    pub(super) fn begin_retry(&mut self) {
+        self.only_new = None;
+    }
+
+    pub(super) fn end_retry(&mut self) {
+        // Those that still cannot be sent are in `unread` by now.
+        self.base.unread.clear();
+    }
+
+    /// Returns the greatest key before the last sync.
+    pub(super) fn greatest_before(&self) -> Option<i64> {
+        self.base.greatest
+    }
+
+    /// Begins to read new rows whatever their dates.
+    pub(super) fn begin_backdated(&mut self, walked: Arc<IdSet>) {
+        self.only_new = Some(walked);
+        self.filter.date_range.from = Some(self.context.start);
+    }
+
+    pub(super) fn end_backdated(&mut self) {
+        self.only_new = None;
+    }
+
+    /// Emits the accepted rows among those that are new in this walk, and the state that covers them. All rows created
+    /// before `reached` were read.
+    pub(super) async fn emit(
+        &mut self,
+        mut rows: Rows,
+        is_new: &[bool],
+        reached: Option<i64>,
+    ) -> Result<(), StreamError> {
+        let prefix_length = self.context.prefix_length();
+        let floor = [self.filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
+        let hashes = rows.hashes(floor, prefix_length);
+        if self.reached != reached {
+            self.last_edge = std::mem::take(&mut self.edge);
+            self.reached = reached;
+        }
+        let mut repeated = 0;
+        let mut decisions = Vec::with_capacity(rows.rows.len());
+        for (index, &new) in (0..rows.rows.len()).zip(is_new) {
+            let row = effective(&rows.rows[index]);
+            let mut decision = if new { Some(self.filter.decide(&row, hashes[index])) } else { None };
+            if decision == Some(Decision::Emit) && !self.is_first(&rows, index, &row, hashes[index]) {
+                decision = None;
+            }
+            repeated += u64::from(decision.is_none());
+            if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id_of(row.key)) {
+                self.sent_rows.add(id, &row, hashes[index]);
+            }
+            decisions.push(decision);
+        }
+        self.has_read |= !decisions.is_empty();
+        let is_comparison = matches!(self.mode, Mode::Compare(_));
+        let records = rows.retain(|index, _| !is_comparison && decisions.get(index) == Some(&Some(Decision::Emit)));
+        let mut batch = self.context.output.begin_batch(records).await?;
+        if !is_comparison {
+            let known: Vec<Decision> = decisions.into_iter().flatten().collect();
+            batch.inner.stats.count_skipped(&known);
+            batch.inner.stats.repeated += repeated;
+        }
+        match self.state(reached) {
+            Some(state) => batch.send_with_state(rows.lines, records, StatePolicy::WhenDue, || state.to_json()),
+            None => batch.send(rows.lines, records),
+        }
+        Ok(())
+    }
+
+    /// Returns true if a row is emitted for the first time in this walk.
+    fn is_first(&mut self, rows: &Rows, index: usize, row: &Row, hash: u64) -> bool {
+        let id = id_of(row.key);
+        match (&mut self.mode, id, row.updated) {
+            (Mode::Compare(check), Some(id), CursorValue::At(date)) => {
+                if self.filter.known.floor().is_some_and(|floor| date >= floor) {
+                    check.add(id, hash);
+                }
+            }
+            (Mode::EmitChanged(changed), Some(id), _) => {
+                let is_in =
+                    |&(after, end): &Range| after.is_none_or(|after| id > after) && end.is_none_or(|end| id <= end);
+                if !changed.iter().any(is_in) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        if self.only_new.as_ref().is_some_and(|known| id.is_some_and(|id| known.contains(id))) {
+            return false;
+        }
+        let is_at_edge = self.reached.is_some() && row.created == self.reached;
+        let resumed = self.resumed_edge.as_ref().filter(|(reached, _)| row.created == Some(*reached));
+        if !is_at_edge && resumed.is_none() && !self.last_edge.contains_key(&row.key) {
+            return true;
+        }
+        let hash = rows.hash(index, self.context.prefix_length());
+        // The next page begins with the rows of this date.
+        let was_resumed = resumed.is_some_and(|(_, edge)| edge.contains(hash));
+        let before = if is_at_edge { self.edge.insert(row.key, hash) } else { None };
+        let before = before.or_else(|| self.last_edge.get(&row.key).copied());
+        // A full refresh emits each row once. What changed since is newer than the cursor.
+        let was_sent = before.is_some_and(|before| before == hash || self.base.full);
+        !was_sent && !was_resumed
+    }
+
+    /// Returns the state of the walk at a date; `None` if there is none.
+    fn state(&self, reached: Option<i64>) -> Option<Checkpoint> {
+        if !matches!(self.mode, Mode::Emit) || !self.unread_dates.is_empty() {
+            return None;
+        }
+        let position = self.position(reached)?;
+        let unread = joined(self.base.unread.iter().chain(&self.unread).copied().collect());
+        Some(Checkpoint { position: Some(Position::Dates(Box::new(position))), unread, ..self.base.clone() })
+    }
+
+    /// Emits the state of the rows emitted.
+    pub(super) async fn send_progress(&self) -> Result<(), StreamError> {
+        let Some(state) = self.state(self.reached) else { return Ok(()) };
+        let batch = self.context.output.begin_batch(0).await?;
+        if batch.inner.has_uncovered_records() {
+            batch.send_state(StatePolicy::Now, || state.to_json());
+        }
+        Ok(())
+    }
+
+    /// Returns the result of the sync.
+    pub(super) fn finished(self, full_refresh: bool, job: Option<Job>) -> FinishedSync {
+        let rows_without_key = self.context.rows_without_key();
+        let Self { context, base, mut sent_rows, until, unread, unread_dates, greatest, has_read, .. } = self;
+        let cursor = base.cursor.max(until);
+        if cursor == base.cursor && !has_read {
+            sent_rows.keep(&base.sent_rows);
+        }
+        let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+        let unread = joined(base.unread.iter().chain(&unread).copied().collect());
+        let is_complete = unread.is_empty() && unread_dates.is_empty() && rows_without_key == 0;
+        let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
+            unread: unread.clone(),
+            between: Vec::new(),
+            dates: unread_dates.clone(),
+            rows_without_key,
+            not_utf8: context.is_not_utf8(),
+        });
+        let checkpoint = match unread_dates.is_empty() {
+            true => Checkpoint { cursor, previous, sent_rows, unread, greatest, position: None, ..base },
+            // A state cannot list these rows, so the next sync reads the same ones.
+            false => Checkpoint { position: None, ..base },
+        };
+        let checkpoint = if full_refresh { checkpoint.refreshed(job, is_complete) } else { checkpoint };
+        FinishedSync { checkpoint, skipped_rows }
+    }
+}
+
+/// Returns a row with the date of its creation in place of a missing date of its change: rows from before a store kept
+/// dates of changes have none until they change.
+fn effective(row: &Row) -> Row {
+    match (row.updated, row.created) {
+        (CursorValue::Missing, Some(created)) if created > 0 => {
+            Row { updated: CursorValue::At(Timestamp::from_unix_seconds(created)), offset: Some(0), ..*row }
+        }
+        _ => *row,
+    }
+}

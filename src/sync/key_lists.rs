@@ -1,0 +1,285 @@
+//! Reads a stream by lists of consecutive keys, such as 1 to 100, from the least key to the greatest one.
+//!
+//! A list has no page number, so a row that is added, deleted or changed elsewhere moves no row. A list that the store
+//! cannot send is halved until one key is left: the row that cannot be sent.
+
+use super::context::{FetchedPage, StreamContext, StreamError};
+use super::id_set::IdSet;
+use super::keyset::MOST_UNREADABLE;
+use super::last_page_first;
+use super::position::{KeysPosition, Position};
+use super::query::{Order, Query};
+use super::row_filter::id_of;
+use super::strategy::FullRead;
+use crate::http::Error;
+use crate::record::RecordWriter;
+
+/// Keys of a list: with their names, about 2.4 kB of a URL, of which servers accept 8 kB.
+const KEYS: i64 = 100;
+
+/// Maximum number of rows that are requested in one response: a few megabytes. Where the keys have large gaps, most
+/// lists of keys would be empty.
+const MOST_AT_ONCE: u64 = 5_000;
+
+/// Minimum number of keys for each row from which gaps count as large: twenty lists of keys for each list of rows.
+const WIDE: u64 = 20;
+
+/// Reads all rows of all parts.
+pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Result<(), StreamError> {
+    let mut walk = KeyWalk { writer: read.context.writer(), seen: IdSet::default() };
+    let (mut first, mut after) = (0, None);
+    if let Some(Position::Keys(position)) = read.position()
+        && let Some(place) = parts.iter().position(|part| *part == position.part)
+    {
+        // A part that is complete has no key after which it continues.
+        first = if position.after.is_some() { place } else { place + 1 };
+        after = position.after;
+    }
+    for part in parts.iter().skip(first) {
+        walk.read_part(read, part.as_deref(), after.take()).await?;
+    }
+    Ok(())
+}
+
+struct KeyWalk {
+    writer: RecordWriter,
+    /// Keys of the rows that were emitted. A row that moves to another part while it is read comes twice.
+    seen: IdSet,
+}
+
+impl KeyWalk {
+    /// Reads a part of the stream, from the key after `after` on.
+    async fn read_part(
+        &mut self,
+        read: &mut FullRead<'_>,
+        part: Option<&str>,
+        after: Option<i64>,
+    ) -> Result<(), StreamError> {
+        let context = read.context;
+        let query = |count: usize, order: Order| context.query(count).sort(order).part(part);
+        let first = self.fetch(context, &query(context.page_size(), Order::Key)).await;
+        let (least, total) = match first {
+            Ok(answer) => {
+                let rows = &answer.page;
+                let total = rows.envelope.total;
+                let listed = (rows.rows.len() + rows.skipped.len()) as u64;
+                if let Some(total) = total.filter(|_| after.is_none()) {
+                    context.output.count(total).await?;
+                }
+                if total.is_some_and(|total| total <= listed) {
+                    return self.emit(read, answer, part, None).await;
+                }
+                (rows.rows.first().and_then(|row| id_of(row.key)), total)
+            }
+            // Its first row cannot be sent: the keys begin at 1.
+            Err(StreamError::Request(error)) if error.is_unreadable() => (Some(1), None),
+            Err(stream_error) => return Err(stream_error),
+        };
+        let greatest = greatest_key(context, &mut self.writer, part).await?;
+        let (Some(least), Some(greatest)) = (least, greatest) else {
+            return Err(StreamError::UnexpectedResponse("it sends keys that are not whole numbers"));
+        };
+        if after.is_none() && total.is_some_and(|total| is_sparse(total, least.abs_diff(greatest))) {
+            let all = Query::all(context.stream).sort(Order::Key).part(part);
+            match self.fetch(context, &all).await {
+                Ok(answer) => return self.emit(read, answer, part, None).await,
+                Err(StreamError::Request(error)) if error.is_unreadable() => {}
+                Err(stream_error) => return Err(stream_error),
+            }
+        }
+        let mut next = after.map_or(least, |after| after.saturating_add(1).max(least));
+        while next <= greatest {
+            let last = next.saturating_add(KEYS - 1).min(greatest);
+            match self.read_list(read, part, (next, last)).await {
+                Err(StreamError::UnexpectedResponse(why)) => {
+                    context.warn_keys(why).await?;
+                    return last_page_first::run(read, part).await;
+                }
+                other => other?,
+            }
+            next = last.saturating_add(1);
+        }
+        self.end_part(read, part).await
+    }
+
+    async fn fetch(&mut self, context: &StreamContext, query: &Query) -> Result<FetchedPage, StreamError> {
+        context.fetch(query, &mut self.writer).await
+    }
+
+    /// Reads the rows with keys from `first` to `last`.
+    async fn read_list(
+        &mut self,
+        read: &mut FullRead<'_>,
+        part: Option<&str>,
+        (first, last): (i64, i64),
+    ) -> Result<(), StreamError> {
+        let mut lists = KeyList::new((first..=last).collect());
+        while let Some(keys) = lists.next() {
+            let query = list_query(read.context, &keys).part(part);
+            match self.fetch(read.context, &query).await {
+                Ok(answer) => {
+                    check_list(&answer, &keys)?;
+                    let reached = keys.last().copied();
+                    self.emit(read, answer, part, reached).await?;
+                    lists.was_read();
+                }
+                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    read.context.note_unreadable(&error);
+                    if let Some(key) = lists.halve(keys, &error)? {
+                        read.add_unread((key.checked_sub(1), Some(key)));
+                    }
+                }
+                Err(stream_error) => return Err(stream_error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Emits the rows of a response that are new. `after` is the greatest key that was read; `None` at the end of the
+    /// part.
+    async fn emit(
+        &mut self,
+        read: &mut FullRead<'_>,
+        answer: FetchedPage,
+        part: Option<&str>,
+        after: Option<i64>,
+    ) -> Result<(), StreamError> {
+        let seen = &mut self.seen;
+        let position = Position::Keys(KeysPosition { part: part.map(str::to_owned), after });
+        read.emit(answer, |_, row| id_of(row.key).is_none_or(|key| seen.insert(key)), position).await
+    }
+
+    /// Notes that a part is complete.
+    async fn end_part(&mut self, read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
+        let position = Position::Keys(KeysPosition { part: part.map(str::to_owned), after: None });
+        read.pass(position).await
+    }
+}
+
+/// Returns the greatest key of a stream. If the row with it cannot be sent, its key is at most [`KEYS`] above.
+pub(super) async fn newest_key(context: &StreamContext, writer: &mut RecordWriter) -> Result<Option<i64>, StreamError> {
+    greatest_key(context, writer, None).await
+}
+
+/// Returns the greatest key of a part of a stream.
+async fn greatest_key(
+    context: &StreamContext,
+    writer: &mut RecordWriter,
+    part: Option<&str>,
+) -> Result<Option<i64>, StreamError> {
+    for page in 1..=1 + MOST_UNREADABLE {
+        let query = context.query(1).sort(Order::KeyDescending).page(page).part(part).short();
+        match context.fetch(&query, writer).await {
+            Ok(answer) => {
+                let key = answer.page.rows.first().and_then(|row| id_of(row.key));
+                return Ok(if page == 1 { key } else { key.map(|key| key.saturating_add(KEYS)) });
+            }
+            Err(StreamError::Request(error)) if error.is_unreadable() => {}
+            Err(stream_error) => return Err(stream_error),
+        }
+    }
+    Err(StreamError::UnexpectedResponse("it cannot send the rows with the greatest keys"))
+}
+
+/// Returns true if so few of the keys have rows that one response with all rows is cheaper than lists of keys.
+fn is_sparse(rows: u64, keys: u64) -> bool {
+    rows <= MOST_AT_ONCE && keys / WIDE > rows
+}
+
+/// Returns a request for the rows with these keys.
+pub(super) fn list_query(context: &StreamContext, keys: &[i64]) -> Query {
+    context.query(keys.len()).one_of(keys).indivisible()
+}
+
+/// Returns an error if a response has other keys than requested.
+pub(super) fn check_list(answer: &FetchedPage, keys: &[i64]) -> Result<(), StreamError> {
+    let is_requested = |key: i64| keys.binary_search(&key).is_ok();
+    match answer.page.rows.iter().all(|row| id_of(row.key).is_some_and(is_requested)) {
+        true => Ok(()),
+        false => Err(StreamError::UnexpectedResponse("it lists other keys than requested")),
+    }
+}
+
+/// A list of keys, and the parts into which it is divided because the store cannot send all of its rows.
+#[derive(Debug)]
+pub(super) struct KeyList {
+    /// The next part is the last one.
+    parts: Vec<Vec<i64>>,
+    /// Number of consecutive rows that the store cannot send.
+    unreadable: u64,
+}
+
+impl KeyList {
+    /// Returns a list of ascending keys.
+    pub(super) fn new(keys: Vec<i64>) -> Self {
+        Self { parts: if keys.is_empty() { Vec::new() } else { vec![keys] }, unreadable: 0 }
+    }
+
+    /// Returns the keys to request next.
+    pub(super) fn next(&mut self) -> Option<Vec<i64>> {
+        self.parts.pop()
+    }
+
+    /// Records that the rows of the last keys were read.
+    pub(super) fn was_read(&mut self) {
+        self.unreadable = 0;
+    }
+
+    /// Divides keys that cannot be read. Returns the key if it is only one.
+    ///
+    /// # Errors
+    /// `error`, the one of the request, if several consecutive rows cannot be read: they are not the cause.
+    pub(super) fn halve(&mut self, keys: Vec<i64>, error: &Error) -> Result<Option<i64>, StreamError> {
+        if let [key] = keys[..] {
+            self.unreadable += 1;
+            let is_other_fault = self.unreadable > MOST_UNREADABLE;
+            return if is_other_fault { Err(StreamError::Request(error.clone())) } else { Ok(Some(key)) };
+        }
+        let (first, second) = keys.split_at(keys.len() / 2);
+        self.parts.extend([second.to_vec(), first.to_vec()]);
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error() -> Error {
+        Error::Empty { resource: "rows".to_owned() }
+    }
+
+    #[test]
+    fn a_list_is_halved_until_the_row_is_found() {
+        let (mut lists, mut read, mut unread) = (KeyList::new((1..=100).collect()), Vec::new(), Vec::new());
+        let mut requests = 0;
+        while let Some(keys) = lists.next() {
+            requests += 1;
+            if keys.contains(&37) || keys.contains(&100) {
+                unread.extend(lists.halve(keys, &error()).unwrap());
+            } else {
+                read.extend(keys);
+                lists.was_read();
+            }
+        }
+        assert_eq!(unread, [37, 100]);
+        assert_eq!(read, (1..=99).filter(|&key| key != 37).collect::<Vec<_>>());
+        assert!(requests < 30, "{requests}");
+    }
+
+    #[test]
+    fn many_rows_in_a_row_are_another_fault() {
+        let mut lists = KeyList::new((1..=8).collect());
+        let mut outcome = Ok(None);
+        while let (Some(keys), true) = (lists.next(), outcome.is_ok()) {
+            outcome = lists.halve(keys, &error());
+        }
+        assert!(outcome.is_err());
+    }
+
+    #[test]
+    fn few_rows_with_distant_keys_come_at_once() {
+        assert!(is_sparse(5, 1_000_000) && is_sparse(5_000, 200_000));
+        assert!(!is_sparse(5_001, 10_000_000) && !is_sparse(500, 9_000));
+    }
+}

@@ -1,0 +1,189 @@
+//! Reads a stream by page numbers in the order of its keys, from the last page to the first.
+//!
+//! New rows have greater keys and come after the last page. A deleted row moves the rows after it to earlier positions:
+//! rows that are still to be read have smaller keys, so they move only if a row before them is deleted, and then to a
+//! page that is still to be read. So no row is missed, and rows that come twice are those with a key that was read
+//! already. In the other direction, each deleted row would hide another one.
+
+use super::context::{FetchedPage, StreamContext, StreamError};
+use super::keyset::MOST_UNREADABLE;
+use super::position::{PagesPosition, Position};
+use super::query::Order;
+use super::row_filter::id_of;
+use super::rows::{Rows, check_keys};
+use super::strategy::FullRead;
+use crate::record::RecordWriter;
+
+/// Reads all rows of the stream, or of a part of it.
+pub(super) async fn run(read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
+    let context = read.context;
+    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size() };
+    let begun = match read.position() {
+        Some(Position::Pages(position)) if position.part.as_deref() == part => position.clone(),
+        _ => match walk.first_page(read).await? {
+            Some(position) => position,
+            None => return Ok(()),
+        },
+    };
+    let position = walk.down(read, begun).await?;
+    walk.added(read, position).await
+}
+
+struct PagesWalk<'w> {
+    part: Option<&'w str>,
+    writer: RecordWriter,
+    /// Rows per page, unless the store can send only shorter ones.
+    page_size: usize,
+}
+
+impl PagesWalk<'_> {
+    /// Requests a page of `size` rows.
+    async fn fetch(&mut self, context: &StreamContext, page: u64, size: usize) -> Result<FetchedPage, StreamError> {
+        let query = context.query(size).sort(Order::Key).page(page).part(self.part);
+        let answer = context.fetch(&query, &mut self.writer).await?;
+        check_keys(&answer.page.rows, (None, None)).map_err(StreamError::UnexpectedResponse)?;
+        Ok(answer)
+    }
+
+    /// Requests the first page, which counts the rows. Returns the beginning of the walk; `None` if the page has all
+    /// rows, which are then emitted.
+    async fn first_page(&mut self, read: &mut FullRead<'_>) -> Result<Option<PagesPosition>, StreamError> {
+        let context = read.context;
+        let counted = match self.fetch(context, 1, self.page_size).await {
+            Ok(answer) => {
+                let counted = counted(&answer.page)?;
+                context.output.count(counted).await?;
+                if counted <= elements(&answer.page) {
+                    read.emit_all(answer.page).await?;
+                    return Ok(None);
+                }
+                counted
+            }
+            // The page of one row further down has the count as well.
+            Err(StreamError::Request(error)) if error.is_unreadable() => {
+                let answer = self.fetch(context, 2, 1).await?;
+                counted(&answer.page)?
+            }
+            Err(stream_error) => return Err(stream_error),
+        };
+        let (part, size) = (self.part.map(str::to_owned), self.page_size);
+        let next = counted.div_ceil(size as u64);
+        Ok(Some(PagesPosition { part, next, size, least: i64::MAX, greatest: i64::MIN }))
+    }
+
+    /// Reads all pages from the given one to the first.
+    async fn down(
+        &mut self,
+        read: &mut FullRead<'_>,
+        mut position: PagesPosition,
+    ) -> Result<PagesPosition, StreamError> {
+        let context = read.context;
+        let mut unreadable = 0;
+        while position.next > 0 {
+            let answer = match self.fetch(context, position.next, position.size).await {
+                Ok(answer) => answer,
+                // The store cannot send the one row of this page.
+                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    unreadable += 1;
+                    if unreadable > MOST_UNREADABLE {
+                        return Err(StreamError::Request(error));
+                    }
+                    context.note_unreadable(&error);
+                    self.skip(read, &mut position).await?;
+                    continue;
+                }
+                Err(stream_error) => return Err(stream_error),
+            };
+            if answer.page.asked < position.size {
+                // The store could send only the beginning of the page, but the walk needs its end first.
+                let end = position.next.saturating_mul(position.size as u64);
+                position.size = answer.page.asked.max(1);
+                position.next = end.div_ceil(position.size as u64);
+                continue;
+            }
+            unreadable = 0;
+            // Beyond the end, a store sends the last page.
+            let shown = answer.page.envelope.page.filter(|&page| page > 0).unwrap_or(position.next);
+            position.next = shown.min(position.next) - 1;
+            self.emit_below(read, answer, &mut position).await?;
+        }
+        Ok(position)
+    }
+
+    /// Skips the one row of the next page, and continues with pages of the usual size.
+    async fn skip(&mut self, read: &mut FullRead<'_>, position: &mut PagesPosition) -> Result<(), StreamError> {
+        // All rows before it are still to be read. The row that is now at the place before it shows its key.
+        let above = (position.least < i64::MAX).then_some(position.least);
+        position.next -= 1;
+        let before = match position.next {
+            0 => None,
+            next => match self.fetch(read.context, next, 1).await {
+                Ok(answer) => answer.page.rows.last().and_then(|row| id_of(row.key)),
+                Err(StreamError::Request(error)) if error.is_unreadable() => None,
+                Err(stream_error) => return Err(stream_error),
+            },
+        };
+        read.add_between(before, above);
+        position.next = position.next.div_ceil(self.page_size as u64);
+        position.size = self.page_size;
+        Ok(())
+    }
+
+    /// Emits the rows of a page with keys below all that were read before.
+    async fn emit_below(
+        &self,
+        read: &mut FullRead<'_>,
+        answer: FetchedPage,
+        position: &mut PagesPosition,
+    ) -> Result<(), StreamError> {
+        let keys = answer.page.rows.iter().filter_map(|row| id_of(row.key));
+        let (least, greatest) =
+            keys.fold((i64::MAX, i64::MIN), |(least, greatest), key| (least.min(key), greatest.max(key)));
+        let before = position.least;
+        position.least = before.min(least);
+        position.greatest = position.greatest.max(greatest);
+        let is_below = move |row: &super::rows::Row| id_of(row.key).is_some_and(|key| key < before);
+        read.emit(answer, |_, row| is_below(row), Position::Pages(position.clone())).await
+    }
+
+    /// Emits the rows that were added during the walk: those on the last pages with keys above all that were read.
+    async fn added(&mut self, read: &mut FullRead<'_>, position: PagesPosition) -> Result<(), StreamError> {
+        let last = match self.fetch(read.context, 1, 1).await {
+            Ok(answer) => counted(&answer.page)?.div_ceil(position.size as u64),
+            Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(()),
+            Err(stream_error) => return Err(stream_error),
+        };
+        let greatest = position.greatest;
+        let mut least = i64::MAX;
+        let mut page = last;
+        while page > 0 {
+            let answer = match self.fetch(read.context, page, position.size).await {
+                Ok(answer) => answer,
+                // It was reported above, or it is newer than the walk.
+                Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(()),
+                Err(stream_error) => return Err(stream_error),
+            };
+            let first = answer.page.rows.first().and_then(|row| id_of(row.key));
+            let before = least;
+            least = first.map_or(before, |first| before.min(first));
+            let is_added = move |key: i64| key > greatest && key < before;
+            let done = Position::Pages(position.clone());
+            read.emit(answer, |_, row| id_of(row.key).is_some_and(is_added), done).await?;
+            if least <= greatest {
+                break;
+            }
+            page -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the number of elements in a response.
+fn elements(rows: &Rows) -> u64 {
+    (rows.rows.len() + rows.skipped.len()) as u64
+}
+
+/// Returns the store's count of the rows.
+fn counted(rows: &Rows) -> Result<u64, StreamError> {
+    rows.envelope.total.ok_or(StreamError::UnexpectedResponse("it does not count the rows of the list"))
+}

@@ -1,0 +1,45 @@
+//! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
+
+use super::UserError;
+use crate::airbyte::FailureType::{self, ConfigError, SystemError};
+use crate::timestamp::Timestamp;
+
+/// Returns the error of a store that does not answer as a walk needs it; the clause describes the difference.
+pub(super) fn unexpected(name: &str, what: &str, support: &str) -> UserError {
+    let message = format!(
+        "The store does not answer requests for `{name}` as documented: {what}. Report it to {support} and to this connector's project."
+    );
+    UserError::new(SystemError, message)
+}
+
+/// Maximum number of dates in a message, so that it fits on a screen.
+const NAMED_DATES: usize = 5;
+
+/// Returns the message for rows that the store cannot send and whose keys are not known, by the dates of their creation.
+pub(super) fn undated(name: &str, dates: &[Timestamp]) -> String {
+    if dates.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = dates.iter().take(NAMED_DATES).map(Timestamp::to_string).collect();
+    let more = if dates.len() > NAMED_DATES { " and at other times" } else { "" };
+    format!(
+        "The store cannot send all rows of `{name}` created at {}{more}; all other rows were read. Look for damaged text in these rows; the next sync reads them again.",
+        shown.join(", ")
+    )
+}
+
+/// Returns the message for a firewall that refuses requests with a web page.
+pub(super) fn blocked(status: u16, host: &str, on: &str) -> (FailureType, String) {
+    let message = format!(
+        "A firewall in front of {host} refused the request (HTTP {status} with a web page{on}), also after retries. Allow this machine in the firewall, such as Cloudflare or mod_security, then run the sync again."
+    );
+    (ConfigError, message)
+}
+
+/// Returns the message for an empty response that is not caused by one row.
+pub(super) fn empty(host: &str, on: &str) -> (FailureType, String) {
+    let message = format!(
+        "{host} sent an empty response{on}, also after retries. A row with damaged text can be the cause, or an error of PHP: check the store's error log, then run the sync again."
+    );
+    (SystemError, message)
+}
