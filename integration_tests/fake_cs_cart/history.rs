@@ -195,8 +195,10 @@ fn lines(truth: &Truth, list: &str) -> Vec<(i64, Value)> {
         _ => Vec::new(),
     };
     let id = |line: &Value| line.get("item_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-    // What decides if the order is read belongs to the order.
-    let parent = truth.row.clone().unwrap_or_default();
+    // The columns that decide if an order is read.
+    let deciding = ["status", "timestamp", "updated_at", "storefront_id"];
+    let column = |name: &&str| Some(((*name).to_owned(), truth.row.as_ref()?.get(*name)?.clone()));
+    let parent = Value::Object(deciding.iter().filter_map(column).collect());
     let with_parent = |mut line: Value| {
         if let Value::Object(fields) = &mut line {
             fields.insert(PARENT.to_owned(), parent.clone());
@@ -206,5 +208,5 @@ fn lines(truth: &Truth, list: &str) -> Vec<(i64, Value)> {
     lines.into_iter().filter_map(|line| Some((id(&line)?, with_parent(line)))).collect()
 }
 
-/// Name under which a line carries the row that it is in. No record has it.
+/// Name under which a line has the deciding columns of its row. No record has it.
 pub(crate) const PARENT: &str = "(parent)";

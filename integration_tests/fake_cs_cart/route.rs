@@ -59,6 +59,12 @@ pub(crate) fn parse(path: &str, parameter: Option<&str>) -> Option<Path> {
     Some(parsed)
 }
 
+/// Returns the value of `_d` in the target of a request.
+pub(crate) fn parameter(target: &str) -> Option<String> {
+    let (_, query) = target.split_once('?')?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "_d").map(|(_, value)| value.into_owned())
+}
+
 impl State {
     /// Responds to a request.
     pub(crate) fn answer(&mut self, seen: &RecordedRequest) -> Answer {
@@ -87,7 +93,7 @@ impl State {
         if !options.rewrite && path != "/api.php" {
             return Err(outside());
         }
-        let path = parse(path, seen.param("_d")).ok_or_else(outside)?;
+        let path = parse(path, parameter(&seen.target).as_deref()).ok_or_else(outside)?;
         if options.https_only {
             return Err(error(403, "The API is only accessible via HTTPS"));
         }

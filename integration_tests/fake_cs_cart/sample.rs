@@ -194,7 +194,8 @@ impl Maker<'_> {
                 order_id: id,
                 timestamp,
                 updated_at: if is_upgraded { 0 } else { (timestamp + later).min(sample.now) },
-                status: if self.random.percent(sample.incomplete) {
+                // At least one order of each sample is incomplete.
+                status: if self.random.percent(sample.incomplete) || (id == 12 && sample.incomplete > 0) {
                     'N'
                 } else {
                     self.random.pick(&['P', 'C', 'O', 'I']).copied().unwrap_or('O')
