@@ -33,7 +33,8 @@ pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions)
         name: stream.name,
         json_schema,
         supported_sync_modes: modes,
-        source_defined_cursor: stream.has_updated_at.then_some(true),
+        // A resumable full refresh has a cursor too, which only the connector reads.
+        source_defined_cursor: (stream.has_updated_at || stream.is_resumable()).then_some(true),
         default_cursor_field: stream.has_updated_at.then_some([stream.cursor_field]),
         source_defined_primary_key: stream.primary_key.iter().map(|&name| [name]).collect(),
         is_resumable: stream.is_resumable().then_some(true),

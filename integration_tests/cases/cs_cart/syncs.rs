@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::store::{assert_requests_are_sound, catalog, config, reading, told};
-use crate::fake_cs_cart::{Data, FakeCsCart, Judge, Moment, Options, RecordedRequest, Sample, Verdict};
+use crate::fake_cs_cart::{Data, FakeCsCart, History, Judge, Moment, Options, RecordedRequest, Sample, Verdict};
 use crate::harness::destination::Destination;
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
@@ -195,7 +195,7 @@ impl Syncs {
             }
             let verdict = judge.sync(&history, start, &last_of_each(&self.catalog, &name, kept));
             let (context, last) = (&self.context, runs.last().unwrap());
-            let told = || format!("{}\n{}", last.transcript(), told(&self.store));
+            let told = || format!("{}\n{}\n{}", versions(&history, &name, &verdict), last.transcript(), told(&self.store));
             assert!(verdict.is_right(), "{context}: {name} in {} attempts: {verdict}\n{}", runs.len(), told());
         }
     }
@@ -209,6 +209,19 @@ impl Syncs {
         let records = messages[..end].iter().filter(|message| message.kind() == "RECORD");
         records.map(|message| message.value["record"]["data"].clone()).collect()
     }
+}
+
+/// Returns the moments of the versions of a wrong row, for the message of a failing assertion.
+fn versions(history: &History, stream: &str, verdict: &Verdict) -> String {
+    let wrong = verdict.stale.iter().chain(&verdict.missing).chain(&verdict.doubled).next();
+    let versions = history.versions(stream);
+    let of_row = wrong.and_then(|key| versions.get(key)).into_iter().flatten();
+    let lines = of_row.map(|truth| {
+        let row = truth.row.as_ref().map_or_else(|| "deleted".to_owned(), |row| row.to_string());
+        let row: String = row.chars().take(600).collect();
+        format!("step {} at {} {:?}: {row}", truth.moment.step, truth.moment.at, truth.note)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the records of several runs without those whose row came again in a later run: only within a run nothing
