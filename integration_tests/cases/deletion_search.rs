@@ -35,17 +35,15 @@ fn a_kill_at_any_line_loses_no_deletion() {
     let before = synced.destination.clone();
     let whole = synced.quiet_sync().stdout;
     let ends = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    for bytes in ends {
-        for keep_uncovered in [false, true] {
-            synced.destination = before.clone();
-            synced.destination.keep_uncovered = keep_uncovered;
-            let command = Command::new("read").config(&synced.config).catalog(&synced.catalog);
-            let run = command.state(&synced.destination.state_list()).kill_after_bytes(bytes).run();
-            synced.destination.take(&run);
-            synced.quiet_sync();
-            synced.assert_equal("orders");
-            assert!(synced.quiet_sync().records("orders").is_empty(), "killed after {bytes} bytes");
-        }
+    for (line, bytes) in ends.enumerate() {
+        synced.destination = before.clone();
+        synced.destination.keep_uncovered = line % 2 == 0;
+        let command = Command::new("read").config(&synced.config).catalog(&synced.catalog);
+        let run = command.state(&synced.destination.state_list()).kill_after_bytes(bytes).run();
+        synced.destination.take(&run);
+        synced.quiet_sync();
+        synced.assert_equal("orders");
+        assert!(synced.quiet_sync().records("orders").is_empty(), "killed after {bytes} bytes");
     }
 }
 
@@ -170,6 +168,7 @@ fn a_stream_whose_ids_do_not_fit_says_so_once_and_is_read_without_them() {
         data.insert_lean("order_items", row << 32, at, at);
     }
     let mut synced = Synced::new("order_items", data);
+    synced.select(&["id", "updated_at", DELETED]);
     let first = synced.sync();
     assert_eq!((first.code, first.records("order_items").len()), (Some(0), 36_500), "{}", first.transcript());
     let warnings = first.warnings();
@@ -246,8 +245,7 @@ fn a_sync_that_leaves_rows_out_searches_no_deletions() {
     let run = synced.sync();
     assert!(run.code == Some(1) && run.records("orders").is_empty(), "{}", run.transcript());
     synced.store.options(|options| options.quirks.unreadable.clear());
-    let run = synced.quiet_sync();
-    assert_eq!((deleted(&run, "orders"), run.records("orders").len()), (vec![5], 2), "{}", run.transcript());
+    assert_eq!(deleted(&synced.quiet_sync(), "orders"), [5]);
     synced.assert_equal("orders");
 }
 

@@ -59,6 +59,12 @@ impl Synced {
         run
     }
 
+    /// Selects only these columns.
+    pub(crate) fn select(&mut self, columns: &[&str]) {
+        let declared = self.catalog["streams"][0]["stream"]["json_schema"]["properties"].as_object_mut().unwrap();
+        declared.retain(|name, _| columns.contains(&name.as_str()));
+    }
+
     pub(crate) fn delete(&self, stream: &str, ids: impl IntoIterator<Item = i64>) {
         self.store.data(|data| ids.into_iter().for_each(|id| assert!(data.delete(stream, id), "{id}")));
     }
@@ -539,6 +545,7 @@ fn the_state_of_many_ids_is_emitted_less_often() {
         data.insert_lean("order_items", (row * 977 % 6_007 + 1) << 32, at, at);
     }
     let mut synced = Synced::new("order_items", data);
+    synced.select(&["id", "updated_at", DELETED]);
     let run = synced.quiet_sync();
     let (mut bytes, mut states) = (0, 0);
     for line in String::from_utf8(run.stdout).unwrap().lines() {
@@ -553,7 +560,7 @@ fn the_state_of_many_ids_is_emitted_less_often() {
             bytes += line.len();
         }
     }
-    assert!((2..6).contains(&states), "{states} states for six pages");
+    assert!(states < 4, "{states} states for six pages");
 }
 
 #[test]
