@@ -195,7 +195,8 @@ impl Syncs {
             }
             let verdict = judge.sync(&history, start, &last_of_each(&self.catalog, &name, kept));
             let (context, last) = (&self.context, runs.last().unwrap());
-            let told = || format!("{}\n{}\n{}", versions(&history, &name, &verdict), last.transcript(), told(&self.store));
+            let told =
+                || format!("{}\n{}\n{}", versions(&history, &name, &verdict), last.transcript(), told(&self.store));
             assert!(verdict.is_right(), "{context}: {name} in {} attempts: {verdict}\n{}", runs.len(), told());
         }
     }
