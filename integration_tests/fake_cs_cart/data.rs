@@ -33,6 +33,8 @@ pub struct Data {
     greatest: BTreeMap<&'static str, i64>,
     /// Rows with text that is not UTF-8, by object and id: every answer with such a row is empty.
     pub broken: BTreeSet<(&'static str, i64)>,
+    /// Ids of the rows that the current answer has chosen, for `Options::between`.
+    pub chosen: Vec<i64>,
     /// Orders whose text is broken in the fields that only the complete row has.
     pub broken_inside: BTreeSet<i64>,
 }

@@ -55,6 +55,18 @@ impl History {
         self.data.moment()
     }
 
+    /// Describes the versions of a row, for the message of a test: one line each, with the values of some fields.
+    pub fn story(&self, stream: &str, key: &[i64], fields: &[&str]) -> String {
+        let versions = self.versions(stream).remove(key).unwrap_or_default();
+        let line = |truth: &Truth| {
+            let value = |name: &&str| truth.row.as_ref().map(|row| format!(" {name}={}", row[*name]));
+            let values: String = fields.iter().filter_map(value).collect();
+            let gone = if truth.row.is_none() { " gone" } else { "" };
+            format!("step {} at {} ({:?}):{gone}{values}", truth.moment.step, truth.moment.at, truth.note)
+        };
+        versions.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// Returns true for CS-Cart, false for Multi-Vendor.
     pub fn is_ultimate(&self) -> bool {
         self.edition == Edition::Ultimate

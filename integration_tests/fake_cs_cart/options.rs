@@ -186,7 +186,8 @@ pub struct Options {
     pub date: DateHeader,
     /// Changes the data before each answer.
     pub live: Option<Live>,
-    /// Changes the data after the rows of a list are chosen and before they are filled.
+    /// Changes the data after the rows of a list of complete orders are chosen and before they are filled, one by one.
+    /// Other lists are a single statement.
     pub between: Option<Live>,
     /// Chooses faults.
     pub fault: Option<FaultHook>,
