@@ -78,7 +78,7 @@ fn the_readme_can_be_read_in_one_go() {
 #[test]
 fn the_dockerfile_has_the_labels_and_paths_that_the_platform_reads() {
     let dockerfile = text("Dockerfile");
-    let entrypoint = "/usr/local/bin/source-cart";
+    let entrypoint = "/usr/local/bin/connector";
     assert!(dockerfile.contains(&format!("AIRBYTE_ENTRYPOINT={entrypoint}\n")));
     assert!(dockerfile.contains(&format!("ENTRYPOINT [\"{entrypoint}\"]\n")));
     assert!(dockerfile.contains("\nUSER 1000:1000\n"));

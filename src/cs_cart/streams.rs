@@ -100,7 +100,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("usergroups", UserGroups, primary_key: &["usergroup_id"], list: ""),
     // A serialized line of the cart, with all of the above in it.
     stream!("carts", Users, primary_key: CART_KEY, strategy: Strategy::DateWindows, created_field: Some("date"),
-        is_large: true, never_sent: never!("extra")),
+        is_large: true, never_sent: never!("extra"), is_scope_probe: true),
     // Some versions send `extra` of a line serialized as well.
     stream!("cart_items", Users, primary_key: &["user_id", "company_id", "storefront_id", "item_id"], path: "carts",
         list: "carts", strategy: Strategy::DateWindows, is_large: true, never_sent: never!("extra=text"),

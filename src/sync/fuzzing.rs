@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
+use super::known_ids::KnownIds;
 use super::rows::RowSink;
 use crate::cart::CART;
 use crate::cart::page::{PageError, PageParser};
@@ -32,6 +33,28 @@ pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
 /// The clause that describes its error.
 pub fn state(state: &Value) -> Result<Value, String> {
     Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json()).map_err(|error| error.to_string())
+}
+
+/// The known ids of a state.
+#[derive(Debug, PartialEq)]
+pub struct Known {
+    /// The store, sign-in and dates for which they were collected.
+    pub scope: String,
+    /// Number of ids.
+    pub rows: u64,
+    /// The first of them.
+    pub ids: Vec<i64>,
+    /// The known ids as they would be written again.
+    pub written: Value,
+}
+
+/// Parses the known ids of a state, and lists at most `listed` of them; returns `None` if there are none or they are
+/// invalid.
+pub fn known_ids(state: &str, listed: usize) -> Option<Known> {
+    let mut known = KnownIds::parse(state)?;
+    let ids = known.ids();
+    let (rows, ids) = (ids.len(), ids.iter().take(listed).collect());
+    Some(Known { scope: known.scope.clone(), rows, ids, written: known.compressed() })
 }
 
 /// Returns the options of a config for records; invalid options count as absent.

@@ -68,7 +68,7 @@ async fn retry_ranges(
 }
 
 /// Reads a range of skipped rows. Returns the part that is still missing. Sends one request, and a second one if the
-/// store lists no row of the range.
+/// store does not list the last row of the range.
 async fn retry_range(
     context: &StreamContext,
     (date_range, later_than): (DateRange, Option<Timestamp>),
@@ -76,7 +76,7 @@ async fn retry_range(
     sent_rows: &mut SentRows,
 ) -> Result<Option<Range>, StreamError> {
     let row_filter = RowFilter { date_range, later_than, include_missing_dates: true, known: sent_rows.clone() };
-    let mut was_empty = false;
+    let mut was_end = false;
     loop {
         let query = context.page_query().sort(Order::Key).keys(range.0, range.1).no_retry();
         let answer = match context.fetch_range(&query, range, &mut context.writer()).await {
@@ -92,13 +92,12 @@ async fn retry_range(
             // It does not answer this request, and shows nothing about the range.
             return Ok(Some(range));
         }
-        // The row may have been deleted. One response does not prove that; a second one is accepted as proof.
-        if rows.rows.is_empty() && !was_empty {
-            was_empty = true;
-            continue;
-        }
-        let last = rows.rows.last().and_then(|row| id_of(row.key));
-        let is_end = rows.rows.is_empty() || last == range.1 || context.end_detector.of(&rows) == End::Reached;
+        let last = rows.rows.last().and_then(|row| id_of(row.key)).or(range.0);
+        // The rows after the last one may have been deleted. One response does not prove that; a second one is accepted
+        // as proof.
+        let says_end = rows.rows.is_empty() || context.end_detector.of(&rows) == End::Reached;
+        let is_end = (says_end && was_end) || (range.1.is_some() && last == range.1);
+        was_end = says_end;
         let (hashes, mut decisions) = row_filter.decide_rows(&rows, row_filter.known.floor(), context.prefix_length());
         context.output.restore(&rows.rows, &mut decisions);
         for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {

@@ -57,7 +57,7 @@ fn each_fault_is_one_sentence_with_the_field_and_an_example() {
     for (name, value) in [
         ("store_url", json!(null)),
         ("store_url", json!("")),
-        ("store_url", json!(5)),
+        ("store_url", json!([])),
         ("store_url", json!("http://shop.example.com")),
         ("store_url", json!("ftp://shop.example.com")),
         ("store_url", json!("https://admin:pw@shop.example.com")),

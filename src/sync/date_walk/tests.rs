@@ -98,7 +98,10 @@ impl Store {
             }
             Change::Delete(pick) => {
                 let key = self.pick(pick);
-                key.into_iter().for_each(|key| drop((self.rows.remove(&key), self.kept.remove(&key))));
+                if let Some(key) = key {
+                    self.rows.remove(&key);
+                    self.kept.remove(&key);
+                }
             }
             Change::Join(pick) => {
                 let row = self.pick(pick).and_then(|key| self.rows.get_mut(&key));
