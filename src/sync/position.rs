@@ -38,6 +38,8 @@ pub(super) struct DatesPosition {
     pub reached: Option<i64>,
     /// Rows created in this second that were emitted.
     pub edge: SentHashes,
+    /// Greatest key when the walk began, where new rows may show an earlier date.
+    pub greatest: Option<i64>,
     /// Rows that are remembered after the walk.
     pub sent_rows: SentRows,
 }
@@ -93,6 +95,7 @@ impl Position {
                     since: number("since"),
                     reached: number("reached"),
                     edge: fields.get("edge").and_then(SentHashes::from_json).unwrap_or_default(),
+                    greatest: number("greatest"),
                     sent_rows: SentRows::parse(fields, retention),
                 })))
             }
@@ -117,6 +120,7 @@ impl Position {
                 put("since", position.since.map(|since| json!(since)));
                 put("reached", position.reached.map(|reached| json!(reached)));
                 put("edge", position.edge.to_json());
+                put("greatest", position.greatest.map(|greatest| json!(greatest)));
                 position.sent_rows.write(&mut fields);
                 "dates"
             }
@@ -154,6 +158,7 @@ mod tests {
             since: Some(780),
             reached: Some(0),
             edge,
+            greatest: Some(77),
             sent_rows: SentRows::before(Some(at(900))),
         }))
     }

@@ -116,8 +116,10 @@ impl Lane {
     /// Continues an interrupted walk.
     pub(super) fn resume(&mut self) {
         let Some(Position::Dates(position)) = self.base.position.take() else { return };
-        let DatesPosition { since, until, reached, edge, sent_rows, .. } = *position;
+        let DatesPosition { since, until, reached, edge, greatest, sent_rows, .. } = *position;
         self.begin(since, until);
+        // The one before the interruption: rows added since then may be behind the walk.
+        self.greatest = greatest.or(self.greatest);
         self.sent_rows = sent_rows;
         self.reached = reached;
         self.resumed_edge = reached.map(|reached| (reached, edge));
@@ -149,6 +151,7 @@ impl Lane {
             since: self.since,
             reached,
             edge,
+            greatest: self.greatest,
             sent_rows: self.sent_rows.clone(),
         })
     }
