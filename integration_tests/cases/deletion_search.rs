@@ -235,16 +235,22 @@ fn a_sync_that_leaves_rows_out_searches_no_deletions() {
 }
 
 #[test]
-fn rows_without_a_date_are_in_the_first_list_of_ids_where_they_are_common() {
-    let mut data = minutes("products", 1, 1_500);
-    (1..=40).for_each(|id| data.set_updated_at("products", id, Stamp::Null));
-    let mut synced = Synced::new("products", data);
-    let setting = synced.config["detect_deletions"].take();
-    synced.quiet_sync();
-    synced.config["detect_deletions"] = setting;
-    assert!(synced.quiet_sync().transcript().contains("the ids of 1500 rows were listed"));
-    synced.delete("products", [7, 900]);
-    assert_eq!(deleted(&synced.quiet_sync(), "products"), [7, 900]);
+fn rows_without_a_date_are_known_where_they_are_common() {
+    for is_on_from_the_start in [true, false] {
+        let mut data = minutes("products", 1, 1_500);
+        (1..=40).for_each(|id| data.set_updated_at("products", id, Stamp::Null));
+        let mut synced = Synced::new("products", data);
+        let setting = synced.config["detect_deletions"].clone();
+        if !is_on_from_the_start {
+            synced.config["detect_deletions"].take();
+        }
+        synced.quiet_sync();
+        synced.config["detect_deletions"] = setting;
+        let listed = synced.quiet_sync().transcript().contains("the ids of 1500 rows were listed");
+        assert_eq!(listed, !is_on_from_the_start);
+        synced.delete("products", [7, 900]);
+        assert_eq!(deleted(&synced.quiet_sync(), "products"), [7, 900]);
+    }
 }
 
 #[test]
