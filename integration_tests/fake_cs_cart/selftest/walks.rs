@@ -17,7 +17,7 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
     1..=std::env::var("FAKE_CS_CART_SEEDS").ok().and_then(|number| number.parse().ok()).unwrap_or(6)
 }
 
-/// The rules of a read of orders.
+/// Rules of a read of orders.
 #[derive(Clone, Copy)]
 struct Rules {
     /// A second that fills a page is read in one answer and by ids.
@@ -28,7 +28,7 @@ struct Rules {
     elements: bool,
     /// Known rows are compared by their content.
     content: bool,
-    /// The cursor is not after the `Date` header.
+    /// A cursor is never after the `Date` header.
     date: bool,
     /// Orders above the greatest id of the last sync are read by id.
     greatest: bool,
