@@ -23,13 +23,13 @@ pub struct Truth {
     pub moment: Moment,
     /// Kind of the change.
     pub note: Note,
-    /// The row as the API shows it, or `None` if it is deleted or cannot be listed.
+    /// Row as the API shows it, or `None` if it is deleted or cannot be listed.
     pub row: Option<Value>,
     /// Time and storefront of each line of a cart; empty in other rows.
     pub lines: Vec<(i64, i64)>,
 }
 
-/// The data of a store with everything that it was before.
+/// Data of a store with everything that it was before.
 #[derive(Clone, Debug)]
 pub struct History {
     data: Data,

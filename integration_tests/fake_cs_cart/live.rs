@@ -6,7 +6,7 @@ use super::random::Random;
 use super::rows::{Cart, Cell};
 use super::table::Note;
 
-/// The changes of a schedule and their frequencies.
+/// Changes of a schedule and their frequencies.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// Seed.

@@ -207,12 +207,12 @@ fn is_broken(context: &Context<'_>, object: &Object, key: RowKey, is_complete: b
         || (is_complete && object.name == "orders" && context.data.broken_inside.contains(&key.0))
 }
 
-/// The form of a list.
+/// Form of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// In an envelope.
     Full,
-    /// The rows alone.
+    /// Rows alone.
     Bare,
 }
 

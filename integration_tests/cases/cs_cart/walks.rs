@@ -248,7 +248,7 @@ fn a_killed_sync_leaves_an_unchanged_store_silent() {
             let settings = json!({ "rows_per_request": 4 });
             let context = format!("{stream}, seed {seed}");
             let mut syncs = Syncs::of(&context, (Options::default(), &sizes), &streams, &settings);
-            syncs.sync();
+            let bytes = syncs.sync().stdout.len() as u64;
             // Many change within the overlap, and some while they are read.
             syncs.store.data(|data| {
                 data.tick(1_000);
@@ -265,7 +265,7 @@ fn a_killed_sync_leaves_an_unchanged_store_silent() {
             let live = Schedule { seconds: 2, last: Some(40), ..Schedule::of(seed, stream) };
             syncs.store.options(|options| options.live = Some(live.live()));
             let mut chance = Chance::new(seed);
-            let attempts = syncs.sync_with_kills(&mut chance, (6, 90_000));
+            let attempts = syncs.sync_with_kills(&mut chance, (6, bytes));
             assert!(attempts > 1, "{context}: it was not killed");
             syncs.still();
             syncs.store.data(|data| Schedule::of(seed, stream).play(data, 0));

@@ -49,6 +49,8 @@ pub(in crate::sync) struct Lane {
     mode: Mode,
     /// True while the state must not contain a position of the walk.
     is_outside_walk: bool,
+    /// True while rows are read that the store could not send in an earlier sync.
+    is_retry: bool,
     /// True if a row was read.
     has_read: bool,
 }
@@ -90,6 +92,7 @@ impl Lane {
             only_new: None,
             mode: Mode::Emit,
             is_outside_walk: true,
+            is_retry: false,
             has_read: false,
             base,
         }
@@ -195,10 +198,12 @@ impl Lane {
     }
 
     pub(super) fn begin_retry(&mut self) {
-        self.only_new = None;
+        // Ranges of keys are compared with what the walk finds.
+        self.is_retry = self.base.sent_rows.sent().is_exact();
     }
 
     pub(super) fn end_retry(&mut self) {
+        self.is_retry = false;
         // Those that still cannot be sent are in `unread` by now.
         self.base.unread.clear();
     }
@@ -237,13 +242,18 @@ impl Lane {
         let mut decisions = Vec::with_capacity(rows.rows.len());
         for (index, &new) in (0..rows.rows.len()).zip(is_new) {
             let row = effective(&rows.rows[index]);
+            let id = id_of(row.key);
             let mut decision = if new { Some(self.filter.decide(&row, hashes[index])) } else { None };
             if decision == Some(Decision::Emit) && !self.is_first(&rows, index, &row, hashes[index]) {
                 decision = None;
             }
             repeated += u64::from(decision.is_none());
-            if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id_of(row.key)) {
+            if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id) {
                 self.sent_rows.add(id, &row, hashes[index]);
+                if self.is_retry {
+                    // The walk lists it again if it changed near the cursor.
+                    self.filter.known.add(id, &row, hashes[index]);
+                }
             }
             decisions.push(decision);
         }
