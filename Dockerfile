@@ -2,6 +2,10 @@
 # certificates. Build it where it is to run, amd64 or arm64: the target is the builder's own.
 #
 #   docker build --tag source-cart .
+#   docker build --tag source-cs-cart --build-arg SOURCE=source-cs-cart .
+
+# The connector of the image: the name of its executable.
+ARG SOURCE=source-cart
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
 
@@ -35,9 +39,14 @@ COPY src src
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS='-C target-feature=+crt-static' \
         cargo build --locked --release -p source-cart --target "$host" \
-    && cp "target/$host/release/source-cart" /image/usr/local/bin/source-cart
+    && mv "target/$host/release" /built
+
+# An entrypoint cannot contain the argument, so a link under one name leads to the executable.
+ARG SOURCE
+RUN cp "/built/$SOURCE" "/image/usr/local/bin/$SOURCE" && ln -s "$SOURCE" /image/usr/local/bin/connector
 
 FROM scratch
+ARG SOURCE
 
 COPY --from=build /image /
 # The platform's script writes its files into the working directory, as uid 1000.
@@ -48,12 +57,12 @@ COPY --from=build --chown=1000:1000 /airbyte /airbyte
 ENV PATH=/usr/local/bin:/bin \
     HOME=/airbyte \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    AIRBYTE_ENTRYPOINT=/usr/local/bin/source-cart
+    AIRBYTE_ENTRYPOINT=/usr/local/bin/connector
 
-# Held to metadata.yaml by integration_tests/metadata.rs.
-LABEL io.airbyte.name=source-cart \
+# integration_tests/cases/metadata.rs compares the version with metadata.yaml.
+LABEL io.airbyte.name=$SOURCE \
     io.airbyte.version=0.1.0
 
 USER 1000:1000
 WORKDIR /airbyte
-ENTRYPOINT ["/usr/local/bin/source-cart"]
+ENTRYPOINT ["/usr/local/bin/connector"]

@@ -5,7 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
-// So that `crate::fake_store` names it.
+// So that `crate::fake_store` and `crate::fake_cs_cart` name them.
+extern crate fake_cs_cart;
 extern crate fake_store;
 
 #[path = "../release/assets.rs"]

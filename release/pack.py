@@ -35,7 +35,7 @@ def main() -> None:
                 continue
             content = path.read_bytes()
             # Windows has no such bit; nothing else that is packed is executable.
-            entry.mode = 0o755 if os.access(path, os.X_OK) and path.stem == "source-cart" else 0o644
+            entry.mode = 0o755 if os.access(path, os.X_OK) and path.stem in ("source-cart", "source-cs-cart") else 0o644
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     content = packed.getvalue()

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use tokio::runtime::{self, Runtime};
@@ -12,6 +13,7 @@ use crate::cli::{self, Cli, Command};
 use crate::commands::{
     CommandError, CommandResult, catalog, check, completions, config_input, discover, init, read, spec, state, streams,
 };
+use crate::connector::Connector;
 use crate::output::stdout::{Stdout, Terminals};
 use crate::output::table::USUAL_WIDTH;
 use crate::output::{self, ReadOutput};
@@ -29,39 +31,49 @@ const USAGE: u8 = 2;
 /// Exit code if the output could not be written (`EX_IOERR` of sysexits.h).
 const STDOUT_GONE: u8 = 74;
 
-/// Name and version, for the first line of the log.
-const VERSION: &str = concat!("source-cart ", env!("CARGO_PKG_VERSION"));
+/// Does what the executable of a connector does: runs a command line on the standard streams of this process.
+pub fn run(connector: &'static Connector, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    panic_hook::install_hook(connector.executable);
+    #[expect(clippy::disallowed_methods, reason = "passed on to its only owner, the writer's thread")]
+    let out = std::io::stdout();
+    let mut err = std::io::stderr();
+    let stdout = Stdout::of(&out);
+    let terminals = Terminals::of(&stdout, &out, &err);
+    ExitCode::from(run_on(connector, arguments, out, stdout, &mut err, terminals))
+}
 
-/// Runs the command line and returns the exit code. Messages go to `out`, text for people to `err`. `stdout` and
+/// Runs a command line and returns the exit code. Messages go to `out`, text for people to `err`. `stdout` and
 /// `terminals` describe the standard streams.
-pub fn run(
+fn run_on(
+    connector: &'static Connector,
     arguments: impl IntoIterator<Item = OsString>,
     out: impl Write + Send + 'static,
     stdout: Stdout,
     err: &mut impl Write,
     terminals: Terminals,
 ) -> u8 {
-    let cli = match parse(arguments, terminals) {
+    let executable = connector.executable;
+    let cli = match parse(connector, arguments, terminals) {
         Ok(cli) => cli,
-        Err(usage) => return print_usage(&usage, out, err, terminals),
+        Err(usage) => return print_usage(&usage, connector, out, err, terminals),
     };
     if stdout.is_closed && cli.command.needs_stdout() {
         let _ignored = writeln!(
             err,
-            "source-cart: standard output is closed, so nothing was done. Redirect it to a file or a pipe, or set `--output` of `read` to a folder."
+            "{executable}: standard output is closed, so nothing was done. Redirect it to a file or a pipe, or set `--output` of `read` to a folder."
         );
         return STDOUT_GONE;
     }
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
-            let _ignored = writeln!(err, "source-cart: the runtime cannot be started: {error}");
+            let _ignored = writeln!(err, "{executable}: the runtime cannot be started: {error}");
             return FAILURE;
         }
     };
     let (sink, read_output) = output::open(out, stdout, cli.command.output_options(), terminals, describe_write_error);
     let (emitter, writer) = emit::start(sink, log_level(&cli.command), || Message::error(panic_error()));
-    let outcome = execute(&runtime, cli.command, &read_output, terminals, &emitter);
+    let outcome = execute(&runtime, cli.command, connector, &read_output, terminals, &emitter);
     let errors = emitter.errors();
     drop(emitter);
     read_output.summary.freeze();
@@ -74,7 +86,7 @@ pub fn run(
         let _ignored = write!(err, "{table}");
     }
     if let (Err(error), false) = (&written, is_closed) {
-        let _ignored = writeln!(err, "source-cart: {error}");
+        let _ignored = writeln!(err, "{executable}: {error}");
     }
     let code = match (outcome, &written) {
         (Ok(FAILURE), Ok(())) if is_temporary(&errors) => TEMPORARY_FAILURE,
@@ -84,7 +96,7 @@ pub fn run(
     match read_output.summary.write(code, &errors, written.as_ref().err().map(describe_write_error)) {
         Ok(()) => code,
         Err(error) => {
-            let _ignored = writeln!(err, "source-cart: {error}");
+            let _ignored = writeln!(err, "{executable}: {error}");
             if code == SUCCESS { STDOUT_GONE } else { code }
         }
     }
@@ -103,6 +115,7 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
 fn execute(
     runtime: &Runtime,
     command: Command,
+    connector: &'static Connector,
     read_output: &ReadOutput,
     terminals: Terminals,
     emitter: &Emitter,
@@ -110,7 +123,7 @@ fn execute(
     // After a panic only the emitter is used again, and it sends complete messages.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
-            match dispatch(command, read_output, terminals, emitter).await {
+            match dispatch(command, connector, read_output, terminals, emitter).await {
                 Ok(true) => Ok(SUCCESS),
                 Ok(false) => Ok(FAILURE),
                 Err(CommandError::Closed) => Err(Closed),
@@ -145,26 +158,37 @@ fn is_temporary(errors: &[TraceError]) -> bool {
 }
 
 /// Parses the command line. If it names no configuration, uses the one of the environment or the current folder.
-fn parse(arguments: impl IntoIterator<Item = OsString>, terminals: Terminals) -> Result<Cli, clap::Error> {
-    let mut line = cli::command_line();
+fn parse(
+    connector: &'static Connector,
+    arguments: impl IntoIterator<Item = OsString>,
+    terminals: Terminals,
+) -> Result<Cli, clap::Error> {
+    let mut line = cli::command_line(connector);
     if !terminals.any() && std::env::var_os("COLUMNS").is_none() {
         line = line.term_width(USUAL_WIDTH);
     }
     let mut cli = Cli::from_arg_matches(&line.try_get_matches_from_mut(arguments)?)?;
-    if cli.command.use_config(config_input::default_config()) {
+    if cli.command.use_config(config_input::default_config(connector)) {
         return Ok(cli);
     }
-    Err(line.error(clap::error::ErrorKind::MissingRequiredArgument, config_input::no_config()))
+    Err(line.error(clap::error::ErrorKind::MissingRequiredArgument, config_input::no_config(connector)))
 }
 
 /// Prints help and version to stdout. Prints usage errors to stderr, and as a TRACE error to stdout if a program
 /// reads it.
-fn print_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, terminals: Terminals) -> u8 {
+fn print_usage(
+    usage: &clap::Error,
+    connector: &Connector,
+    mut out: impl Write,
+    err: &mut impl Write,
+    terminals: Terminals,
+) -> u8 {
     let text = usage.render();
     if usage.use_stderr() {
         let _ignored = write!(err, "{text}");
         if !terminals.stdout {
-            let line = Message::error(UserError::usage(&text.to_string()).into_trace(None)).line();
+            let line =
+                Message::error(UserError::usage(&text.to_string(), connector.executable).into_trace(None)).line();
             // If stdout is closed, stderr has the error.
             let _ignored = out.write_all(&line).and_then(|()| out.flush());
         }
@@ -178,20 +202,21 @@ fn print_usage(usage: &clap::Error, mut out: impl Write, err: &mut impl Write, t
 
 async fn dispatch(
     command: Command,
+    connector: &'static Connector,
     read_output: &ReadOutput,
     terminals: Terminals,
     emitter: &Emitter,
 ) -> CommandResult {
     panic_hook::failpoint("main");
     match command {
-        Command::Spec(_) => spec::run(emitter).await,
-        Command::Check(arguments) => check::run(&arguments, terminals.stderr, VERSION, emitter).await,
-        Command::Discover(arguments) => discover::run(arguments.config.as_deref(), emitter).await,
-        Command::Catalog(arguments) => catalog::run(&arguments, emitter).await,
-        Command::Read(arguments) => read::run(arguments, read_output, VERSION, emitter).await,
-        Command::Streams { json } => streams::run(json, terminals.stdout, emitter).await,
-        Command::State { action } => state::run(&action, emitter).await,
-        Command::Init { output } => init::run(&output, terminals, emitter).await,
-        Command::Completions { shell } => completions::run(shell, emitter).await,
+        Command::Spec(_) => spec::run(connector, emitter).await,
+        Command::Check(arguments) => check::run(&arguments, terminals.stderr, connector, emitter).await,
+        Command::Discover(arguments) => discover::run(arguments.config.as_deref(), connector, emitter).await,
+        Command::Catalog(arguments) => catalog::run(&arguments, connector, emitter).await,
+        Command::Read(arguments) => read::run(arguments, read_output, connector, emitter).await,
+        Command::Streams { json } => streams::run(json, terminals.stdout, connector, emitter).await,
+        Command::State { action } => state::run(&action, connector, emitter).await,
+        Command::Init { output } => init::run(&output, terminals, connector, emitter).await,
+        Command::Completions { shell } => completions::run(shell, connector, emitter).await,
     }
 }

@@ -22,11 +22,12 @@ impl DeletionOptions {
     pub(crate) fn parse(config: &RawConfig, table: &'static [Stream]) -> (Self, Vec<FieldError>) {
         let (mut options, mut faults) = (Self::default(), Vec::new());
         let mut fault = |problem: String| faults.push(FieldError::new(DETECT, problem));
-        match config.get(DETECT) {
+        match config.setting(DETECT) {
             None | Some(Value::Null) => {}
             Some(Value::Array(entries)) => {
                 for (place, entry) in entries.iter().enumerate() {
-                    match chosen(entry, table, |text| config.shown(&format!("{DETECT}[{place}]"), text)) {
+                    let shown = |text: &str| config.shown(&format!("{DETECT}[{place}]"), text);
+                    match chosen(entry, table, config.names.executable, shown) {
                         Ok(names) => options.0.extend(names),
                         Err(problem) => fault(problem),
                     }
@@ -46,7 +47,7 @@ impl DeletionOptions {
     }
 }
 
-/// Returns true if the deleted rows of a stream can be found: its keys are whole numbers.
+/// Returns true if the deleted rows of a stream can be found where a connector finds them: its keys are whole numbers.
 pub(crate) fn is_detectable(stream: &Stream) -> bool {
     let declared = &(stream.fields)().schema["properties"][stream.key()]["type"];
     match declared {
@@ -59,6 +60,7 @@ pub(crate) fn is_detectable(stream: &Stream) -> bool {
 fn chosen(
     entry: &Value,
     table: &'static [Stream],
+    executable: &str,
     shown: impl Fn(&str) -> String,
 ) -> Result<Vec<&'static str>, String> {
     let Value::String(text) = entry else {
@@ -75,7 +77,7 @@ fn chosen(
             let near = suggestions(name, table.iter().map(|stream| stream.name));
             let hint = match near.first() {
                 Some(near) => format!("Did you mean `{near}`?"),
-                None => "Run `source-cart streams` to list all streams.".to_owned(),
+                None => format!("Run `{executable} streams` to list all streams."),
             };
             Err(format!("contains `{}`, which is not a stream. {hint}", shown(text)))
         }
@@ -85,10 +87,11 @@ fn chosen(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cart::CART;
     use crate::cart::streams::STREAMS;
 
     fn parse(value: &Value) -> Result<DeletionOptions, String> {
-        let config = RawConfig::parse(json!({ DETECT: value }).to_string().as_bytes()).unwrap();
+        let config = RawConfig::parse(json!({ DETECT: value }).to_string().as_bytes(), CART.settings.names).unwrap();
         let (options, faults) = DeletionOptions::parse(&config, STREAMS);
         match faults.is_empty() {
             true => Ok(options),

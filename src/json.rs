@@ -500,7 +500,10 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(without(r#"{"secret":1,"a":2}"#), r#"{"a":2}"#);
-        assert_eq!(without(r#"{ "a" : [ 1, {"key": {"b": 1}} , {"c":"secret"} ] , "key" : [] }"#), r#"{"a":[1,{},{"c":"secret"}]}"#);
+        assert_eq!(
+            without(r#"{ "a" : [ 1, {"key": {"b": 1}} , {"c":"secret"} ] , "key" : [] }"#),
+            r#"{"a":[1,{},{"c":"secret"}]}"#
+        );
         assert_eq!(without(r#"[{"a":1,"s\u0065cret":"x"},[]]"#), r#"[{"a":1},[]]"#);
         for text in [r#"{"a":"secret"}"#, r#"["key",1]"#, r#"{"secrets":{"a\"key":1}}"#, "1"] {
             assert!(!has_member(text.as_bytes(), &names), "{text}");

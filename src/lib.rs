@@ -1,14 +1,15 @@
-//! `source-cart`: an Airbyte source connector for Cart.com (formerly AmeriCommerce).
+//! Airbyte source connectors for shops: `source-cart` for Cart.com (formerly AmeriCommerce).
 //!
 //! The modules, in reading order. There are no circular dependencies between them.
 //!
 //! - `app`: runs a command: command line, output, exit code
+//! - `connector`: what an executable for one shop consists of; a shop defines one
 //! - `cli`: arguments, help, `--streams`
 //! - `commands`: the commands, a file each
 //! - `raw_config`, `config`, `record_options`, `deletion_options`: the configuration
 //! - `sync`: how a stream is read, and what its state contains; names no shop
 //! - `http`: requests over HTTP: connections, proxies, TLS, retries, memory; names no shop
-//! - `cart`: Cart.com: sign-in, parameters, responses, call limit, and the table of streams
+//! - `cart`: Cart.com: its connector, sign-in, parameters, responses, call limit, and the table of streams
 //! - `cs_cart`: CS-Cart and Multi-Vendor: sign-in, parameters, responses, pauses, and the table of streams
 //! - `stream`, `stream_fields`: a row of a shop's table of streams; the fields of a stream, from its schema file
 //! - `airbyte`: the protocol side: messages, catalogs, states, the writer; names nothing of HTTP
@@ -19,7 +20,7 @@
 //! - `shutdown`: signals
 //! - `panic_hook`, `secret`, `suggest`, `buffer_pool`: small helpers
 //!
-//! Only the thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream takes one schema
+//! No other module than `cart` names a shop. Only the thread of `airbyte::emit` writes to stdout, through a sink of `output`. Adding a stream takes one schema
 //! file and one row of the table.
 
 // Without the feature, `pub` in these modules reaches no further than the crate, and needs no docs.
@@ -30,6 +31,7 @@ mod buffer_pool;
 mod cli;
 mod commands;
 mod config;
+mod connector;
 mod deletion_options;
 mod files;
 mod panic_hook;
@@ -88,9 +90,10 @@ mod sync;
 mod timestamp;
 
 pub use app::run;
+pub use cart::CART;
 #[cfg(feature = "fuzzing")]
 pub use cart::streams;
 pub use cli::command_line;
 pub use commands::completions::script as completion_script;
-pub use output::stdout::{Stdout, Terminals};
-pub use panic_hook::install_hook;
+pub use connector::Connector;
+pub use cs_cart::CS_CART;

@@ -8,14 +8,15 @@ use std::sync::{Mutex, PoisonError};
 /// Source location of the last panic.
 static LAST_LOCATION: Mutex<Option<String>> = Mutex::new(None);
 
-/// Replaces the standard library's hook, which prints the panic's message and a backtrace.
-pub fn install_hook() {
-    std::panic::set_hook(Box::new(|panic| {
+/// Replaces the standard library's hook, which prints the panic's message and a backtrace. The sentence begins with the
+/// name of the executable.
+pub(crate) fn install_hook(executable: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
         let location_text = panic.location().map_or_else(|| "at an unknown place".to_owned(), named);
         // A stderr that is closed changes nothing.
         let _ignored = writeln!(
             std::io::stderr(),
-            "source-cart: the connector failed because of a bug, {location_text}; report it with this line."
+            "{executable}: the connector failed because of a bug, {location_text}; report it with this line."
         );
         *LAST_LOCATION.lock().unwrap_or_else(PoisonError::into_inner) = Some(location_text);
     }));

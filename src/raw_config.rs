@@ -1,5 +1,5 @@
 //! Parses the config as JSON and replaces `${NAME}` in its strings by environment variables, so that no secret has to
-//! be in a file. `config` and `record_options` know the settings.
+//! be in a file. `config` and `record_options` know the settings, and a connector has their names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,8 +9,22 @@ use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 
-/// Settings in `credentials` that are never shown.
-const SECRETS: [&str; 2] = ["access_token", "user_secret"];
+/// The settings of a connector by name, and what messages about a config say.
+#[derive(Debug)]
+pub(crate) struct SettingNames {
+    /// Name of the executable, whose commands list the settings and the streams.
+    pub executable: &'static str,
+    /// The settings.
+    pub top: &'static [&'static str],
+    /// Settings that are objects, each with the settings inside it.
+    pub nested: &'static [(&'static str, &'static [&'static str])],
+    /// Paths of the settings that are never shown, such as `credentials.access_token`.
+    pub secrets: &'static [&'static str],
+    /// A short config.
+    pub example: &'static str,
+    /// Name of an environment variable that a setting may refer to.
+    pub variable: &'static str,
+}
 
 /// Shortest secret that is masked: replacing a shorter one would leave no word readable.
 const SHORTEST_SECRET: usize = 4;
@@ -35,15 +49,18 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field.as_str() {
             "" => f.write_str(&self.problem),
-            // The name of a field that is not a setting may be any string.
+            // The name of a field that is not a setting may be any string. `credentials` says nothing to a user: the
+            // form of a platform does not show it.
             field => write!(f, "`{}` {}", shown(field.strip_prefix("credentials.").unwrap_or(field)), self.problem),
         }
     }
 }
 
 /// A config with environment variables filled in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RawConfig {
+    /// Names of the settings.
+    pub names: &'static SettingNames,
     filled: Map<String, Value>,
     /// Strings with `${NAME}` as they were written, by the path of their field. A value from the environment may be a
     /// secret meant for another field, and is never shown.
@@ -53,11 +70,15 @@ pub(crate) struct RawConfig {
 
 impl RawConfig {
     /// Parses a config and fills in environment variables.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
-        Self::parse_with(text, &|name| std::env::var_os(name))
+    pub(crate) fn parse(text: &[u8], names: &'static SettingNames) -> Result<Self, FieldError> {
+        Self::parse_with(text, names, &|name| std::env::var_os(name))
     }
 
-    fn parse_with(text: &[u8], environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, FieldError> {
+    fn parse_with(
+        text: &[u8],
+        names: &'static SettingNames,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, FieldError> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let value: Value = serde_json::from_slice(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -65,12 +86,10 @@ impl RawConfig {
             FieldError::new("", format!("The config is not valid JSON {place}. It must be one JSON object."))
         })?;
         let Value::Object(mut filled) = value else {
-            return Err(FieldError::new(
-                "",
-                "The config must be one JSON object, such as {\"credentials\": {…}, \"start_date\": \"2021-01-01T00:00:00Z\"}.",
-            ));
+            let problem = format!("The config must be one JSON object, such as {}.", names.example);
+            return Err(FieldError::new("", problem));
         };
-        let mut fields = Self::default();
+        let mut fields = Self { names, filled: Map::new(), written: BTreeMap::new(), unfilled: Vec::new() };
         for (name, value) in &mut filled {
             fields.fill(name, value, environment);
         }
@@ -79,7 +98,7 @@ impl RawConfig {
 
     fn fill(&mut self, path: &str, value: &mut Value, environment: &dyn Fn(&str) -> Option<OsString>) {
         match value {
-            Value::String(text) if text.contains("${") => match filled(text, environment) {
+            Value::String(text) if text.contains("${") => match filled(text, self.names.variable, environment) {
                 Ok(filled) => {
                     self.written.insert(path.to_owned(), std::mem::replace(text, filled));
                 }
@@ -104,6 +123,18 @@ impl RawConfig {
         self.filled.get(name)
     }
 
+    /// Returns the field at a path such as `credentials.store_name`.
+    fn at(&self, path: &str) -> Option<&Value> {
+        let mut names = path.split('.');
+        let first = self.get(names.next()?)?;
+        names.try_fold(first, |object, name| object.get(name))
+    }
+
+    /// Returns a top-level field if it is a setting of the connector.
+    pub(crate) fn setting(&self, name: &str) -> Option<&Value> {
+        self.get(name).filter(|_| self.names.top.contains(&name))
+    }
+
     /// Returns the names of the top-level fields.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.filled.keys().map(String::as_str)
@@ -118,8 +149,7 @@ impl RawConfig {
     /// the secrets of the config, which may have been pasted twice.
     pub(crate) fn shown(&self, path: &str, text: &str) -> String {
         let text = self.written.get(path).map_or(text, String::as_str);
-        let credentials = self.get("credentials");
-        let secrets = SECRETS.iter().filter_map(|name| credentials?.get(name)?.as_str()).map(str::trim);
+        let secrets = self.names.secrets.iter().filter_map(|path| self.at(path)?.as_str()).map(str::trim);
         let masked = secrets
             .filter(|secret| secret.len() >= SHORTEST_SECRET)
             .fold(text.to_owned(), |text, secret| Secret::new(secret.to_owned()).masked(&text));
@@ -146,9 +176,9 @@ fn field_of(path: &str) -> &str {
 #[derive(Debug, thiserror::Error)]
 enum VariableError {
     #[error(
-        "contains `${{` without the name of an environment variable and `}}`. Write `${{CART_TOKEN}}`, or `$${{` for a literal `${{`."
+        "contains `${{` without the name of an environment variable and `}}`. Write `${{{example}}}`, or `$${{` for a literal `${{`."
     )]
-    NoName,
+    NoName { example: &'static str },
     #[error("uses the environment variable `{0}`, which is not set. Set it, or write `$${{` for a literal `${{`.")]
     NotSet(String),
     #[error(
@@ -157,8 +187,13 @@ enum VariableError {
     NotUtf8(String),
 }
 
-/// Returns the string with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`.
-fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<String, VariableError> {
+/// Returns the string with each `${NAME}` replaced by the variable of that name, and each `$${` by `${`. `example` is a
+/// name for messages.
+fn filled(
+    text: &str,
+    example: &'static str,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<String, VariableError> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
@@ -167,7 +202,8 @@ fn filled(text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<
             rest = after;
             continue;
         }
-        let (name, after) = after.split_once('}').filter(|(name, _)| is_name(name)).ok_or(VariableError::NoName)?;
+        let named = after.split_once('}').filter(|(name, _)| is_name(name));
+        let (name, after) = named.ok_or(VariableError::NoName { example })?;
         let value = environment(name).ok_or_else(|| VariableError::NotSet(name.to_owned()))?;
         filled.push_str(before);
         filled.push_str(value.to_str().ok_or_else(|| VariableError::NotUtf8(name.to_owned()))?);
@@ -203,8 +239,17 @@ mod tests {
         }
     }
 
+    static NAMES: SettingNames = SettingNames {
+        executable: "source-shop",
+        top: &["credentials"],
+        nested: &[],
+        secrets: &["credentials.access_token"],
+        example: "{}",
+        variable: "CART_TOKEN",
+    };
+
     fn fields(config: &Value) -> RawConfig {
-        RawConfig::parse_with(config.to_string().as_bytes(), &environment).unwrap()
+        RawConfig::parse_with(config.to_string().as_bytes(), &NAMES, &environment).unwrap()
     }
 
     #[test]
@@ -219,7 +264,7 @@ mod tests {
         assert_eq!(given.shown("b.c[1]", "<to$ken|>"), "<${TOKEN}|${EMPTY}>");
         assert_eq!(given.shown("b.c[0]", "x\n"), "x");
         let text = br#"{"credentials": {"access_token": " 0123456789 "}}"#;
-        let given = RawConfig::parse(text).unwrap();
+        let given = RawConfig::parse(text, &NAMES).unwrap();
         assert_eq!(given.shown("start_date", "on 0123456789"), "on ****", "a secret that was pasted twice");
     }
 
@@ -253,7 +298,7 @@ mod tests {
     #[test]
     fn a_variable_that_is_not_utf8_is_reported() {
         use std::os::unix::ffi::OsStringExt as _;
-        let fault = filled("${X}", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err().to_string();
+        let fault = filled("${X}", "NAME", &|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err().to_string();
         assert!(fault.starts_with("uses the environment variable `X`, which is not UTF-8 text."), "{fault}");
     }
 }

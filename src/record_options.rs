@@ -41,11 +41,12 @@ impl RecordOptions {
         [EXPAND, REDACT, DETECT].contains(&field)
     }
 
-    /// Reads the part of a config that is about records. Returns all faults.
+    /// Reads the part of a config that is about records: those of the settings that the connector has. Returns all
+    /// faults.
     pub(crate) fn parse(config: &RawConfig, table: &'static [Stream]) -> Result<Self, Vec<FieldError>> {
         let mut record_options = Self::default();
         let mut faults = Vec::new();
-        match config.get(EXPAND) {
+        match config.setting(EXPAND) {
             None | Some(Value::Null) => {}
             Some(Value::Array(entries)) => {
                 for (place, entry) in entries.iter().enumerate() {
@@ -61,7 +62,7 @@ impl RecordOptions {
                 faults.push(FieldError::new(EXPAND, problem));
             }
         }
-        match config.get(REDACT) {
+        match config.setting(REDACT) {
             None | Some(Value::Null) => {}
             Some(Value::Bool(redact)) => record_options.redact = *redact,
             Some(other) => {
@@ -328,12 +329,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::cart::CART;
     use crate::cart::streams::{self, CURSOR, STREAMS};
     use crate::json::Scanner;
     use crate::record::RecordWriter;
 
     fn record_options(config: &Value) -> Result<RecordOptions, Vec<String>> {
-        let fields = RawConfig::parse(config.to_string().as_bytes()).unwrap();
+        let fields = RawConfig::parse(config.to_string().as_bytes(), CART.settings.names).unwrap();
         RecordOptions::parse(&fields, STREAMS).map_err(|faults| faults.iter().map(ToString::to_string).collect())
     }
 

@@ -11,13 +11,15 @@ use std::time::Duration;
 use crate::airbyte::catalog::CatalogError;
 use crate::airbyte::state::StateError;
 use crate::airbyte::{FailureType, WriteError};
-use crate::cart::streams::{STREAMS, Stream};
+use crate::connector::{Connector, Terms};
 use crate::files::UnwritableFile;
 use crate::files::input::ReadError;
 use crate::http::error::SetupError;
 use crate::raw_config::FieldError;
+use crate::stream::Stream;
 use crate::suggest::suggestions;
 use crate::sync::{CheckpointError, StreamError};
+use skipped_rows::SkippedRows;
 
 /// An error to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +62,12 @@ impl UserError {
     }
 
     /// Reports that `init` runs without a terminal.
-    pub(crate) fn no_terminal(error: Option<&std::io::Error>) -> Self {
-        let message = "`init` needs an interactive terminal. Run it in one, or write the config file by hand: `source-cart spec` prints its fields.";
+    pub(crate) fn no_terminal(error: Option<&std::io::Error>, executable: &str) -> Self {
+        let message = format!(
+            "`init` needs an interactive terminal. Run it in one, or write the config file by hand: `{executable} spec` prints its fields."
+        );
         let internal = error.map(ToString::to_string);
-        Self { internal, ..Self::new(FailureType::ConfigError, message.to_owned()) }
+        Self { internal, ..Self::new(FailureType::ConfigError, message) }
     }
 
     /// Reports a config file that cannot be written.
@@ -107,20 +111,20 @@ impl UserError {
     }
 
     /// Reports a stream of the catalog that does not exist.
-    pub(crate) fn unknown_stream(name: &str) -> Self {
+    pub(crate) fn unknown_stream(name: &str, table: &'static [Stream]) -> Self {
         let message =
-            format!("{} Remove it from the catalog; `discover` lists all streams.", unknown_stream_text(name));
+            format!("{} Remove it from the catalog; `discover` lists all streams.", unknown_stream_text(name, table));
         Self::new(FailureType::ConfigError, message)
     }
 
     /// Reports a usage error; `usage` is the full text of the argument parser.
-    pub(crate) fn usage(usage: &str) -> Self {
+    pub(crate) fn usage(usage: &str, executable: &str) -> Self {
         let what = usage.split("\n\n").next().unwrap_or_default();
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
         // Without a command, the parser returns its help.
         let what = what.strip_prefix("error: ").unwrap_or("no command given");
         let end = if what.ends_with(['.', '?']) { "" } else { "." };
-        let message = format!("{}{end} Run `source-cart --help`, or `--help` after a command.", capitalised(what));
+        let message = format!("{}{end} Run `{executable} --help`, or `--help` after a command.", capitalised(what));
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 
@@ -186,11 +190,11 @@ impl UserError {
     }
 
     /// Reports a state file without a state of this stream.
-    pub(crate) fn no_such_state(stream: &str, names: &[&str]) -> Self {
+    pub(crate) fn no_such_state(stream: &str, names: &[&str], executable: &str) -> Self {
         let meant = suggestions(&stream.to_lowercase(), names.iter().copied());
         let meant = meant.first().map_or(String::new(), |suggestion| format!(" Did you mean `{suggestion}`?"));
         let message = format!(
-            "The file has no state of `{stream}`. Nothing was changed.{meant} Run `source-cart state show FILE` to list its streams."
+            "The file has no state of `{stream}`. Nothing was changed.{meant} Run `{executable} state show FILE` to list its streams."
         );
         Self::new(FailureType::ConfigError, message)
     }
@@ -250,28 +254,23 @@ impl UserError {
         Self::new(FailureType::ConfigError, format!("The connection cannot be set up: {error}."))
     }
 
-    /// Reports that `check` could test no scope in time.
-    pub(crate) fn check_timed_out(host: &str, bound: Duration) -> Self {
-        let seconds = bound.as_secs();
-        let message =
-            format!("{host} did not answer within {seconds} seconds. Check `store_name`, or try again later.");
+    /// Reports that `check` could test no permission in time.
+    pub(crate) fn check_timed_out(host: &str, bound: Duration, connector: &Connector) -> Self {
+        let (seconds, address) = (bound.as_secs(), connector.terms.address);
+        let message = format!("{host} did not answer within {seconds} seconds. Check {address}, or try again later.");
         Self::new(FailureType::TransientError, message)
     }
 
     /// Reports that `check` found none of the tested resources.
-    pub(crate) fn check_found_nothing(host: &str) -> Self {
-        let message = format!(
-            "{host} has none of the API's resources (HTTP 404). Check that `store_name` is the host of your Cart.com store."
-        );
+    pub(crate) fn check_found_nothing(host: &str, connector: &Connector) -> Self {
+        let message =
+            format!("{host} has none of the API's resources (HTTP 404). {}", connector.terms.check.nothing_found);
         Self::new(FailureType::ConfigError, message)
     }
 
-    /// Reports that `check` may read none of the tested resources; `scopes` are those of the resources.
-    pub(crate) fn check_rejected(host: &str, scopes: &[&str]) -> Self {
-        let message = format!(
-            "{host} rejected the credentials (HTTP 401) on every tested resource. Check that the token is complete, was not revoked and belongs to this store, or check the router credentials. A token needs at least one of the scopes {}.",
-            scopes.join(", ")
-        );
+    /// Reports that `check` may read none of the tested resources; `permissions` are those of the resources.
+    pub(crate) fn check_rejected(host: &str, permissions: &[&str], connector: &Connector) -> Self {
+        let message = format!("{host} {} {}.", connector.terms.check.all_rejected, permissions.join(", "));
         Self::new(FailureType::ConfigError, message)
     }
 
@@ -282,9 +281,16 @@ impl UserError {
     }
 
     /// Reports why the sync of a stream ended.
-    pub(crate) fn stopped(name: &str, stream: &Stream, stream_error: &StreamError, host: &str) -> Self {
+    pub(crate) fn stopped(
+        name: &str,
+        stream: &Stream,
+        stream_error: &StreamError,
+        host: &str,
+        connector: &Connector,
+    ) -> Self {
+        let Terms { support, total, .. } = connector.terms;
         match stream_error {
-            StreamError::Request(error) => Self::request(error, Some((name, stream)), host),
+            StreamError::Request(error) => Self::request(error, Some((name, stream)), host, connector),
             StreamError::Closed => Self::new(
                 FailureType::TransientError,
                 "Stdout was closed while records were written. Check the program that reads it.".to_owned(),
@@ -293,27 +299,24 @@ impl UserError {
                 FailureType::TransientError,
                 format!("The sync of `{name}` was interrupted. Run it again to continue from the last saved state."),
             ),
-            StreamError::UnexpectedResponse(what) => store::unexpected(name, what),
-            StreamError::UnexpectedList(what) => store::unexpected(name, what),
+            StreamError::UnexpectedResponse(what) => store::unexpected(name, what, support),
+            StreamError::UnexpectedList(what) => store::unexpected(name, what, support),
             StreamError::CountMismatch { counted, listed } => Self::new(
                 FailureType::SystemError,
                 format!(
-                    "The store counted {counted} rows of `{name}` in the range but listed only {listed}, so rows are missing. The stream's state was not changed: run the sync again, and if it happens again, report it to Cart.com support."
+                    "The store counted {counted} rows of `{name}` in the range but listed only {listed}, so rows are missing. The stream's state was not changed: run the sync again, and if it happens again, report it to {support}."
                 ),
             ),
             StreamError::RowsSkipped { unread, between, dates, hidden, rows_without_key, not_utf8 } => {
-                let text = skipped_rows::by_key(name, stream.key(), unread, *rows_without_key, *not_utf8);
-                Self::new(
-                    FailureType::SystemError,
-                    text + &skipped_rows::between_rows(name, stream.key(), between, *not_utf8)
-                        + &store::undated(name, dates)
-                        + &store::hidden(name, hidden),
-                )
+                let skipped = SkippedRows { name, key: stream.key(), not_utf8: *not_utf8, support };
+                let text = skipped.by_key(unread, *rows_without_key) + &skipped.between(between);
+                let text = text + &store::undated(name, dates) + &store::hidden(name, hidden);
+                Self::new(FailureType::SystemError, text)
             }
             StreamError::WrongCount => Self::new(
                 FailureType::SystemError,
                 format!(
-                    "The store's `total_count` of `{name}` was wrong, so rows without `updated_at` may be missing. Run the sync again: it reads all rows again and does not use the count."
+                    "The store's {total} of `{name}` was wrong, so rows without `updated_at` may be missing. Run the sync again: it reads all rows again and does not use the count."
                 ),
             ),
             StreamError::Unstable => Self::new(
@@ -327,8 +330,8 @@ impl UserError {
 }
 
 /// Returns the message for an unknown stream name, with suggestions.
-pub(crate) fn unknown_stream_text(name: &str) -> String {
-    let near = suggestions(name, STREAMS.iter().map(|stream| stream.name));
+pub(crate) fn unknown_stream_text(name: &str, table: &'static [Stream]) -> String {
+    let near = suggestions(name, table.iter().map(|stream| stream.name));
     let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
     let hint = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
     format!("There is no stream `{shown}`.{hint}")

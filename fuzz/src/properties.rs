@@ -3,6 +3,9 @@
 //! The inputs are parsed a second time here with `serde_json` and `chrono`, in the simplest
 //! way, and the results are compared. The connector's implementation is not used for the expected result.
 
+#[path = "known_ids.rs"]
+mod known_ids;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +23,8 @@ use source_cart::record::{CursorValue, Key, RecordSchema};
 use source_cart::streams::{CURSOR, STREAMS, Stream};
 use source_cart::sync::fuzzing;
 use source_cart::timestamp::{Timestamp, Unreadable};
+
+pub use known_ids::known_ids;
 
 /// Panics unless the text is short and has no control characters, as a message needs.
 fn assert_printable(text: &str) {

@@ -1,6 +1,8 @@
 """Checks metadata.yaml with Airbyte's JSON schema and model, and with the upload rules that need no network.
 
-    check_metadata.py PROJECT
+    check_metadata.py PROJECT FILE PAGE
+
+FILE is a metadata.yaml of the project, and PAGE the documentation of its connector.
 """
 
 import copy
@@ -29,12 +31,11 @@ def without_ids(value):
     return [without_ids(item) for item in value] if isinstance(value, list) else value
 
 
-def upload_rules(metadata, project):
+def upload_rules(metadata, folder, page):
     """Returns faults that the registry refuses in addition to the schema."""
     data = metadata["data"]
     version, image = data["dockerImageTag"], data["dockerRepository"]
     breaking = data.get("releases", {}).get("breakingChanges", {})
-    page = f"{project}/docs/integrations/sources/cart.md"
     rules = {
         "dockerImageTag is a semantic version": re.fullmatch(r"\d+\.\d+\.\d+(-rc\.\d+)?", version),
         "a release candidate is rolled out step by step": "-rc" not in version
@@ -42,8 +43,8 @@ def upload_rules(metadata, project):
         "a major version says what breaks": version.endswith(".0.0") <= (version in breaking or version == "1.0.0"),
         "there is a tag with the language": any(tag.startswith("language:") for tag in data["tags"]),
         "every tag is key:value": all(re.fullmatch(r"[\w-]+:[\w-]+", tag) for tag in data["tags"]),
-        "the page of the documentation is there": pathlib.Path(page).is_file(),
-        "the icon is there": (pathlib.Path(project) / data["icon"]).is_file(),
+        "the page of the documentation is there": page.is_file(),
+        "the icon is there": (folder / data["icon"]).is_file(),
         "PyPI is not declared": "remoteRegistries" not in data,
         "the repository has no tag": ":" not in image,
         "allowedHosts and suggestedStreams are there": data["allowedHosts"]["hosts"] and data["suggestedStreams"]["streams"],
@@ -51,7 +52,7 @@ def upload_rules(metadata, project):
     return [rule for rule, holds in rules.items() if not holds]
 
 
-def problems(metadata, project):
+def problems(metadata, folder, page):
     validator = jsonschema.Draft7Validator(schema(), format_checker=jsonschema.FormatChecker())
     found = [f"schema: {error.json_path}: {error.message}" for error in validator.iter_errors(metadata)]
     try:
@@ -59,27 +60,27 @@ def problems(metadata, project):
     except ValueError as error:
         found.append(f"model: {error}")
     try:
-        found += [f"upload: {rule}" for rule in upload_rules(metadata, project)]
+        found += [f"upload: {rule}" for rule in upload_rules(metadata, folder, page)]
     except KeyError as error:
         found.append(f"upload: {error} is missing")
     return found
 
 
 def main():
-    project = pathlib.Path(sys.argv[1])
-    metadata = yaml.safe_load((project / "metadata.yaml").read_text())
-    found = problems(metadata, project)
+    file, page = (pathlib.Path(sys.argv[1], path) for path in sys.argv[2:4])
+    metadata = yaml.safe_load(file.read_text())
+    found = problems(metadata, file.parent, page)
     # A check that nothing can fail proves nothing.
     spoilt = {"definitionId": "no uuid", "dockerImageTag": "latest", "connectorSubtype": "shop", "supportLevel": "much",
               "tags": ["rust"], "documentationUrl": "no address", "unknown": 1}
     for key, value in spoilt.items():
         other = copy.deepcopy(metadata)
         other["data"][key] = value
-        if not problems(other, project):
+        if not problems(other, file.parent, page):
             found.append(f"the check did not notice that {key} is {value!r}")
     if found:
-        sys.exit("metadata.yaml:\n" + "\n".join(found))
-    print(f"metadata.yaml is valid; {len(spoilt)} spoilt ones are not")
+        sys.exit(f"{file}:\n" + "\n".join(found))
+    print(f"{file} is valid; {len(spoilt)} spoilt ones are not")
 
 
 if __name__ == "__main__":

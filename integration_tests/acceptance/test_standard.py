@@ -1,6 +1,6 @@
 """Airbyte's standard tests of sources, run against the executable and, where --connector-image is given, the image.
 
-CONNECTOR_ROOT names the folder laid out as a connector, SOURCE_CART the executable. .ci/acceptance sets both.
+CONNECTOR_ROOT names the folder laid out as a connector, EXECUTABLE its executable. .ci/acceptance sets both.
 """
 
 import os
@@ -23,7 +23,7 @@ class Executable:
 
 def run_executable(source, args, expecting_exception=None, *, expected_outcome=None):
     """Replaces the function with which the suite starts a Python source."""
-    done = subprocess.run([os.environ["SOURCE_CART"], *args], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([os.environ["EXECUTABLE"], *args], capture_output=True, text=True, timeout=600)
     assert done.stderr == "", done.stderr
     output = entrypoint_wrapper.EntrypointOutput(messages=done.stdout.splitlines())
     # The suite does not look at exit codes; the platform does.
@@ -36,7 +36,7 @@ def executable(monkeypatch):
     monkeypatch.setattr(entrypoint_wrapper, "_run_command", run_executable)
 
 
-class TestSourceCart(SourceTestSuiteBase):
+class TestSource(SourceTestSuiteBase):
     @classmethod
     def get_connector_root_dir(cls):
         return ROOT

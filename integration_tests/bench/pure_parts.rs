@@ -41,7 +41,7 @@ impl Page {
         let body = format!("{{\"total_count\":{ROWS},\"{}\":[{}]}}", stream.list, rows(schema).join(","));
         Page {
             body: body.into_bytes(),
-            record_schema: Arc::new(RecordSchema::new(schema, stream.key, Some("updated_at"))),
+            record_schema: Arc::new(RecordSchema::new(schema, stream.key(), Some("updated_at"))),
             list: stream.list,
             prefix: record_prefix(name),
         }

@@ -38,7 +38,7 @@ macro_rules! replayed {
     )*};
 }
 
-replayed!(page, state, catalog, config, retry_after, call_limit, timestamp);
+replayed!(page, state, catalog, config, retry_after, call_limit, timestamp, known_ids);
 
 #[test]
 fn every_target_has_a_corpus_and_is_replayed() {
@@ -50,7 +50,7 @@ fn every_target_has_a_corpus_and_is_replayed() {
         names.sort();
         names
     };
-    let mut replayed = ["page", "state", "catalog", "config", "retry_after", "call_limit", "timestamp"];
+    let mut replayed = ["page", "state", "catalog", "config", "retry_after", "call_limit", "timestamp", "known_ids"];
     replayed.sort_unstable();
     assert_eq!(names("fuzz_targets"), replayed);
     assert_eq!(names("corpus"), replayed);

@@ -3,6 +3,7 @@
 //! `UPDATE_DOCS=1 cargo test docs` writes them again.
 
 pub(crate) mod sentences;
+mod tests_named;
 
 use std::fmt::Write as _;
 use std::fs;

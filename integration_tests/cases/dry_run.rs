@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cases::deletions::declaring_deletions;
 use crate::fake_store::{Data, FakeStore, Fault, Limit, Options, RecordedRequest, Stamp, Token};
 use crate::harness::command::{Command, Signal};
 use crate::harness::files::{Files, TOKEN, configured};
@@ -74,6 +75,42 @@ fn a_dry_run_predicts_what_the_read_requests() {
     // A full refresh reads all rows anyway.
     let reported = forecast(&store, &config, &[("orders", "full_refresh")], &state);
     assert_eq!(numbers(&reported).0, 3500);
+}
+
+#[test]
+fn the_search_for_deleted_rows_is_part_of_the_estimate() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 2_500));
+    let usual = config(SignIn::Token, &store);
+    let detecting = config_with(&store, &json!({"detect_deletions": ["orders"]}));
+    let catalog = |mode: &str| declaring_deletions(configured(&[("orders", mode)]));
+    let calls = |config: &Value, catalog: &Value, state: &str| {
+        let output = Command::new("read").config(config).catalog(catalog).state(state).arg("--dry-run").arg("--json");
+        let output = output.output();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        numbers(&serde_json::from_slice(&output.stdout).unwrap()).2
+    };
+    let made = |config: &Value, state: &str| {
+        store.clear_requests();
+        let run = read(config, &catalog("incremental"), state);
+        (store.requests().len() as u64, run.last_state_list())
+    };
+    let incremental = catalog("incremental");
+    let (_, without) = made(&usual, "[]");
+    let (_, known) = made(&detecting, "[]");
+    // On the first sync, on an unchanged one, and on the one that lists all ids.
+    for (state, more) in [("[]", 1), (&known, 1), (&without, 3)] {
+        let [usually, detected] = [&usual, &detecting].map(|config| calls(config, &incremental, state));
+        assert_eq!(detected, usually + more, "{state}");
+        let [usually, detected] = [&usual, &detecting].map(|config| made(config, state).0);
+        assert_eq!(detected, usually + more, "{state}");
+    }
+    // A full refresh, a catalog that does not declare the mark, and a list with all rows need no search.
+    let undeclared = configured(&[("orders", "incremental")]);
+    for (catalog, state) in [(&catalog("full_refresh"), "[]"), (&undeclared, "[]"), (&undeclared, &known)] {
+        assert_eq!(calls(&detecting, catalog, state), calls(&usual, catalog, state));
+    }
+    store.data(|data| (100..=2_500).for_each(|id| assert!(data.delete("orders", id))));
+    assert_eq!((calls(&detecting, &incremental, "[]"), made(&detecting, "[]").0), (1, 1));
 }
 
 #[test]

@@ -17,14 +17,14 @@ use crate::harness::setup::{SignIn, start};
 const LIMIT: u64 = 60_000;
 
 /// A user in a terminal, and the output so far.
-struct Person {
+pub(crate) struct Person {
     session: PtySession,
     seen: String,
 }
 
 impl Person {
     /// Types a line in a folder, in a terminal that echoes. Stdout is redirected to `out.jsonl`.
-    fn types(folder: &Path, line: &str) -> Person {
+    pub(crate) fn types(folder: &Path, line: &str) -> Person {
         let binary = Path::new(env!("CARGO_BIN_EXE_source-cart")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
         let mut shell = with_usual_signals("sh");
@@ -37,20 +37,20 @@ impl Person {
         Person { session: spawn_command(shell, Some(LIMIT)).unwrap(), seen: String::new() }
     }
 
-    fn is_asked(&mut self, question: &str) -> &mut Person {
+    pub(crate) fn is_asked(&mut self, question: &str) -> &mut Person {
         let before = self.session.exp_string(question).unwrap_or_else(|error| panic!("{error}\nseen: {}", self.seen));
         self.seen.push_str(&before);
         self.seen.push_str(question);
         self
     }
 
-    fn answers(&mut self, answer: &str) -> &mut Person {
+    pub(crate) fn answers(&mut self, answer: &str) -> &mut Person {
         self.session.send_line(answer).unwrap();
         self
     }
 
     /// Returns the exit code and the full output; the terminal must echo again.
-    fn ends(mut self) -> (i32, String) {
+    pub(crate) fn ends(mut self) -> (i32, String) {
         self.seen.push_str(&self.session.exp_eof().unwrap());
         let WaitStatus::Exited(_, code) = self.session.process().wait().unwrap() else { panic!("{}", self.seen) };
         let lines: Vec<&str> = self.seen.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -59,7 +59,8 @@ impl Person {
     }
 }
 
-fn written(file: &Path) -> Value {
+/// Returns a written config, which only its owner may read.
+pub(crate) fn written(file: &Path) -> Value {
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }

@@ -78,7 +78,7 @@ fn the_readme_can_be_read_in_one_go() {
 #[test]
 fn the_dockerfile_has_the_labels_and_paths_that_the_platform_reads() {
     let dockerfile = text("Dockerfile");
-    let entrypoint = "/usr/local/bin/source-cart";
+    let entrypoint = "/usr/local/bin/connector";
     assert!(dockerfile.contains(&format!("AIRBYTE_ENTRYPOINT={entrypoint}\n")));
     assert!(dockerfile.contains(&format!("ENTRYPOINT [\"{entrypoint}\"]\n")));
     assert!(dockerfile.contains("\nUSER 1000:1000\n"));
@@ -100,7 +100,7 @@ fn the_metadata_names_existing_files_and_streams() {
     assert!(metadata("definitionId") != "bb1a6d31-6879-4819-a2bd-3eed299ea8e2", "that is the Python connector's");
     let hosts = metadata_list("    hosts:");
     assert_eq!(hosts, ["${credentials.store_name}", "public.americommerce.com"]);
-    assert!(text("src/config/mod.rs").contains("\"https://public.americommerce.com/api/v1/\""));
+    assert!(text("src/cart/config.rs").contains("\"https://public.americommerce.com/api/v1/\""));
     let suggested = metadata_list("    streams:");
     let streams: BTreeSet<&str> =
         discovered()["streams"].as_array().unwrap().iter().map(|stream| stream["name"].as_str().unwrap()).collect();
@@ -275,7 +275,12 @@ fn streams() -> String {
         } else {
             ("full refresh", "–")
         };
-        out.push_str(&format!("| {} | {modes} | {} | {cursor} | {} |\n", stream.name, stream.key(), stream.scope.name()));
+        out.push_str(&format!(
+            "| {} | {modes} | {} | {cursor} | {} |\n",
+            stream.name,
+            stream.key(),
+            stream.scope.name()
+        ));
     }
     out
 }

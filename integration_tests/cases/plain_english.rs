@@ -230,7 +230,7 @@ fn docs_and_help_have_no_phrase_that_readers_could_not_follow() {
         });
     }
     let mut pages = Vec::new();
-    help(&mut source_cart::command_line(), "source-cart", &mut pages);
+    help(&mut source_cart::command_line(&source_cart::CART), "source-cart", &mut pages);
     for (place, text) in &pages {
         found.extend(faults(place, text.lines()));
     }

@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use serde_json::json;
+
+use crate::cases::deletions::{declaring_deletions, deleted};
 use crate::fake_store::Options;
 use crate::harness::command::Command;
-use crate::harness::files::Files;
+use crate::harness::files::{Files, configured};
 use crate::harness::run::Output;
-use crate::harness::setup::{SignIn, config, minutes, only_error, start};
+use crate::harness::setup::{SignIn, config, config_with, minutes, only_error, start};
 
 fn state(arguments: &[&str]) -> Output {
     arguments.iter().fold(Command::new("state"), |command, argument| command.arg(argument)).output()
@@ -47,6 +50,42 @@ fn a_state_is_shown_set_and_reset_and_the_next_read_follows() {
     assert_eq!(read(), 100);
     let list: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(list.as_array().unwrap().len(), 2, "it stays a JSON list");
+}
+
+#[test]
+fn a_state_that_is_reset_or_set_has_no_known_ids_and_the_next_read_reports_no_deletion() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 1_500));
+    let config = config_with(&store, &json!({"detect_deletions": ["orders"]}));
+    let catalog = declaring_deletions(configured(&[("orders", "incremental")]));
+    let files = Files::new();
+    let path = files.path("state.json").display().to_string();
+    let read = || {
+        let command = Command::new("read").config(&config).catalog(&catalog).arg("--state").arg(&path);
+        let run = command.arg("--state-out").arg(&path).run();
+        assert!(run.code == Some(0) && run.warnings().is_empty(), "{}", run.transcript());
+        run
+    };
+    let change = |arguments: &[&str]| {
+        assert!(fs::read_to_string(&path).unwrap().contains("\"known\""));
+        assert_eq!(state(arguments).code, Some(0));
+        assert!(!fs::read_to_string(&path).unwrap().contains("\"known\""));
+    };
+    let delete = |id: i64| store.data(|data| assert!(data.delete("orders", id), "{id}"));
+    assert_eq!(read().records("orders").len(), 1_500);
+    delete(5);
+    change(&["reset", &path, "orders"]);
+    let run = read();
+    assert_eq!((deleted(&run, "orders"), run.records("orders").len()), (vec![], 1_499));
+    delete(6);
+    assert_eq!(deleted(&read(), "orders"), [6]);
+    // The cursor alone: the ids are listed again.
+    delete(7);
+    change(&["set", &path, "orders", "2024-11-18T12:00:00Z"]);
+    let run = read();
+    assert!(deleted(&run, "orders").is_empty(), "{}", run.transcript());
+    assert!(run.transcript().contains("the ids of 1497 rows were listed"), "{}", run.transcript());
+    delete(8);
+    assert_eq!(deleted(&read(), "orders"), [8]);
 }
 
 #[test]

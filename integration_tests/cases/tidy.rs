@@ -73,6 +73,29 @@ fn the_sync_and_http_name_no_shop() {
 }
 
 #[test]
+fn only_the_folder_of_a_shop_names_it() {
+    let parts =
+        ["airbyte", "output", "commands", "cli", "config", "user_error", "files"].map(|part| format!("src/{part}/"));
+    let shops = ["cart::", "cs_cart", "cart.com", "cs-cart", "americommerce", "source-cart "];
+    let mut checked = 0;
+    for (path, text) in rust_files("src") {
+        let place = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let is_part = parts.iter().any(|part| place.starts_with(part));
+        // What lies beside the folders: the connector, the configuration, the command, the errors.
+        let is_root = place.matches('/').count() == 1 && !["src/lib.rs", "src/main.rs"].contains(&place.as_str());
+        if !is_part && !is_root || place.ends_with("tests.rs") {
+            continue;
+        }
+        checked += 1;
+        let text = text.split("#[cfg(test)]").next().unwrap().to_lowercase();
+        for shop in shops {
+            assert!(!text.contains(shop), "{place} names `{shop}`");
+        }
+    }
+    assert!(checked > 50, "{checked} files");
+}
+
+#[test]
 fn the_protocol_side_names_nothing_of_the_api() {
     may_not_name("src/airbyte", &["hyper", "crate::cart", "crate::streams", "crate::sync", "crate::config"]);
 }

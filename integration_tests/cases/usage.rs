@@ -99,12 +99,12 @@ fn help_fits_a_terminal_and_explains_each_option() {
 #[test]
 fn completions_and_manual_pages_know_every_command_and_option() {
     let folder = tempfile::tempdir().unwrap();
-    crate::assets::write(folder.path()).unwrap();
+    crate::assets::write(folder.path(), &source_cart::CART).unwrap();
     let text = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
     let shells = ["completions/source-cart.bash", "completions/_source-cart", "completions/source-cart.fish"].map(text);
     // Roff writes a hyphen as `\-`.
     let overview = text("man/source-cart.1").replace('\\', "");
-    let line = source_cart::command_line();
+    let line = source_cart::command_line(&source_cart::CART);
     assert_eq!(line.get_subcommands().count(), commands().len());
     for command in line.get_subcommands() {
         let name = command.get_name();

@@ -23,13 +23,13 @@ pub struct Truth {
     pub moment: Moment,
     /// Kind of the change.
     pub note: Note,
-    /// The row as the API shows it, or `None` if it is deleted or cannot be listed.
+    /// Row as the API shows it, or `None` if it is deleted or cannot be listed.
     pub row: Option<Value>,
     /// Time and storefront of each line of a cart; empty in other rows.
     pub lines: Vec<(i64, i64)>,
 }
 
-/// The data of a store with everything that it was before.
+/// Data of a store with everything that it was before.
 #[derive(Clone, Debug)]
 pub struct History {
     data: Data,
@@ -53,6 +53,18 @@ impl History {
     /// Returns the last moment.
     pub fn moment(&self) -> Moment {
         self.data.moment()
+    }
+
+    /// Describes the versions of a row, for the message of a test: one line each, with the values of some fields.
+    pub fn story(&self, stream: &str, key: &[i64], fields: &[&str]) -> String {
+        let versions = self.versions(stream).remove(key).unwrap_or_default();
+        let line = |truth: &Truth| {
+            let value = |name: &&str| truth.row.as_ref().map(|row| format!(" {name}={}", row[*name]));
+            let values: String = fields.iter().filter_map(value).collect();
+            let gone = if truth.row.is_none() { " gone" } else { "" };
+            format!("step {} at {} ({:?}):{gone}{values}", truth.moment.step, truth.moment.at, truth.note)
+        };
+        versions.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns true for CS-Cart, false for Multi-Vendor.
@@ -195,8 +207,10 @@ fn lines(truth: &Truth, list: &str) -> Vec<(i64, Value)> {
         _ => Vec::new(),
     };
     let id = |line: &Value| line.get("item_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-    // What decides if the order is read belongs to the order.
-    let parent = truth.row.clone().unwrap_or_default();
+    // The columns that decide if an order is read.
+    let deciding = ["status", "timestamp", "updated_at", "storefront_id"];
+    let column = |name: &&str| Some(((*name).to_owned(), truth.row.as_ref()?.get(*name)?.clone()));
+    let parent = Value::Object(deciding.iter().filter_map(column).collect());
     let with_parent = |mut line: Value| {
         if let Value::Object(fields) = &mut line {
             fields.insert(PARENT.to_owned(), parent.clone());
@@ -206,5 +220,5 @@ fn lines(truth: &Truth, list: &str) -> Vec<(i64, Value)> {
     lines.into_iter().filter_map(|line| Some((id(&line)?, with_parent(line)))).collect()
 }
 
-/// Name under which a line carries the row that it is in. No record has it.
+/// Name under which a line has the deciding columns of its row. No record has it.
 pub(crate) const PARENT: &str = "(parent)";

@@ -1,4 +1,4 @@
-//! The server: one thread for each connection, which reads requests and writes responses, correct or faulty.
+//! Server: one thread for each connection, which reads requests and writes responses, correct or faulty.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::answer::{Answer, status_text};
 use super::fault::{Fault, WARNING};
 use super::options::DateHeader;
-use super::route::{State, parse};
+use super::route::{State, parameter, parse};
 use super::seen::{Log, RecordedRequest};
 
 /// Maximum size of a request's head in bytes: far more than any test sends.
@@ -82,11 +82,11 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
         }
         let shared = Arc::clone(shared);
-        // The client reports errors of the connection.
         let serve = move || {
-            let _ = serve(&stream, number, &shared);
-            let _ = stream.shutdown(Shutdown::Both);
             let peer = stream.peer_addr().ok();
+            // The client reports errors of the connection.
+            let _ = serve(&stream, number, &shared);
+            // The connection ends with its last handle.
             let mut connections = shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
             connections.retain(|other| other.peer_addr().is_ok_and(|address| Some(address) != peer));
         };
@@ -94,7 +94,7 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// The state of a connection after a response.
+/// State of a connection after a response.
 #[derive(PartialEq, Eq)]
 enum Next {
     Continue,
@@ -157,8 +157,8 @@ fn recorded(
 ) -> RecordedRequest {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let parameter = query.iter().find(|(name, _)| name == "_d").map(|(_, value)| value.as_str());
-    let parsed = path.strip_prefix(folder).and_then(|path| parse(path, parameter)).unwrap_or_default();
+    let parameter = parameter(&target);
+    let parsed = path.strip_prefix(folder).and_then(|path| parse(path, parameter.as_deref())).unwrap_or_default();
     RecordedRequest {
         n: 0,
         method,

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::files::{Files, ROUTER_SECRET, TOKEN};
 use super::run::{Output, Run};
+use super::shop::Shop;
 
 /// Maximum time of a run. A longer one counts as hanging; the slowest takes a fraction of it.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -67,9 +68,14 @@ pub(crate) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Returns a command of the connector, such as `check` or `read`.
+    /// Returns a command of `source-cart`, such as `check` or `read`.
     pub(crate) fn new(command: &str) -> Command<'a> {
-        Command::of_program(env!("CARGO_BIN_EXE_source-cart")).arg(command)
+        Command::of(Shop::Cart, command)
+    }
+
+    /// Returns a command of the executable for a shop.
+    pub(crate) fn of(shop: Shop, command: &str) -> Command<'a> {
+        Command::of_program(shop.program()).arg(command)
     }
 
     /// Returns a run of any program. The harness tests itself with a shell.
@@ -95,8 +101,9 @@ impl<'a> Command<'a> {
 
     /// Adds `--config`; the secrets in it must not appear in the output.
     pub(crate) fn config(mut self, config: &Value) -> Self {
-        for key in ["access_token", "user_secret"] {
-            let secret = config["credentials"][key].as_str().unwrap_or_default();
+        let credentials = &config["credentials"];
+        for secret in [&credentials["access_token"], &credentials["user_secret"], &config["api_key"]] {
+            let secret = secret.as_str().unwrap_or_default();
             // A shorter secret may be part of an ordinary word.
             if secret.len() >= 6 {
                 self.secrets.push(secret.to_owned());

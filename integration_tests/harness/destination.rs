@@ -5,6 +5,7 @@
 //! of a run, so tests try both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -30,7 +31,8 @@ pub(crate) struct Destination {
 /// The entry of a stream in the catalog.
 #[derive(Clone, Debug)]
 struct Definition {
-    key: String,
+    /// The fields of the key.
+    key: Vec<String>,
     fields: BTreeMap<String, Declared>,
 }
 
@@ -66,16 +68,20 @@ impl Destination {
 
     /// Adds the output of one run.
     pub(crate) fn take(&mut self, run: &Run) {
-        self.take_bytes(&run.stdout);
+        self.take_messages(&run.messages);
     }
 
     /// Adds the stdout of one run. Only complete lines count, since the run may have been interrupted.
     pub(crate) fn take_bytes(&mut self, stdout: &[u8]) {
+        let (lines, _) = whole_lines(stdout);
+        let parse = |line: &[u8]| Message::parse(std::str::from_utf8(line).unwrap()).unwrap();
+        self.take_messages(&lines.into_iter().map(parse).collect::<Vec<_>>());
+    }
+
+    fn take_messages(&mut self, messages: &[Message]) {
         let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
         let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
-        let (lines, _) = whole_lines(stdout);
-        for line in lines {
-            let message = Message::parse(std::str::from_utf8(line).unwrap()).unwrap();
+        for message in messages {
             let Some(stream) = message.stream().map(str::to_owned) else {
                 continue;
             };
@@ -92,7 +98,7 @@ impl Destination {
                 "STATE" => {
                     let table = self.table(&stream);
                     table.apply(pending.remove(&stream).unwrap_or_default());
-                    table.commit(&message);
+                    table.commit(message);
                 }
                 _ => {}
             }
@@ -189,13 +195,14 @@ impl Destination {
                 return;
             }
         }
-        let key = self.definitions.get(stream).map_or("id", |definition| &definition.key);
+        let key = self.key_fields(stream);
         for (name, stored) in row {
             let sent = record.get(name);
             let fits = sent.is_some_and(|sent| match name.as_str() {
+                _ if sent == stored => true,
                 "updated_at" | "created_at" if instant(stored).is_some() => instant(sent) == instant(stored),
                 "updated_at" | "created_at" => json::arrived(stored, sent, Declared::Instant),
-                name if name == key && canonical(stored) == canonical(sent) => true,
+                name if key.iter().any(|field| field == name) && canonical(stored) == canonical(sent) => true,
                 _ => json::arrived(stored, sent, self.declared(stream, name)),
             });
             if !fits {
@@ -215,11 +222,18 @@ impl Destination {
 
     /// Returns the key of a record as it was sent; for a record without a key, the full record.
     fn key(&self, stream: &str, record: &Fields) -> String {
-        let name = self.definitions.get(stream).map_or("id", |d| &d.key);
-        match record.get(name) {
-            Some(key) => canonical(key).to_owned(),
+        let key = self.key_fields(stream);
+        let values = key.iter().map(|field| record.get(field).map(|value| canonical(value)));
+        match values.collect::<Option<Vec<&str>>>() {
+            Some(values) => values.join(" "),
             None => format!("{record:?}"),
         }
+    }
+
+    /// Returns the fields of a stream's key: without a schema, `id`.
+    fn key_fields(&self, stream: &str) -> &[String] {
+        static ID: LazyLock<[String; 1]> = LazyLock::new(|| ["id".to_owned()]);
+        self.definitions.get(stream).map_or(&*ID, |definition| &definition.key)
     }
 
     fn declared(&self, stream: &str, field: &str) -> Declared {
@@ -240,7 +254,11 @@ fn canonical(key: &str) -> &str {
 
 impl Definition {
     fn new(stream: &Value) -> Definition {
-        let key = stream.pointer("/source_defined_primary_key/0/0");
+        let paths = stream["source_defined_primary_key"].as_array().into_iter().flatten();
+        let mut key: Vec<String> = paths.filter_map(|path| Some(path.get(0)?.as_str()?.to_owned())).collect();
+        if key.is_empty() {
+            key.push("id".to_owned());
+        }
         let properties = stream["json_schema"]["properties"].as_object();
         let fields = properties.into_iter().flatten().map(|(name, schema)| {
             let types: Vec<&str> = match &schema["type"] {
@@ -259,7 +277,7 @@ impl Definition {
             };
             (name.clone(), declared)
         });
-        Definition { key: key.and_then(Value::as_str).unwrap_or("id").to_owned(), fields: fields.collect() }
+        Definition { key, fields: fields.collect() }
     }
 }
 

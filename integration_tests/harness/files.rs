@@ -1,12 +1,11 @@
 //! Input for the executable: configs and configured catalogs, and temporary files for them.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::command::Command;
+use super::shop::Shop;
 
 /// The token that the fake store accepts.
 pub(crate) const TOKEN: &str = "good-token";
@@ -67,53 +66,24 @@ pub(crate) fn router_config(base: &str, user: &str, secret: &str, site_id: &str,
     })
 }
 
-/// Returns the catalog from `discover`, which is run once.
+/// Returns the catalog of `source-cart`.
 pub(crate) fn discovered() -> &'static Value {
-    static CATALOG: OnceLock<Value> = OnceLock::new();
-    CATALOG.get_or_init(|| {
-        // No server listens there: the catalog is fixed, and `discover` makes no requests.
-        let config = store_config("http://127.0.0.1:9", TOKEN, START);
-        let run = Command::new("discover").config(&config).run();
-        assert_eq!(run.code, Some(0), "discover\n{}", run.transcript());
-        run.catalog().clone()
-    })
+    Shop::Cart.discovered()
 }
 
-/// Returns one stream of `discover`. The alias `customers_cart` returns `customers`.
+/// Returns one stream of `source-cart`.
 pub(crate) fn discovered_stream(name: &str) -> Option<&'static Value> {
-    let name = match name {
-        "customers_cart" => "customers",
-        other => other,
-    };
-    let streams = discovered()["streams"].as_array()?;
-    streams.iter().find(|stream| stream["name"] == name)
+    Shop::Cart.discovered_stream(name)
 }
 
-/// Returns a configured catalog of these streams, each with `full_refresh` or `incremental`.
+/// Returns a configured catalog of these streams of `source-cart`, each with `full_refresh` or `incremental`.
 pub(crate) fn configured(streams: &[(&str, &str)]) -> Value {
-    let streams: Vec<Value> = streams
-        .iter()
-        .map(|(name, mode)| {
-            let mut stream = discovered_stream(name).unwrap_or_else(|| panic!("discover has no stream {name}")).clone();
-            stream["name"] = json!(name);
-            configured_stream(stream, mode)
-        })
-        .collect();
-    json!({ "streams": streams })
+    Shop::Cart.configured(streams)
 }
 
-/// Returns a configured catalog of all streams. Those without an incremental mode are read in full refresh.
+/// Returns a configured catalog of all streams of `source-cart`.
 pub(crate) fn configured_all(mode: &str) -> Value {
-    let streams = discovered()["streams"].as_array().unwrap();
-    let streams: Vec<Value> = streams
-        .iter()
-        .map(|stream| {
-            let modes = stream["supported_sync_modes"].as_array().unwrap();
-            let known = modes.iter().any(|known| known == mode);
-            configured_stream(stream.clone(), if known { mode } else { "full_refresh" })
-        })
-        .collect();
-    json!({ "streams": streams })
+    Shop::Cart.configured_all(mode)
 }
 
 /// Returns an entry of a configured catalog for a stream, as the platform writes it, but without `sync_id`: with one,

@@ -1,8 +1,12 @@
 //! Compares JSON values as they are written, digit by digit, and checks the documented conversions of values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::DateTime;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The fields of an object, each with its value as it is written.
@@ -10,9 +14,34 @@ pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Returns the fields of an object.
 pub(crate) fn object(raw: &str) -> Option<Fields> {
-    let fields: BTreeMap<String, Box<RawValue>> = parse(raw)?;
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
     let texts = fields.into_iter().map(|(name, raw)| (name, raw.get().to_owned()));
     Some(texts.collect())
+}
+
+/// Returns the value of one field of an object, as it is written.
+pub(crate) fn field(raw: &str, name: &str) -> Option<String> {
+    struct OneField<'n>(&'n str);
+    impl<'de> Visitor<'de> for OneField<'_> {
+        type Value = Option<String>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
+            let mut found = None;
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                if key == self.0 {
+                    found = Some(map.next_value::<&RawValue>()?.get().to_owned());
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(raw).deserialize_map(OneField(name)).ok()?
 }
 
 /// Returns true if two JSON texts have the same value. The order of keys and white space are ignored, the digits of
@@ -67,6 +96,10 @@ pub(crate) enum Declared {
 
 /// Returns true if `sent` is the correct output for the value `stored` of the store.
 pub(crate) fn arrived(stored: &str, sent: &str, declared: Declared) -> bool {
+    // Most values are emitted unchanged.
+    if stored == sent {
+        return true;
+    }
     let (instants, numbers) = match declared {
         Declared::Instant => (true, false),
         Declared::Number => (false, true),

@@ -6,6 +6,7 @@
 //! - [`files`]: configs, catalogs, and the temporary files that hold them.
 //! - [`order`]: the rules for the messages of a complete `read`.
 //! - [`json`]: compares JSON values digit by digit.
+//! - [`shop`]: the executables, and the catalog of each.
 //! - [`setup`]: stores, configs and random numbers for many tests.
 //! - [`destination`]: acts like a platform, and compares its rows with the store's.
 
@@ -17,6 +18,7 @@ pub(crate) mod message;
 pub(crate) mod order;
 pub(crate) mod run;
 pub(crate) mod setup;
+pub(crate) mod shop;
 
 #[cfg(test)]
 mod selftest;

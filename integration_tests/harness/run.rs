@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memmem;
 use serde_json::Value;
 
 use super::message::Message;
@@ -61,10 +62,12 @@ pub(crate) struct ErrorTrace {
 impl Run {
     /// Checks an output; the error describes the first fault.
     pub(crate) fn new(output: Output, secrets: &[String]) -> Result<Run, String> {
-        let text = String::from_utf8_lossy(&output.stdout);
         for secret in secrets.iter().flat_map(|secret| forms(secret)) {
-            for (place, content) in [("stdout", text.as_ref()), ("stderr", &output.stderr)] {
-                if let Some(line) = content.lines().find(|line| line.contains(secret.as_str())) {
+            for (place, content) in [("stdout", output.stdout.as_slice()), ("stderr", output.stderr.as_bytes())] {
+                if let Some(at) = memmem::find(content, secret.as_bytes()) {
+                    let end = memchr::memchr(b'\n', &content[at..]).map_or(content.len(), |length| at + length);
+                    let begin = memchr::memrchr(b'\n', &content[..at]).map_or(0, |before| before + 1);
+                    let line = String::from_utf8_lossy(&content[begin..end]);
                     return Err(format!("a secret ({secret}) is on {place}: {line}"));
                 }
             }

@@ -196,9 +196,9 @@ def folder(work, name, files):
     return path
 
 
-def the_image_is_as_declared(image, project):
+def the_image_is_as_declared(image, metadata):
     facts = image.inspect()
-    metadata = (project / "metadata.yaml").read_text()
+    metadata = metadata.read_text()
     wanted = {name: re.search(rf"^  {name}: (\S+)$", metadata, re.M).group(1)
               for name in ("dockerRepository", "dockerImageTag")}
     settings = facts["Config"]
@@ -212,7 +212,14 @@ def the_image_is_as_declared(image, project):
            "ENTRYPOINT is absolute, and what AIRBYTE_ENTRYPOINT says", entrypoint, environment)
     expect(settings["User"] == "1000:1000" and settings["WorkingDir"] == "/airbyte", "user and folder", settings)
     version = image.run("--version")
-    expect(version.stdout == f"source-cart {wanted['dockerImageTag']}\n", "the binary has the same version", version)
+    expect(version.stdout == f"{wanted['dockerRepository']} {wanted['dockerImageTag']}\n", "the binary has the same version", version)
+
+
+def the_other_connectors_image(image, project):
+    """It is built from the same lines, so only what differs is checked."""
+    the_image_is_as_declared(image, project / "connectors" / "cs-cart" / "metadata.yaml")
+    spec = image.run("spec")
+    expect(spec.code == 0 and "store_url" in spec.stdout, "it prints the specification of its shop", spec)
 
 
 def the_container_is_locked(image):
@@ -289,7 +296,7 @@ def in_the_platforms_form(image, store, work, catalog):
 
     done, code, read = launch()
     truth = {stream: store.count(stream) for stream in INCREMENTAL + FULL_REFRESH}
-    expect("Using AIRBYTE_ENTRYPOINT: /usr/local/bin/source-cart" in done.stdout, "the script finds the entrypoint", done)
+    expect("Using AIRBYTE_ENTRYPOINT: /usr/local/bin/connector" in done.stdout, "the script finds the entrypoint", done)
     expect((done.code, code) == (0, "0\n"), "exitCode.txt says 0", done, code, read)
     expect(read.records() == truth and read.stderr == "", "all records come through the pipe", read.records(), truth)
     (source / "inputState.json").write_text(json.dumps(read.state()))
@@ -439,13 +446,15 @@ def main():
     parser.add_argument("--image", required=True)
     parser.add_argument("--store", required=True)
     parser.add_argument("--project", required=True, type=pathlib.Path)
+    parser.add_argument("--cs-cart-image", required=True)
     given = parser.parse_args()
     image, project = Image(given.image), given.project.resolve()
     work = tempfile.mkdtemp(prefix="image-")
     os.chmod(work, 0o755)
     store = Store(given.store)
     try:
-        the_image_is_as_declared(image, project)
+        the_image_is_as_declared(image, project / "metadata.yaml")
+        the_other_connectors_image(Image(given.cs_cart_image), project)
         the_container_is_locked(image)
         catalog = by_plain_entrypoint(image, store, work)
         in_the_platforms_form(image, store, work, catalog)

@@ -142,11 +142,13 @@ struct Page<'r> {
 
 impl ReadPage for Page<'_> {
     fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, Error> {
-        self.parser.feed(chunk, last, sink).map_err(|fault| error_mapping::body(self.query, fault))
+        let fed = self.parser.feed(chunk, last, sink);
+        fed.map_err(|fault| error_mapping::body(self.query, fault, self.parser.total()))
     }
 
     fn finish(self, sink: &mut dyn ElementSink) -> Result<PageMeta, Error> {
-        self.parser.finish_with_meta(sink).map_err(|fault| error_mapping::body(self.query, fault))
+        let total = self.parser.total();
+        self.parser.finish_with_meta(sink).map_err(|fault| error_mapping::body(self.query, fault, total))
     }
 }
 

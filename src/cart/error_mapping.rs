@@ -9,14 +9,15 @@ use crate::http::{Error, Request as _};
 use crate::secret::Secret;
 use crate::sync::query::Query;
 
-/// Returns the error of a response with status 200 whose body is not a page.
-pub(super) fn body(query: &Query, fault: PageError) -> Error {
+/// Returns the error of a response with status 200 whose body is not a page. `counted` is the number of rows that the
+/// body reports.
+pub(super) fn body(query: &Query, fault: PageError, counted: Option<u64>) -> Error {
     let resource = query.resource().to_owned();
     let problem = match fault {
         PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
         PageError::NotJson { at, length, page } => {
             let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
-            return Error::Body { resource, problem, transient: true, page };
+            return Error::Body { resource, problem, transient: true, page, counted };
         }
         PageError::NoList(seen) => format!("the response has no list; its fields are: {}", names(&seen)),
         PageError::TwoLists => "the response has its list twice".to_owned(),
@@ -28,8 +29,14 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
         PageError::ForeignNext(name) => {
             format!("the next page in the response is of another resource, `{}`", plain(&name, 40))
         }
-        PageError::CountWithoutRows(total) => format!("the response counts {total} rows but lists none"),
-        PageError::NextPageWithoutRows => "the response has a next page but lists no rows".to_owned(),
+        PageError::CountWithoutRows(total) => {
+            let problem = format!("the response counts {total} rows but lists none");
+            return Error::Body { resource, problem, transient: false, page: false, counted };
+        }
+        PageError::NextPageWithoutRows => {
+            let problem = "the response has a next page but lists no rows".to_owned();
+            return Error::Body { resource, problem, transient: false, page: false, counted };
+        }
     };
     refused(query.resource(), problem)
 }

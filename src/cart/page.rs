@@ -180,6 +180,11 @@ impl<'n> PageParser<'n> {
         self.finish_with_meta(sink).map(|meta| meta.envelope)
     }
 
+    /// Returns the number of rows that the part of the body so far reports.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.envelope.total
+    }
+
     /// Ends the body and returns the data other than the rows, and if the list has a known name.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 
 use std::sync::LazyLock;
 
-use crate::stream;
 use crate::stream::Strategy;
 pub use crate::stream::{Scope, Stream};
 use crate::stream_fields::StreamFields;
@@ -185,9 +184,10 @@ pub static LIST_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     names
 });
 
-/// Returns the stream with this name or alias.
+/// Returns the stream with this name or alias, for tests.
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn find(name: &str) -> Option<&'static Stream> {
-    stream::find(STREAMS, name)
+    crate::stream::find(STREAMS, name)
 }
 
 #[cfg(test)]

@@ -1,96 +1,135 @@
 //! The examples that `--help` shows below the options. A test runs each of them, in this order, in a folder with a
 //! `config.json`. Lines have at most 80 characters.
+//!
+//! `{executable}`, `{variable}` and the like are replaced by the words of the connector.
+
+use clap::builder::StyledStr;
+
+use crate::connector::Connector;
+
+/// Returns the command line with the words of the connector in all texts.
+pub(super) fn worded(mut line: clap::Command, connector: &'static Connector) -> clap::Command {
+    let filled = |text: &StyledStr| filled(&text.to_string(), connector);
+    if let Some(text) = line.get_about().map(filled) {
+        line = line.about(text);
+    }
+    if let Some(text) = line.get_long_about().map(filled) {
+        line = line.long_about(text);
+    }
+    if let Some(text) = line.get_after_help().map(filled) {
+        line = line.after_help(text);
+    }
+    line.mut_args(|option| match option.get_help().map(filled) {
+        Some(text) => option.help(text),
+        None => option,
+    })
+    .mut_subcommands(|command| worded(command, connector))
+}
+
+/// Returns a string with the words of the connector.
+fn filled(text: &str, connector: &Connector) -> String {
+    let help = &connector.help;
+    let words = [
+        ("{read_example}", help.read_example),
+        ("{about}", help.about),
+        ("{check}", help.check),
+        ("{discover}", help.discover),
+        ("{streams}", help.streams),
+        ("{catalog}", help.catalog),
+        ("{executable}", connector.executable),
+        ("{variable}", connector.config_variable),
+    ];
+    words.iter().fold(text.to_owned(), |text, (name, word)| text.replace(name, word))
+}
 
 /// Shown below the list of commands.
-pub(crate) const FIRST_STEPS: &str = "\
+pub(super) const FIRST_STEPS: &str = "\
 First steps:
-  source-cart init
-  source-cart check
-  source-cart read --streams orders,order_items > first.jsonl
+  {executable} init
+  {executable} check
+  {executable} read --streams orders,order_items > first.jsonl
 
 check and read use the configuration in `--config FILE`, or in the file that
-SOURCE_CART_CONFIG names, or in config.json in this folder.
+{variable} names, or in config.json in this folder.
 
-Run `source-cart COMMAND --help` for details and examples of a command.
+Run `{executable} COMMAND --help` for details and examples of a command.
 spec, check, discover and read print messages of the Airbyte protocol, one
 JSON object per line.";
 
 /// Shown below the options of `spec`.
-pub(crate) const SPEC: &str = "\
+pub(super) const SPEC: &str = "\
 Examples:
-  source-cart spec";
+  {executable} spec";
 
 /// Shown below the options of `check`.
-pub(crate) const CHECK: &str = "\
+pub(super) const CHECK: &str = "\
 Examples:
-  source-cart check
-  source-cart check --config config.json --fail
-  source-cart check --config - < config.json";
+  {executable} check
+  {executable} check --config config.json --fail
+  {executable} check --config - < config.json";
 
 /// Shown below the options of `discover`.
-pub(crate) const DISCOVER: &str = "\
+pub(super) const DISCOVER: &str = "\
 Examples:
-  source-cart discover
-  source-cart discover --config config.json > catalog.jsonl";
+  {executable} discover
+  {executable} discover --config config.json > catalog.jsonl";
 
 /// Shown below the options of `read`.
-pub(crate) const READ: &str = "\
+pub(super) const READ: &str = "\
 Examples:
   Read two streams for the first time:
-    source-cart read --streams orders,order_items > first.jsonl
+    {executable} read --streams orders,order_items > first.jsonl
 
   Repeat the same line, as in a crontab; the file stores the state:
-    source-cart read --config config.json --streams orders \\
+    {executable} read --config config.json --streams orders \\
       --state state.json --state-out state.json > orders.jsonl
 
   Write only records, into files:
-    source-cart read --streams orders,products --format csv \\
+    {executable} read --streams orders,products --format csv \\
       --output tables --quiet
 
-  Read the orders of one year, with half of the call limit:
-    source-cart read --streams 'order*' --start-date 2021-01-01 \\
-      --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl
+  {read_example}
 
   Read all rows of all streams:
-    source-cart read --streams all --full-refresh > all.jsonl
+    {executable} read --streams all --full-refresh > all.jsonl
 
   Use your own catalog:
-    source-cart catalog --streams products,categories > catalog.json
-    source-cart read --catalog catalog.json > products.jsonl";
+    {executable} catalog --streams products,categories > catalog.json
+    {executable} read --catalog catalog.json > products.jsonl";
 
 /// Shown below the options of `streams`.
-pub(crate) const STREAMS: &str = "\
+pub(super) const STREAMS: &str = "\
 Examples:
-  source-cart streams
-  source-cart streams --json > streams.json";
+  {executable} streams
+  {executable} streams --json > streams.json";
 
 /// Shown below the options of `catalog`.
-pub(crate) const CATALOG: &str = "\
+pub(super) const CATALOG: &str = "\
 Examples:
-  source-cart catalog > catalog.json
-  source-cart catalog --streams orders,order_items
-  source-cart catalog --streams all --full-refresh";
+  {executable} catalog > catalog.json
+  {executable} catalog --streams orders,order_items
+  {executable} catalog --streams all --full-refresh";
 
 /// Shown below the options of `init`.
-pub(crate) const INIT: &str = "\
+pub(super) const INIT: &str = "\
 Examples:
-  source-cart init
-  source-cart init --output mystore.json";
+  {executable} init
+  {executable} init --output mystore.json";
 
 /// Shown below the options of `state`.
-pub(crate) const STATE: &str = "\
+pub(super) const STATE: &str = "\
 Examples:
-  source-cart state show state.json
-  source-cart state set state.json products 2024-06-01
-  source-cart state reset state.json orders products";
+  {executable} state show state.json
+  {executable} state set state.json products 2024-06-01
+  {executable} state reset state.json orders products";
 
 /// Shown below the options of `completions`.
-pub(crate) const COMPLETIONS: &str = "\
+pub(super) const COMPLETIONS: &str = "\
 Examples:
-  source-cart completions bash > source-cart.bash
-  source-cart completions zsh > _source-cart
-  source-cart completions fish > source-cart.fish
+  {executable} completions bash > {executable}.bash
+  {executable} completions zsh > _{executable}
+  {executable} completions fish > {executable}.fish
 
 Install the script: for bash in ~/.local/share/bash-completion/completions/
-with the name source-cart, for zsh in a folder of $fpath, for fish in
+with the name {executable}, for zsh in a folder of $fpath, for fish in
 ~/.config/fish/completions/.";

@@ -10,13 +10,14 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
+use crate::connector::Connector;
 use crate::output::OutputOptions;
 pub(crate) use read_args::{Overrides, ReadArguments, StreamSource};
-use streams_arg::StreamsArg;
+use streams_arg::{StreamsArg, no_streams};
 
-/// Airbyte source connector for Cart.com (formerly AmeriCommerce).
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "source-cart", version, arg_required_else_help = true, after_help = help::FIRST_STEPS)]
+#[command(version, about = "{about}", arg_required_else_help = true, after_help = help::FIRST_STEPS)]
 pub(crate) struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -33,15 +34,13 @@ pub(crate) enum Command {
     Spec(LogArguments),
     /// Test the configuration against the store
     ///
-    /// Requests one row of one stream per scope and prints one `CONNECTION_STATUS` message: SUCCEEDED, or FAILED
-    /// with what to fix. Exits 0 even if the connection fails; read `status` in the output, or use `--fail`.
-    /// In a terminal it also prints the scopes of the token, the call limit, and the number of rows.
+    /// {check}
     #[command(after_help = help::CHECK)]
     Check(CheckArguments),
     /// Print the catalog of streams
     ///
     /// Prints one CATALOG message: every stream with the schema of its records, its sync modes, its key and its
-    /// cursor. Sends no request. Of the configuration, only `expand` is used.
+    /// cursor. Sends no request. {discover}
     #[command(after_help = help::DISCOVER)]
     Discover(WithConfig),
     /// Read streams
@@ -54,8 +53,7 @@ pub(crate) enum Command {
     Read(ReadArguments),
     /// List the streams
     ///
-    /// Prints a table of all streams: their sync modes, their key, and the scope that a token needs. Sends no
-    /// request.
+    /// Prints a table of all streams: {streams}. Sends no request.
     #[command(after_help = help::STREAMS)]
     Streams {
         /// Print a JSON list for programs
@@ -138,7 +136,7 @@ pub(crate) struct LogArguments {
 /// The configuration and the log.
 #[derive(Debug, Args)]
 pub(crate) struct WithConfig {
-    /// The configuration; `-` reads it from standard input. Default: the file that `SOURCE_CART_CONFIG` names, or
+    /// The configuration; `-` reads it from standard input. Default: the file that `{variable}` names, or
     /// else config.json in this folder
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -162,19 +160,23 @@ pub(crate) struct CheckArguments {
 #[derive(Debug, Args)]
 pub(crate) struct CatalogArguments {
     /// Names of streams: `orders,order_items`, 'order*', or `all`
-    #[arg(long, value_name = "NAMES", default_value = "all", hide_default_value = true)]
+    #[arg(long, value_name = "NAMES", default_value = "all", hide_default_value = true, value_parser = no_streams)]
     pub streams: Vec<StreamsArg>,
     /// Use full refresh for all streams
     #[arg(long)]
     pub full_refresh: bool,
-    /// The configuration, as for `read`; only `expand` is used, which adds fields to the schemas
+    /// The configuration, as for `read`; {catalog}
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 
-/// Returns the definition of the command line, for completions, manual pages and tests.
-pub fn command_line() -> clap::Command {
-    Cli::command()
+/// Returns the definition of a connector's command line, for completions, manual pages and tests.
+pub fn command_line(connector: &'static Connector) -> clap::Command {
+    let line = Cli::command()
+        .name(connector.executable)
+        .mut_subcommands(|command| streams_arg::with_names_of(command, connector))
+        .mut_subcommands(|command| read_args::with_overrides(command, connector.overrides));
+    help::worded(line, connector)
 }
 
 impl Command {

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::builder::{TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum, ValueHint, value_parser};
+use serde_json::Value;
 
 use super::WithConfig;
-use super::streams_arg::StreamsArg;
+use super::streams_arg::{StreamsArg, no_streams};
 use crate::config;
+use crate::connector::{Override, OverrideValue};
 use crate::files;
 use crate::output::{self, OutputOptions};
 use crate::timestamp::Unreadable;
@@ -22,7 +25,7 @@ pub(crate) struct ReadArguments {
     #[command(flatten)]
     pub overrides: Overrides,
     /// The streams.
-    #[command(flatten)]
+    #[command(flatten, next_display_order = AFTER_OVERRIDES)]
     pub source: StreamSource,
     /// Read all rows of the streams, whatever the catalog or the state says
     #[arg(long)]
@@ -64,18 +67,73 @@ impl ReadArguments {
     }
 }
 
-/// Values of the configuration that the command line replaces.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Overrides {
-    /// Read only rows updated on or after this date, such as 2021-01-01; replaces `start_date`
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub start_date: Option<String>,
-    /// Read only rows updated before this date; replaces `end_date`
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub end_date: Option<String>,
-    /// Use at most this share of the store's call limit, 10 to 100; replaces `call_limit_percent`
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(10..=100))]
-    pub call_limit_percent: Option<u64>,
+/// Values of the configuration that the command line replaces, by the names of their settings, which are also the ids
+/// of the options.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides(pub Vec<(String, OverridingValue)>);
+
+/// A value that replaces one of the configuration. No other option has values of this type.
+#[derive(Clone, Debug)]
+pub(crate) struct OverridingValue(pub Value);
+
+/// Position in the help of the first option that replaces a setting: after those of [`WithConfig`].
+const OVERRIDES: usize = 2;
+
+/// Position in the help of the options after them; a connector has fewer.
+const AFTER_OVERRIDES: usize = 20;
+
+impl Args for Overrides {
+    /// Adds nothing: [`with_overrides`] does, since the options are those of the connector.
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
+}
+
+impl FromArgMatches for Overrides {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |id: &clap::Id| {
+            let value = matches.try_get_one::<OverridingValue>(id.as_str()).ok()??;
+            Some((id.to_string(), value.clone()))
+        };
+        Ok(Self(matches.ids().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Returns a value of the command line as one of the configuration.
+fn overriding(value: impl Into<Value>) -> OverridingValue {
+    OverridingValue(value.into())
+}
+
+/// Adds the options that replace settings to a command if it is `read`.
+pub(super) fn with_overrides(command: clap::Command, overrides: &'static [Override]) -> clap::Command {
+    if command.get_name() != "read" {
+        return command;
+    }
+    let option = |(place, replacing): (usize, &'static Override)| {
+        let (name, parser): (&str, ValueParser) = match replacing.value {
+            OverrideValue::Date => ("DATE", ValueParser::new(|text: &str| date(text).map(overriding))),
+            OverrideValue::Integer { name, range: (least, most) } => {
+                let range = u64::from(least)..=u64::from(most);
+                (name, value_parser!(u64).range(range).map(overriding).into())
+            }
+        };
+        Arg::new(replacing.setting)
+            .long(replacing.option)
+            .value_name(name)
+            .help(replacing.help)
+            .value_parser(parser)
+            .display_order(OVERRIDES + place)
+    };
+    command.args(overrides.iter().enumerate().map(option))
 }
 
 /// The streams to read: a catalog or names.
@@ -86,7 +144,7 @@ pub(crate) struct StreamSource {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub catalog: Option<PathBuf>,
     /// Names of streams: `orders,order_items`, 'order*', or `all`; incremental if the stream supports it
-    #[arg(long, value_name = "NAMES")]
+    #[arg(long, value_name = "NAMES", value_parser = no_streams)]
     pub streams: Vec<StreamsArg>,
 }
 

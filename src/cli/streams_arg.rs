@@ -1,9 +1,10 @@
 //! The value of `--streams`: `orders,order_items`, `order*`, or `all`.
 
-use std::str::FromStr;
+use clap::builder::ValueParser;
 
 use crate::airbyte::{ConfiguredCatalog, ConfiguredStream, SyncMode};
-use crate::cart::streams::{self, STREAMS, Stream};
+use crate::connector::Connector;
+use crate::stream::Stream;
 use crate::user_error::{UserError, unknown_stream_text};
 
 /// The name for all streams.
@@ -22,13 +23,13 @@ pub(crate) struct SelectedStream {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamsArg(Vec<SelectedStream>);
 
-/// The reason why `--streams` is not valid.
+/// The reason why `--streams` is not valid; contains the sentence that says which streams exist.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamsArgError {
-    #[error("Enter at least one stream. {}", listing())]
-    Empty,
-    #[error("{} {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), listing())]
-    Unknown(Vec<NameError>),
+    #[error("Enter at least one stream. {0}")]
+    Empty(String),
+    #[error("{} {listing}", names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))]
+    Unknown { names: Vec<NameError>, listing: String },
 }
 
 /// The reason why a name in `--streams` selects no stream.
@@ -36,28 +37,41 @@ pub(crate) enum StreamsArgError {
 pub(crate) enum NameError {
     #[error("No stream matches `{0}`.")]
     NoMatch(String),
-    #[error("{}", unknown_stream_text(.0))]
+    /// Contains the message.
+    #[error("{0}")]
     Unknown(String),
 }
 
 /// Returns the sentence that says which streams exist.
-fn listing() -> String {
-    format!("Run `source-cart streams` to list all streams; `{ALL}` selects them all.")
+fn listing(executable: &str) -> String {
+    format!("Run `{executable} streams` to list all streams; `{ALL}` selects them all.")
 }
 
-impl FromStr for StreamsArg {
-    type Err = StreamsArgError;
+/// Accepts no value: [`with_names_of`] replaces this parser, since the streams are those of the connector.
+pub(super) fn no_streams(text: &str) -> Result<StreamsArg, String> {
+    Err(format!("There is no stream `{text}`."))
+}
 
+/// Lets `--streams` of a command accept the names of the connector's streams.
+pub(super) fn with_names_of(command: clap::Command, connector: &'static Connector) -> clap::Command {
+    command.mut_args(|option| match option.get_id() == "streams" && option.get_long().is_some() {
+        true => option.value_parser(ValueParser::new(move |text: &str| StreamsArg::parse(text, connector))),
+        false => option,
+    })
+}
+
+impl StreamsArg {
     /// Parses the names. The error lists every unknown name, with suggestions.
-    fn from_str(text: &str) -> Result<Self, StreamsArgError> {
+    fn parse(text: &str, connector: &Connector) -> Result<Self, StreamsArgError> {
+        let table = connector.streams;
         let (mut selected, mut faults) = (Vec::new(), Vec::new());
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match streams::find(name) {
+            match connector.find(name) {
                 _ if name.eq_ignore_ascii_case(ALL) => {
-                    selected.extend(STREAMS.iter().map(|stream| SelectedStream { name: stream.name, stream }));
+                    selected.extend(table.iter().map(|stream| SelectedStream { name: stream.name, stream }));
                 }
                 None if name.contains(['*', '?']) => {
-                    let matching = STREAMS.iter().filter(|stream| matches(name, stream.name));
+                    let matching = table.iter().filter(|stream| matches(name, stream.name));
                     let before = selected.len();
                     selected.extend(matching.map(|stream| SelectedStream { name: stream.name, stream }));
                     if selected.len() == before {
@@ -68,12 +82,12 @@ impl FromStr for StreamsArg {
                     let alias = stream.aliases.iter().find(|alias| **alias == name);
                     selected.push(SelectedStream { name: alias.copied().unwrap_or(stream.name), stream });
                 }
-                None => faults.push(NameError::Unknown(name.to_owned())),
+                None => faults.push(NameError::Unknown(unknown_stream_text(name, table))),
             }
         }
         match (faults.is_empty(), selected.is_empty()) {
-            (false, _) => Err(StreamsArgError::Unknown(faults)),
-            (true, true) => Err(StreamsArgError::Empty),
+            (false, _) => Err(StreamsArgError::Unknown { names: faults, listing: listing(connector.executable) }),
+            (true, true) => Err(StreamsArgError::Empty(listing(connector.executable))),
             (true, false) => Ok(Self(selected)),
         }
     }
@@ -122,8 +136,8 @@ pub(crate) fn catalog(selections: &[StreamsArg]) -> ConfiguredCatalog {
 /// # Errors
 /// [`UserError`] if the catalog lists a stream with two settings. Two names of one stream are two settings: a
 /// destination waits for both.
-pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, UserError> {
-    let own = |name: &str| streams::find(name).map_or_else(|| name.to_owned(), |stream| stream.name.to_owned());
+pub(crate) fn once(catalog: ConfiguredCatalog, connector: &Connector) -> Result<ConfiguredCatalog, UserError> {
+    let own = |name: &str| connector.find(name).map_or_else(|| name.to_owned(), |stream| stream.name.to_owned());
     let mut streams: Vec<ConfiguredStream> = Vec::new();
     for configured in catalog.streams {
         let name = &configured.stream.name;
@@ -139,9 +153,15 @@ pub(crate) fn once(catalog: ConfiguredCatalog) -> Result<ConfiguredCatalog, User
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cart::CART;
+    use crate::cart::streams::STREAMS;
+
+    fn parse(text: &str) -> Result<StreamsArg, StreamsArgError> {
+        StreamsArg::parse(text, &CART)
+    }
 
     fn names(texts: &[&str]) -> Vec<&'static str> {
-        let selections: Vec<StreamsArg> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        let selections: Vec<StreamsArg> = texts.iter().map(|text| parse(text).unwrap()).collect();
         merged(&selections).iter().map(|selected| selected.name).collect()
     }
 
@@ -163,20 +183,20 @@ mod tests {
         assert_eq!(names(&["stor?s"]), ["stores"]);
         assert_eq!(names(&["orders,order_*"]).len(), orders.len());
         assert_eq!(names(&["*"]).len(), STREAMS.len());
-        let reported = "ordr*,order?".parse::<StreamsArg>().unwrap_err().to_string();
+        let reported = parse("ordr*,order?").unwrap_err().to_string();
         assert_eq!(reported.matches("No stream matches").count(), 1);
         assert!(matches("**a*?*b", "xaxb") && !matches("a*b", "ab_") && !matches("?", ""));
     }
 
     #[test]
     fn every_unknown_name_is_reported_with_suggestions() {
-        let fault = |text: &str| text.parse::<StreamsArg>().unwrap_err().to_string();
+        let fault = |text: &str| parse(text).unwrap_err().to_string();
         insta::assert_snapshot!([fault("ordres,stores,prodcuts"), fault("alll"), fault("zzz"), fault(" ,")].join("\n"));
     }
 
     #[test]
     fn a_stream_is_incremental_where_it_can() {
-        let catalog = catalog(&["orders,stores".parse().unwrap()]);
+        let catalog = catalog(&[parse("orders,stores").unwrap()]);
         let modes: Vec<SyncMode> = catalog.streams.iter().map(|stream| stream.sync_mode).collect();
         assert_eq!(modes, [SyncMode::Incremental, SyncMode::FullRefresh]);
     }

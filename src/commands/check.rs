@@ -1,5 +1,7 @@
-//! `check`: tests the configuration with one small request per scope. In a terminal it also prints the scopes of the
-//! token, the call limit, and the number of rows.
+//! `check`: tests the configuration with one small request per permission. In a terminal it also prints the permissions
+//! of the credentials, the call limit, and the number of rows.
+
+mod tried;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -7,19 +9,17 @@ use std::time::Duration;
 use super::{CommandResult, client, config_input, warn};
 use crate::airbyte::message::{CheckStatus, ConnectionStatus, Message};
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::Client;
-use crate::cart::streams::{self, STREAMS, SUGGESTED, Scope, Stream};
 use crate::cli::{CheckArguments, Overrides};
-use crate::config::Config;
-use crate::http::{BoxFuture, Discard, Error, RequestEvent, RequestObserver, RetryPolicy};
-use crate::output::progress;
+use crate::connector::Connector;
+use crate::http::{BoxFuture, Error, RequestEvent, RequestObserver, RetryPolicy};
 use crate::output::spinner::Spinner;
-use crate::output::table::{aligned, cut, grouped};
+use crate::stream::{Scope, Stream};
 use crate::sync::query::Query;
-use crate::sync::shop::Shop as _;
+use crate::sync::shop::Shop;
 use crate::user_error::UserError;
+use tried::{FirstRow, Tried, probes, shown, unfinished};
 
-/// Minimum call limit for counting rows: all requests of a check, one for each scope and each suggested stream, fit in
+/// Minimum call limit for counting rows: all requests of a check, one for each permission and each suggested stream, fit in
 /// one window. Rows are also counted if the store does not report its limit.
 const CALLS: u32 = 20;
 
@@ -27,27 +27,27 @@ const CALLS: u32 = 20;
 const COUNTING: Duration = Duration::from_secs(10);
 
 /// Tests the configuration and prints the result. With `--fail` a failed connection is a failure of the command.
-/// `in_terminal` prints the details on stderr. `version` is for the log.
+/// `in_terminal` prints the details on stderr.
 pub(crate) async fn run(
     arguments: &CheckArguments,
     in_terminal: bool,
-    version: &str,
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> CommandResult {
-    emitter.log(Level::Debug, version).await?;
-    let config = config_input::config(arguments.with.config.as_deref(), &Overrides::default());
-    emitter.hide(config.as_ref().map(Config::secrets).unwrap_or_default());
+    emitter.log(Level::Debug, connector.version).await?;
+    let config = config_input::config(arguments.with.config.as_deref(), &Overrides::default(), connector);
+    emitter.hide(config.as_ref().map(|config| config.shop.store.secrets()).unwrap_or_default());
     warn(config.as_ref().map(|config| config.warnings.as_slice()).unwrap_or_default(), emitter).await?;
     let client = config.and_then(|config| client(&config, RetryPolicy::CHECK));
     let result = match client {
         Ok(client) => {
             let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.host()));
-            let (result, tried) = try_each(&client, emitter).await?;
+            let (result, tried) = try_each(&*client, connector, emitter).await?;
             if in_terminal && tried.worked {
-                let rows = tried.rows(&client, &spinner, emitter).await;
+                let rows = count_rows(&tried, &*client, &spinner, emitter).await;
                 drop(spinner);
                 // The result follows, even if stderr is closed.
-                let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &client).as_bytes());
+                let _ignored = std::io::stderr().write_all(shown(&tried, &rows, &*client).as_bytes());
             }
             result
         }
@@ -66,18 +66,14 @@ pub(crate) async fn run(
     Ok(result.is_ok() || !arguments.fail)
 }
 
-/// Returns the note for a store that accepts the credentials, but answered too slowly to test all scopes.
-fn unfinished(host: &str, bound: Duration) -> String {
-    format!(
-        "{host} accepts the credentials, but is so slow that not every scope could be tested within {} seconds. Run `check` again later to see whether the token lacks a scope.",
-        bound.as_secs()
-    )
-}
-
-/// Tests all scopes, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
+/// Tests all permissions, within the time of the client's retry policy. Succeeds if at least one works, with a note if not
 /// all do.
-pub(super) async fn try_scopes(client: &Client, emitter: &Emitter) -> Result<Result<Option<String>, Refusal>, Closed> {
-    let (result, tried) = try_each(client, emitter).await?;
+pub(super) async fn try_all(
+    client: &dyn Shop,
+    connector: &'static Connector,
+    emitter: &Emitter,
+) -> Result<Result<Option<String>, Refusal>, Closed> {
+    let (result, tried) = try_each(client, connector, emitter).await?;
     Ok(result.map_err(|user_error| Refusal { message: user_error.message, suspect: tried.suspect() }))
 }
 
@@ -93,74 +89,62 @@ pub(super) struct Refusal {
 /// The part of a configuration that may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suspect {
-    /// The token, or the credentials of the router.
+    /// The credentials.
     SignIn,
     /// The host.
     Host,
 }
 
-/// The result of a check: a note if not all scopes work, an error if none does.
+/// The result of a check: a note if not all permissions work, an error if none does.
 type CheckResult = Result<Option<String>, UserError>;
 
-/// Tests all scopes, and returns the result of each as well.
-async fn try_each(client: &Client, emitter: &Emitter) -> Result<(CheckResult, Tried), Closed> {
-    let (bound, mut tried) = (client.retry_policy().total, Tried::default());
-    let result = match tokio::time::timeout(bound, try_each_scope(client, emitter, &mut tried)).await {
+/// Tests all permissions, and returns the result of each as well.
+async fn try_each(
+    client: &dyn Shop,
+    connector: &'static Connector,
+    emitter: &Emitter,
+) -> Result<(CheckResult, Tried), Closed> {
+    let (bound, mut tried) = (client.retry_policy().total, Tried::new(connector));
+    let result = match tokio::time::timeout(bound, try_each_permission(client, emitter, &mut tried)).await {
         Ok(result) => result?,
-        Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound))),
+        Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound, &connector.terms.check))),
         // The first error says more than the lack of time.
-        Err(_) => Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound))),
+        Err(_) => {
+            Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound, connector)))
+        }
     };
     Ok((result, tried))
 }
 
-/// The results of the scopes.
-#[derive(Default)]
-struct Tried {
-    worked: bool,
-    /// Readable streams, with the store's count of the rows.
-    readable: Vec<(&'static Stream, Option<u64>)>,
-    /// The first error other than a refusal.
-    first: Option<UserError>,
-    /// True if an error is one of the host, not of a resource.
-    is_host: bool,
-    /// Streams that the token may not read.
-    refused: Vec<&'static Stream>,
-    /// Streams that the store does not know.
-    unknown: Vec<&'static Stream>,
-    /// Streams with another error.
-    failed: Vec<(&'static Stream, String)>,
+/// Returns a request for one row of a stream.
+fn one_row(client: &dyn Shop, stream: &'static Stream) -> Query {
+    Query::new(stream, 1).part(client.parts(stream).first().map(String::as_str))
 }
 
-/// Returns the streams to request: the smallest of each scope.
-fn probes() -> impl Iterator<Item = &'static Stream> {
-    STREAMS.iter().filter(|stream| stream.is_scope_probe)
-}
-
-/// Requests one row of a stream. Returns the store's count of the rows, if the response has it.
-async fn probe(client: &Client, query: Query, emitter: &Emitter) -> Result<Option<u64>, Error> {
-    let answer = client.list(&query, &Requests(emitter), &mut Discard).await?;
+/// Sends a request for one row. Returns the store's count of the rows, if the response has it.
+async fn probe(client: &dyn Shop, query: &Query, row: &mut FirstRow, emitter: &Emitter) -> Result<Option<u64>, Error> {
+    let answer = client.list(query, &Requests(emitter), row).await?;
     Ok(answer.page.total)
 }
 
-/// Tests all scopes without a time limit.
-async fn try_each_scope(client: &Client, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
-    for stream in probes() {
-        let query = Query::new(stream, 1);
+/// Tests all permissions without a time limit.
+async fn try_each_permission(client: &dyn Shop, emitter: &Emitter, tried: &mut Tried) -> Result<CheckResult, Closed> {
+    if let Some(refusal) = try_first(client, emitter, tried).await? {
+        return Ok(Err(refusal));
+    }
+    for stream in probes(tried.connector) {
+        let query = one_row(client, stream);
         // The first failed after all retries, so the others are not retried.
         let query = if tried.first.is_some() && !tried.worked { query.no_retry() } else { query };
-        let error = match probe(client, query, emitter).await {
+        let mut row = FirstRow::default();
+        let error = match probe(client, &query, &mut row, emitter).await {
             Ok(rows) => {
-                tried.worked = true;
-                tried.readable.push((stream, rows));
+                tried.add_readable(stream, rows, &row);
                 continue;
             }
             Err(error) => error,
         };
-        let user_error = UserError::request(&error, Some((stream.name, stream)), &client.host());
-        if let Some(internal) = &user_error.internal {
-            emitter.log(Level::Debug, internal).await?;
-        }
+        let user_error = reported(&error, Some(stream), client, tried.connector, emitter).await?;
         match error.status() {
             Some(401 | 403) => tried.refused.push(stream),
             Some(404) => tried.unknown.push(stream),
@@ -179,132 +163,81 @@ async fn try_each_scope(client: &Client, emitter: &Emitter, tried: &mut Tried) -
     Ok(tried.result(&client.host()))
 }
 
+/// Requests the stream that needs no permission, if the connector has one. Returns the error if no other request can
+/// succeed.
+async fn try_first(client: &dyn Shop, emitter: &Emitter, tried: &mut Tried) -> Result<Option<UserError>, Closed> {
+    let Some(stream) = tried.connector.first_probe else { return Ok(None) };
+    let Err(error) = probe(client, &Query::new(stream, 1), &mut FirstRow::default(), emitter).await else {
+        return Ok(None);
+    };
+    let user_error = reported(&error, None, client, tried.connector, emitter).await?;
+    tried.is_host = is_of_the_host(&error);
+    tried.is_rejected = error.status() == Some(401);
+    if tried.is_host || tried.is_rejected {
+        return Ok(Some(user_error));
+    }
+    // A store that does not have it may have the others.
+    if !matches!(error.status(), Some(403 | 404)) {
+        tried.first = Some(user_error);
+    }
+    Ok(None)
+}
+
+/// Returns the error for the user, and logs its details.
+async fn reported(
+    error: &Error,
+    stream: Option<&Stream>,
+    client: &dyn Shop,
+    connector: &Connector,
+    emitter: &Emitter,
+) -> Result<UserError, Closed> {
+    let stream = stream.map(|stream| (stream.name, stream));
+    let user_error = UserError::request(error, stream, &client.host(), connector);
+    if let Some(internal) = &user_error.internal {
+        emitter.log(Level::Debug, internal).await?;
+    }
+    Ok(user_error)
+}
+
 /// Returns true if an error does not depend on the requested resource.
 fn is_of_the_host(error: &Error) -> bool {
     use crate::http::error::TransportErrorKind::{Broken, Timeout};
     match error.root() {
-        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } => true,
+        Error::Redirect { .. } | Error::Deferred { .. } | Error::Proxy { .. } | Error::Blocked { .. } => true,
         Error::Transport { kind, .. } => !matches!(kind, Broken | Timeout),
         _ => false,
     }
 }
 
-impl Tried {
-    /// Returns the result of the check.
-    fn result(&self, host: &str) -> CheckResult {
-        if !self.worked {
-            return Err(match &self.first {
-                Some(first) => first.clone(),
-                None if self.refused.is_empty() => UserError::check_found_nothing(host),
-                None => {
-                    let scopes: Vec<&str> = probes().map(|stream| stream.scope.name()).collect();
-                    UserError::check_rejected(host, &scopes)
-                }
-            });
-        }
-        let mut note = Vec::new();
-        if !self.refused.is_empty() {
-            let lacking: Vec<String> = self.refused.iter().map(|probe| lacking(probe.scope)).collect();
-            note.push(format!(
-                "The token lacks {}, so their streams cannot be read. Leave these streams out of the sync, or create a new token with the missing scopes.",
-                lacking.join("; ")
-            ));
-        }
-        if !self.unknown.is_empty() {
-            let names: Vec<&str> = self.unknown.iter().map(|stream| stream.name).collect();
-            note.push(format!("{host} does not have {} (HTTP 404). Leave them out of the sync.", names.join(", ")));
-        }
-        if !self.failed.is_empty() {
-            let named =
-                |(stream, how): &(&Stream, String)| format!("`{}` ({how} on `{}`)", stream.scope.name(), stream.name);
-            let failed: Vec<String> = self.failed.iter().map(named).collect();
-            note.push(format!(
-                "Could not test whether the token has {}. Run `check` again later; until then, their streams may fail.",
-                failed.join(", ")
-            ));
-        }
-        Ok((!note.is_empty()).then(|| note.join(" ")))
+/// Returns the store's count of the rows of the suggested streams that can be read. Each takes a request, so
+/// nothing is requested if the call limit is low, and no request is retried. Rows inside other rows are not counted.
+async fn count_rows(
+    tried: &Tried,
+    client: &dyn Shop,
+    spinner: &Spinner,
+    emitter: &Emitter,
+) -> Vec<(&'static str, u64)> {
+    let mut rows = Vec::new();
+    if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
+        return rows;
     }
-
-    /// Returns the part of the configuration that may be wrong if nothing works.
-    fn suspect(&self) -> Option<Suspect> {
-        match self {
-            Self { is_host: true, .. } => Some(Suspect::Host),
-            Self { refused, .. } if !refused.is_empty() => Some(Suspect::SignIn),
-            Self { unknown, failed, .. } if !unknown.is_empty() && failed.is_empty() => Some(Suspect::Host),
-            _ => None,
-        }
+    let deadline = tokio::time::Instant::now() + COUNTING;
+    let is_readable = |scope: Scope| tried.readable.iter().any(|(stream, _)| stream.scope == scope);
+    let streams = tried.connector.suggested.iter().filter_map(|name| tried.connector.find(name));
+    for stream in streams.filter(|stream| is_readable(stream.scope) && stream.nested_in.is_none()) {
+        spinner.say(&format!("Counting {}", stream.name));
+        let known = tried.readable.iter().find(|(probe, _)| probe.name == stream.name).map(|(_, rows)| *rows);
+        let counted = match known {
+            Some(rows) => rows,
+            None => {
+                let (query, mut row) = (one_row(client, stream).no_retry(), FirstRow::default());
+                let asked = probe(client, &query, &mut row, emitter);
+                tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
+            }
+        };
+        rows.extend(counted.map(|counted| (stream.name, counted)));
     }
-
-    /// Returns the access to a scope for the table, with what to do if it is missing.
-    fn access(&self, stream: &Stream) -> String {
-        let is = |other: &&Stream| other.name == stream.name;
-        let scope = stream.scope.name();
-        if self.readable.iter().any(|(readable, _)| is(readable)) {
-            "yes".to_owned()
-        } else if self.refused.iter().any(is) {
-            format!("no: create a token with {scope}")
-        } else if self.unknown.iter().any(is) {
-            "no: not available in this store".to_owned()
-        } else {
-            let how = self.failed.iter().find(|(failed, _)| is(failed)).map(|(_, how)| how.as_str());
-            format!("not tested: {}", how.unwrap_or("no time was left"))
-        }
-    }
-
-    /// Returns the store's count of the rows of the suggested streams that the token can read. Each takes a request, so
-    /// nothing is requested if the call limit is low, and no request is retried.
-    async fn rows(&self, client: &Client, spinner: &Spinner, emitter: &Emitter) -> Vec<(&'static str, u64)> {
-        let mut rows = Vec::new();
-        if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
-            return rows;
-        }
-        let deadline = tokio::time::Instant::now() + COUNTING;
-        let is_readable = |scope: Scope| self.readable.iter().any(|(stream, _)| stream.scope == scope);
-        let streams = SUGGESTED.iter().filter_map(|name| streams::find(name));
-        for stream in streams.filter(|stream| is_readable(stream.scope)) {
-            spinner.say(&format!("Counting {}", stream.name));
-            let known = self.readable.iter().find(|(probe, _)| probe.name == stream.name).map(|(_, rows)| *rows);
-            let counted = match known {
-                Some(rows) => rows,
-                None => {
-                    let asked = probe(client, Query::new(stream, 1).no_retry(), emitter);
-                    tokio::time::timeout_at(deadline, asked).await.ok().and_then(Result::ok).flatten()
-                }
-            };
-            rows.extend(counted.map(|counted| (stream.name, counted)));
-        }
-        rows
-    }
-}
-
-/// Returns the details for a terminal, cut to its width.
-fn shown(tried: &Tried, rows: &[(&str, u64)], client: &Client) -> String {
-    let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-    let mut scopes = vec![cells(["scope", "readable"])];
-    scopes.extend(probes().map(|stream| cells([stream.scope.name(), &tried.access(stream)])));
-    let mut text = aligned(&scopes, &[]);
-    if !rows.is_empty() {
-        let mut counts = vec![cells(["stream", "rows"])];
-        counts.extend(rows.iter().map(|(stream, rows)| cells([stream, &grouped(*rows)])));
-        text.push('\n');
-        text.push_str(&aligned(&counts, &[1]));
-    }
-    let window = client.retry_policy().backoff.window.as_secs().max(1);
-    if let Some(allowed) = client.usage().allowed {
-        text.push_str(&format!("\ncall limit: {allowed} calls per {window} s, for all applications of the store\n"));
-    }
-    let (width, _) = progress::terminal();
-    text.lines().map(|line| cut(line, width) + "\n").collect()
-}
-
-/// Returns a scope with its first streams; the documentation lists them all.
-fn lacking(scope: Scope) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<&str> = STREAMS.iter().filter(|stream| stream.scope == scope).map(|stream| stream.name).collect();
-    let rest = names.len().saturating_sub(SHOWN);
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("`{}` ({}{more})", scope.name(), names[..names.len() - rest].join(", "))
+    rows
 }
 
 /// Logs each request. Waits are not logged: `check` ends within the time of its retry policy.

@@ -7,25 +7,24 @@ use clap_complete::Shell;
 
 use super::CommandResult;
 use crate::airbyte::Emitter;
-use crate::cart::streams::STREAMS;
 use crate::cli;
+use crate::connector::Connector;
 
 /// Prints the completions of a shell.
-pub(crate) async fn run(shell: Shell, emitter: &Emitter) -> CommandResult {
-    emitter.text(script(shell)).await?;
+pub(crate) async fn run(shell: Shell, connector: &'static Connector, emitter: &Emitter) -> CommandResult {
+    emitter.text(script(shell, connector)).await?;
     Ok(true)
 }
 
 /// Returns the completions of a shell.
-pub fn script(shell: Shell) -> String {
-    let mut command = cli::command_line();
-    let name = command.get_name().to_owned();
+pub fn script(shell: Shell, connector: &'static Connector) -> String {
+    let (mut command, name) = (cli::command_line(connector), connector.executable);
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, &name, &mut script);
+    clap_complete::generate(shell, &mut command, name, &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    let names = STREAMS.iter().map(|stream| stream.name).collect::<Vec<_>>();
+    let names = connector.streams.iter().map(|stream| stream.name).collect::<Vec<_>>();
     match shell {
-        Shell::Bash => bash(&script, &name, &names),
+        Shell::Bash => bash(&script, name, &names),
         Shell::Zsh => zsh(&script, &names),
         Shell::Fish => fish(&script, &names),
         _ => script,

@@ -5,22 +5,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cart::streams::STREAMS;
 use crate::cli::Overrides;
 use crate::config::{self, Config};
+use crate::connector::Connector;
 use crate::files::input::{self, ReadError};
 use crate::raw_config::RawConfig;
 use crate::record_options::RecordOptions;
 use crate::user_error::UserError;
 
-/// Maximum size of a file in bytes: states of 70 streams of maximum size take 5 MB, a catalog less.
+/// Maximum size of a file in bytes: 70 states of maximum size take 5 MB, a catalog less.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// Maximum size of a configuration in bytes: usual ones have a few hundred.
 const LARGEST_CONFIG: u64 = 1024 * 1024;
-
-/// The environment variable that names the configuration if the command line does not.
-const CONFIG_VARIABLE: &str = "SOURCE_CART_CONFIG";
 
 /// The configuration in the current folder, used if nothing else is named: the file that `init` writes.
 const CONFIG_FILE: &str = "config.json";
@@ -55,49 +52,49 @@ fn standard_input() -> Result<Vec<u8>, ReadError> {
 }
 
 /// Returns the configuration that is used if the command line names none.
-pub(crate) fn default_config() -> Option<PathBuf> {
-    let named = std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+pub(crate) fn default_config(connector: &Connector) -> Option<PathBuf> {
+    let named = std::env::var_os(connector.config_variable).filter(|name| !name.is_empty()).map(PathBuf::from);
     named.or_else(|| Some(PathBuf::from(CONFIG_FILE)).filter(|file| file.exists()))
 }
 
 /// Returns the message for a command that needs a configuration and has none.
-pub(crate) fn no_config() -> String {
+pub(crate) fn no_config(connector: &Connector) -> String {
+    let Connector { executable, config_variable, .. } = connector;
     format!(
-        "No configuration found. Set `--config` or the environment variable {CONFIG_VARIABLE} to a file, or put {CONFIG_FILE} in this folder. `source-cart init` writes one."
+        "No configuration found. Set `--config` or the environment variable {config_variable} to a file, or put {CONFIG_FILE} in this folder. `{executable} init` writes one."
     )
 }
 
 /// Reads and parses the configuration; `overrides` replace its values.
-pub(super) fn config(path: Option<&Path>, overrides: &Overrides) -> Result<Config, UserError> {
-    let path = path.ok_or_else(|| UserError::no_config(&no_config()))?;
-    Config::parse(&overridden(config_text(path)?, overrides)).map_err(|faults| UserError::config(&faults))
+pub(super) fn config(path: Option<&Path>, overrides: &Overrides, connector: &Connector) -> Result<Config, UserError> {
+    let path = path.ok_or_else(|| UserError::no_config(&no_config(connector)))?;
+    let text = overridden(config_text(path)?, overrides);
+    Config::parse(&text, connector.settings).map_err(|faults| UserError::config(&faults))
 }
 
 /// Returns the record options of the configuration, and a warning for each unknown setting. `discover` and `catalog`
 /// use no other settings, so the configuration may be absent or without credentials. A file that is named must be a
 /// JSON object, since it may contain record options.
-pub(super) fn record_options(config: Option<&Path>) -> Result<(RecordOptions, Vec<String>), UserError> {
+pub(super) fn record_options(
+    config: Option<&Path>,
+    connector: &Connector,
+) -> Result<(RecordOptions, Vec<String>), UserError> {
     let Some(path) = config else { return Ok((RecordOptions::default(), Vec::new())) };
-    let fields = RawConfig::parse(&config_text(path)?).map_err(|fault| UserError::config(&[fault]))?;
-    let record_options = RecordOptions::parse(&fields, STREAMS).map_err(|faults| UserError::config(&faults))?;
+    let fields =
+        RawConfig::parse(&config_text(path)?, connector.settings.names).map_err(|fault| UserError::config(&[fault]))?;
+    let record_options =
+        RecordOptions::parse(&fields, connector.streams).map_err(|faults| UserError::config(&faults))?;
     Ok((record_options, config::unknown(&fields)))
 }
 
 /// Returns the text of a configuration with the overrides applied. Returns the text unchanged if it is not a JSON
 /// object: the parser rejects it later.
 fn overridden(text: Vec<u8>, overrides: &Overrides) -> Vec<u8> {
-    let Overrides { start_date, end_date, call_limit_percent } = overrides;
-    let values = [
-        ("start_date", start_date.clone().map(Value::from)),
-        ("end_date", end_date.clone().map(Value::from)),
-        ("call_limit_percent", call_limit_percent.map(Value::from)),
-    ];
     let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(json) else { return text };
-    let given: Vec<(&str, Value)> = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    if given.is_empty() {
+    if overrides.0.is_empty() {
         return text;
     }
-    fields.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    fields.extend(overrides.0.iter().map(|(setting, value)| (setting.clone(), value.0.clone())));
     Value::Object(fields).to_string().into_bytes()
 }

@@ -7,14 +7,15 @@ use serde_json::value::to_raw_value;
 use super::{CommandResult, config_input, warn};
 use crate::airbyte::Emitter;
 use crate::airbyte::message::{Catalog, Message, Stream as CatalogStream};
-use crate::cart::streams::{CURSOR, STREAMS, Stream};
+use crate::connector::Connector;
 use crate::record_options::RecordOptions;
+use crate::stream::Stream;
 
 /// Prints the catalog; of the configuration only the record options are used.
-pub(crate) async fn run(config: Option<&Path>, emitter: &Emitter) -> CommandResult {
-    let (record_options, warnings) = config_input::record_options(config)?;
+pub(crate) async fn run(config: Option<&Path>, connector: &'static Connector, emitter: &Emitter) -> CommandResult {
+    let (record_options, warnings) = config_input::record_options(config, connector)?;
     warn(&warnings, emitter).await?;
-    let streams = STREAMS.iter().filter_map(|stream| described(stream, &record_options)).collect();
+    let streams = connector.streams.iter().filter_map(|stream| described(stream, &record_options)).collect();
     emitter.message(Message::Catalog { catalog: Catalog { streams } }).await?;
     Ok(true)
 }
@@ -32,9 +33,10 @@ pub(super) fn described(stream: &'static Stream, record_options: &RecordOptions)
         name: stream.name,
         json_schema,
         supported_sync_modes: modes,
-        source_defined_cursor: stream.has_updated_at.then_some(true),
-        default_cursor_field: stream.has_updated_at.then_some([CURSOR]),
+        // A resumable full refresh has a cursor too, which only the connector reads.
+        source_defined_cursor: (stream.has_updated_at || stream.is_resumable()).then_some(true),
+        default_cursor_field: stream.has_updated_at.then_some([stream.cursor_field]),
         source_defined_primary_key: stream.primary_key.iter().map(|&name| [name]).collect(),
-        is_resumable: stream.has_updated_at.then_some(true),
+        is_resumable: stream.is_resumable().then_some(true),
     })
 }

@@ -8,70 +8,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::check::{Refusal, Suspect, try_scopes};
+use super::check::{Refusal, Suspect, try_all};
 use super::{CommandResult, client};
 use crate::airbyte::Emitter;
-use crate::config::{Config, ROUTER_TYPE, TOKEN_TYPE, instant};
+use crate::config::{Config, instant};
+use crate::connector::{Connector, Question, SignIn};
 use crate::deletion_options::{ALL, DETECT};
 use crate::files::{self, UnwritableFile};
 use crate::http::RetryPolicy;
 use crate::output::stdout::Terminals;
 use crate::shutdown;
-use crate::sync::shop::Shop as _;
 use crate::user_error::UserError;
 
-/// A question for one setting.
-struct Question {
-    /// Path of the setting, as in the errors of `config`.
-    field: &'static str,
-    text: &'static str,
-    /// The value of an empty answer at first; later it is the previous answer.
-    usual: &'static str,
-    hidden: bool,
-}
-
-const fn asks(field: &'static str, text: &'static str) -> Question {
-    Question { field, text, usual: "", hidden: false }
-}
-
-/// The settings for a token.
-const TOKEN: &[Question] = &[
-    asks("credentials.store_name", "Store host name, for example mystore.americommerce.com"),
-    Question { hidden: true, ..asks("credentials.access_token", "Access token (not shown)") },
-];
-
-/// The settings for the Central API Router.
-const ROUTER: &[Question] = &[
-    asks("credentials.user_name", "User name from Cart.com support"),
-    Question { hidden: true, ..asks("credentials.user_secret", "User secret (not shown)") },
-    asks("credentials.site_id", "Site ID, the number after PSID on https://{your store}/store/sitemonitor.aspx"),
-];
-
-/// The default is before the first store of this platform: all rows.
-const START: Question = Question {
-    usual: "2000-01-01T00:00:00Z",
-    ..asks("start_date", "Start date: only rows updated on or after it are read")
-};
-
 /// Asks for the settings, tests them and writes the file. Fails silently if the user cancels it.
-pub(crate) async fn run(path: &Path, terminals: Terminals, emitter: &Emitter) -> CommandResult {
+pub(crate) async fn run(
+    path: &Path,
+    terminals: Terminals,
+    connector: &'static Connector,
+    emitter: &Emitter,
+) -> CommandResult {
     if !terminals.stdin || !terminals.stderr {
-        return Err(UserError::no_terminal(None).into());
+        return Err(UserError::no_terminal(None, connector.executable).into());
     }
     let file = ConfigFile::new(path)?;
-    match asked(&file, &Prompter::new(), emitter).await {
+    match asked(&file, connector, &Prompter::new(), emitter).await {
         Ok(Some(config)) => {
             file.write(&config)?;
-            let name = path.display();
+            let (name, executable) = (path.display(), connector.executable);
             // The file is written, even if stderr is closed.
             let _ignored = writeln!(
                 io::stderr(),
-                "Wrote {name}, which only you can read.\nNext: source-cart read --config {name} --streams orders > orders.jsonl"
+                "Wrote {name}, which only you can read.\nNext: {executable} read --config {name} --streams orders > orders.jsonl"
             );
             Ok(true)
         }
         // Reading a hidden answer needs a terminal of the process, which can be missing although stdin is one.
-        Err(error) if !is_end(&error) => Err(UserError::no_terminal(Some(&error)).into()),
+        Err(error) if !is_end(&error) => Err(UserError::no_terminal(Some(&error), connector.executable).into()),
         Ok(None) | Err(_) => {
             let _ignored = writeln!(io::stderr(), "\nNothing was written.");
             Ok(false)
@@ -86,7 +58,12 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 /// Asks until the settings work or the user decides. Returns the config to write, if any.
-async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io::Result<Option<Value>> {
+async fn asked(
+    file: &ConfigFile,
+    connector: &'static Connector,
+    prompter: &Prompter,
+    emitter: &Emitter,
+) -> io::Result<Option<Value>> {
     if file.existed && !prompter.agrees(&format!("{} exists. Replace it?", file.name))? {
         return Ok(None);
     }
@@ -94,10 +71,10 @@ async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io:
     // All settings at first, then those that may be wrong.
     let mut fields: &[&str] = &[];
     loop {
-        answer(&mut config, fields, prompter)?;
-        let Some(refusal) = tried(&config, prompter, emitter).await? else { return Ok(Some(config)) };
+        let sign_in = answer(&mut config, fields, connector, prompter)?;
+        let Some(refusal) = tried(&config, connector, prompter, emitter).await? else { return Ok(Some(config)) };
         prompter.say(&format!("{}\n", refusal.message))?;
-        fields = suspected(&config, &refusal);
+        fields = suspected(sign_in, &refusal);
         match prompter.choice("Answer again (a), write the file anyway (w), or give up (g)?", &["a", "w", "g"])? {
             "a" => {}
             "w" => return Ok(Some(config)),
@@ -107,44 +84,29 @@ async fn asked(file: &ConfigFile, prompter: &Prompter, emitter: &Emitter) -> io:
 }
 
 /// Returns the settings that may be wrong; none if that is not known.
-fn suspected(config: &Value, refusal: &Refusal) -> &'static [&'static str] {
-    match (refusal.suspect, config["credentials"]["auth_type"] == TOKEN_TYPE) {
-        (Some(Suspect::SignIn), true) => &["credentials.access_token"],
-        (Some(Suspect::SignIn), false) => &["credentials.user_name", "credentials.user_secret", "credentials.site_id"],
-        (Some(Suspect::Host), true) => &["credentials.store_name"],
-        (Some(Suspect::Host), false) | (None, _) => &[],
+fn suspected(sign_in: &SignIn, refusal: &Refusal) -> &'static [&'static str] {
+    match refusal.suspect {
+        Some(Suspect::SignIn) => sign_in.credentials,
+        Some(Suspect::Host) => sign_in.address,
+        None => &[],
     }
 }
 
 /// Asks for these settings, or for all if the list is empty. Previous answers are offered again, except secrets.
-fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Result<()> {
-    let is_router = if fields.is_empty() {
-        prompter.say("How do you sign in: with a token of one store (1), or through the Central API Router (2)?")?;
-        prompter.choice("Sign-in?", &["1", "2"])? == "2"
-    } else {
-        config["credentials"]["auth_type"] == ROUTER_TYPE
-    };
-    let (kind, questions) = if is_router { (ROUTER_TYPE, ROUTER) } else { (TOKEN_TYPE, TOKEN) };
-    if config["credentials"]["auth_type"] != kind {
-        config["credentials"] = json!({ "auth_type": kind });
-    }
+/// Returns the way to sign in.
+fn answer(
+    config: &mut Value,
+    fields: &[&str],
+    connector: &'static Connector,
+    prompter: &Prompter,
+) -> io::Result<&'static SignIn> {
+    let start = &connector.interview.start;
+    let sign_in = sign_in(config, fields, connector, prompter)?;
     let is_asked = |question: &&Question| fields.is_empty() || fields.contains(&question.field);
-    for question in questions.iter().chain([&START]).filter(is_asked) {
-        let pointer = format!("/{}", question.field.replace('.', "/"));
-        let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
-        loop {
-            let given = match question.hidden {
-                // Spaces may be part of the secret.
-                true if question.field.ends_with("user_secret") => prompter.ask_hidden(question.text)?,
-                true => prompter.ask_hidden(question.text)?.trim().to_owned(),
-                false => prompter.ask(question.text, &before)?,
-            };
-            put(config, question.field, given);
-            let Some(fault) = fault(config, question.field) else { break };
-            prompter.say(&fault)?;
-        }
+    for question in sign_in.questions.iter().chain([start]).filter(is_asked) {
+        ask(config, question, connector, prompter)?;
     }
-    if fields.is_empty() {
+    if fields.is_empty() && connector.has_setting(DETECT) {
         let detects =
             prompter.agrees("Report rows that the store deletes (one more request for each stream and sync)?")?;
         if let Some(settings) = config.as_object_mut() {
@@ -153,10 +115,50 @@ fn answer(config: &mut Value, fields: &[&str], prompter: &Prompter) -> io::Resul
         }
     }
     // In the format of the specification.
-    if let Some(start) = config[START.field].as_str().and_then(|typed| instant(typed.trim()).ok()) {
-        config[START.field] = start.to_string().into();
+    if let Some(date) = config[start.field].as_str().and_then(|typed| instant(typed.trim()).ok()) {
+        config[start.field] = date.to_string().into();
     }
-    Ok(())
+    Ok(sign_in)
+}
+
+/// Returns the way to sign in: the one that the user selects, or that of the config if only `fields` are requested.
+fn sign_in(
+    config: &mut Value,
+    fields: &[&str],
+    connector: &'static Connector,
+    prompter: &Prompter,
+) -> io::Result<&'static SignIn> {
+    let interview = &connector.interview;
+    let Some((question, other)) = &interview.other_sign_in else { return Ok(&interview.sign_in) };
+    let is_other = if fields.is_empty() {
+        prompter.say(question)?;
+        prompter.choice("Sign-in?", &["1", "2"])? == "2"
+    } else {
+        other.auth_type.is_some_and(|kind| config["credentials"]["auth_type"] == kind)
+    };
+    let sign_in = if is_other { other } else { &interview.sign_in };
+    if let Some(kind) = sign_in.auth_type.filter(|kind| config["credentials"]["auth_type"] != *kind) {
+        config["credentials"] = json!({ "auth_type": kind });
+    }
+    Ok(sign_in)
+}
+
+/// Asks for one setting until it is valid.
+fn ask(config: &mut Value, question: &Question, connector: &Connector, prompter: &Prompter) -> io::Result<()> {
+    let pointer = format!("/{}", question.field.replace('.', "/"));
+    let before = config.pointer(&pointer).and_then(Value::as_str).unwrap_or(question.usual).to_owned();
+    loop {
+        let given = match (question.hidden, question.keeps_spaces) {
+            (true, true) => prompter.ask_hidden(question.text)?,
+            (true, false) => prompter.ask_hidden(question.text)?.trim().to_owned(),
+            (false, _) => prompter.ask(question.text, &before)?,
+        };
+        put(config, question.field, given);
+        match fault(config, question.field, connector) {
+            Some(fault) => prompter.say(&fault)?,
+            None => return Ok(()),
+        }
+    }
 }
 
 fn put(config: &mut Value, field: &str, given: String) {
@@ -167,25 +169,30 @@ fn put(config: &mut Value, field: &str, given: String) {
 }
 
 /// Returns the error of a setting, if it has one.
-fn fault(config: &Value, field: &str) -> Option<String> {
-    let faults = Config::parse(config.to_string().as_bytes()).err()?;
+fn fault(config: &Value, field: &str, connector: &Connector) -> Option<String> {
+    let faults = Config::parse(config.to_string().as_bytes(), connector.settings).err()?;
     faults.iter().find(|fault| fault.field == field).map(ToString::to_string)
 }
 
-/// Tests the settings. Returns why the store refuses them, if it does; missing scopes are only printed.
-async fn tried(config: &Value, prompter: &Prompter, emitter: &Emitter) -> io::Result<Option<Refusal>> {
+/// Tests the settings. Returns why the store refuses them, if it does; missing permissions are only printed.
+async fn tried(
+    config: &Value,
+    connector: &'static Connector,
+    prompter: &Prompter,
+    emitter: &Emitter,
+) -> io::Result<Option<Refusal>> {
     let refusal = |user_error: UserError| Ok(Some(Refusal { message: user_error.message, suspect: None }));
-    let parsed = match Config::parse(config.to_string().as_bytes()) {
+    let parsed = match Config::parse(config.to_string().as_bytes(), connector.settings) {
         Ok(parsed) => parsed,
         Err(faults) => return refusal(UserError::config(&faults)),
     };
-    emitter.hide(parsed.secrets());
+    emitter.hide(parsed.shop.store.secrets());
     let client = match client(&parsed, RetryPolicy::CHECK) {
         Ok(client) => client,
         Err(user_error) => return refusal(user_error),
     };
     prompter.say(&format!("Testing the connection to {} ...", client.host()))?;
-    match try_scopes(&client, emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
+    match try_all(&*client, connector, emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
         Ok(None) => prompter.say("It works.")?,
         Ok(Some(note)) => prompter.say(&format!("It works, but: {}", emitter.masked(&note)))?,
         Err(refusal) => return Ok(Some(Refusal { message: emitter.masked(&refusal.message), ..refusal })),
@@ -280,31 +287,5 @@ impl ConfigFile {
         let text = format!("{config:#}\n");
         let written = self.file.write_private(text.as_bytes(), self.existed);
         written.map_err(|reason| UserError::unwritable(&self.name, &reason))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_required_setting_is_asked_and_no_other() {
-        let spec: Value = serde_json::from_str(include_str!("../cart/spec.json")).unwrap();
-        let schema = &spec["connectionSpecification"];
-        for (variant, questions) in [(0, TOKEN), (1, ROUTER)] {
-            let variant = &schema["properties"]["credentials"]["oneOf"][variant];
-            let required = variant["required"].as_array().unwrap().iter().filter_map(Value::as_str);
-            let mut required: Vec<String> = required.map(|name| format!("credentials.{name}")).collect();
-            required.retain(|field| field != "credentials.auth_type");
-            let mut asked: Vec<&str> = questions.iter().map(|question| question.field).collect();
-            asked.sort_unstable();
-            required.sort_unstable();
-            assert_eq!(asked, required);
-            for question in questions {
-                let field = &variant["properties"][question.field.trim_start_matches("credentials.")];
-                assert_eq!(question.hidden, field["airbyte_secret"] == true, "{}", question.field);
-            }
-        }
-        assert_eq!(schema["required"], json!(["credentials", START.field]));
     }
 }

@@ -20,10 +20,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::airbyte::{Closed, Emitter, Level};
-use crate::cart::{Client, RateLimiter};
 use crate::config::Config;
 use crate::http::RetryPolicy;
 use crate::json;
+use crate::sync::shop::Shop;
 use crate::user_error::UserError;
 
 /// The reason why a command ended early.
@@ -59,12 +59,9 @@ async fn warn(warnings: &[String], emitter: &Emitter) -> Result<(), Closed> {
 }
 
 /// Returns a client for the configured store.
-fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<Client>, UserError> {
+fn client(config: &Config, retry_policy: RetryPolicy) -> Result<Arc<dyn Shop>, UserError> {
     let retry_policy = retry_policy.at_most(config.test_settings.retry, config.test_settings.timeout);
-    let rate_limiter = RateLimiter::new(config.limit_percent, retry_policy.backoff.window);
-    Client::new(config.base.clone(), config.auth.clone(), rate_limiter, config.in_flight, retry_policy)
-        .map(Arc::new)
-        .map_err(|error| UserError::setup(&error))
+    config.shop.store.client(retry_policy).map_err(|error| UserError::setup(&error))
 }
 
 /// Returns a JSON text without white space between its tokens.

@@ -1,12 +1,9 @@
-//! `spec`: prints `spec.json` with values from other places.
+//! `spec`: prints the specification of the configuration with values from other places.
 
 use super::{CommandResult, compact};
 use crate::airbyte::{Emitter, Message};
-use crate::cart::streams::STREAMS;
+use crate::connector::Connector;
 use crate::record_options;
-
-/// The specification, with placeholders.
-const SPEC: &str = include_str!("../cart/spec.json");
 
 /// The placeholder for the collections of `expand`, which are in the table.
 const CHOICES: &str = "\"filled in from the table of streams\"";
@@ -15,17 +12,19 @@ const CHOICES: &str = "\"filled in from the table of streams\"";
 const DOCUMENTATION: &str = "\"documentationUrl\": \"filled in from Cargo.toml\",";
 
 /// Prints the specification.
-pub(crate) async fn run(emitter: &Emitter) -> CommandResult {
-    if let Some(spec) = compact(&text()) {
+pub(crate) async fn run(connector: &Connector, emitter: &Emitter) -> CommandResult {
+    if let Some(spec) = compact(&text(connector)) {
         emitter.message(Message::Spec { spec }).await?;
     }
     Ok(true)
 }
 
 /// Returns the specification as JSON. The address of the documentation is `repository` in Cargo.toml, if it is set.
-fn text() -> String {
-    let choices: Vec<String> = record_options::choices(STREAMS).map(|choice| format!("\"{choice}\"")).collect();
-    SPEC.replace(CHOICES, &choices.join(",")).replace(DOCUMENTATION, &documentation(env!("CARGO_PKG_REPOSITORY")))
+fn text(connector: &Connector) -> String {
+    let choices: Vec<String> =
+        record_options::choices(connector.streams).map(|choice| format!("\"{choice}\"")).collect();
+    let documentation = documentation(env!("CARGO_PKG_REPOSITORY"));
+    connector.spec.replace(CHOICES, &choices.join(",")).replace(DOCUMENTATION, &documentation)
 }
 
 /// Returns the line with an address, or an empty string without one.
@@ -36,12 +35,13 @@ fn documentation(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cart::CART;
 
     #[test]
     fn the_address_of_the_documentation_is_there_when_there_is_one() {
         let address = "https://example.com/source-cart";
         for (address, expected) in [(address, Some(address)), ("", None)] {
-            let text = SPEC.replace(DOCUMENTATION, &documentation(address));
+            let text = CART.spec.replace(DOCUMENTATION, &documentation(address));
             let spec: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             assert!(spec["connectionSpecification"].is_object(), "{text}");
             assert_eq!(spec["documentationUrl"].as_str(), expected);

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{CommandResult, state_input};
 use crate::airbyte::Emitter;
 use crate::airbyte::state::{States, StoredState};
-use crate::cart::streams;
 use crate::cli::StateAction;
 use crate::config;
+use crate::connector::Connector;
 use crate::output::state_file::{ClaimError, LockedStateFile};
 use crate::output::table::aligned;
 use crate::sync::{StateOverview, overview};
@@ -15,12 +15,15 @@ use crate::timestamp::Timestamp;
 use crate::user_error::{UserError, unknown_stream_text};
 
 /// Prints or changes a state file.
-pub(crate) async fn run(action: &StateAction, emitter: &Emitter) -> CommandResult {
+pub(crate) async fn run(action: &StateAction, connector: &'static Connector, emitter: &Emitter) -> CommandResult {
     let text = match action {
         StateAction::Show { file } => state_input::read(file).map(|states| table(&states)),
-        StateAction::Reset { file, streams } => change(file, |states| reset(states, streams)),
+        StateAction::Reset { file, streams } => {
+            change(file, connector, |states| reset(states, streams, connector.executable))
+        }
         StateAction::Set { file, stream, date } => {
-            cursor(stream, date).and_then(|cursor| change(file, |states| Ok(set(states, stream, cursor))))
+            let cursor = cursor(stream, date, connector);
+            cursor.and_then(|cursor| change(file, connector, |states| Ok(set(states, stream, cursor, connector))))
         }
     };
     emitter.text(text?).await?;
@@ -28,14 +31,18 @@ pub(crate) async fn run(action: &StateAction, emitter: &Emitter) -> CommandResul
 }
 
 /// Locks a file, changes its states and writes it. Returns the text to print.
-fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, UserError>) -> Result<String, UserError> {
+fn change(
+    file: &Path,
+    connector: &Connector,
+    change: impl FnOnce(&mut States) -> Result<String, UserError>,
+) -> Result<String, UserError> {
     let name = file.display().to_string();
     let locked = LockedStateFile::new(file).map_err(|fault| match fault {
         ClaimError::Busy => UserError::busy_state(&name),
         ClaimError::Unwritable(reason) => UserError::unchanged_state(&name, &reason),
     })?;
     let mut states = if locked.is_there() { state_input::read(file)? } else { States::default() };
-    if state_input::is_something_else(&states) {
+    if state_input::is_something_else(&states, connector) {
         return Err(UserError::no_state_file(&name));
     }
     let message = change(&mut states)?;
@@ -44,13 +51,13 @@ fn change(file: &Path, change: impl FnOnce(&mut States) -> Result<String, UserEr
 }
 
 /// Removes the states of these streams. If one of them is missing, none is removed.
-fn reset(states: &mut States, streams: &[String]) -> Result<String, UserError> {
+fn reset(states: &mut States, streams: &[String], executable: &str) -> Result<String, UserError> {
     let mut message = String::new();
     for stream in streams {
         let is_it = |state: &StoredState| state.name == *stream;
         if !states.list.iter().any(is_it) {
             let names: Vec<&str> = states.list.iter().map(|state| state.name.as_str()).collect();
-            return Err(UserError::no_such_state(stream, &names));
+            return Err(UserError::no_such_state(stream, &names, executable));
         }
         message.push_str(&format!("{stream}: state removed; the next read starts from the start date.\n"));
     }
@@ -59,9 +66,9 @@ fn reset(states: &mut States, streams: &[String]) -> Result<String, UserError> {
 }
 
 /// Replaces the state of a stream, under any name of the stream.
-fn set(states: &mut States, stream: &str, cursor: Timestamp) -> String {
+fn set(states: &mut States, stream: &str, cursor: Timestamp, connector: &Connector) -> String {
     let state = format!(r#"{{"updated_at":"{cursor}"}}"#).into();
-    match states.list.iter_mut().find(|known| state_input::is_same_stream(&known.name, stream)) {
+    match states.list.iter_mut().find(|known| state_input::is_same_stream(&known.name, stream, connector)) {
         Some(known) => known.state = state,
         None => states.list.push(StoredState { name: stream.to_owned(), state }),
     }
@@ -69,9 +76,9 @@ fn set(states: &mut States, stream: &str, cursor: Timestamp) -> String {
 }
 
 /// Parses a date. A day means its midnight in UTC, as in the configuration.
-fn cursor(stream: &str, date: &str) -> Result<Timestamp, UserError> {
-    match streams::find(stream) {
-        None => return Err(UserError::no_set_stream(&unknown_stream_text(stream))),
+fn cursor(stream: &str, date: &str, connector: &Connector) -> Result<Timestamp, UserError> {
+    match connector.find(stream) {
+        None => return Err(UserError::no_set_stream(&unknown_stream_text(stream, connector.streams))),
         Some(found) if !found.has_updated_at => {
             return Err(UserError::no_set_stream(&format!(
                 "`{stream}` has no dates: it is read in full each time, and needs no state."
@@ -103,6 +110,7 @@ fn table(states: &States) -> String {
 mod tests {
     use super::*;
     use crate::airbyte::state;
+    use crate::cart::CART;
 
     #[test]
     fn the_table_says_how_far_each_stream_is() {
@@ -117,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_date_is_one_and_the_stream_has_dates() {
-        let set = |stream: &str, date: &str| cursor(stream, date).map(|cursor| cursor.to_string());
+        let set = |stream: &str, date: &str| cursor(stream, date, &CART).map(|cursor| cursor.to_string());
         assert_eq!(set("orders", "2024-06-01").unwrap(), "2024-06-01T00:00:00Z");
         assert_eq!(set("customers_cart", " 2024-06-01T08:00:00-05:00 ").unwrap(), "2024-06-01T13:00:00Z");
         for (stream, date) in [("ordrs", "2024-06-01"), ("coupon_codes", "2024-06-01"), ("orders", "yesterday")] {

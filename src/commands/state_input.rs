@@ -5,7 +5,7 @@ use std::path::Path;
 use super::config_input;
 use crate::airbyte::state::{self, States, StoredState};
 use crate::airbyte::{ConfiguredCatalog, ConfiguredStream};
-use crate::cart::streams::{self, STREAMS};
+use crate::connector::Connector;
 use crate::files;
 use crate::output::OutputError;
 use crate::output::state_file::{LockedStateFile, StateFile};
@@ -35,6 +35,7 @@ pub(super) fn open(
     state: Option<&Path>,
     locked: Option<LockedStateFile>,
     catalog: &ConfiguredCatalog,
+    connector: &Connector,
 ) -> Result<(States, Option<StateFile>), UserError> {
     let given = given(state, locked.as_ref().map(LockedStateFile::path))?;
     let Some(locked) = locked else { return Ok((given, None)) };
@@ -47,15 +48,15 @@ pub(super) fn open(
         true => read(&path).map_err(|_| no_state_file())?,
         false => States::default(),
     };
-    if is_something_else(&old) {
+    if is_something_else(&old, connector) {
         return Err(no_state_file());
     }
     let is_read = |name: &str| {
-        let read = |configured: &ConfiguredStream| is_same_stream(&configured.stream.name, name);
+        let read = |configured: &ConfiguredStream| is_same_stream(&configured.stream.name, name, connector);
         catalog.streams.iter().any(read)
     };
     let is_kept = |old: &StoredState| {
-        !is_read(&old.name) && !given.list.iter().any(|state| is_same_stream(&state.name, &old.name))
+        !is_read(&old.name) && !given.list.iter().any(|state| is_same_stream(&state.name, &old.name, connector))
     };
     let kept = old.list.into_iter().filter(is_kept);
     let state_file = StateFile::start(locked, given.list.iter().cloned().chain(kept))
@@ -64,29 +65,29 @@ pub(super) fn open(
 }
 
 /// Returns true if both names are names of one stream.
-pub(super) fn is_same_stream(one: &str, other: &str) -> bool {
-    let name = |name| streams::find(name).map(|stream| stream.name);
+pub(super) fn is_same_stream(one: &str, other: &str, connector: &Connector) -> bool {
+    let name = |name| connector.find(name).map(|stream| stream.name);
     one == other || (name(one).is_some() && name(one) == name(other))
 }
 
 /// Returns true if the file is not a state file: it has other messages, or names and none of a stream.
-pub(super) fn is_something_else(states: &States) -> bool {
-    let is_unknown = |state: &StoredState| streams::find(&state.name).is_none();
+pub(super) fn is_something_else(states: &States, connector: &Connector) -> bool {
+    let is_unknown = |state: &StoredState| connector.find(&state.name).is_none();
     states.has_other_messages || (!states.list.is_empty() && states.list.iter().all(is_unknown))
 }
 
 /// Returns warnings about states that no stream uses.
-pub(super) fn warnings(states: &States) -> Vec<String> {
+pub(super) fn warnings(states: &States, connector: &Connector) -> Vec<String> {
     if states.list.is_empty() && states.has_other_messages {
         return vec![
             "The state file contains no STATE message, so all streams are read from the start date. Set `--state` to a file with the STATE messages of an earlier read.".to_owned(),
         ];
     }
-    let unknown = states.list.iter().map(|state| state.name.as_str()).filter(|name| streams::find(name).is_none());
+    let unknown = states.list.iter().map(|state| state.name.as_str()).filter(|name| connector.find(name).is_none());
     let reported = unknown.take(MAX_REPORTED).map(|name| {
         // A name of the file is cut to one short line.
         let shown: String = name.chars().filter(|character| !character.is_control()).take(60).collect();
-        let known = STREAMS.iter().map(|stream| stream.name);
+        let known = connector.streams.iter().map(|stream| stream.name);
         let meant = match suggestions(&name.to_lowercase(), known).first() {
             Some(suggestion) => format!(" Did you mean `{suggestion}`?"),
             None => String::new(),
@@ -99,10 +100,11 @@ pub(super) fn warnings(states: &States) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cart::CART;
 
     #[test]
     fn unused_states_are_reported_with_a_suggestion() {
-        let reported = |text: &str| warnings(&state::parse(text.into()).unwrap());
+        let reported = |text: &str| warnings(&state::parse(text.into()).unwrap(), &CART);
         for text in ["", "[]", r#"{"orders":{}}"#, r#"{"customers_cart":{}}"#] {
             assert!(reported(text).is_empty(), "{text}");
         }

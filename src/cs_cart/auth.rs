@@ -27,12 +27,16 @@ impl Auth {
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Returns the credentials as they are sent.
+    pub fn credentials(&self) -> Secret {
+        Secret::new(STANDARD.encode(format!("{}:{}", self.email, self.api_key.expose())))
+    }
+
     /// Returns the headers of a request: Basic authentication with the e-mail address and the API key.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let credentials = STANDARD.encode(format!("{}:{}", self.email, self.api_key.expose()));
         // Base64 can always be sent.
-        if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {credentials}")) {
+        if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {}", self.credentials().expose())) {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }

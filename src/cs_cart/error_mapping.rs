@@ -17,7 +17,7 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
         PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
         PageError::NotJson { at, length, page } => {
             let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
-            return Error::Body { resource, problem, transient: true, page };
+            return Error::Body { resource, problem, transient: true, page, counted: None };
         }
         PageError::NoList(seen) if seen.is_empty() => "the response has no list, and no fields".to_owned(),
         PageError::NoList(seen) => {

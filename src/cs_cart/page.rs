@@ -219,8 +219,7 @@ impl<'n> PageParser<'n> {
     ) -> Result<(), NotJson> {
         scanner.skip_space();
         if scanner.take(if is_keyed { b'}' } else { b']' }) {
-            self.state =
-                if self.list.is_empty() { ParserState::End } else { ParserState::Field { first: false } };
+            self.state = if self.list.is_empty() { ParserState::End } else { ParserState::Field { first: false } };
             return Ok(());
         }
         if !first {

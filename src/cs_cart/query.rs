@@ -203,12 +203,8 @@ mod tests {
         assert_eq!(target(&second), "api/2.0/orders?items_per_page=0&page=1&period=C&time_from=7&time_to=7");
         let keys = Query::new(orders, 2).one_of(&[5, 7]);
         assert_eq!(target(&keys), "api/2.0/orders?items_per_page=2&page=1&order_id=5%2C7&get_orders_data=1");
-        let given = Settings {
-            rewrite: false,
-            include_incomplete_orders: true,
-            storefront_ids: vec![1, 3],
-            ..settings()
-        };
+        let given =
+            Settings { rewrite: false, include_incomplete_orders: true, storefront_ids: vec![1, 3], ..settings() };
         assert_eq!(
             Settled::of(&given).target(&Query::new(orders, 1).short(), 0),
             "api.php?_d=2.0/orders&items_per_page=1&page=1&include_incompleted=1&storefront_id%5B%5D=1\

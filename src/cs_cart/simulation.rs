@@ -1,9 +1,9 @@
 //! Reads of a store that changes before every request, compared with the history of the store.
 
 mod carts;
-mod incremental;
-mod full;
 mod faults;
+mod full;
+mod incremental;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Client, Settings};
+use super::{CS_CART, Client, Settings};
 use crate::airbyte::emit::{self, Passthrough};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{ConfiguredCatalog, Level, SyncMode};
@@ -133,10 +133,15 @@ impl Setup {
             Arc::new(Client::new(self.settings.clone(), retry_policy).unwrap())
         };
         let kept = Kept(Arc::default(), bytes);
-        let (emitter, writer) = emit::start(Box::new(Passthrough(kept.clone())), Level::Debug, || unreachable!("nothing panics"));
+        let (emitter, writer) =
+            emit::start(Box::new(Passthrough(kept.clone())), Level::Debug, || unreachable!("nothing panics"));
         let catalog = ConfiguredCatalog::of(streams.iter().map(|name| (*name, mode)));
         let (_running, shutdown) = watch::channel(false);
-        let config = RawConfig::parse(format!("{{\"redact_sensitive_fields\": {}}}", self.redact).as_bytes()).unwrap();
+        let config = RawConfig::parse(
+            format!("{{\"redact_sensitive_fields\": {}}}", self.redact).as_bytes(),
+            CS_CART.settings.names,
+        )
+        .unwrap();
         let context = Arc::new(SyncContext {
             joint: JointReads::of(&*client, &catalog),
             start: Timestamp::from_unix_seconds(self.start),
@@ -149,7 +154,8 @@ impl Setup {
             shutdown,
             client,
         });
-        let stored = |(name, state): (&String, &String)| StoredState { name: name.clone(), state: state.as_str().into() };
+        let stored =
+            |(name, state): (&String, &String)| StoredState { name: name.clone(), state: state.as_str().into() };
         let states: Arc<Vec<StoredState>> = Arc::new(states.iter().map(stored).collect());
         let mut reads = tokio::task::JoinSet::new();
         for configured in catalog.streams {

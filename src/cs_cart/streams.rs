@@ -85,10 +85,10 @@ pub static STREAMS: &[Stream] = &[
     stream!("orders", Orders, primary_key: &["order_id"], strategy: Strategy::DateWalk, created_field: Some("timestamp"),
         has_updated_at: true, cursor_field: "updated_at", is_scope_probe: true),
     stream!("order_items", Orders, primary_key: &["order_id", "item_id"], path: "orders", list: "orders",
-        strategy: Strategy::DateWalk, has_updated_at: true, cursor_field: "updated_at",
-        nested_in: Some(Nested {
-            parent: "orders", field: "products", inherited: &["order_id", "updated_at"], one_by_one: false,
-        })),
+    strategy: Strategy::DateWalk, has_updated_at: true, cursor_field: "updated_at",
+    nested_in: Some(Nested {
+        parent: "orders", field: "products", inherited: &["order_id", "updated_at"], one_by_one: false,
+    })),
     stream!("products", Catalog, primary_key: &["product_id"], strategy: Strategy::DateWalk,
         created_field: Some("timestamp"), has_updated_at: true, cursor_field: "updated_timestamp",
         sorts_by_change: true, created_may_change: true, is_scope_probe: true),
@@ -101,7 +101,7 @@ pub static STREAMS: &[Stream] = &[
     stream!("usergroups", UserGroups, primary_key: &["usergroup_id"], list: ""),
     // A serialized line of the cart, with all of the above in it.
     stream!("carts", Users, primary_key: CART_KEY, strategy: Strategy::DateWindows, created_field: Some("date"),
-        part_field: Some("storefront_id"), is_large: true, never_sent: never!("extra")),
+        part_field: Some("storefront_id"), is_large: true, never_sent: never!("extra"), is_scope_probe: true),
     // Some versions send `extra` of a line serialized as well.
     stream!("cart_items", Users, primary_key: &["user_id", "company_id", "storefront_id", "item_id"], path: "carts",
         list: "carts", strategy: Strategy::DateWindows, is_large: true, never_sent: never!("extra=text"),
@@ -120,6 +120,15 @@ pub static STREAMS: &[Stream] = &[
 /// Streams that most users read first. `metadata.yaml` suggests them to a platform. `carts` and `cart_items` are not
 /// among them: they take many requests. `stores` and `vendors` exist only in one edition each.
 pub const SUGGESTED: &[&str] = &["orders", "order_items", "products", "categories", "users", "shipments", "statuses"];
+
+/// The version of the API, which any administrator may read. It is not in the table: `check` requests it first.
+pub(super) static VERSION: Stream = Stream {
+    list: "",
+    ..usual("version", Scope(""), || {
+        static NONE: LazyLock<StreamFields> = LazyLock::new(StreamFields::default);
+        &NONE
+    })
+};
 
 /// Returns the stream with this name or alias.
 pub fn find(name: &str) -> Option<&'static Stream> {
@@ -240,7 +249,11 @@ mod tests {
         for stream in STREAMS {
             let names = &(stream.fields)().names;
             let has = |name: &str| names.iter().any(|known| known == name);
-            assert!(!stream.primary_key.is_empty() && stream.primary_key.iter().all(|name| has(name)), "{}", stream.name);
+            assert!(
+                !stream.primary_key.is_empty() && stream.primary_key.iter().all(|name| has(name)),
+                "{}",
+                stream.name
+            );
             assert!(!stream.has_updated_at || has(stream.cursor_field), "{}", stream.name);
             assert!(stream.created_field.is_none_or(has), "{}", stream.name);
             let is_hidden = |path: &&&str| has(path.trim_start_matches("**."));

@@ -64,6 +64,8 @@ pub enum Error {
         transient: bool,
         /// True if the body is a web page, or otherwise does not start like a response of the API.
         page: bool,
+        /// Number of rows that match the request, if the body has a count.
+        counted: Option<u64>,
     },
     /// The body is not UTF-8.
     #[error("{resource}: the response is not UTF-8 text (from byte {at})")]

@@ -15,7 +15,7 @@ pub(super) fn closing(resource: &str) -> Error {
 
 /// Returns the error of a response that has an unexpected structure or belongs to another request.
 pub(crate) fn refused(resource: &str, problem: String) -> Error {
-    Error::Body { resource: resource.to_owned(), problem, transient: false, page: false }
+    Error::Body { resource: resource.to_owned(), problem, transient: false, page: false, counted: None }
 }
 
 /// Returns the text without control characters, cut to `length` characters.

@@ -108,6 +108,8 @@ pub struct PageResponse<T> {
     pub count: usize,
     /// Total number of rows of the resource, if a request for a single row was sent on the way and reported it.
     pub counted: Option<u64>,
+    /// The largest count of rows in a response to this request that was not accepted.
+    pub rejected_count: Option<u64>,
     /// The slot of the request among the requests in flight.
     pub slot: OwnedSemaphorePermit,
     /// The time of the store's clock in the response, if reported.
@@ -375,6 +377,8 @@ struct PendingRequest<'d, T, R> {
     probe_passed: Option<bool>,
     /// Total number of rows of the resource that the request for a single row reported.
     counted: Option<u64>,
+    /// The largest count of rows in a response that was not accepted.
+    rejected_count: Option<u64>,
 }
 
 impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
@@ -393,6 +397,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
             shrunk: None,
             probe_passed: None,
             counted: None,
+            rejected_count: None,
         }
     }
 
@@ -419,13 +424,16 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         } else {
             self.dispatcher.sizes.keep(&self.query, self.requested);
         }
-        let (count, counted) = (self.query.count(), self.counted);
-        PageResponse { page, count, counted, slot, date: meta.date, memory: Some(memory) }
+        let (count, counted, rejected_count) = (self.query.count(), self.counted, self.rejected_count);
+        PageResponse { page, count, counted, rejected_count, slot, date: meta.date, memory: Some(memory) }
     }
 
     fn failed(&mut self, error: &Error, sent: Instant) {
         self.attempt += 1;
         self.first_sent.get_or_insert(sent);
+        if let Error::Body { counted, .. } = error {
+            self.rejected_count = self.rejected_count.max(*counted);
+        }
         let same = self.last.as_ref().is_some_and(|last| retry::is_same(last, error));
         self.same_failures = if same { self.same_failures + 1 } else { 1 };
     }

@@ -266,7 +266,8 @@ mod tests {
         let (usual, long) = (RetryPolicy::READ, RetryPolicy::READ.total);
         let resource = || "orders".to_owned();
         let name = Error::Transport { resource: resource(), kind: TransportErrorKind::Name, detail: String::new() };
-        let page = Error::Body { resource: resource(), problem: String::new(), transient: true, page: true };
+        let page =
+            Error::Body { resource: resource(), problem: String::new(), transient: true, page: true, counted: None };
         for error in [name, page, status(500), status(408)] {
             assert_eq!(
                 (usual.limit_for(&error, false), usual.limit_for(&error, true)),

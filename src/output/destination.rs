@@ -41,7 +41,7 @@ impl PendingDestination {
         options: &OutputOptions,
         columns: HashMap<String, Columns>,
         states: Option<StateFile>,
-        is_stream: fn(&str) -> bool,
+        is_stream: impl Fn(&str) -> bool,
     ) -> Result<(), OutputError> {
         let folder = match &options.folder {
             Some(path) => Some(OutputDir::open(path, options.format, is_stream)?),

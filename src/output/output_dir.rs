@@ -50,7 +50,7 @@ struct PartialFile {
 impl OutputDir {
     /// Locks the folder, creates it if it does not exist, and finishes the files of a killed run. `is_stream` returns
     /// true for the name of a stream.
-    pub(crate) fn open(path: &Path, format: Format, is_stream: fn(&str) -> bool) -> Result<Self, OutputError> {
+    pub(crate) fn open(path: &Path, format: Format, is_stream: impl Fn(&str) -> bool) -> Result<Self, OutputError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| OutputError::Folder(path, error)

@@ -32,7 +32,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cart::streams;
+    use crate::cart::{CART, streams};
     use crate::raw_config::RawConfig;
 
     #[test]
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn lookups_have_the_hash_of_earlier_versions() {
-        let config = RawConfig::parse(br#"{"expand": ["subscriptions.lookups"]}"#).unwrap();
+        let config = RawConfig::parse(br#"{"expand": ["subscriptions.lookups"]}"#, CART.settings.names).unwrap();
         let record_options = RecordOptions::parse(&config, streams::STREAMS).unwrap();
         let hash = of(&record_options, streams::find("subscriptions").unwrap(), &json!(null));
         assert_eq!(hash.as_deref(), Some("2be5b899a1b7fe4a"));

@@ -411,7 +411,7 @@ impl StreamContext {
         let inner = self.inner.as_ref();
         let mut inner_writer = inner.map(|inner| RecordWriter::new(Arc::clone(&inner.record_schema)));
         let inner_prefix = inner.map(|inner| record_prefix(inner.output.name())).unwrap_or_default();
-        let (page, slot, date, probed) = {
+        let (page, slot, date, probed, rejected) = {
             let nested = inner.zip(inner_writer.as_mut()).map(|(inner, writer)| {
                 NestedSink::new(inner.nested, inner.output.emitter().lines(), &inner_prefix, writer)
             });
@@ -428,7 +428,7 @@ impl StreamContext {
                 nested.rows.lines.attach_guard(Arc::clone(&memory));
             }
             page.lines.attach_guard(memory);
-            (page, answer.slot, answer.date, answer.counted)
+            (page, answer.slot, answer.date, answer.counted, answer.rejected_count)
         };
         self.note_rows_without_key(page.rows_without_key as u64);
         if page.listed() > 0 {
@@ -443,11 +443,14 @@ impl StreamContext {
             inner.output.report(writer.take_issues()).await?;
         }
         // Only a response that looks like the complete list can hide rows by its count.
+        let may_hide = |total: u64, before: u64| total < before && page.listed() >= total;
         let was_counted_higher = match page.envelope.total {
+            // A response to the same request that could not be used may have counted more rows.
+            Some(total) if query.uses_count() && rejected.is_some_and(|rejected| may_hide(total, rejected)) => true,
             Some(total) if !query.is_filtered() && query.uses_count() => {
                 let most = total.max(probed.unwrap_or(0));
                 let before = self.counted.fetch_max(most, Ordering::Relaxed).max(most);
-                total < before && page.listed() >= total
+                may_hide(total, before)
             }
             _ => false,
         };

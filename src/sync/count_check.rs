@@ -40,6 +40,10 @@ impl CountCheck<'_> {
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
     pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
         let FinishedWalk { walk, tails, .. } = walked;
+        // Rows added since have greater keys than the walk read. Without a greatest key from its start, the last key
+        // that it read limits the counts.
+        let last_read = tails.iter().filter(|(_, end)| end.is_none()).filter_map(|(last, _)| *last).max();
+        let walk = WalkCheckpoint { max_key: walk.max_key.or(last_read), ..walk };
         if self.context.end_detector.is_count_wrong() {
             // Each list was read until a response was empty; no count can show more.
             return Ok(walk);
@@ -106,15 +110,24 @@ impl CountCheck<'_> {
         total: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
         let until = walk.until.filter(|_| self.filter != DateRange::default());
-        // Rows changed since may have moved into the date range, and are left out of the count.
+        // Rows changed since may have moved into the date range, and are left out of the count. Without a condition on
+        // keys it has all rows: if they were read, no other count is needed.
+        let all = match until {
+            None => total.filter(|_| walk.max_key.is_some()),
+            Some(_) => match probes::still_counted(self.context, &self.filter, until, None).await? {
+                Some(all) if all > walk.read => Some(all),
+                // Or more rows changed than one response lists, so that no count is reliable.
+                _ => return Ok(walk),
+            },
+        };
         let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
             return Ok(walk);
         };
         if now <= walk.read {
-            return self.find_rows_without_key(walk, until, total).await;
+            return self.find_rows_without_key(walk, until, all).await;
         }
         // A response may have ended too early, without a sign of it.
-        let walk = self.walk_again(walk, tails, self.filter).await?;
+        let walk = self.walk_again(walk, tails, self.filter, self.row_filter.date_range).await?;
         if now <= walk.read {
             return Ok(walk);
         }
@@ -124,10 +137,12 @@ impl CountCheck<'_> {
         // Rows that became visible after the walk passed their keys are among the newest: they are read before any
         // row is reported as lost.
         let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
-        let late = DateRange { from, until: Some(until), ..self.filter };
+        let late = |dates: DateRange| DateRange { from, until: Some(until), ..dates };
         let (listed, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
         let max_key = walk.max_key;
-        let walk = self.walk_again(walk, vec![(None, max_key)], late).await?;
+        // The connector compares the dates as well: a store that ignores the filter lists all rows once more.
+        let (filter, dates) = (late(self.filter), late(self.row_filter.date_range));
+        let walk = self.walk_again(walk, vec![(None, max_key)], filter, dates).await?;
         let listed = listed + self.context.output.inner().await.stats.delivered - delivered;
         if now > listed {
             return Err(StreamError::CountMismatch { counted: now, listed });
@@ -135,21 +150,18 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Records rows without a key: they are counted only without a condition on keys, as in `total`.
+    /// Records rows without a key: they are counted only without a condition on keys, as in `counted`.
     async fn find_rows_without_key(
         &self,
         walk: WalkCheckpoint,
         until: Option<Timestamp>,
-        total: Option<u64>,
+        counted: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
-        // With `until`, rows that changed since are left out of the count, and `total` includes them. Without a
-        // greatest key, rows deleted since `total` would count as lost.
-        let counted = total.filter(|_| until.is_none() && walk.max_key.is_some());
-        let all = match counted {
-            Some(total) => Some(total),
+        let counted = match counted {
             None => probes::still_counted(self.context, &self.filter, until, None).await?,
+            counted => counted,
         };
-        let Some(all) = all else { return Ok(walk) };
+        let Some(all) = counted else { return Ok(walk) };
         if all <= walk.read {
             return Ok(walk);
         }
@@ -172,8 +184,8 @@ impl CountCheck<'_> {
             None => beyond.envelope.total.unwrap_or(beyond.listed()),
         };
         let mut rows_without_key = all.saturating_sub(newer).saturating_sub(walk.read);
-        if counted.is_some() && rows_without_key > 0 {
-            // A row added since the first count may have been deleted since.
+        if rows_without_key > 0 {
+            // A row that was counted may have been deleted since.
             let now = probes::still_counted(self.context, &self.filter, until, None).await?.unwrap_or(all);
             rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(walk.read));
         }
@@ -181,16 +193,18 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
+    /// Reads ranges of keys once more, and emits their rows that have a date in `date_range` and were not emitted.
     async fn walk_again(
         &self,
         walk: WalkCheckpoint,
         left: Vec<Range>,
         filter: DateRange,
+        date_range: DateRange,
     ) -> Result<WalkCheckpoint, StreamError> {
         if left.is_empty() {
             return Ok(walk);
         }
-        let row_filter = RowFilter { known: walk.sent_rows.clone(), ..self.row_filter.clone() };
+        let row_filter = RowFilter { known: walk.sent_rows.clone(), date_range, ..self.row_filter.clone() };
         let walk = WalkCheckpoint { left, ..walk };
         let plan = keyset::KeysetPlan { filter, row_filter, base: self.base.clone(), walk, page: None, check: None };
         Ok(keyset::run(self.context, plan).await.map_err(|(stream_error, _)| stream_error)?.walk)

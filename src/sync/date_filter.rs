@@ -82,7 +82,7 @@ pub(super) async fn check(
     first: CheckedPage,
 ) -> Result<CheckedPage, StreamError> {
     let mut checked = first;
-    let found = find(context, base, from, &checked).await?;
+    let found = find(context, base, from, &mut checked).await?;
     if found != FilterCheck::Complete {
         let known = base.look_back_hours;
         let is_next =
@@ -99,7 +99,7 @@ pub(super) async fn check(
             let back = next.max(known);
             checked.asked = widen(context, from, back);
             checked.answer = newest(context, &checked.asked).await?;
-            if find(context, base, from, &checked).await? == FilterCheck::Complete {
+            if find(context, base, from, &mut checked).await? == FilterCheck::Complete {
                 if next > 0 {
                     context.warn_hidden(back).await?;
                 }
@@ -129,9 +129,9 @@ async fn find(
     context: &StreamContext,
     base: &Checkpoint,
     from: Timestamp,
-    checked: &CheckedPage,
+    CheckedPage { answer, asked, .. }: &mut CheckedPage,
 ) -> Result<FilterCheck, StreamError> {
-    let Some(FetchedPage { page: rows, date: answered, is_missing, .. }) = &checked.answer else {
+    let Some(FetchedPage { page: rows, date: answered, is_missing, .. }) = answer else {
         return Ok(FilterCheck::Complete);
     };
     let at_cursor = if *is_missing { &[] } else { base.sent_rows.at_cursor() };
@@ -141,19 +141,24 @@ async fn find(
     if at_cursor.iter().any(is_unchanged) {
         return Ok(FilterCheck::Complete);
     }
+    // Free the memory of a full page first: the requests need some.
+    rows.lines.attach_guard(());
+    let listed = |key: i64| rows.rows.iter().find(|row| id_of(row.key) == Some(key));
     let is_short = context.end_detector.of(rows) != End::Reached;
     // A row changed after the response was created may be missing from it.
     let is_since = |date: Timestamp| answered.is_some_and(|answered| date > answered);
+    // A row that was changed after the end date is rightly missing.
+    let is_before_end = |date: Timestamp| context.end.is_none_or(|end| date < end);
     if let Some(known) = at_cursor.iter().find(|known| listed(known.key).is_none()) {
-        match probes::row(context, known.key).await? {
+        let must_come = |row: &Row| {
+            let is_wanted = |date| is_before_end(date) && (date >= from || row.offset != known.offset);
+            matches!(row.updated, CursorValue::At(date) if !is_since(date) && is_wanted(date))
+        };
+        match probes::row(context, known.key).await?.filter(must_come) {
             // Newer rows fill the response, so it shows nothing about older ones.
-            Some(_) if is_short => return is_listed(context, known, &checked.asked).await,
-            Some(Row { updated: CursorValue::At(date), offset, .. })
-                if !is_since(date) && (date >= from || offset != known.offset) =>
-            {
-                return Ok(FilterCheck::HidesRows);
-            }
-            _ => {}
+            Some(_) if is_short => return is_listed(context, known, asked).await,
+            Some(_) => return Ok(FilterCheck::HidesRows),
+            None => {}
         }
     }
     // It was deleted, or changed since.
@@ -165,7 +170,8 @@ async fn find(
     // All of them changed: the newest row of the stream must be listed.
     let Some(newest) = probes::newest_row(context).await? else { return Ok(FilterCheck::Complete) };
     let CursorValue::At(date) = newest.updated else { return Ok(FilterCheck::Complete) };
-    let must_come = date >= from && !is_since(date) && !rows.rows.iter().any(|row| row.key == newest.key);
+    let must_come =
+        date >= from && is_before_end(date) && !is_since(date) && !rows.rows.iter().any(|row| row.key == newest.key);
     Ok(if must_come { FilterCheck::HidesNewest } else { FilterCheck::Complete })
 }
 

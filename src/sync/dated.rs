@@ -159,8 +159,7 @@ impl DatedRead {
                 continue;
             };
             let elements = facts(&answer.page, &step, self.requests.prefix_length())?;
-            let accepted =
-                walk.answered(Answer::Rows { elements: &elements, requested }).map_err(unexpected)?;
+            let accepted = walk.answered(Answer::Rows { elements: &elements, requested }).map_err(unexpected)?;
             self.skip(&accepted);
             self.emit(answer, &accepted.is_new, walk.position()).await?;
         }
@@ -221,12 +220,7 @@ impl DatedRead {
     }
 
     /// Emits the new rows of a response, and releases its slot: the next request may need it.
-    async fn emit(
-        &mut self,
-        answer: FetchedPage,
-        is_new: &[bool],
-        reached: Option<i64>,
-    ) -> Result<(), StreamError> {
+    async fn emit(&mut self, answer: FetchedPage, is_new: &[bool], reached: Option<i64>) -> Result<(), StreamError> {
         let FetchedPage { page: mut rows, slot, .. } = answer;
         let may_move = self.requests.stream.created_may_change;
         let mut new_rows = Vec::with_capacity(rows.rows.len());
@@ -322,7 +316,8 @@ fn facts(rows: &Rows, step: &Step, prefix_length: usize) -> Result<Vec<Option<Ro
     let is_page = matches!(step, Step::Rows { .. });
     let mut index = 0;
     let mut fact = |row: &super::rows::Row| {
-        let date = row.created.ok_or(StreamError::UnexpectedResponse("it lists rows without the date of their creation"))?;
+        let date =
+            row.created.ok_or(StreamError::UnexpectedResponse("it lists rows without the date of their creation"))?;
         let key = id_of(row.key).ok_or(StreamError::UnexpectedResponse("it lists rows without a key"))?;
         let is_compared = !is_page || Some(date) == dates.0 || Some(date) == dates.1;
         let hash = if is_compared { rows.hash(index, prefix_length) } else { 0 };

@@ -85,12 +85,30 @@ struct Tracked {
     listed: Option<IdSet>,
     /// The known ids of the state before an interrupted full refresh.
     kept: Option<Value>,
+    /// Those of the state that was given, if the sync began with others.
+    given: Option<GivenIds>,
+    /// True if they were in the state, so that rows may have been reported as deleted.
+    is_continued: bool,
     /// True if the store sends keys that are not whole numbers.
     has_other_keys: bool,
     /// True if the keys became too many in this run.
     gave_up: bool,
     /// The last measured size.
     size: usize,
+}
+
+/// The known ids of a state: its own, and those of the state before an interrupted full refresh.
+#[derive(Debug)]
+struct GivenIds {
+    known: Option<KnownIds>,
+    kept: Option<Value>,
+}
+
+impl GivenIds {
+    fn of(state: Option<&str>, kept: Option<&str>) -> Self {
+        let kept = kept.and_then(KnownIds::parse).map(|mut known| known.compressed());
+        Self { known: state.and_then(KnownIds::parse), kept }
+    }
 }
 
 impl DeletionTracker {
@@ -120,7 +138,8 @@ impl DeletionTracker {
             (true, false) => state.filter(|_| !is_finished),
             (false, _) => None,
         };
-        let is_built = known.is_some() || from_nothing || collects;
+        let is_continued = known.is_some();
+        let is_built = is_continued || (from_nothing && !is_finished) || collects;
         let mut known = known.unwrap_or_else(|| KnownIds::new(scope));
         known.is_unfiltered |= collects;
         let tracked = Tracked {
@@ -128,6 +147,8 @@ impl DeletionTracker {
             known,
             listed: collects.then(IdSet::default),
             kept: before_refresh.and_then(KnownIds::parse).map(|mut known| known.compressed()),
+            given: (full_refresh != state_is_full && !is_finished).then(|| GivenIds::of(state, kept)),
+            is_continued,
             ..Tracked::default()
         };
         let detects = !full_refresh;
@@ -147,7 +168,7 @@ impl DeletionTracker {
     /// Emits a row again that was sent with the same content and was reported as deleted since.
     pub(super) fn restore(&self, rows: &[Row], decisions: &mut [Decision]) {
         let tracked = self.tracked();
-        if !tracked.is_built || tracked.known.is_too_large {
+        if !tracked.is_continued || tracked.known.is_too_large {
             return;
         }
         for (row, decision) in rows.iter().zip(decisions) {
@@ -229,6 +250,29 @@ impl DeletionTracker {
         }
         if let (Some(kept), Some(before)) = (&tracked.kept, state.get_mut("kept")) {
             before[FIELD] = kept.clone();
+        }
+    }
+
+    /// Returns to the known ids of the state that was given, because the sync ends with that state.
+    pub(super) fn give_back(&self) {
+        let tracked = &mut *self.tracked();
+        if let Some(GivenIds { known, kept }) = tracked.given.take() {
+            tracked.is_built = known.is_some();
+            tracked.known = known.unwrap_or_default();
+            tracked.kept = kept;
+        }
+    }
+
+    /// Adds rows that the store lists under the date filter, although their dates are outside of it: it reads the
+    /// filter in another time zone, and counts them.
+    pub(super) fn add_listed(&self, rows: &[Row]) {
+        let known = &mut self.tracked().known;
+        for row in rows {
+            if let Key::Number(id) = row.key
+                && !known.ids().contains(id)
+            {
+                known.add(id, false);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use super::sent_rows::{Retention, SentRows};
 use super::stream_output::StatePolicy;
 use crate::airbyte::message::{RECORD_SUFFIX, record_prefix};
 use crate::airbyte::{Level, LineBatch};
-use crate::record::Key;
+use crate::record::{CursorValue, Key};
 use crate::stream::DELETED;
 use crate::timestamp::Timestamp;
 
@@ -111,7 +111,9 @@ impl DeletionSearch<'_> {
         if let Some(why) = self.obstacle(&known) {
             return self.warn(why).await;
         }
-        if known.is_too_large {
+        // An end date before the cursor hides rows that are not deleted.
+        let is_set_back = self.context.end.is_some_and(|end| Some(end) <= checkpoint.cursor);
+        if known.is_too_large || is_set_back {
             return Ok(());
         }
         let (differences, counted) = match self.tracker.take_listed() {
@@ -256,8 +258,18 @@ impl DeletionSearch<'_> {
         known.is_unfiltered = context.stream.may_lack_updated_at || checkpoint.reads_all_rows;
         let filter = if known.is_unfiltered { DateRange::default() } else { self.tracker.filter() };
         let wanted = DateRange { from: Some(context.start), before: context.end, ..DateRange::default() };
-        known.newest = checkpoint.cursor;
-        self.list_rows((None, None), filter, |row, id| known.add(id, !row.is_outside(&wanted))).await?;
+        let mut newest = checkpoint.cursor;
+        self.list_rows((None, None), filter, |row, id| {
+            let is_delivered = !row.is_outside(&wanted);
+            known.add(id, is_delivered);
+            if let CursorValue::At(date) = row.updated
+                && is_delivered
+            {
+                newest = newest.max(Some(date));
+            }
+        })
+        .await?;
+        known.newest = newest;
         let text = format!(
             "{}: the ids of {} rows were listed; deleted rows are reported from the next sync on.",
             context.output.name(),
@@ -361,6 +373,7 @@ impl DeletionSearch<'_> {
                 }
             }
             batch.note(&rows.rows, &decisions);
+            self.tracker.add_listed(&rows.rows);
             batch.send(rows.lines, records);
             drop(slot);
         }

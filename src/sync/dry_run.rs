@@ -1,19 +1,21 @@
 //! The estimate of `read --dry-run` for a stream, from one request. No row is emitted and no state changes.
 //!
 //! For an incremental read, the request is the first one of that read, for the newest changes, so that rows emitted
-//! before are not counted. For any other read it is a request for one row, with the store's count.
+//! before are not counted. For any other read it is a request for one row, with the store's count. One more request
+//! counts the ids of a stream whose next read lists them all, because deleted rows are detected from then on.
 
 use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
 use super::context::{StreamContext, StreamError};
 use super::date_filter;
+use super::deletion_tracker::Begin;
 use super::query::DateRange;
 use super::row_filter::{Decision, RowFilter};
 use super::rows::Rows;
 use super::sent_rows::OVERLAP_SECONDS;
 use super::stream_output::StreamOutput;
-use super::{StreamFailure, SyncContext, columns, context, state_of};
+use super::{StreamFailure, SyncContext, columns, context, new_tracker, state_of};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{ConfiguredStream, Emitter, SyncMode};
 use crate::output::forecast::StreamForecast;
@@ -51,6 +53,8 @@ struct Need {
     further: u64,
     /// Calls for rows that the store could not send before.
     retried: u64,
+    /// Calls that look for deleted rows, if there are none.
+    deletions: u64,
 }
 
 impl Need {
@@ -64,7 +68,7 @@ impl Need {
             0 | 1 => 1,
             pages => pages + self.further,
         };
-        Some(calls + self.retried)
+        Some(calls + self.retried + self.deletions)
     }
 }
 
@@ -77,11 +81,12 @@ async fn need(
     let name = &configured.stream.name;
     let Some(stream) = sync_context.client.find(name) else { return Err(StreamFailure::UnknownStream) };
     let parsed = state_of(states, name, stream).map_or_else(|| Ok(Default::default()), Checkpoint::parse);
-    let (checkpoint, mut notes) = parsed.map_err(StreamFailure::InvalidState)?;
+    let (before, mut notes) = parsed.map_err(StreamFailure::InvalidState)?;
+    let state_is_full = before.full;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
     // The read itself reports issues of the state.
-    let checkpoint = checkpoint.begin(full_refresh, columns.as_deref(), &mut notes);
+    let checkpoint = before.begin(full_refresh, columns.as_deref(), &mut notes);
     let output = StreamOutput::new(name, emitter.clone(), Arc::new(Progress::default()));
     let Some(context) = context(sync_context, configured, stream, &output) else {
         return Err(StreamFailure::bad_schema());
@@ -93,14 +98,51 @@ async fn need(
     let is_first = checkpoint.cursor.is_none();
     let retried = checkpoint.unread.len() as u64 + if checkpoint.rows_without_key > 0 { 2 } else { 0 };
     let counted = rows(&context, &checkpoint).await;
-    let (rows, looked_at) = counted.map_err(|error| StreamFailure::Stopped(stream, error))?;
+    let failure = |error| StreamFailure::Stopped(stream, error);
+    let (rows, looked_at) = counted.map_err(failure)?;
+    let begin = Begin {
+        state: state_of(states, name, stream),
+        full_refresh: configured.sync_mode == SyncMode::FullRefresh,
+        state_is_full,
+        is_finished: false,
+        from_nothing: is_first && checkpoint.walk.is_none(),
+    };
+    let deletions = deletion_calls(sync_context, configured, &context, begin, (&checkpoint, looked_at));
     Ok(Need {
         rows,
         looked_at,
         page_size: page_size as u64,
         further: if is_first && stream.has_updated_at { FURTHER_CALLS_AT_FIRST } else { FURTHER_CALLS },
         retried,
+        deletions: deletions.await.map_err(failure)?,
     })
+}
+
+/// Returns the number of calls that look for deleted rows, if there are none. `looked_at` is the number of rows that
+/// are read.
+async fn deletion_calls(
+    sync_context: &SyncContext,
+    configured: &ConfiguredStream,
+    context: &StreamContext,
+    begin: Begin<'_>,
+    (checkpoint, looked_at): (&Checkpoint, Option<u64>),
+) -> Result<u64, StreamError> {
+    let (stream, page) = (context.stream, context.page_size() as u64);
+    let is_detected = sync_context.record_options.reports_deletions(stream, &configured.stream.json_schema);
+    // A list of all rows shows by itself which ones are missing.
+    let lists_all = !stream.has_updated_at
+        || checkpoint.reads_all_rows
+        || begin.from_nothing && looked_at.is_some_and(|rows| rows < page);
+    if !is_detected || begin.full_refresh || lists_all {
+        return Ok(0);
+    }
+    let tracker = new_tracker(sync_context, configured, context, begin);
+    if tracker.is_built() {
+        return Ok(u64::from(!tracker.known().is_too_large));
+    }
+    // All ids are listed once.
+    let (rows, _) = counted(context, &tracker.filter()).await?;
+    Ok(rows.map_or(1, |rows| rows.div_ceil(page).max(1)))
 }
 
 /// Returns the number of rows that a read from this state emits, and the number that it reads.

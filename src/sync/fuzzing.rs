@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
+use super::known_ids::KnownIds;
 use super::rows::RowSink;
+use crate::cart::CART;
 use crate::cart::page::{PageError, PageParser};
 use crate::config::Config;
 use crate::http::Envelope;
@@ -22,7 +24,7 @@ use crate::stream::Stream;
 /// The messages that describe its errors.
 pub fn config(text: &[u8]) -> Result<Vec<Secret>, Vec<String>> {
     let sentences = |faults: Vec<FieldError>| faults.iter().map(ToString::to_string).collect();
-    Config::parse(text).map(|config| config.secrets()).map_err(sentences)
+    Config::parse(text, CART.settings).map(|config| config.shop.store.secrets()).map_err(sentences)
 }
 
 /// Parses the state of one stream, and returns it as it would be emitted again.
@@ -33,10 +35,32 @@ pub fn state(state: &Value) -> Result<Value, String> {
     Checkpoint::parse(&state.to_string()).map(|(checkpoint, _)| checkpoint.to_json()).map_err(|error| error.to_string())
 }
 
+/// The known ids of a state.
+#[derive(Debug, PartialEq)]
+pub struct Known {
+    /// The store, sign-in and dates for which they were collected.
+    pub scope: String,
+    /// Number of ids.
+    pub rows: u64,
+    /// The first of them.
+    pub ids: Vec<i64>,
+    /// The known ids as they would be written again.
+    pub written: Value,
+}
+
+/// Parses the known ids of a state, and lists at most `listed` of them; returns `None` if there are none or they are
+/// invalid.
+pub fn known_ids(state: &str, listed: usize) -> Option<Known> {
+    let mut known = KnownIds::parse(state)?;
+    let ids = known.ids();
+    let (rows, ids) = (ids.len(), ids.iter().take(listed).collect());
+    Some(Known { scope: known.scope.clone(), rows, ids, written: known.compressed() })
+}
+
 /// Returns the options of a config for records; invalid options count as absent.
 pub fn record_options(config: &Value) -> RecordOptions {
-    let fields = RawConfig::parse(config.to_string().as_bytes());
-    fields.ok().and_then(|fields| RecordOptions::parse(&fields, crate::cart::streams::STREAMS).ok()).unwrap_or_default()
+    let fields = RawConfig::parse(config.to_string().as_bytes(), CART.settings.names);
+    fields.ok().and_then(|fields| RecordOptions::parse(&fields, CART.streams).ok()).unwrap_or_default()
 }
 
 /// Returns the schema of the records of a stream, and its record writer.

@@ -40,9 +40,10 @@ impl JointReads {
     pub(crate) fn of(client: &dyn Shop, catalog: &ConfiguredCatalog) -> Self {
         let mut partners = HashMap::new();
         let mode = |name: &str| {
-            let configured = catalog.streams.iter().find(|configured| {
-                client.find(&configured.stream.name).is_some_and(|stream| stream.name == name)
-            });
+            let configured = catalog
+                .streams
+                .iter()
+                .find(|configured| client.find(&configured.stream.name).is_some_and(|stream| stream.name == name));
             configured.map(|configured| configured.sync_mode)
         };
         for stream in client.streams() {
@@ -69,9 +70,7 @@ pub(super) async fn run(stream: DatedStream, partner: Option<Partner>) -> Result
         None => alone(stream).await,
         Some(Partner::Outer(outer)) => hand_over(stream, outer).await,
         Some(Partner::Inner(inner)) => match inner.await {
-            Ok(Handover { stream: other, result }) if is_alike(&stream, &other) => {
-                both(stream, other, result).await
-            }
+            Ok(Handover { stream: other, result }) if is_alike(&stream, &other) => both(stream, other, result).await,
             Ok(Handover { result, .. }) => {
                 // Without a receiver, the other stream has ended.
                 let _sent = result.send(None);

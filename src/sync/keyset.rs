@@ -239,7 +239,7 @@ impl KeysetWalk {
             let rows = answer.page;
             let last = check_keys(&rows.rows, range).map_err(StreamError::UnexpectedResponse)?;
             let ends = &self.context.end_detector;
-            if was_counted_out && !rows.rows.is_empty() {
+            if was_counted_out && !self.are_new(&rows) {
                 self.context.warn_wrong_count().await?;
             }
             let end = match ends.of(&rows) {
@@ -271,6 +271,13 @@ impl KeysetWalk {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns true if all rows of a response changed since the walk began. They may be new in its range.
+    fn are_new(&self, rows: &Rows) -> bool {
+        let until = self.walk_state().walk.until;
+        let is_new = |row: &Row| matches!(row.updated, CursorValue::At(at) if until.is_some_and(|until| at > until));
+        rows.rows.iter().all(is_new)
     }
 
     /// Skips the first row of a range, which the store cannot send: the row after it is requested by its position,
@@ -385,8 +392,8 @@ impl KeysetWalk {
                 walk_state.delivered.push((*row, hash));
             }
             let Some(id) = id_of(row.key) else { continue };
-            if let (Some(check), CursorValue::At(instant)) = (&mut walk_state.check, row.updated)
-                && self.row_filter.known.floor().is_some_and(|floor| instant >= floor)
+            if let Some(check) = &mut walk_state.check
+                && self.row_filter.known.remembers(row.updated)
             {
                 check.add(id, hash);
             }

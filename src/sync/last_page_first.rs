@@ -153,7 +153,8 @@ impl PagesWalk<'_> {
         position: &mut PagesPosition,
     ) -> Result<(), StreamError> {
         let keys = answer.page.rows.iter().filter_map(|row| id_of(row.key));
-        let (least, greatest) = keys.fold((i64::MAX, i64::MIN), |(least, greatest), key| (least.min(key), greatest.max(key)));
+        let (least, greatest) =
+            keys.fold((i64::MAX, i64::MIN), |(least, greatest), key| (least.min(key), greatest.max(key)));
         let before = position.least;
         position.least = before.min(least);
         position.greatest = position.greatest.max(greatest);

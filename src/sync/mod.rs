@@ -6,8 +6,10 @@
 //! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
-//! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first`, `dated` and `windowed` are further
-//!   ones, `date_walk` and `date_windows` decide what the last two request, `nested_rows` and `joint` read rows inside the rows of another stream.
+//! - `comparison`: compares rows with ranges of emitted ones.
+//! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first`, `dated` and `windowed` are
+//!   further ones, `date_walk` and `date_windows` decide what the last two request, `nested_rows` and `joint` read rows
+//!   inside the rows of another stream.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
 //! - `date_walk`: reads rows in the order of their dates where a store sorts by them and a date never changes.
 //! - `climb`: finds the newest change where a store cannot sort by it.
@@ -26,6 +28,7 @@ mod checkpoint;
 mod checkpoint_fields;
 mod climb;
 mod columns;
+mod comparison;
 mod context;
 mod count_check;
 mod date_filter;
@@ -258,14 +261,23 @@ async fn emit_last_state(
     before: &Checkpoint,
     outcome: &Result<FinishedSync, StreamFailure>,
 ) -> Result<(), Closed> {
+    let give_back = || {
+        if let Some(tracker) = output.deletions() {
+            tracker.give_back();
+        }
+    };
     let last_state = match outcome {
         Ok(finished) => Some(finished.checkpoint.to_json()),
         // Rows are missing: the stream returns to its old state, and the walk's progress is discarded.
         Err(StreamFailure::Stopped(_, StreamError::CountMismatch { .. })) => {
+            give_back();
             Some(Checkpoint { walk: None, ..before.clone() }.to_json())
         }
         // After any other failure the last state is valid.
-        Err(_) => output.inner().await.last_state().is_none().then(|| before.to_json()),
+        Err(_) => output.inner().await.last_state().is_none().then(|| {
+            give_back();
+            before.to_json()
+        }),
     };
     if let Some(state) = last_state {
         output.begin_batch(0).await?.send_state(StatePolicy::Final, || state);
@@ -315,29 +327,40 @@ async fn track_deletions(
     if begin.full_refresh && !stream.has_updated_at {
         return Ok(());
     }
-    let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
-    let filter = date_filter::widen(context, context.start, 0);
-    let columns = sync_context.record_options.columns(stream, selection);
-    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
-    let nulls: String = columns
-        .iter()
-        .filter(is_null)
-        .map(|name| format!(",{}:null", serde_json::Value::from(name.as_str())))
-        .collect();
-    let tracker = DeletionTracker::new(
-        begin,
-        &scope,
-        filter,
-        !stream.has_updated_at,
-        (sync_context.max_deleted_percent, nulls),
-        Arc::clone(&sync_context.known_bytes),
-    );
+    let tracker = new_tracker(sync_context, configured, context, begin);
     if tracker.was_other_scope {
         let text = "the known ids in the state are of another store, sign-in or `start_date`; they are not used, and rows deleted since the last sync are not reported.";
         output.warn_once("deletions", text).await?;
     }
     output.track_deletions(tracker);
     Ok(())
+}
+
+/// Returns the known ids at the start of a sync.
+fn new_tracker(
+    sync_context: &SyncContext,
+    configured: &ConfiguredStream,
+    context: &StreamContext,
+    begin: Begin<'_>,
+) -> DeletionTracker {
+    let stream = context.stream;
+    let scope = deletion_tracker::scope(&sync_context.client.identity(), sync_context.start);
+    let filter = date_filter::widen(context, context.start, 0);
+    let columns = sync_context.record_options.columns(stream, &configured.stream.json_schema);
+    let is_null = |name: &&String| ![stream.key(), stream.cursor_field, DELETED].contains(&name.as_str());
+    let nulls: String = columns
+        .iter()
+        .filter(is_null)
+        .map(|name| format!(",{}:null", serde_json::Value::from(name.as_str())))
+        .collect();
+    DeletionTracker::new(
+        begin,
+        &scope,
+        filter,
+        !stream.has_updated_at,
+        (sync_context.max_deleted_percent, nulls),
+        Arc::clone(&sync_context.known_bytes),
+    )
 }
 
 /// Returns the context of a stream; `None` if its schema is not valid.

@@ -191,8 +191,7 @@ mod tests {
     use super::*;
     use crate::record::{CursorValue, RecordSchema};
 
-    static LINES: Nested =
-        Nested { parent: "rows", field: "lines", inherited: &["id", "changed"], one_by_one: false };
+    static LINES: Nested = Nested { parent: "rows", field: "lines", inherited: &["id", "changed"], one_by_one: false };
 
     fn rows(parents: &[&str]) -> (Vec<String>, NestedRows) {
         let schema = json!({"properties": {

@@ -50,6 +50,8 @@ pub(super) struct DatesPosition {
     pub reached: Option<i64>,
     /// Rows created in this second that were emitted.
     pub edge: SentHashes,
+    /// Greatest key when the walk began, where new rows may show an earlier date.
+    pub greatest: Option<i64>,
     /// Rows that are remembered after the walk.
     pub sent_rows: SentRows,
 }
@@ -106,6 +108,7 @@ impl Position {
                     since: number("since"),
                     reached: number("reached"),
                     edge: fields.get("edge").and_then(SentHashes::from_json).unwrap_or_default(),
+                    greatest: number("greatest"),
                     sent_rows: SentRows::parse(fields, retention),
                 })))
             }
@@ -135,6 +138,7 @@ impl Position {
                 put("since", position.since.map(|since| json!(since)));
                 put("reached", position.reached.map(|reached| json!(reached)));
                 put("edge", position.edge.to_json());
+                put("greatest", position.greatest.map(|greatest| json!(greatest)));
                 position.sent_rows.write(&mut fields);
                 "dates"
             }
@@ -172,6 +176,7 @@ mod tests {
             since: Some(780),
             reached: Some(0),
             edge,
+            greatest: Some(77),
             sent_rows: SentRows::before(Some(at(900))),
         }))
     }
@@ -196,7 +201,10 @@ mod tests {
     fn what_is_no_position_starts_over() {
         for text in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"pages":{"left":-1,"size":0}}"#, r#"{"other":{}}"#] {
             let parsed = Position::parse(text);
-            assert!(parsed.is_none() || matches!(parsed, Some(Position::Keys(KeysPosition { after: None, .. }))), "{text}");
+            assert!(
+                parsed.is_none() || matches!(parsed, Some(Position::Keys(KeysPosition { after: None, .. }))),
+                "{text}"
+            );
         }
     }
 }

@@ -76,25 +76,29 @@ impl SentRows {
         }
     }
 
+    /// Returns true if a row with this `updated_at` is remembered when it is emitted.
+    pub(super) fn remembers(&self, updated: CursorValue) -> bool {
+        match updated {
+            CursorValue::At(date) => self.floor().is_some_and(|floor| date >= floor),
+            // A row without `updated_at` matches no date filter.
+            CursorValue::Missing => matches!(self.retention, Retention::Everything(_)),
+            // A row with an invalid date is emitted each time it is read.
+            CursorValue::Invalid => false,
+        }
+    }
+
     /// Remembers a row that was emitted now or earlier, by the hash of its content.
     pub(super) fn add(&mut self, id: i64, row: &Row, hash: u64) {
-        let Some(floor) = self.floor().filter(|_| !self.is_complete) else { return };
-        match row.updated {
-            CursorValue::At(date) if date >= floor => {
-                self.sent.add(id, hash);
-                let cursor = match self.retention {
-                    Retention::Overlap(cursor) | Retention::Everything(Some(cursor)) => cursor,
-                    Retention::Nothing | Retention::Everything(None) => return,
-                };
-                if date <= cursor && date >= cursor.minus_seconds(OVERLAP_SECONDS) {
-                    self.note(CursorRow { key: id, date, offset: row.offset });
-                }
-            }
-            CursorValue::At(_) => {}
-            CursorValue::Missing if matches!(self.retention, Retention::Everything(_)) => self.sent.add(id, hash),
-            // A row without `updated_at` matches no date filter. A row with an invalid date is emitted each time it
-            // is read.
-            CursorValue::Missing | CursorValue::Invalid => {}
+        if self.is_complete || !self.remembers(row.updated) {
+            return;
+        }
+        self.sent.add(id, hash);
+        let (Retention::Overlap(cursor) | Retention::Everything(Some(cursor))) = self.retention else { return };
+        if let CursorValue::At(date) = row.updated
+            && date <= cursor
+            && date >= cursor.minus_seconds(OVERLAP_SECONDS)
+        {
+            self.note(CursorRow { key: id, date, offset: row.offset });
         }
     }
 
@@ -123,14 +127,9 @@ impl SentRows {
     /// Returns true if this row was emitted with the same content. Always false if rows are remembered only by ranges
     /// of ids.
     pub(super) fn knows(&self, id: i64, updated: CursorValue, hash: u64) -> bool {
-        let Some(floor) = self.floor() else { return false };
-        match updated {
-            CursorValue::At(date) if date >= floor => {
-                self.sent.contains(hash) || self.old.as_ref().is_some_and(|old| old.contains(id, date))
-            }
-            CursorValue::Missing if matches!(self.retention, Retention::Everything(_)) => self.sent.contains(hash),
-            _ => false,
-        }
+        let is_old = |date| self.old.as_ref().is_some_and(|old| old.contains(id, date));
+        let is_sent = || self.sent.contains(hash) || matches!(updated, CursorValue::At(date) if is_old(date));
+        self.remembers(updated) && is_sent()
     }
 
     /// Returns the hashes of the content of rows.

@@ -4,7 +4,7 @@ use super::checkpoint::Checkpoint;
 use super::context::{StreamContext, StreamError};
 use super::query::DateRange;
 use super::row_filter::{Decision, RowFilter, id_of};
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::sent_rows::{Retention, SentRows};
 use crate::record::CursorValue;
 use crate::timestamp::Timestamp;
@@ -34,8 +34,10 @@ pub(crate) async fn emit(
     };
     let mut sent_rows = SentRows::of(retention);
     for ((row, decision), &hash) in rows.rows.iter().zip(&decisions).zip(&hashes) {
-        // In a stream that is read completely, a row outside the dates must not count as new at every sync.
-        let is_known = matches!(decision, Decision::Emit | Decision::AlreadySent) || reads_all_rows;
+        // The next sync compares rows of all dates, and a row before the dates of this one must not count as new then.
+        // A row after them must: it was never emitted.
+        let is_before = reads_all_rows && is_before(row, row_filter);
+        let is_known = matches!(decision, Decision::Emit | Decision::AlreadySent) || is_before;
         if let (true, Some(id)) = (is_known, id_of(row.key)) {
             sent_rows.add(id, row, hash);
         }
@@ -70,6 +72,12 @@ fn cursor_after(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &D
     // All rows are dated after the store's clock: the cursor is the clock.
     let clock = past.until.filter(|_| !dates.is_empty());
     base.cursor.max(newest.or(clock))
+}
+
+/// Returns true if a row is dated before the requested dates.
+fn is_before(row: &Row, row_filter: &RowFilter) -> bool {
+    let from = row_filter.date_range.from;
+    matches!(row.updated, CursorValue::At(instant) if from.is_some_and(|from| instant < from))
 }
 
 fn past_floor(rows: &Rows, base: &Checkpoint, row_filter: &RowFilter, past: &DateRange) -> Option<Timestamp> {

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job, Range};
+use super::context::{Between, FetchedPage, StreamContext, StreamError};
 use super::dated::DatedStream;
 use super::joint::{self, Partner};
-use super::context::{Between, FetchedPage, StreamContext, StreamError};
 use super::position::Position;
 use super::rows::{Row, Rows};
 use super::stream_output::StatePolicy;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::all_rows::{self, FirstOfWalk, ReadPlan};
 use super::checkpoint::{Checkpoint, Job, Range, WalkCheckpoint, joined};
+use super::comparison;
 use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
 use super::count_check::CountCheck;
 use super::date_filter::{self, CheckedPage};
@@ -95,6 +96,13 @@ impl StreamSync<'_> {
         DateRange { from: Some(from), before: self.context.end, ..DateRange::default() }
     }
 
+    /// Returns the dates of the rows that a sync from this state emits.
+    fn emitted(&self, base: &Checkpoint, from: Timestamp) -> DateRange {
+        // If rows sent are remembered one by one, a row with an older date is recognized as new.
+        let are_compared = base.reads_all_rows && !base.is_old();
+        self.date_range(if are_compared { self.context.start } else { from })
+    }
+
     /// Finishes what an interrupted run left. The returned state has no walk; with `true`, the sync is complete as
     /// well.
     async fn resume(&self, checkpoint: Checkpoint) -> Result<(Checkpoint, bool), StreamError> {
@@ -105,8 +113,8 @@ impl StreamSync<'_> {
             return Ok((base, false));
         }
         self.context.output.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
-        let until = walk.until;
-        let unfiltered = walk.include_missing_dates;
+        walk = skipped_rows::retry_walk(self.context, self.date_range(walk.from), walk).await?;
+        let (until, unfiltered) = (walk.until, walk.include_missing_dates);
         let filter = match date_filter::widen(self.context, walk.from, checkpoint.look_back_hours) {
             _ if unfiltered => DateRange::default(),
             usual => DateRange { from: walk.requested_from.or(usual.from), ..usual },
@@ -115,7 +123,7 @@ impl StreamSync<'_> {
             all_rows::add_new_keys(self.context, &mut walk, &filter).await?;
         }
         let row_filter = RowFilter {
-            date_range: self.date_range(walk.from),
+            date_range: self.emitted(&base, walk.from),
             later_than: until,
             include_missing_dates: unfiltered,
             known: base.sent_rows.clone(),
@@ -217,11 +225,7 @@ impl StreamSync<'_> {
         base.look_back_hours = look_back_hours;
         let first = base.cursor.is_none();
         let unfiltered = asked == DateRange::default();
-        let mut date_range = self.date_range(from);
-        if base.reads_all_rows && !base.is_old() {
-            // Rows sent are remembered one by one, so a row with an older date is recognized as new.
-            date_range.from = Some(self.context.start);
-        }
+        let date_range = self.emitted(&base, from);
         let include_missing_dates = first || base.reads_all_rows;
         let row_filter =
             RowFilter { date_range, later_than: None, include_missing_dates, known: base.sent_rows.clone() };
@@ -383,7 +387,7 @@ impl StreamSync<'_> {
         let begun = if is_exact {
             begun
         } else {
-            match self.compare(&base, &row_filter, filter, begun.clone()).await? {
+            match comparison::run(self.context, &base, &row_filter, filter, begun.clone()).await? {
                 Some(left) if left.left.is_empty() => return Ok(after(&base, until, left)),
                 Some(left) => left,
                 None => begun,
@@ -452,7 +456,11 @@ impl StreamSync<'_> {
                 let query = self.context.page_query().sort(Order::DateDescending).page(2).date_range(asked);
                 match self.context.fetch(&query, &mut self.context.writer()).await {
                     Ok(answer) if answer.page.listed() > 0 => {
-                        self.context.warn_wrong_count().await?;
+                        // The count was right if it has grown since.
+                        let listed = rows.listed() + answer.page.listed();
+                        if answer.page.envelope.total.is_none_or(|total| total < listed) {
+                            self.context.warn_wrong_count().await?;
+                        }
                         Ok(false)
                     }
                     Ok(_) => Ok(true),
@@ -475,40 +483,6 @@ impl StreamSync<'_> {
             self.context.output.count(counted).await?;
         }
         Ok(())
-    }
-
-    /// Compares the rows of the overlap with those that were emitted, if these are remembered by ranges of keys.
-    /// Returns the rest of the walk, or `None` if the store ignores ranges of keys.
-    async fn compare(
-        &self,
-        base: &Checkpoint,
-        row_filter: &RowFilter,
-        filter: DateRange,
-        begun: WalkCheckpoint,
-    ) -> Result<Option<WalkCheckpoint>, StreamError> {
-        let check = Some(base.sent_rows.sent().check());
-        let plan = keyset::KeysetPlan {
-            filter,
-            row_filter: row_filter.clone(),
-            base: base.clone(),
-            walk: begun,
-            page: None,
-            check,
-        };
-        match keyset::run(self.context, plan).await {
-            Ok(walked) => {
-                let left = walked.check.map(super::sent_hashes::RangeCheck::changed).unwrap_or_default();
-                let read = walked.walk.read;
-                if left.is_empty() {
-                    self.context.output.inner().await.stats.known += read;
-                }
-                // The rows compared were counted already; those read again are only some of them.
-                let sent_rows = walked.walk.sent_rows.clone().complete();
-                Ok(Some(WalkCheckpoint { left, counted: None, read: 0, sent_rows, ..walked.walk }))
-            }
-            Err((StreamError::UnexpectedResponse(_), _)) => Ok(None),
-            Err((stream_error, _)) => Err(stream_error),
-        }
     }
 
     /// Reads a stream without dates: all rows at each sync. Returns the rows that the store could not send.

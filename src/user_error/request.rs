@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{UserError, store};
 use crate::airbyte::FailureType::{self, ConfigError, SystemError, TransientError};
+use crate::connector::{Connector, Refusal, Terms};
 use crate::http::Error;
 use crate::http::error::{ProxyFailure, TransportErrorKind};
 use crate::stream::Stream;
@@ -11,15 +12,17 @@ use crate::timestamp::Timestamp;
 
 impl UserError {
     /// Reports a request that failed permanently; `stream` is its stream, if it has one.
-    pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str) -> Self {
+    pub(crate) fn request(error: &Error, stream: Option<(&str, &Stream)>, host: &str, connector: &Connector) -> Self {
+        let terms = &connector.terms;
+        let Terms { support, .. } = *terms;
         let on = stream.map_or_else(String::new, |(name, _)| format!(" on `{name}`"));
         let (kind, message) = match error.root() {
             Error::Status { status, .. } => {
-                let scope = stream.map(|(_, stream)| format!("`{}`", stream.scope.name()));
-                of_status(*status, scope.as_deref().unwrap_or("that it needs"), host, &on)
+                let refusal = Refusal { status: *status, stream: stream.map(|(_, stream)| stream) };
+                of_status(&refusal, host, &on, terms)
             }
-            Error::Redirect { host: other, status, .. } => redirect(other.as_deref(), *status, host, &on),
-            Error::Transport { kind, .. } => transport(*kind, host, &on),
+            Error::Redirect { host: other, status, .. } => redirect(other.as_deref(), *status, host, &on, terms),
+            Error::Transport { kind, .. } => transport(*kind, host, &on, terms.address),
             Error::Proxy { proxy, variable, failure_kind, .. } => {
                 through_proxy(*failure_kind, proxy, variable, host, &on)
             }
@@ -34,11 +37,13 @@ impl UserError {
             Error::Exhausted { .. } => {
                 (TransientError, format!("{host} could not be read{on}. Run the sync again later."))
             }
-            Error::Body { problem, transient, .. } => of_body((!transient).then_some(problem), host, &on),
+            Error::Body { problem, transient, .. } => {
+                of_body((!transient).then_some(problem), host, &on, terms.address)
+            }
             Error::NotUtf8 { at, .. } => (
                 TransientError,
                 format!(
-                    "{host} sent a response{on} that is not UTF-8 text (from byte {at}), also after retries. Run the sync again later; if it happens again, report it to Cart.com support."
+                    "{host} sent a response{on} that is not UTF-8 text (from byte {at}), also after retries. Run the sync again later; if it happens again, report it to {support}."
                 ),
             ),
             Error::Empty { .. } => store::empty(host, &on),
@@ -53,7 +58,7 @@ impl UserError {
             Error::Unreadable { last, .. } => (
                 SystemError,
                 format!(
-                    "{host} cannot send one of the rows{on} ({}), but sends others. Report it to Cart.com support.",
+                    "{host} cannot send one of the rows{on} ({}), but sends others. Report it to {support}.",
                     last.short_reason()
                 ),
             ),
@@ -62,32 +67,19 @@ impl UserError {
     }
 }
 
-/// Returns the message for an HTTP status; `scope` is the one that the token needs.
-fn of_status(status: u16, scope: &str, host: &str, on: &str) -> (FailureType, String) {
+/// Returns the message for an HTTP status.
+fn of_status(refusal: &Refusal<'_>, host: &str, on: &str, terms: &Terms) -> (FailureType, String) {
+    let (status, advice) = (refusal.status, || (terms.advice)(refusal));
     match status {
-        401 => (
-            ConfigError,
-            format!(
-                "{host} rejected the credentials (HTTP 401{on}). Check the token or the router credentials. If other streams work, create a new token with the scope {scope}."
-            ),
-        ),
-        403 => (
-            ConfigError,
-            format!(
-                "{host} denied the request (HTTP 403{on}). Create a new token with the scope {scope}, and check that no firewall blocks this machine."
-            ),
-        ),
+        401 => (ConfigError, format!("{host} rejected the credentials (HTTP 401{on}). {}", advice())),
+        403 => (ConfigError, format!("{host} denied the request (HTTP 403{on}). {}", advice())),
         404 => (
-            SystemError,
-            format!(
-                "{host} does not have this resource (HTTP 404{on}). Check `store_name`; if it is right, remove the stream from the catalog."
-            ),
+            if terms.objects_are_optional { ConfigError } else { SystemError },
+            format!("{host} does not have this resource (HTTP 404{on}). {}", advice()),
         ),
         429 => (
             TransientError,
-            format!(
-                "{host} kept refusing requests because its call limit was used up (HTTP 429{on}). Run the sync again later, or lower `call_limit_percent`."
-            ),
+            format!("{host} kept refusing requests because its call limit was used up (HTTP 429{on}). {}", advice()),
         ),
         204 | 206 | 408 | 425 | 500..=599 => (
             TransientError,
@@ -103,25 +95,26 @@ fn of_status(status: u16, scope: &str, host: &str, on: &str) -> (FailureType, St
 }
 
 /// Returns the message for a redirect to another host, or to the same host if `other` is `None`.
-fn redirect(other: Option<&str>, status: u16, host: &str, on: &str) -> (FailureType, String) {
+fn redirect(other: Option<&str>, status: u16, host: &str, on: &str, terms: &Terms) -> (FailureType, String) {
+    let Terms { address, secret, other_address, .. } = *terms;
     let message = match other {
         Some(other) => format!(
-            "{host} redirects to {other} (HTTP {status}{on}). The token was not sent there. If {other} is your store, set `store_name` to it."
+            "{host} redirects to {other} (HTTP {status}{on}). {secret} was not sent there. If {other} is your store, set {address} to it."
         ),
         None => format!(
-            "{host} redirects the API to another address on the same host (HTTP {status}{on}). Set `store_name` to the store's SSL host name."
+            "{host} redirects the API to another address on the same host (HTTP {status}{on}). Set {address} to {other_address}."
         ),
     };
     (ConfigError, message)
 }
 
 /// Returns the message for a body with this problem, or for a body that is not JSON if `problem` is `None`.
-fn of_body(problem: Option<&String>, host: &str, on: &str) -> (FailureType, String) {
+fn of_body(problem: Option<&String>, host: &str, on: &str, address: &str) -> (FailureType, String) {
     match problem {
         None => (
             TransientError,
             format!(
-                "{host} sent a response that is not JSON{on}, also after retries. Check `store_name`, or run the sync again later."
+                "{host} sent a response that is not JSON{on}, also after retries. Check {address}, or run the sync again later."
             ),
         ),
         Some(problem) => (
@@ -141,27 +134,25 @@ fn utc_time(at: SystemTime) -> String {
 }
 
 /// Returns the message for a connection that failed.
-fn transport(kind: TransportErrorKind, host: &str, on: &str) -> (FailureType, String) {
+fn transport(kind: TransportErrorKind, host: &str, on: &str, address: &str) -> (FailureType, String) {
     match kind {
         TransportErrorKind::Name => (
             TransientError,
-            format!("Host {host} was not found. Check `store_name` for typos, and the DNS of this machine."),
+            format!("Host {host} was not found. Check {address} for typos, and the DNS of this machine."),
         ),
         TransportErrorKind::Connect => (
             TransientError,
-            format!("Cannot connect to {host}. Check `store_name`, and that no firewall or proxy blocks this machine."),
+            format!("Cannot connect to {host}. Check {address}, and that no firewall or proxy blocks this machine."),
         ),
         TransportErrorKind::Certificate => (
             ConfigError,
             format!(
-                "The certificate of {host} is not trusted. Check `store_name`; if your company inspects TLS, set the environment variable SSL_CERT_FILE to its CA file."
+                "The certificate of {host} is not trusted. Check {address}; if your company inspects TLS, set the environment variable SSL_CERT_FILE to its CA file."
             ),
         ),
         TransportErrorKind::Tls => (
             TransientError,
-            format!(
-                "Cannot make a secure connection to {host}. Check that `store_name` is a host that supports HTTPS."
-            ),
+            format!("Cannot make a secure connection to {host}. Check that {address} is a host that supports HTTPS."),
         ),
         TransportErrorKind::Timeout => (
             TransientError,

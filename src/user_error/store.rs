@@ -1,13 +1,13 @@
 //! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
 
 use super::UserError;
-use crate::timestamp::Timestamp;
 use crate::airbyte::FailureType::{self, ConfigError, SystemError};
+use crate::timestamp::Timestamp;
 
 /// Returns the error of a store that does not answer as a walk needs it; the clause describes the difference.
-pub(super) fn unexpected(name: &str, what: &str) -> UserError {
+pub(super) fn unexpected(name: &str, what: &str, support: &str) -> UserError {
     let message = format!(
-        "The store does not answer requests for `{name}` as documented: {what}. Report it to Cart.com support and to this connector's project."
+        "The store does not answer requests for `{name}` as documented: {what}. Report it to {support} and to this connector's project."
     );
     UserError::new(SystemError, message)
 }

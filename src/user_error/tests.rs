@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::*;
+use crate::cart::CART;
 use crate::http::Error;
 use crate::http::error::{ProxyFailure, TransportErrorKind};
 
 #[test]
 fn each_error_says_what_failed_where_and_what_to_do() {
-    let Some(stream) = crate::cart::streams::find("orders") else { unreachable!("orders is in the table") };
+    let Some(stream) = CART.find("orders") else { unreachable!("orders is in the table") };
     let resource = || "orders".to_owned();
     let status = |status| Error::Status {
         resource: resource(),
@@ -34,6 +35,7 @@ fn each_error_says_what_failed_where_and_what_to_do() {
         problem: "the response has no list; its fields are: a, b".into(),
         transient,
         page: false,
+        counted: None,
     };
     let errors = [
         status(400),
@@ -68,7 +70,7 @@ fn each_error_says_what_failed_where_and_what_to_do() {
     ];
     let mut reported: Vec<UserError> = errors
         .into_iter()
-        .map(|error| UserError::stopped("orders", stream, &StreamError::Request(error), "shop.example.com"))
+        .map(|error| UserError::stopped("orders", stream, &StreamError::Request(error), "shop.example.com", &CART))
         .collect();
     for stream_error in [
         StreamError::Interrupted,
@@ -77,21 +79,21 @@ fn each_error_says_what_failed_where_and_what_to_do() {
         StreamError::WrongCount,
         StreamError::UnexpectedResponse("x"),
     ] {
-        let user_error = UserError::stopped("orders", stream, &stream_error, "shop.example.com");
+        let user_error = UserError::stopped("orders", stream, &stream_error, "shop.example.com", &CART);
         reported.push(user_error);
     }
     reported.extend([
-        UserError::unknown_stream("ordres"),
+        UserError::unknown_stream("ordres", CART.streams),
         UserError::file("config", "c.json", &ReadError::Missing(std::io::ErrorKind::NotFound.into())),
         UserError::standard_input(&ReadError::TooLarge(1 << 20)),
-        UserError::usage("error: unexpected argument '--x' found\n\nUsage: source-cart"),
-        UserError::no_terminal(None),
+        UserError::usage("error: unexpected argument '--x' found\n\nUsage: source-cart", "source-cart"),
+        UserError::no_terminal(None, "source-cart"),
         UserError::unwritable("c.json", &UnwritableFile::NoFolder(std::io::ErrorKind::NotFound.into())),
         UserError::catalog(&CatalogError::NoStreams),
         UserError::states(&StateError::NoContent),
         UserError::bad_state("orders", &CheckpointError::NotAString),
         UserError::setup(&crate::http::tls::config(Some(Path::new("none.pem"))).unwrap_err().into()),
-        UserError::check_timed_out("shop.example.com", Duration::from_secs(30)),
+        UserError::check_timed_out("shop.example.com", Duration::from_secs(30), &CART),
         UserError::panic("x"),
     ]);
     let text: Vec<String> =

@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use crate::cases::inconsistent_store::reading::{ROWS, by_key};
 use crate::cases::inconsistent_store::response_case::{End, Trial, each_way, rows_of, slack, small_pages, strike};
 use crate::fake_store::{Data, Envelope, Fault, Late, NextPage, Options, resource, resources};
 use crate::scenarios::run::seeds;
@@ -244,6 +245,34 @@ fn correct_responses_keep_their_connection() {
         trial.read(&mut trial.destination(), End::Complete);
         let connections = trial.store.requests().iter().map(|seen| seen.connection).max();
         assert_eq!(connections, Some(1), "{}", trial.what);
+    }
+}
+
+/// Gives the first row of a list the key 1.
+fn with_another_key(body: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(body).unwrap();
+    let (before, rest) = text.split_once("\"id\":").unwrap();
+    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap();
+    format!("{before}\"id\":1{}", &rest[end..]).into_bytes()
+}
+
+#[test]
+fn one_response_with_keys_of_another_range_is_requested_again() {
+    for way in by_key() {
+        let store = way.store(ROWS, |_| {});
+        let mut is_first = true;
+        store.options(|options| {
+            options.fault = Some(Box::new(move |seen| {
+                let is_range =
+                    seen.param("sort") == Some("id") && seen.param("id").is_some_and(|id| id.contains("gt:"));
+                let is_wrong = is_range && std::mem::take(&mut is_first);
+                is_wrong.then(|| Fault::Changed { headers: Vec::new(), change: with_another_key })
+            }));
+        });
+        let run = way.first_read(&store);
+        way.assert_all_read(&run, &store, "one response of another range");
+        // The stream is not read by page numbers because of it.
+        assert!(!run.warnings().iter().any(|text| text.contains("by key")), "{way:?} {:?}", run.warnings());
     }
 }
 

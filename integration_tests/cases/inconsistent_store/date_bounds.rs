@@ -107,3 +107,43 @@ fn the_bounds_are_exact_if_the_zone_of_a_filter_is_ignored() {
 fn the_bounds_are_exact_if_todays_offset_is_applied_to_all_dates() {
     prove(DateReading::TodaysOffset);
 }
+
+#[test]
+fn rows_after_the_end_date_arrive_later_in_a_stream_that_is_read_completely() {
+    let mut data = Data::empty();
+    data.now_ms = utc_ms("2024-06-05T10:00:30Z");
+    add_rows(&mut data, "order_statuses", 40, HOUR, utc_ms("2024-06-05T09:00:00Z"));
+    let mut sim = Sim::new("order_statuses", Options::default(), data);
+    sim.configure("end_date", json!("2024-06-05T00:00:00Z"));
+    assert_eq!(sim.sync().ids.len(), 30);
+    assert_eq!(sim.sync().ids, [0_i64; 0]);
+    sim.configure("end_date", json!(null));
+    let last = sim.sync();
+    assert_eq!(last.ids.len(), 10, "{}", last.asked());
+    sim.assert_nothing_lost("without the end date");
+}
+
+#[test]
+fn a_row_at_the_cursor_that_changes_after_the_end_date_does_not_accuse_the_filter() {
+    let mut data = Data::empty();
+    data.now_ms = utc_ms("2024-06-05T10:00:30Z");
+    add_rows(&mut data, STREAM, 1_440, 30 * MINUTE, utc_ms("2024-06-05T09:00:00Z"));
+    let mut sim = Sim::new(STREAM, Options::default(), data);
+    sim.configure("end_date", json!("2024-06-01T00:00:00Z"));
+    sim.sync();
+    let mut newest = sim.store.data(|data| data.ids(STREAM)).into_iter();
+    let newest = newest.rfind(|id| sim.shown(*id).is_some_and(|at| at < utc_ms("2024-06-01T00:00:00Z"))).unwrap();
+    sim.store.data(|data| {
+        data.touch(STREAM, newest);
+        data.tick(MINUTE);
+    });
+    for _ in 0..2 {
+        let sync = sim.sync();
+        assert_eq!((sync.ids.len(), sync.warnings()), (0, Vec::new()), "{}", sync.asked());
+        assert!(sync.requests.len() <= 3, "{}", sync.asked());
+    }
+    // A row that the filter must list is still looked for.
+    sim.configure("end_date", json!(null));
+    sim.sync();
+    sim.assert_nothing_lost("without the end date");
+}

@@ -7,7 +7,9 @@ use super::reading::{
     DATED, PAGE, ROWS, WAYS, Way, asked, at_answers, by_key, for_good_from_every_answer, killed, once_at_every_answer,
     resumable,
 };
+use super::sim::{STREAM, Sim};
 use crate::fake_store::{Envelope, FakeStore, NextPage, Options, Spoil, Total};
+use crate::harness::setup::minutes;
 use crate::scenarios::kills::{Kill, read_until_complete};
 
 /// More bytes than a page of orders and its state, fewer than the stream.
@@ -348,4 +350,47 @@ fn a_documented_store_needs_no_more_requests_than_stated() {
             assert_eq!((again.records(way.stream).len(), store.requests().len()), (0, 1), "{:#?}", asked(&store));
         }
     }
+}
+
+/// Reads a store in which a row is added or changed just before a request, and checks that no count is called wrong.
+fn assert_counts_are_trusted(mut sim: Sim, is_due: impl Fn(&str, &str) -> bool + Send + 'static, id: i64) {
+    let mut is_open = true;
+    sim.store.options(|options| {
+        options.live = Some(Box::new(move |data, seen| {
+            if is_open && is_due(seen.param("page").unwrap_or("1"), seen.param("id").unwrap_or_default()) {
+                is_open = false;
+                if data.row(STREAM, id).is_none() {
+                    let row = data.make(STREAM, id);
+                    data.insert(STREAM, row);
+                }
+                data.tick(1_000);
+                data.touch(STREAM, id);
+            }
+        }));
+    });
+    let sync = sim.sync();
+    assert_eq!(sync.warnings(), Vec::<&str>::new(), "{}", sync.asked());
+    assert!(sim.store.data(|data| data.row(STREAM, id).is_some()), "the test itself: {}", sync.asked());
+    assert_eq!(sim.stream_state().get("miscounts"), None, "{}", sync.asked());
+    sim.sync();
+    sim.assert_nothing_lost("one more sync");
+}
+
+#[test]
+fn a_row_added_after_a_full_page_does_not_make_its_count_wrong() {
+    let sim = Sim::new(STREAM, Options::default(), minutes(STREAM, 1, 1_000));
+    assert_counts_are_trusted(sim, |page, _| page == "2", 1_001);
+}
+
+#[test]
+fn a_row_that_changes_after_the_last_page_of_a_range_does_not_make_its_count_wrong() {
+    let mut sim = Sim::new(STREAM, Options::default(), minutes(STREAM, 1, 2_101));
+    sim.configure("max_requests_in_flight", 1.into());
+    sim.sync();
+    // All rows but one have changed. The range below the 1,000 greatest keys ends with a page of the default size.
+    sim.store.data(|data| {
+        data.tick(3_600_000);
+        (1..=2_101).filter(|id| *id != 1_101).for_each(|id| data.touch(STREAM, id));
+    });
+    assert_counts_are_trusted(sim, |_, id| id == "gt:1100 AND lte:1101", 1_101);
 }

@@ -265,3 +265,20 @@ fn rows_sent_by_a_killed_sync_are_remembered() {
     assert_eq!(sim.sync().ids, [1_900]);
     assert_eq!(sim.sync().ids.len(), 0);
 }
+
+#[test]
+fn old_dates_in_a_stream_that_outgrew_one_page_arrive_although_the_walk_is_killed() {
+    let stream = "order_statuses";
+    let mut data = Data::empty();
+    data.now_ms = utc_ms("2024-06-05T10:00:30Z");
+    add_rows(&mut data, stream, 15, HOUR, utc_ms("2024-06-05T09:00:00Z"));
+    let mut sim = Sim::new(stream, Options { max_count: Some(20), ..Options::default() }, data);
+    sim.configure("max_requests_in_flight", 1.into());
+    sim.sync();
+    assert_eq!(sim.stream_state()["whole"], true);
+    sim.store.data(|data| add_rows(data, stream, 300, MINUTE, utc_ms("2024-06-02T00:00:00Z")));
+    assert!(sim.killed(60_000).run.interrupted);
+    assert!(sim.stream_state().get("walk").is_some(), "the test itself: {}", sim.stream_state());
+    sim.sync();
+    sim.assert_nothing_lost("old dates, after a kill");
+}

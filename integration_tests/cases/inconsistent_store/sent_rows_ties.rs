@@ -1,7 +1,7 @@
 //! More rows share a date than a state can list: ranges of ids are remembered, so a change emits its range again.
 
 use crate::cases::inconsistent_store::sim::{MINUTE, STREAM, Sim};
-use crate::fake_store::{Data, Options, Stamp, utc_ms};
+use crate::fake_store::{Data, Options, Spoil, Stamp, utc_ms};
 
 const NOW: &str = "2024-06-05T10:00:30Z";
 
@@ -64,4 +64,44 @@ fn one_change_among_a_million_rows_with_one_date_sends_its_range() {
     if std::env::var_os("EVIDENCE_MILLION").is_some() {
         prove(1_000_000, 8_000);
     }
+}
+
+#[test]
+fn new_rows_arrive_although_a_page_of_the_comparison_is_cut_in_half() {
+    let mut sim = tied(4_700);
+    sim.configure("max_requests_in_flight", 1.into());
+    sim.sync();
+    sim.store.data(|data| {
+        data.tick(MINUTE);
+        for _ in 0..200 {
+            data.add(STREAM);
+        }
+    });
+    // The last page of the comparison has 700 known rows and then the new ones.
+    let mut cut = false;
+    sim.store.options(|options| {
+        options.quirks.spoil = Some(Box::new(move |seen, rows| {
+            let is_last = seen.param("sort") == Some("id") && rows == 900 && !cut;
+            cut |= is_last;
+            is_last.then_some(Spoil::Halved)
+        }));
+    });
+    let sync = sim.sync();
+    assert!(sync.requests.iter().any(|seen| seen.rows == 450), "the test itself: {}", sync.asked());
+    sim.assert_nothing_lost(&sync.asked());
+}
+
+#[test]
+fn more_rows_without_a_date_than_a_state_can_list_are_sent_once() {
+    let mut data = Data::empty();
+    data.now_ms = utc_ms(NOW);
+    (1..=4_500).for_each(|id| data.insert_lean(STREAM, id, Stamp::Null, Stamp::Null));
+    let mut sim = Sim::new(STREAM, Options::default(), data);
+    assert_eq!(sim.sync().ids.len(), 4_500);
+    let sync = sim.sync();
+    assert_eq!(sync.ids.len(), 0, "{}", sync.asked());
+    sim.store.data(|data| data.set_field(STREAM, 3_000, "name", "\"Renamed\""));
+    let sync = sim.sync();
+    assert!(sync.ids.contains(&3_000) && sync.ids.len() < 100, "{} {}", sync.ids.len(), sync.asked());
+    assert_eq!(sim.sync().ids.len(), 0);
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::reading::{DATED, PAGE, ROWS, Way, asked, end_faults, resumable};
-use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Stamp};
+use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Spoil, Stamp};
 use crate::harness::destination::Destination;
 use crate::harness::setup::{SignIn, start};
 
@@ -93,6 +93,33 @@ fn one_answer_without_the_row_that_was_left_out_does_not_forget_it() {
             destination.take(&second);
             way.assert_arrived(&destination, &store, body);
         }
+    }
+}
+
+#[test]
+fn one_answer_with_half_of_the_rows_that_were_left_out_forgets_none() {
+    for way in DATED.into_iter().filter(|way| way.mode == "incremental") {
+        let bad = way.first() + DAMAGED;
+        let store = way.store(ROWS, |options| {
+            options.quirks.unreadable.extend([bad, bad + 1].map(|id| (way.stream.to_owned(), id)));
+        });
+        let mut destination = way.destination();
+        let first = way.first_read(&store);
+        way.assert_incomplete(&first, "damaged");
+        destination.take(&first);
+        end_faults(&store);
+        let mut left = 1;
+        store.options(|options| {
+            options.quirks.spoil = Some(Box::new(move |seen, rows| {
+                let strikes = left > 0 && rows == 2 && is_retry(seen, bad + 1);
+                left -= i32::from(strikes);
+                strikes.then_some(Spoil::Halved)
+            }));
+        });
+        let second = way.read(&store, &destination.state_list());
+        way.assert_complete(&second, &[bad, bad + 1].into(), "half of them");
+        destination.take(&second);
+        way.assert_arrived(&destination, &store, "half of them");
     }
 }
 

@@ -75,7 +75,7 @@ fn small_lists_have_their_filters_and_forms() {
     let statuses = |query: &str| get(&store, &format!("statuses?{query}")).rows("statuses");
     assert!(statuses("").iter().all(|status| status["type"] == "O"));
     assert_eq!(statuses("type=S")[0]["description"], "Shipped");
-    assert_eq!(get(&store, "features?updated_in_days=360").total(), 1);
+    assert_eq!(get(&store, "features?updated_in_days=360").total(), 2);
     assert_eq!(get(&store, "features?exclude_group=1").total(), 5);
     assert_eq!(get(&store, "options").total(), 6);
     assert_eq!(get(&store, "options?product_id=3").total(), 0);

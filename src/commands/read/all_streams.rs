@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::{report_panic, trace_error};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter, StreamStatus};
+use crate::connector::Connector;
 use crate::output::progress::Calls;
 use crate::sync::shop::Shop;
 use crate::sync::{self, SyncContext};
@@ -16,6 +17,7 @@ pub(super) async fn run(
     context: SyncContext,
     catalog: ConfiguredCatalog,
     states: Vec<StoredState>,
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> Result<bool, Closed> {
     let (context, states) = (Arc::new(context), Arc::new(states));
@@ -33,7 +35,7 @@ pub(super) async fn run(
             let name = &configured.stream.name;
             context.progress.begin(name);
             context.summary.begin(name);
-            let complete = read_stream(&context, &configured, &states, &emitter).await;
+            let complete = read_stream(&context, &configured, &states, connector, &emitter).await;
             context.progress.end(name, complete == Ok(true));
             context.summary.end(name, complete);
             complete
@@ -57,6 +59,7 @@ async fn read_stream(
     context: &SyncContext,
     configured: &ConfiguredStream,
     states: &[StoredState],
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> Result<bool, Closed> {
     let name = &configured.stream.name;
@@ -67,7 +70,7 @@ async fn read_stream(
         }
         Err(failure) => {
             emitter.status(name, StreamStatus::Incomplete, None).await?;
-            emitter.error(trace_error(name, &failure, &context.client.host())).await?;
+            emitter.error(trace_error(name, &failure, &context.client.host(), connector)).await?;
             Ok(false)
         }
     }

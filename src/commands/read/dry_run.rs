@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::{report_panic, trace_error};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{Closed, ConfiguredCatalog, ConfiguredStream, Emitter};
+use crate::connector::Connector;
 use crate::output::forecast::{CallLimit, Forecast, StreamForecast};
 use crate::sync::{self, SyncContext};
 
@@ -16,6 +17,7 @@ pub(super) async fn run(
     catalog: ConfiguredCatalog,
     states: Vec<StoredState>,
     as_json: bool,
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> Result<bool, Closed> {
     let (context, states) = (Arc::new(context), Arc::new(states));
@@ -23,7 +25,7 @@ pub(super) async fn run(
     let mut streams = JoinSet::new();
     for (index, configured) in catalog.streams.into_iter().enumerate() {
         let (context, states, emitter) = (Arc::clone(&context), Arc::clone(&states), emitter.clone());
-        streams.spawn(async move { (index, forecast(&context, &configured, &states, &emitter).await) });
+        streams.spawn(async move { (index, forecast(&context, &configured, &states, connector, &emitter).await) });
     }
     let mut is_known = true;
     while let Some(done) = streams.join_next().await {
@@ -56,13 +58,14 @@ async fn forecast(
     context: &SyncContext,
     configured: &ConfiguredStream,
     states: &[StoredState],
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> Result<StreamForecast, Closed> {
     let name = &configured.stream.name;
     match sync::dry_run(context, configured, states, emitter).await {
         Ok(forecast) => Ok(forecast),
         Err(failure) => {
-            let error = trace_error(name, &failure, &context.client.host());
+            let error = trace_error(name, &failure, &context.client.host(), connector);
             let shown = emitter.masked(&error.message);
             emitter.error(error).await?;
             Ok(StreamForecast { error: Some(shown), ..StreamForecast::unknown(name, configured.sync_mode) })

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::{CommandResult, client, config_input, state_input, warn};
 use crate::airbyte::state::States;
 use crate::airbyte::{self, Closed, ConfiguredCatalog, ConfiguredStream, Emitter, Level, TraceError};
-use crate::cart::streams;
 use crate::cli::{ReadArguments, StreamSource, streams_arg};
+use crate::connector::Connector;
 use crate::http::RetryPolicy;
 use crate::output::{Columns, OutputOptions, ReadOutput};
 use crate::record_options::RecordOptions;
@@ -19,11 +19,11 @@ use crate::shutdown;
 use crate::sync::{JointReads, StreamError, StreamFailure, SyncContext};
 use crate::user_error::UserError;
 
-/// Reads the selected streams. `version` is for the log.
+/// Reads the selected streams.
 pub(crate) async fn run(
     arguments: ReadArguments,
     output: &ReadOutput,
-    version: &str,
+    connector: &'static Connector,
     emitter: &Emitter,
 ) -> CommandResult {
     let options = arguments.to.options();
@@ -31,21 +31,21 @@ pub(crate) async fn run(
     arguments.check_paths()?;
     output.destination.check_summary(&options).map_err(UserError::from)?;
     output.summary.try_file().map_err(UserError::from)?;
-    let config = config_input::config(arguments.with.config.as_deref(), &arguments.overrides)?;
-    emitter.hide(config.secrets());
-    let catalog = catalog(&arguments.source)?;
+    let config = config_input::config(arguments.with.config.as_deref(), &arguments.overrides, connector)?;
+    emitter.hide(config.shop.store.secrets());
+    let catalog = catalog(&arguments.source, connector)?;
     let catalog = if arguments.full_refresh { catalog.as_full_refresh() } else { catalog };
     let states = if options.dry_run {
         state_input::given(arguments.state.as_deref(), options.state_out.as_deref())?
     } else {
-        open_output(&arguments, &options, output, &catalog, &config.record_options)?
+        open_output(&arguments, &options, output, &catalog, &config.record_options, connector)?
     };
     let retry_policy = if options.dry_run { RetryPolicy::CHECK } else { RetryPolicy::READ };
     let client = client(&config, retry_policy)?;
     // The first line of the log, now that nothing stops the read.
-    emitter.log(Level::Info, version).await?;
+    emitter.log(Level::Info, connector.version).await?;
     warn(&config.warnings, emitter).await?;
-    warn(&state_input::warnings(&states), emitter).await?;
+    warn(&state_input::warnings(&states, connector), emitter).await?;
     if catalog.streams.is_empty() {
         emitter.log(Level::Warn, "The catalog selects no streams, so nothing is read.").await?;
     }
@@ -53,29 +53,29 @@ pub(crate) async fn run(
     let context = SyncContext {
         client,
         joint,
-        start: config.start,
-        end: config.end,
+        start: config.shop.start,
+        end: config.shop.end,
         record_options: config.record_options,
-        max_deleted_percent: config.max_deleted_percent,
+        max_deleted_percent: config.shop.max_deleted_percent,
         known_bytes: Arc::default(),
         progress: Arc::clone(&output.progress),
         summary: Arc::clone(&output.summary),
         shutdown: shutdown::requested(),
     };
     let complete = if options.dry_run {
-        dry_run::run(context, catalog, states.list, arguments.to.json, emitter).await?
+        dry_run::run(context, catalog, states.list, arguments.to.json, connector, emitter).await?
     } else {
-        all_streams::run(context, catalog, states.list, emitter).await?
+        all_streams::run(context, catalog, states.list, connector, emitter).await?
     };
     Ok(complete)
 }
 
 /// Returns the streams to read, from the catalog file or from `--streams`.
-fn catalog(source: &StreamSource) -> Result<ConfiguredCatalog, UserError> {
+fn catalog(source: &StreamSource, connector: &Connector) -> Result<ConfiguredCatalog, UserError> {
     let Some(path) = &source.catalog else { return Ok(streams_arg::catalog(&source.streams)) };
     let text = config_input::file("catalog", path)?;
     let catalog = airbyte::catalog::parse(&text).map_err(|error| UserError::catalog(&error))?;
-    streams_arg::once(catalog)
+    streams_arg::once(catalog, connector)
 }
 
 /// Opens the files that the read writes to, and returns the states of `--state`.
@@ -85,26 +85,27 @@ fn open_output(
     output: &ReadOutput,
     catalog: &ConfiguredCatalog,
     record_options: &RecordOptions,
+    connector: &'static Connector,
 ) -> Result<States, UserError> {
     options.check(catalog)?;
     // Locked before it is read: nobody may change it in between.
     let locked = options.state_out.as_deref().map(|path| output.destination.lock_state_file(path)).transpose()?;
-    let (given, state_file) = state_input::open(arguments.state.as_deref(), locked, catalog)?;
+    let (given, state_file) = state_input::open(arguments.state.as_deref(), locked, catalog, connector)?;
     let columns = catalog.streams.iter().filter_map(|ConfiguredStream { stream, .. }| {
-        let columns = record_options.columns(streams::find(&stream.name)?, &stream.json_schema);
+        let columns = record_options.columns(connector.find(&stream.name)?, &stream.json_schema);
         Some((stream.name.clone(), Columns::new(columns)))
     });
     let columns: HashMap<String, Columns> = columns.collect();
-    output.destination.open(options, columns, state_file, |name| streams::find(name).is_some())?;
+    output.destination.open(options, columns, state_file, |name| connector.find(name).is_some())?;
     Ok(given)
 }
 
 /// Returns the error to emit for a stream.
-fn trace_error(name: &str, failure: &StreamFailure, host: &str) -> TraceError {
+fn trace_error(name: &str, failure: &StreamFailure, host: &str, connector: &Connector) -> TraceError {
     let user_error = match failure {
-        StreamFailure::UnknownStream => UserError::unknown_stream(name),
+        StreamFailure::UnknownStream => UserError::unknown_stream(name, connector.streams),
         StreamFailure::InvalidState(fault) => UserError::bad_state(name, fault),
-        StreamFailure::Stopped(stream, error) => UserError::stopped(name, stream, error, host),
+        StreamFailure::Stopped(stream, error) => UserError::stopped(name, stream, error, host, connector),
         StreamFailure::Panicked(detail) => UserError::panic(detail),
     };
     let is_interruption = matches!(failure, StreamFailure::Stopped(_, StreamError::Interrupted));

@@ -77,7 +77,8 @@ async fn a_kill_at_any_byte_loses_nothing() {
         let (mut states, start) = (BTreeMap::new(), setup.store.moment());
         let mut records: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for attempt in 0..40 {
-            let bytes = if attempt < 8 { 120_000 + (seed as usize * 7919 + attempt * 104_729) % 300_000 } else { usize::MAX };
+            let bytes =
+                if attempt < 8 { 120_000 + (seed as usize * 7919 + attempt * 104_729) % 300_000 } else { usize::MAX };
             let output = setup.read_up_to(STREAMS, SyncMode::Incremental, &states, bytes).await;
             for &stream in STREAMS {
                 let is_complete = output.failures.is_empty();

@@ -140,3 +140,15 @@ fn many_deletions_are_found_by_listing_all_keys() {
     let deleted: BTreeSet<i64> = (1..=50_000).step_by(50).collect();
     assert_eq!(requests(&known, &deleted, PAGE), 1 + 49 + 10);
 }
+
+#[test]
+fn a_half_with_more_rows_than_the_whole_is_a_contradiction() {
+    let known: IdSet = (1..=4_000).collect();
+    let counted = |whole: u64, half: u64| {
+        let mut search = Bisection::new(&known, whole, PAGE);
+        assert_eq!(search.next(), Some(Step::Count((None, Some(2_000)))));
+        search.counted(half)
+    };
+    assert_eq!(counted(3_999, 3_999), Ok(()));
+    assert_eq!(counted(3_999, 4_000), Err(Contradiction));
+}

@@ -49,6 +49,8 @@ pub(in crate::sync) struct Lane {
     mode: Mode,
     /// True while the state must not contain a position of the walk.
     is_outside_walk: bool,
+    /// True while rows are read that the store could not send in an earlier sync.
+    is_retry: bool,
     /// True if a row was read.
     has_read: bool,
 }
@@ -90,6 +92,7 @@ impl Lane {
             only_new: None,
             mode: Mode::Emit,
             is_outside_walk: true,
+            is_retry: false,
             has_read: false,
             base,
         }
@@ -116,8 +119,10 @@ impl Lane {
     /// Continues an interrupted walk.
     pub(super) fn resume(&mut self) {
         let Some(Position::Dates(position)) = self.base.position.take() else { return };
-        let DatesPosition { since, until, reached, edge, sent_rows, .. } = *position;
+        let DatesPosition { since, until, reached, edge, greatest, sent_rows, .. } = *position;
         self.begin(since, until);
+        // The one before the interruption: rows added since then may be behind the walk.
+        self.greatest = greatest.or(self.greatest);
         self.sent_rows = sent_rows;
         self.reached = reached;
         self.resumed_edge = reached.map(|reached| (reached, edge));
@@ -149,6 +154,7 @@ impl Lane {
             since: self.since,
             reached,
             edge,
+            greatest: self.greatest,
             sent_rows: self.sent_rows.clone(),
         })
     }
@@ -192,10 +198,12 @@ impl Lane {
     }
 
     pub(super) fn begin_retry(&mut self) {
-        self.only_new = None;
+        // Ranges of keys are compared with what the walk finds.
+        self.is_retry = self.base.sent_rows.sent().is_exact();
     }
 
     pub(super) fn end_retry(&mut self) {
+        self.is_retry = false;
         // Those that still cannot be sent are in `unread` by now.
         self.base.unread.clear();
     }
@@ -241,13 +249,18 @@ impl Lane {
         let mut decisions = Vec::with_capacity(rows.rows.len());
         for (index, &new) in (0..rows.rows.len()).zip(is_new) {
             let row = effective(&rows.rows[index]);
+            let id = id_of(row.key);
             let mut decision = if new { Some(self.filter.decide(&row, hashes[index])) } else { None };
             if decision == Some(Decision::Emit) && !self.is_first(&rows, index, &row, hashes[index]) {
                 decision = None;
             }
             repeated += u64::from(decision.is_none());
-            if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id_of(row.key)) {
+            if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id) {
                 self.sent_rows.add(id, &row, hashes[index]);
+                if self.is_retry {
+                    // The walk lists it again if it changed near the cursor.
+                    self.filter.known.add(id, &row, hashes[index]);
+                }
             }
             decisions.push(decision);
         }
@@ -277,9 +290,8 @@ impl Lane {
                 }
             }
             (Mode::EmitChanged(changed), Some(id), _) => {
-                let is_in = |&(after, end): &Range| {
-                    after.is_none_or(|after| id > after) && end.is_none_or(|end| id <= end)
-                };
+                let is_in =
+                    |&(after, end): &Range| after.is_none_or(|after| id > after) && end.is_none_or(|end| id <= end);
                 if !changed.iter().any(is_in) {
                     return false;
                 }

@@ -79,6 +79,19 @@ fn a_full_refresh_begins_anew_and_keeps_what_was_known() {
 }
 
 #[test]
+fn keys_that_were_too_many_are_collected_again_only_if_the_stream_is_read_from_the_start() {
+    let bytes = Arc::default();
+    let mut known = KnownIds::new("one");
+    known.give_up();
+    let state = json!({ "known": known.compressed() }).to_string();
+    let later = Begin { state: Some(&state), from_nothing: false, ..NOTHING };
+    let tracked = tracker(later, &bytes);
+    assert!(tracked.is_built() && tracked.known().is_too_large);
+    let tracked = tracker(Begin { from_nothing: true, ..later }, &bytes);
+    assert!(tracked.is_built() && !tracked.known().is_too_large);
+}
+
+#[test]
 fn keys_beyond_the_limit_of_a_stream_or_of_all_are_forgotten() {
     let bytes: Arc<KnownBytes> = Arc::default();
     let tracked = tracker(NOTHING, &bytes);

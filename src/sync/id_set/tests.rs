@@ -71,6 +71,24 @@ fn a_damaged_byte_gives_another_set_or_none() {
 }
 
 #[test]
+fn a_set_is_refused_if_it_was_not_written_here() {
+    let decoded = |bytes: &[u8]| IdSet::decode(&STANDARD.encode(bytes));
+    let bytes = STANDARD.decode((0..9).collect::<IdSet>().encode()).unwrap();
+    let (head, bitmap) = bytes.split_at(HEAD_BYTES);
+    assert!(decoded(&[head, bitmap].concat()).is_some());
+    let two = 2_u64.to_le_bytes();
+    assert_eq!(decoded(&[&two[..], bitmap, bitmap].concat()), None, "a bitmap twice");
+    assert_eq!(decoded(&[head, bitmap, &[0]].concat()), None, "bytes after it");
+    let mut empty = Vec::new();
+    RoaringBitmap::new().serialize_into(&mut empty).unwrap();
+    assert_eq!(decoded(&[head, &[0; KEY_BYTES], &empty].concat()), None, "an empty bitmap");
+    // Keys that need a bitmap each.
+    let most: IdSet = (0..40_000_i64).map(|id| id << 32).collect();
+    assert!(most.encoded_len() > LARGEST_ENCODED);
+    assert_eq!(IdSet::decode(&most.encode()), None, "longer than it may be");
+}
+
+#[test]
 fn sizes_are_those_of_the_documentation() {
     let size = |ids: &mut dyn Iterator<Item = i64>| {
         let mut set: IdSet = ids.collect();

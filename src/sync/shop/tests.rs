@@ -81,7 +81,7 @@ impl Shop for MadeUp {
             let page = Envelope { total, more: from + count < ids.len(), page: None };
             sink.verify(&PageMeta { envelope: page.clone(), list_name_known: true }).unwrap();
             let slot = Arc::clone(&self.slots).acquire_owned().await.unwrap();
-            Ok(PageResponse { page, count, counted: None, slot, date: None, memory: None })
+            Ok(PageResponse { page, count, counted: None, rejected_count: None, slot, date: None, memory: None })
         })
     }
 

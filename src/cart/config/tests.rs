@@ -5,13 +5,21 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
+use crate::config::Config;
+use crate::raw_config::FieldError;
 
 fn token(store: &str) -> Value {
     json!({"credentials": {"auth_type": TOKEN_TYPE, "access_token": "abc123", "store_name": store}, "start_date": "2021-01-01T00:00:00Z"})
 }
 
 fn parse(config: &Value) -> Result<Config, Vec<FieldError>> {
-    Config::parse(config.to_string().as_bytes())
+    Config::parse(config.to_string().as_bytes(), &DEFINITION)
+}
+
+/// Returns the sign-in and the base URL.
+fn signed_in(config: &Value) -> (Auth, Url) {
+    let fields = RawConfig::parse(config.to_string().as_bytes(), &NAMES).unwrap();
+    sign_in(&fields, &mut FieldErrors::default()).unwrap()
 }
 
 fn reported(faults: &[FieldError]) -> String {
@@ -30,7 +38,7 @@ fn a_store_is_found_in_whatever_is_pasted() {
         "mystore.americommerce.com/store/admin?x=1",
         "HTTPS://mystore.americommerce.com/api/v1/",
     ] {
-        assert_eq!(parse(&token(store)).unwrap().base.as_str(), "https://mystore.americommerce.com/api/v1/", "{store}");
+        assert_eq!(signed_in(&token(store)).1.as_str(), "https://mystore.americommerce.com/api/v1/", "{store}");
     }
     for (store, base) in [
         ("shop.example.com:8443", "https://shop.example.com:8443/api/v1/"),
@@ -38,7 +46,7 @@ fn a_store_is_found_in_whatever_is_pasted() {
         ("http://[::1]:8080/", "http://[::1]:8080/api/v1/"),
         ("localhost:8080", "https://localhost:8080/api/v1/"),
     ] {
-        assert_eq!(parse(&token(store)).unwrap().base.as_str(), base, "{store}");
+        assert_eq!(signed_in(&token(store)).1.as_str(), base, "{store}");
     }
 }
 
@@ -83,7 +91,7 @@ fn each_fault_is_one_sentence_with_the_field_and_an_example() {
     }
     snapshot.push(faults(&json!({"credentials": {"auth_type": ROUTER_TYPE}})));
     snapshot.push(faults(&json!([])));
-    snapshot.push(reported(&Config::parse(b"{\"a\":").unwrap_err()));
+    snapshot.push(reported(&Config::parse(b"{\"a\":", &DEFINITION).unwrap_err()));
     insta::assert_snapshot!(snapshot.join("\n"));
 }
 
@@ -92,7 +100,7 @@ fn dates_may_have_any_offset_or_be_a_day() {
     let mut config = token("mystore.americommerce.com");
     config["start_date"] = json!("2021-01-01T00:00:00-06:00");
     config["end_date"] = json!("2021-02-01");
-    let config = parse(&config).unwrap();
+    let config = parse(&config).unwrap().shop;
     assert_eq!(config.start.to_string(), "2021-01-01T06:00:00Z");
     assert_eq!(config.end.unwrap().to_string(), "2021-02-01T00:00:00Z");
 }
@@ -103,21 +111,23 @@ fn the_python_connectors_config_works_unchanged() {
         "credentials": {"auth_type": ROUTER_TYPE, "user_name": "u", "user_secret": "s", "site_id": 12345},
         "start_date": "2021-01-01T00:00:00Z", "_limit": 10, "unknown": {"key": 1}
     });
-    let config = parse(&config).unwrap();
-    assert_eq!(config.base.as_str(), ROUTER);
-    assert!(matches!(config.auth, Auth::Router { site_id, .. } if site_id == "12345"));
-    assert_eq!((config.limit_percent, config.in_flight), (100, 8));
+    let (auth, base) = signed_in(&config);
+    assert_eq!(base.as_str(), ROUTER);
+    assert!(matches!(auth, Auth::Router { site_id, .. } if site_id == "12345"));
+    let parsed = format!("{:?}", parse(&config).unwrap());
+    assert!(parsed.contains("limit_percent: 100, in_flight: 8"), "{parsed}");
 }
 
 #[test]
 fn the_specification_has_the_same_settings_types_bounds_and_defaults() {
-    let spec: Value = serde_json::from_str(include_str!("../cart/spec.json")).unwrap();
+    let spec: Value = serde_json::from_str(include_str!("../spec.json")).unwrap();
     let schema = &spec["connectionSpecification"];
     let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(keys(&schema["properties"]), FIELDS.map(str::to_owned).into());
+    let known = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(keys(&schema["properties"]), known(NAMES.top));
     let variants = schema["properties"]["credentials"]["oneOf"].as_array().unwrap();
     let of_variants: BTreeSet<String> = variants.iter().flat_map(|variant| keys(&variant["properties"])).collect();
-    assert_eq!(of_variants, CREDENTIALS.map(str::to_owned).into());
+    assert_eq!(of_variants, known(NAMES.nested[0].1));
     for (variant, auth_type) in variants.iter().zip([TOKEN_TYPE, ROUTER_TYPE]) {
         assert_eq!(variant["properties"]["auth_type"]["const"], auth_type);
         let required: Vec<&str> = variant["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

@@ -1,0 +1,142 @@
+//! The load on the merchant's own server: one request at a time, pauses after slow answers, fewer rows after failures,
+//! and the waits that a server asks for.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::store::{column, config_with, everything, full, read, read_full, requests, sample, told};
+use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample, WeakHost};
+
+/// Returns the times between the arrival of a request and the next one.
+fn gaps(store: &FakeCsCart) -> Vec<Duration> {
+    let at: Vec<_> = store.requests().iter().map(|seen| seen.at).collect();
+    at.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// Returns the rows that the requests for an object asked for, in order.
+fn asked(store: &FakeCsCart, object: &str) -> Vec<usize> {
+    requests(store, object).iter().filter_map(|seen| seen.param("items_per_page")?.parse().ok()).collect()
+}
+
+#[test]
+fn requests_come_one_at_a_time_on_one_connection() {
+    let options = Options { latency: Duration::from_millis(3), ..Options::default() };
+    let store = FakeCsCart::sample(options, &Sample::new(1, 80));
+    let config = config_with(&store, &json!({ "rows_per_request": 10 }));
+    let run = read(&config, &everything(Edition::Ultimate), "[]");
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    let counters = store.counters();
+    assert_eq!((counters.most_at_once, counters.connections), (1, 1), "{counters:?}");
+    for seen in store.requests() {
+        let agent = seen.header("user-agent").unwrap_or_default();
+        assert!(agent.contains("source-cs-cart"), "the merchant sees who asks: {agent:?}");
+        assert!(seen.header("accept-encoding").is_some_and(|value| value.contains("gzip")), "{:?}", seen.headers);
+    }
+}
+
+#[test]
+fn a_slow_answer_is_followed_by_a_pause() {
+    let slow = |seen: &RecordedRequest| (seen.n <= 2).then_some(Fault::Slow(Duration::from_millis(1_800)));
+    let store = sample(Options { fault: Some(Box::new(slow)), ..Options::default() });
+    let config = config_with(&store, &json!({ "rows_per_request": 20 }));
+    let run = read(&config, &full("orders"), "[]");
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    // A quarter of the 0.8 seconds above one second.
+    let gaps = gaps(&store);
+    assert!(gaps[..2].iter().all(|gap| *gap >= Duration::from_millis(2_000)), "{gaps:?}");
+    assert!(gaps[..2].iter().all(|gap| *gap < Duration::from_millis(3_500)), "{gaps:?}");
+    assert!(gaps[2..].iter().all(|gap| *gap < Duration::from_millis(1_500)), "no pause after a quick answer: {gaps:?}");
+}
+
+#[test]
+fn quick_answers_are_followed_by_no_pause() {
+    let store = FakeCsCart::sample(Options::default(), &Sample::new(1, 200));
+    let config = config_with(&store, &json!({ "rows_per_request": 5 }));
+    let run = read(&config, &full("orders"), "[]");
+    assert_eq!(run.code, Some(0));
+    let gaps = gaps(&store);
+    assert!(gaps.len() >= 40 && gaps.iter().sum::<Duration>() < Duration::from_secs(8), "{gaps:?}");
+}
+
+#[test]
+fn a_page_that_is_too_large_is_halved() {
+    for status in [500, 502, 504, 508] {
+        let weak = Some(WeakHost { rows: 7, only_complete: true, status });
+        let store = sample(Options { weak, ..Options::default() });
+        let config = config_with(&store, &json!({ "rows_per_request": 40, "_retry_seconds": 5 }));
+        let run = read(&config, &full("orders"), "[]");
+        assert_eq!(run.code, Some(0), "{status}: {}", run.transcript());
+        let asked = asked(&store, "orders");
+        assert!(asked.contains(&40) && asked.contains(&20) && asked.contains(&10) && asked.contains(&5), "{asked:?}");
+        let large = asked.iter().filter(|rows| **rows > 7).count();
+        assert!(large <= 12 && store.counters().by_status[&status] <= 12, "it learns the size: {asked:?}");
+        assert_eq!(
+            column(&run, "orders", "order_id").len(),
+            store.data(|data| { data.orders.iter().filter(|(_, order)| order.status != 'N').count() })
+        );
+    }
+}
+
+#[test]
+fn a_page_that_takes_too_long_is_halved() {
+    let hang = |seen: &RecordedRequest| {
+        let rows: usize = seen.param("items_per_page").and_then(|rows| rows.parse().ok()).unwrap_or(0);
+        (seen.object == "orders" && rows > 20).then_some(Fault::Hang)
+    };
+    let store = sample(Options { fault: Some(Box::new(hang)), ..Options::default() });
+    let settings = json!({ "rows_per_request": 40, "_timeout_seconds": 1, "_retry_seconds": 20 });
+    let run = read(&config_with(&store, &settings), &full("orders"), "[]");
+    assert_eq!(run.code, Some(0), "{}\n{}", run.transcript(), told(&store));
+    let asked = asked(&store, "orders");
+    assert!(asked.iter().filter(|rows| **rows > 20).count() <= 4 && asked.contains(&20), "{asked:?}");
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_is_kept() {
+    for status in [429, 503] {
+        let refuse = move |seen: &RecordedRequest| (seen.n == 2).then(|| Fault::retry_after(status, "1"));
+        let store = sample(Options { fault: Some(Box::new(refuse)), ..Options::default() });
+        let mut config = config_with(&store, &json!({ "rows_per_request": 20 }));
+        config.as_object_mut().unwrap().remove("_retry_seconds");
+        let run = read(&config, &full("orders"), "[]");
+        assert_eq!(run.code, Some(0), "{status}: {}", run.transcript());
+        let gaps = gaps(&store);
+        assert!(gaps[1] >= Duration::from_millis(990), "{status}: {gaps:?}");
+        assert_eq!(store.counters().by_status[&status], 1);
+    }
+}
+
+#[test]
+fn a_wait_longer_than_a_read_may_take_ends_the_stream() {
+    let refuse = |_: &RecordedRequest| Some(Fault::retry_after(503, "3600"));
+    let store = sample(Options { fault: Some(Box::new(refuse)), ..Options::default() });
+    let run = read_full(&store, "categories");
+    assert_eq!((run.code, run.statuses("categories").last()), (Some(75), Some(&"INCOMPLETE")), "{}", run.transcript());
+    assert!(store.requests().len() < 20, "{}", told(&store));
+}
+
+#[test]
+fn lists_that_one_answer_has_completely_are_requested_once() {
+    let store = sample(Options::default());
+    for stream in ["categories", "statuses", "features", "options", "taxes", "shippings", "languages", "usergroups"] {
+        store.clear_requests();
+        assert_eq!(read_full(&store, stream).code, Some(0), "{stream}");
+        let all = store.requests();
+        assert!(all.len() == 1 && all[0].param("items_per_page") == Some("0"), "{stream}: {}", told(&store));
+    }
+}
+
+#[test]
+fn a_dry_run_asks_little() {
+    let store = sample(Options::default());
+    let command = super::store::reading(&config_with(&store, &json!({})), &full("orders"), "[]");
+    let output = command.arg("--dry-run").output();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.code == Some(0) && table.contains("orders") && !table.contains("RECORD"),
+        "{table}{}",
+        output.stderr
+    );
+    assert!(store.requests().len() <= 3, "{}", told(&store));
+}
