@@ -6,8 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fake_store::FakeStore;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Where the files are, below the current folder.
 pub(crate) const FOLDER: &str = "demo-out";
@@ -27,25 +26,13 @@ impl Files {
     ///
     /// # Errors
     /// A sentence that says what cannot be written.
-    pub(crate) fn create(store: &FakeStore) -> Result<Self, String> {
+    pub(crate) fn create(config_fields: &Value) -> Result<Self, String> {
         let folder = Path::new(FOLDER);
         fs::create_dir_all(folder).map_err(|e| format!("the folder {FOLDER} cannot be made ({e})."))?;
         let [config, catalog, state] =
             ["config.json", "configured_catalog.json", "state.json"].map(|name| folder.join(name));
-        let token = store.options(|options| options.tokens.first().map(|token| token.value.clone()));
         let files = Self { config, catalog, state };
-        write(
-            &files.config,
-            &json!({
-                "credentials": {
-                    "auth_type": "SINGLE_STORE_ACCESS_TOKEN",
-                    "access_token": token,
-                    "store_name": store.url(),
-                },
-                "start_date": "2013-01-01T00:00:00Z",
-                "detect_deletions": ["all"],
-            }),
-        )?;
+        write(&files.config, config_fields)?;
         Ok(files)
     }
 

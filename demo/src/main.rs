@@ -1,7 +1,7 @@
 //! The demo: the connector against a sample store, from `check` to a second incremental read.
 //!
 //! ```text
-//! cargo run -p demo [-- --serve] [-- --orders 500]
+//! cargo run -p demo [-- --shop cs-cart] [--serve] [--orders 500]
 //! ```
 //!
 //! The messages of the runs go to standard output, unless that is a terminal; an account for people to standard error.
@@ -15,6 +15,7 @@
 
 mod account;
 mod changes;
+mod cs_cart;
 mod files;
 mod outcome;
 mod source;
@@ -29,7 +30,11 @@ use fake_store::{Data, FakeStore, Options, resource};
 
 use changes::change;
 use files::Files;
-use source::{CONNECTOR, Source, Stream};
+use serde_json::json;
+use source::{Source, Stream};
+
+/// The first argument with which the demo is the connector.
+const CONNECTOR: &str = "source-cart";
 
 /// Fewer orders leave nothing to change.
 const FEWEST_ORDERS: usize = 20;
@@ -39,9 +44,11 @@ const ORDERS: usize = 200;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = env::args_os().collect();
-    if arguments.get(1).is_some_and(|first| first == CONNECTOR) {
-        arguments.remove(1);
-        return connector(arguments);
+    for connector in [&source_cart::CART, &source_cart::CS_CART] {
+        if arguments.get(1).is_some_and(|first| first == connector.executable) {
+            arguments.remove(1);
+            return source_cart::run(connector, arguments);
+        }
     }
     fake_store::number_all_keys();
     match run() {
@@ -53,29 +60,35 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the executable `source-cart` does.
-fn connector(arguments: Vec<OsString>) -> ExitCode {
-    source_cart::run(&source_cart::CART, arguments)
-}
-
 fn run() -> Result<(), String> {
-    let Wanted { serve, orders } = arguments()?;
+    let Wanted { serve, orders, is_cs_cart } = arguments()?;
     #[expect(clippy::disallowed_methods, reason = "the one place that takes stdout, to pass the messages on")]
     let out = io::stdout();
     let source = Source {
         executable: env::current_exe().map_err(|e| format!("the demo does not find itself ({e})."))?,
+        connector: if is_cs_cart { cs_cart::CONNECTOR } else { CONNECTOR },
         // In a terminal the messages would hide the account.
         shows_messages: !out.is_terminal(),
     };
     let mut out = out.lock();
+    if is_cs_cart {
+        return cs_cart::run(&source, orders, serve, &mut out);
+    }
     let store = FakeStore::start(Options::default(), Data::sample(1, orders));
-    let files = Files::create(&store)?;
+    let token = store.options(|options| options.tokens.first().map(|token| token.value.clone()));
+    let files = Files::create(&json!({
+        "credentials": {
+            "auth_type": "SINGLE_STORE_ACCESS_TOKEN", "access_token": token, "store_name": store.url(),
+        },
+        "start_date": "2013-01-01T00:00:00Z",
+        "detect_deletions": ["all"],
+    }))?;
 
     say(&account::opening(&store.url(), source.shows_messages));
     say("check     Does the store answer, and does it accept the token?");
     source.check(&files, &mut out)?;
     say("discover  Which streams are there?");
-    let streams = source.discover(&files, &mut out)?;
+    let streams = source.discover(&files, &[], &mut out)?;
 
     say("read      The first time: every row of every stream.");
     let first = source.run(&files.read(false), &mut out)?;
@@ -101,21 +114,29 @@ fn run() -> Result<(), String> {
 struct Wanted {
     serve: bool,
     orders: usize,
+    is_cs_cart: bool,
 }
 
 fn arguments() -> Result<Wanted, String> {
-    let mut wanted = Wanted { serve: false, orders: ORDERS };
+    let mut wanted = Wanted { serve: false, orders: ORDERS, is_cs_cart: false };
     let mut arguments = env::args().skip(1);
     while let Some(name) = arguments.next() {
         match name.as_str() {
             "--serve" => wanted.serve = true,
+            "--shop" => {
+                wanted.is_cs_cart = match arguments.next().as_deref() {
+                    Some("cs-cart") => true,
+                    Some("cart") => false,
+                    _ => return Err("--shop needs a name: cart or cs-cart.".to_owned()),
+                }
+            }
             "--orders" => {
                 let orders = arguments.next().and_then(|value| value.parse().ok());
                 wanted.orders = orders
                     .filter(|orders| *orders >= FEWEST_ORDERS)
                     .ok_or_else(|| format!("--orders needs a number, {FEWEST_ORDERS} or more."))?;
             }
-            _ => return Err(format!("`{name}` is unknown. Known are --serve and --orders N.")),
+            _ => return Err(format!("`{name}` is unknown. Known are --shop NAME, --serve and --orders N.")),
         }
     }
     Ok(wanted)

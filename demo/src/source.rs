@@ -20,13 +20,12 @@ pub(crate) struct Stream {
     pub(crate) incremental: bool,
 }
 
-/// The first argument with which the demo is the connector.
-pub(crate) const CONNECTOR: &str = "source-cart";
-
 /// The connector: this executable.
 pub(crate) struct Source {
     /// Its path.
     pub(crate) executable: PathBuf,
+    /// The first argument with which it is the connector.
+    pub(crate) connector: &'static str,
     /// Passes the messages on.
     pub(crate) shows_messages: bool,
 }
@@ -44,11 +43,17 @@ impl Source {
         }
     }
 
-    /// Runs `discover`, and writes a catalog in which every stream is configured as a platform would.
+    /// Runs `discover`, and writes a catalog in which every stream is configured as a platform would, except those in
+    /// `left_out`.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the catalog.
-    pub(crate) fn discover(&self, files: &Files, out: &mut impl io::Write) -> Result<Vec<Stream>, String> {
+    pub(crate) fn discover(
+        &self,
+        files: &Files,
+        left_out: &[&str],
+        out: &mut impl io::Write,
+    ) -> Result<Vec<Stream>, String> {
         let arguments = ["discover".as_ref(), "--config".as_ref(), files.config.as_ref()];
         let catalog = self.run(&arguments, out)?.catalog;
         let found = catalog.as_ref().and_then(|catalog| catalog["streams"].as_array());
@@ -61,6 +66,9 @@ impl Source {
             let (Some(name), Some(key)) = (stream["name"].as_str(), primary_key[0][0].as_str()) else {
                 return Err(format!("discover should name each stream and its key, but printed {stream}."));
             };
+            if left_out.contains(&name) {
+                continue;
+            }
             configured.push(if incremental {
                 json!({
                     "stream": stream, "sync_mode": "incremental", "destination_sync_mode": "append_dedup",
@@ -86,7 +94,7 @@ impl Source {
         let what = arguments.first().map(|name| name.display().to_string()).unwrap_or_default();
         let mut command = Command::new(&self.executable);
         // The store is on this machine; a proxy has no business in between.
-        command.arg(CONNECTOR).args(arguments).env("NO_PROXY", "127.0.0.1").env_remove("no_proxy");
+        command.arg(self.connector).args(arguments).env("NO_PROXY", "127.0.0.1").env_remove("no_proxy");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.map_err(|e| format!("{} cannot be started ({e}).", self.executable.display()))?;
         let mut outcome = Outcome::default();

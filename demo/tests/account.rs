@@ -10,9 +10,15 @@ fn demo(folder: &std::path::Path, arguments: &[&str]) -> Output {
 
 #[test]
 fn the_account_fits_a_terminal_and_ends_with_three_commands() {
-    let folder = std::env::temp_dir().join(format!("source-cart-demo-{}", std::process::id()));
+    for shop in ["cart", "cs-cart"] {
+        shows_itself(shop);
+    }
+}
+
+fn shows_itself(shop: &str) {
+    let folder = std::env::temp_dir().join(format!("source-cart-demo-{}-{shop}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let run = demo(&folder, &["--orders", "20"]);
+    let run = demo(&folder, &["--shop", shop, "--orders", "20"]);
     let account = String::from_utf8(run.stderr).unwrap();
     assert!(run.status.success(), "{account}");
     for line in account.lines() {

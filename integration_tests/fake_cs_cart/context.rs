@@ -1,4 +1,4 @@
-//! The surroundings of one answer.
+//! Surroundings of one answer: switches, data and parameters.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

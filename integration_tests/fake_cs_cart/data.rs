@@ -1,4 +1,4 @@
-//! The data of the store: its tables, its clock, and how tests change them.
+//! Data of the store: its tables, its clock, and how tests change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ pub const START: i64 = 1_731_931_200;
 /// Key of a cart: user and company (0 in Multi-Vendor).
 pub type CartKey = (i64, i64);
 
-/// The data of one store.
+/// Data of one store.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
-    /// The store's clock in UNIX seconds. It moves only when a test or `Options::seconds_per_request` moves it.
+    /// Store's clock in UNIX seconds. It moves only when a test or `Options::seconds_per_request` moves it.
     pub now: i64,
     step: u64,
     /// Orders.
@@ -33,6 +33,8 @@ pub struct Data {
     greatest: BTreeMap<&'static str, i64>,
     /// Rows with text that is not UTF-8, by object and id: every answer with such a row is empty.
     pub broken: BTreeSet<(&'static str, i64)>,
+    /// Ids of the rows that the current answer has chosen, for `Options::between`.
+    pub chosen: Vec<i64>,
     /// Orders whose text is broken in the fields that only the complete row has.
     pub broken_inside: BTreeSet<i64>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::answer::Answer;
 
-/// The fault of one request.
+/// Fault of one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Exactly this response.
@@ -16,29 +16,29 @@ pub enum Fault {
         /// Body.
         body: Vec<u8>,
     },
-    /// The correct response after a delay.
+    /// Correct response after a delay.
     Slow(Duration),
-    /// The correct headers with the full `Content-Length`; the connection ends after some bytes of the body.
+    /// Correct headers with the full `Content-Length`; the connection ends after some bytes of the body.
     CutBody {
         /// Number of bytes that are sent.
         after: usize,
     },
-    /// The connection is reset instead of a response.
+    /// A reset of the connection instead of a response.
     ResetBeforeHeaders,
-    /// The connection is reset after the correct headers.
+    /// A reset of the connection after the correct headers.
     ResetAfterHeaders,
     /// There is never a response, and the connection stays open.
     Hang,
-    /// The correct response with a slow body.
+    /// Correct response with a slow body.
     Trickle {
         /// Speed of the body.
         bytes_per_second: u32,
     },
-    /// The correct response with an empty body and status 200.
+    /// Correct response with an empty body and status 200.
     Empty,
-    /// The correct response after a PHP warning in HTML.
+    /// Correct response after a PHP warning in HTML.
     Warning,
-    /// The correct response with a changed body.
+    /// Correct response with a changed body.
     Changed(fn(Vec<u8>) -> Vec<u8>),
 }
 

@@ -23,13 +23,13 @@ pub struct Truth {
     pub moment: Moment,
     /// Kind of the change.
     pub note: Note,
-    /// The row as the API shows it, or `None` if it is deleted or cannot be listed.
+    /// Row as the API shows it, or `None` if it is deleted or cannot be listed.
     pub row: Option<Value>,
     /// Time and storefront of each line of a cart; empty in other rows.
     pub lines: Vec<(i64, i64)>,
 }
 
-/// The data of a store with everything that it was before.
+/// Data of a store with everything that it was before.
 #[derive(Clone, Debug)]
 pub struct History {
     data: Data,
@@ -53,6 +53,18 @@ impl History {
     /// Returns the last moment.
     pub fn moment(&self) -> Moment {
         self.data.moment()
+    }
+
+    /// Describes the versions of a row, for the message of a test: one line each, with the values of some fields.
+    pub fn story(&self, stream: &str, key: &[i64], fields: &[&str]) -> String {
+        let versions = self.versions(stream).remove(key).unwrap_or_default();
+        let line = |truth: &Truth| {
+            let value = |name: &&str| truth.row.as_ref().map(|row| format!(" {name}={}", row[*name]));
+            let values: String = fields.iter().filter_map(value).collect();
+            let gone = if truth.row.is_none() { " gone" } else { "" };
+            format!("step {} at {} ({:?}):{gone}{values}", truth.moment.step, truth.moment.at, truth.note)
+        };
+        versions.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns true for CS-Cart, false for Multi-Vendor.

@@ -16,20 +16,20 @@ mod compare;
 
 use compare::{integer, is_same};
 
-/// The reasons for which a row may be missing, stale or doubled: no reader of the API can promise it.
+/// Reasons for which a row may be missing, stale or doubled: no reader of the API can promise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
-    /// The type of the user changed between the reads of two types.
+    /// A user whose type changed between the reads of two types.
     TypeChanged,
     /// A cart took over older lines at sign-in and lost its newer ones.
     Merged,
-    /// The carts of one user in two stores share a second, and the sign-in may not list the stores.
+    /// Carts of one user in two stores that share a second, where the sign-in may not list the stores.
     HiddenByStore,
-    /// The server cannot encode the row, and the sync reports it.
+    /// A row that the server cannot encode, and that the sync reports.
     Unreadable,
 }
 
-/// The findings of one sync.
+/// Findings of one sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Number of records.
@@ -240,7 +240,7 @@ impl Judge {
     }
 }
 
-/// The comparison of one sync.
+/// Comparison of one sync.
 struct Comparison<'j> {
     judge: &'j Judge,
     start: Moment,

@@ -52,7 +52,7 @@ pub use fault::{Fault, WARNING};
 pub use history::{History, Key, Truth};
 pub use json::Columns;
 pub use judge::{Excuse, Judge, Verdict};
-pub use live::Schedule;
+pub use live::{Schedule, delete_chosen};
 pub use options::{
     Account, DateHeader, EMAIL, Edition, Envelope, FaultHook, KEY, Live, Options, Rights, Version, WeakHost,
 };

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::rows::{Cart, Cell};
 use super::table::Note;
 
-/// The changes of a schedule and their frequencies.
+/// Changes of a schedule and their frequencies.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// Seed.
@@ -84,6 +84,17 @@ impl Schedule {
         }
         player.complete(data);
     }
+}
+
+/// Returns a hook for `Options::between` that deletes one of the chosen orders in this many of a hundred answers.
+pub fn delete_chosen(seed: u64, percent: u8) -> Live {
+    let mut random = Random::new(seed);
+    Box::new(move |data, _| {
+        let chosen = random.pick(&data.chosen).copied();
+        if let Some(id) = chosen.filter(|_| random.percent(percent)) {
+            data.delete("orders", id);
+        }
+    })
 }
 
 struct Player {
@@ -169,7 +180,8 @@ impl Player {
                 data.delete("orders", id);
             }
             3 if self.schedule.imports => {
-                let time = data.now - self.random.below(300 * 86_400);
+                // Some are dated ahead.
+                let time = data.now - self.random.below(300 * 86_400) + 10 * 86_400;
                 if self.random.percent(25) {
                     data.import_incomplete_order(&mut self.random, time);
                 } else {

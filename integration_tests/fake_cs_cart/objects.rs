@@ -1,4 +1,4 @@
-//! The objects of the API.
+//! Objects of the API.
 
 use super::context::Context;
 use super::json::Writer;

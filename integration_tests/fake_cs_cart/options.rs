@@ -1,4 +1,4 @@
-//! The switches of the store.
+//! Switches of the store.
 //!
 //! The defaults are a root administrator on a CS-Cart store of version 4.20 that answers at once. Where the facts leave
 //! something open, a switch offers each variant.
@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::json::Columns;
 use super::seen::RecordedRequest;
 
-/// The product.
+/// CS-Cart or Multi-Vendor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Edition {
     /// CS-Cart: one or several storefronts, each with a company.
@@ -22,7 +22,7 @@ pub enum Edition {
     MultiVendor,
 }
 
-/// The version of the server.
+/// Version of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// 4.3.9 of 2016: no complete rows in lists, no storefronts.
@@ -97,31 +97,31 @@ pub const EMAIL: &str = "admin@example.com";
 /// API key of the administrator of a sample store.
 pub const KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 
-/// The `Date` header.
+/// `Date` header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DateHeader {
-    /// The store's clock.
+    /// Store's clock.
     #[default]
     Store,
-    /// The store's clock, some seconds late; early if negative.
+    /// Store's clock, some seconds late; early if negative.
     Late(i64),
-    /// The store's clock, as it was at the last multiple of so many seconds: a cache set it.
+    /// Store's clock, as it was at the last multiple of so many seconds: a cache set it.
     Cached(i64),
-    /// The clock of this machine.
+    /// Clock of this machine.
     Real,
     /// No header.
     Absent,
 }
 
-/// The form of lists.
+/// Form of lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Envelope {
-    /// The rows as an array (or keyed, see `keyed`) and `params`.
+    /// Rows as an array (or keyed, see `keyed`) and `params`.
     #[default]
     Params,
-    /// The rows and `search`.
+    /// Rows and `search`.
     Search,
-    /// The rows alone.
+    /// Rows alone.
     Absent,
 }
 
@@ -144,11 +144,11 @@ pub type FaultHook = Box<dyn FnMut(&RecordedRequest) -> Option<Fault> + Send>;
 
 /// All switches.
 pub struct Options {
-    /// The product.
+    /// CS-Cart or Multi-Vendor.
     pub edition: Edition,
-    /// The version of the server.
+    /// Version of the server.
     pub version: Version,
-    /// The accounts.
+    /// Accounts.
     pub accounts: Vec<Account>,
     /// Folder of the store, such as `/shop`; empty for the root of the host.
     pub folder: String,
@@ -180,13 +180,14 @@ pub struct Options {
     pub whole_hours: bool,
     /// True if dates are read as `d/m/Y` and not `m/d/Y`.
     pub day_first: bool,
-    /// The store's clock moves by this before each answer.
+    /// Seconds by which the store's clock moves before each answer.
     pub seconds_per_request: i64,
-    /// The `Date` header.
+    /// `Date` header.
     pub date: DateHeader,
     /// Changes the data before each answer.
     pub live: Option<Live>,
-    /// Changes the data after the rows of a list are chosen and before they are filled.
+    /// Changes the data after the rows of a list of complete orders are chosen and before they are filled, one by one.
+    /// Other lists are a single statement.
     pub between: Option<Live>,
     /// Chooses faults.
     pub fault: Option<FaultHook>,

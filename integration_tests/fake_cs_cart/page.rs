@@ -9,7 +9,7 @@ use super::random::mix;
 /// Key of a row: its id, and the company of a cart.
 pub(crate) type RowKey = (i64, i64);
 
-/// The value that a list is sorted by.
+/// Value that a list is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SortValue<'a> {
     /// A number.
@@ -47,7 +47,7 @@ pub(crate) struct Sort {
     pub(crate) ties: Ties,
 }
 
-/// The sort in effect.
+/// Sort in effect.
 pub(crate) struct Sorting {
     /// Name.
     pub(crate) name: &'static str,

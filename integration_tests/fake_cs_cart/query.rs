@@ -1,6 +1,6 @@
 //! Query parameters as PHP reads them: the last of a name counts, `name[]` and `name[key]` are arrays.
 
-/// The parameters of a request, decoded, in the order sent.
+/// Parameters of a request, decoded, in the order sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,

@@ -142,15 +142,16 @@ impl State {
         if object.name == "users" && query.filled("user_type").is_none() && options.version >= Version::V4_20 {
             return Err(error(400, "user_type is required"));
         }
-        let (page, echo, keys) = {
+        let (is_complete, (page, echo, keys)) = {
             let context = self.context(object, &query, n, company, &api, account);
-            choose(&context, object)
+            let is_complete = object.name == "orders" && super::objects::orders::is_complete(&context);
+            (is_complete, choose(&context, object))
         };
-        if let Some(between) = &mut self.options.between {
+        if let Some(between) = self.options.between.as_mut().filter(|_| is_complete) {
+            self.data.chosen = keys.iter().map(|key| key.0).collect();
             between(&mut self.data, seen);
         }
         let context = self.context(object, &query, n, company, &api, account);
-        let is_complete = object.name == "orders" && super::objects::orders::is_complete(&context);
         let weak = context.options.weak.filter(|weak| keys.len() > weak.rows && (is_complete || !weak.only_complete));
         if let Some(weak) = weak {
             return Err(Answer::html(weak.status, super::answer::status_text(weak.status)));
@@ -206,12 +207,12 @@ fn is_broken(context: &Context<'_>, object: &Object, key: RowKey, is_complete: b
         || (is_complete && object.name == "orders" && context.data.broken_inside.contains(&key.0))
 }
 
-/// The form of a list.
+/// Form of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// In an envelope.
     Full,
-    /// The rows alone.
+    /// Rows alone.
     Bare,
 }
 

@@ -1,4 +1,4 @@
-//! The rows of the store.
+//! Rows of the store.
 
 use super::json::Writer;
 
@@ -200,7 +200,7 @@ pub enum Cell {
     Int(i64),
     /// An amount of money, in hundredths.
     Money(i64),
-    /// A text column.
+    /// A column of text.
     Text(String),
     /// A JSON value.
     Json(String),

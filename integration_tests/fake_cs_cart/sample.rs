@@ -189,11 +189,14 @@ impl Maker<'_> {
             let (firstname, lastname) = self.name();
             let company_id = self.company();
             let later = self.random.below(3 * 86_400);
+            // An order that was imported as incomplete keeps its date as change date, also one that is ahead.
+            let is_ahead = timestamp > sample.now && id % 2 == 0;
+            let updated_at = if is_ahead { timestamp } else { (timestamp + later).min(sample.now) };
             let is_upgraded = (id as usize * 100) <= sample.orders * usize::from(sample.upgraded);
             let order = Order {
                 order_id: id,
                 timestamp,
-                updated_at: if is_upgraded { 0 } else { (timestamp + later).min(sample.now) },
+                updated_at: if is_upgraded { 0 } else { updated_at },
                 // At least one order of each sample is incomplete.
                 status: if self.random.percent(sample.incomplete) || (id == 12 && sample.incomplete > 0) {
                     'N'
@@ -235,8 +238,8 @@ impl Maker<'_> {
             let user_id = known.unwrap_or(3_000_000_000 + index as i64);
             let key = (user_id, if self.edition == Edition::Ultimate { company } else { 0 });
             let mut lines = data.carts.get(key).map_or_else(Vec::new, |cart| cart.lines.clone());
-            for _ in 0..=self.random.below(3) {
-                let time = (time + self.random.below(7200)).min(sample.now);
+            for line in 0..=self.random.below(3) {
+                let time = (time + line * self.random.below(7200)).min(sample.now);
                 lines.push(self.cart_line(time, company));
             }
             let contact = (known.is_none() && index % 2 == 0)

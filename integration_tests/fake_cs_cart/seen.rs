@@ -1,4 +1,4 @@
-//! The request log and its counters.
+//! Request log and its counters.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -81,14 +81,14 @@ struct Inner {
     most_at_once: usize,
 }
 
-/// The position of a request in the log: the age of the log and the index in it.
+/// Position of a request in the log: the age of the log and the index in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     cleared: usize,
     index: usize,
 }
 
-/// The request log.
+/// Request log.
 #[derive(Default)]
 pub(crate) struct Log {
     inner: Mutex<Inner>,

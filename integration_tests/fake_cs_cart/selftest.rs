@@ -18,6 +18,7 @@ mod orders;
 mod paging;
 mod rows;
 mod verdicts;
+mod walks;
 
 /// One response as it arrived.
 struct Reply {

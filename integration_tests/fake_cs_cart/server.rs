@@ -1,4 +1,4 @@
-//! The server: one thread for each connection, which reads requests and writes responses, correct or faulty.
+//! Server: one thread for each connection, which reads requests and writes responses, correct or faulty.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -94,7 +94,7 @@ pub(crate) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// The state of a connection after a response.
+/// State of a connection after a response.
 #[derive(PartialEq, Eq)]
 enum Next {
     Continue,

@@ -14,11 +14,11 @@ pub struct Moment {
 /// Kinds of changes, as a reader of the API can or cannot see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The change date of the row was set.
+    /// Sets the change date of the row.
     Stamped,
-    /// The change date of the row was not set, or the row has none.
+    /// Does not set the change date of the row, or the row has none.
     Silent,
-    /// The row took over older parts of another one: a cart at sign-in.
+    /// Takes over older parts of another row: a cart at sign-in.
     Merged,
 }
 
@@ -27,7 +27,7 @@ pub enum Note {
 pub struct Version<R> {
     /// Moment of the change; the default for rows that were there from the start.
     pub moment: Moment,
-    /// The row, or `None` once it is deleted.
+    /// Row, or `None` once it is deleted.
     pub row: Option<R>,
     /// Kind of the change.
     pub note: Note,

@@ -133,7 +133,10 @@ fn a_row_at_the_cursor_that_changes_after_the_end_date_does_not_accuse_the_filte
     sim.sync();
     let mut newest = sim.store.data(|data| data.ids(STREAM)).into_iter();
     let newest = newest.rfind(|id| sim.shown(*id).is_some_and(|at| at < utc_ms("2024-06-01T00:00:00Z"))).unwrap();
-    sim.store.data(|data| data.touch(STREAM, newest));
+    sim.store.data(|data| {
+        data.touch(STREAM, newest);
+        data.tick(MINUTE);
+    });
     for _ in 0..2 {
         let sync = sim.sync();
         assert_eq!((sync.ids.len(), sync.warnings()), (0, Vec::new()), "{}", sync.asked());

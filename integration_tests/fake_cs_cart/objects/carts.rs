@@ -61,7 +61,7 @@ fn some_line<'a>(context: &Context<'_>, cart: &'a Cart) -> Option<&'a CartLine> 
     lines.get(at as usize).copied()
 }
 
-/// The filters that concern the cart and not a line.
+/// Filters that concern the cart and not a line.
 struct Filter<'a> {
     user_id: Option<i64>,
     name: Option<String>,

@@ -1,4 +1,4 @@
-//! Orders: short rows, and complete rows where the list is asked for them.
+//! Orders: short rows, and complete rows where a list is requested with them.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ fn item<'a>(sort: &str, order: &'a Order) -> Item<'a> {
     Item { key: (order.order_id, 0), value }
 }
 
-/// Returns true if a list is asked for complete rows and has them.
+/// Returns true if complete rows are requested and the version has them.
 pub(crate) fn is_complete(context: &Context<'_>) -> bool {
     context.query.is_on("get_orders_data") && context.is_at_least(Version::V4_11)
 }

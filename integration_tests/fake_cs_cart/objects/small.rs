@@ -1,4 +1,4 @@
-//! The small lists: all their rows are columns without surprises.
+//! Small lists, whose rows are plain columns.
 
 use crate::context::Context;
 use crate::json::Writer;
@@ -32,7 +32,7 @@ static BY_POSITION: &[Sort] = &[total("position")];
 
 static COMPANIES: &[Sort] = &[random("company"), total("id"), random("email"), random("date"), random("status")];
 
-/// The small objects.
+/// Small objects.
 pub(crate) static SMALL: [Object; 13] = [
     Object {
         is_for_vendors: true,

@@ -1,4 +1,4 @@
-//! The comparison of records with the history of the store.
+//! Comparison of records with the history of the store.
 
 use super::*;
 
