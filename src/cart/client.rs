@@ -1,7 +1,7 @@
 //! The client of a Cart.com store: the HTTP client with Cart.com's URLs, headers and responses.
 
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::auth::Auth;
@@ -110,6 +110,8 @@ impl Api for CartApi {
     type Request = Query;
     type Throttle = RateLimiter;
     type Page<'r> = Page<'r>;
+
+    const AGENT: HeaderValue = HeaderValue::from_static(concat!("source-cart/", env!("CARGO_PKG_VERSION")));
 
     fn target(&self, query: &Query) -> String {
         query::target(query)

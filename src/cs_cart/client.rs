@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use hyper::StatusCode;
-use hyper::header::{DATE, HeaderMap};
+use hyper::header::{DATE, HeaderMap, HeaderValue};
 
 use super::auth::Auth;
 use super::error_mapping;
@@ -152,6 +152,8 @@ impl Api for CsCartApi {
     type Request = Query;
     type Throttle = Pauses;
     type Page<'r> = Page<'r>;
+
+    const AGENT: HeaderValue = HeaderValue::from_static(concat!("source-cs-cart/", env!("CARGO_PKG_VERSION")));
 
     fn target(&self, query: &Query) -> String {
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

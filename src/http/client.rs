@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
-use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use tokio::time::Instant;
 use url::Url;
 
@@ -43,6 +43,9 @@ pub trait Api: fmt::Debug + Send + Sync {
     type Page<'r>: ReadPage
     where
         Self: 'r;
+
+    /// Value of the `User-Agent` header: the name of the connector and its version.
+    const AGENT: HeaderValue;
 
     /// Returns the URL of a request relative to the base URL, with its parameters, exactly as it is sent.
     fn target(&self, request: &Self::Request) -> String;
@@ -88,7 +91,7 @@ impl<A: Api> Client<A> {
         let tls = super::tls::config(extra.as_ref().map(std::path::Path::new))?;
         // Unencrypted requests must not leave this machine, and a proxy may be on another one.
         let proxy = if base.scheme() == "https" { Proxy::from_env(&base)? } else { None };
-        let http = Http::new(tls, proxy, in_flight, Timeouts::within(retry_policy.timeout));
+        let http = Http::new(tls, proxy, A::AGENT, in_flight, Timeouts::within(retry_policy.timeout));
         let dispatcher = Dispatcher::new(throttle, in_flight, retry_policy);
         Ok(Self { http, base, api, dispatcher, body_buffers: BufferPool::default() })
     }

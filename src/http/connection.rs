@@ -33,9 +33,6 @@ use url::Url;
 use super::error::ProxyFailure;
 use super::proxy::Proxy;
 
-/// Value of the `User-Agent` header.
-const AGENT_NAME: HeaderValue =
-    HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
 /// Time limit for opening a connection. It takes one round trip and a TLS handshake; ten seconds allow for one or
 /// two lost packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,13 +79,21 @@ impl Timeouts {
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client<Connector, Empty<Bytes>>,
+    /// Value of the `User-Agent` header.
+    agent: HeaderValue,
     timeouts: Timeouts,
 }
 
 impl Http {
     /// Creates a client that keeps at most `connections` idle connections open. All connections go through `proxy`, if
-    /// there is one.
-    pub(super) fn new(tls: ClientConfig, proxy: Option<Proxy>, connections: usize, timeouts: Timeouts) -> Self {
+    /// there is one. `agent` is the value of the `User-Agent` header.
+    pub(super) fn new(
+        tls: ClientConfig,
+        proxy: Option<Proxy>,
+        agent: HeaderValue,
+        connections: usize,
+        timeouts: Timeouts,
+    ) -> Self {
         let tls = Arc::new(tls);
         let mut http = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         // The config parser has already decided if a target without TLS is allowed.
@@ -101,7 +106,8 @@ impl Http {
         http.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
         let to_proxy = HttpsConnector::from((http.clone(), Arc::clone(&tls)));
         let tunnel_timeout = timeouts.connect.mul_f64(TUNNEL_SHARE);
-        let connector = ProxyConnector { http, to_proxy, proxy: proxy.map(Arc::new), tunnel_timeout };
+        let connector =
+            ProxyConnector { http, to_proxy, proxy: proxy.map(Arc::new), agent: agent.clone(), tunnel_timeout };
         let connector = Connector { connector: HttpsConnector::from((connector, tls)), timeout: timeouts.connect };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -110,7 +116,7 @@ impl Http {
             .pool_max_idle_per_host(connections)
             .http1_max_buf_size(READ_BUFFER)
             .build(connector);
-        Self { client, timeouts }
+        Self { client, agent, timeouts }
     }
 
     /// Sends a GET request and waits for the response headers. Redirects are not followed.
@@ -128,7 +134,7 @@ impl Http {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(USER_AGENT, AGENT_NAME);
+        headers.insert(USER_AGENT, self.agent.clone());
         let connection = capture_connection(&mut request);
         let response = timeout_at(deadline.min(Instant::now() + idle), self.client.request(request)).await;
         let (head, body) = response.map_err(timed_out).map_err(http_error)?.map_err(http_error)?.into_parts();
@@ -411,6 +417,7 @@ struct ProxyConnector {
     /// Connects to the proxy itself, which may use TLS.
     to_proxy: HttpsConnector<HttpConnector<Resolver>>,
     proxy: Option<Arc<Proxy>>,
+    agent: HeaderValue,
     tunnel_timeout: Duration,
 }
 
@@ -428,7 +435,7 @@ impl Service<Uri> for ProxyConnector {
             let connecting = self.http.call(target);
             return Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) });
         };
-        let headers = HeaderMap::from_iter([(USER_AGENT, AGENT_NAME)]);
+        let headers = HeaderMap::from_iter([(USER_AGENT, self.agent.clone())]);
         let mut tunnel = Tunnel::new(proxy.uri.clone(), self.to_proxy.clone()).with_headers(headers);
         if let Some(auth) = &proxy.auth {
             tunnel = tunnel.with_auth(auth.clone());

@@ -265,7 +265,7 @@ fn a_killed_sync_leaves_an_unchanged_store_silent() {
             let live = Schedule { seconds: 2, last: Some(40), ..Schedule::of(seed, stream) };
             syncs.store.options(|options| options.live = Some(live.live()));
             let mut chance = Chance::new(seed);
-            let attempts = syncs.sync_with_kills(&mut chance, (6, bytes));
+            let attempts = syncs.sync_with_kills(&mut chance, (6, bytes / 3));
             assert!(attempts > 1, "{context}: it was not killed");
             syncs.still();
             syncs.store.data(|data| Schedule::of(seed, stream).play(data, 0));

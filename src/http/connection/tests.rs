@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
+const AGENT: HeaderValue = HeaderValue::from_static("test/1");
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -25,7 +26,7 @@ async fn asked(says: &'static [u8], encrypted: bool, timeouts: Timeouts) -> Http
         // Wait until the client closes the connection.
         let _ = tcp.read_to_end(&mut Vec::new());
     });
-    let http = Http::new(super::super::tls::config(None).unwrap(), None, 1, timeouts);
+    let http = Http::new(super::super::tls::config(None).unwrap(), None, AGENT, 1, timeouts);
     let asking = async {
         match http.get(&url, HeaderMap::new()).await {
             Err(http_error) => http_error,
@@ -133,7 +134,7 @@ async fn a_poisoned_connection_carries_no_further_request() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(count_connections(listener));
-    let http = Http::new(super::super::tls::config(None).unwrap(), None, 8, USUAL);
+    let http = Http::new(super::super::tls::config(None).unwrap(), None, AGENT, 8, USUAL);
     let mut seen = String::new();
     for request in 0..6 {
         let mut answer = http.get(&url, HeaderMap::new()).await.unwrap();
@@ -171,7 +172,7 @@ async fn tls_that_ends_without_close_notify_ends_a_body_without_a_length() {
             // The TCP connection is closed without a TLS `close_notify`.
             tls.get_mut().0.shutdown().await.unwrap();
         });
-        let http = Http::new(client.clone(), None, 1, USUAL);
+        let http = Http::new(client.clone(), None, AGENT, 1, USUAL);
         let mut answer = http.get(&url, HeaderMap::new()).await.unwrap();
         assert_eq!(body(&mut answer).await.ok().as_deref(), whole.then_some("whole"), "{head}");
     }
