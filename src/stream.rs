@@ -23,6 +23,8 @@ pub struct Stream {
     pub created_may_change: bool,
     /// Name of the field with the date of a row's creation, by which a walk from date to date requests rows.
     pub created_field: Option<&'static str>,
+    /// Field that only complete rows have. Where a list leaves it out, the rows are requested one by one.
+    pub complete_field: Option<&'static str>,
     /// Field of the primary key that identifies a row only where the parts of the stream are read one by one. In other
     /// responses its value is arbitrary.
     pub part_field: Option<&'static str>,

@@ -46,6 +46,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         created_may_change: false,
         created_field: None,
         part_field: None,
+        complete_field: None,
         nested_in: None,
         has_text_values: false,
         never_sent: &[],

@@ -26,7 +26,8 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
         }
         PageError::TooDeep => "the response is nested too deeply".to_owned(),
         PageError::OtherOrder(order) => {
-            format!("the store sorts the rows by `{}` instead of the requested order", plain(&order, 40))
+            let problem = format!("the store sorts the rows by `{}` instead of the requested order", plain(&order, 40));
+            return Error::Ignored { resource, problem };
         }
     };
     refused(query.resource(), problem)

@@ -28,6 +28,9 @@ use crate::sync::shop::Shop;
 use crate::sync::{self, JointReads, SyncContext};
 use crate::timestamp::Timestamp;
 
+/// Time after which a read is taken for one without an end: a hundred times what it takes on a busy machine.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// A store, and the settings with which it is read.
 struct Setup {
     store: FakeCsCart,
@@ -166,7 +169,7 @@ impl Setup {
             });
         }
         let mut failures = BTreeMap::new();
-        while let Some(read) = reads.join_next().await {
+        while let Some(read) = self.next(&mut reads).await {
             match read.unwrap() {
                 (name, Ok(Err(failure))) => drop(failures.insert(name, format!("{failure:?}"))),
                 (name, Err(closed)) => drop(failures.insert(name, closed.to_string())),
@@ -177,6 +180,19 @@ impl Setup {
         let _written = writer.finish();
         let text = String::from_utf8_lossy(&kept.0.lock().unwrap()).into_owned();
         Output::parse(text, failures)
+    }
+
+    /// Waits for the end of a read. One that does not end shows its last requests.
+    async fn next<T: 'static>(
+        &self,
+        reads: &mut tokio::task::JoinSet<T>,
+    ) -> Option<Result<T, tokio::task::JoinError>> {
+        let next = tokio::time::timeout(LONGEST, reads.join_next()).await;
+        next.unwrap_or_else(|_| {
+            let requests = self.store.requests();
+            let last: Vec<&str> = requests.iter().rev().take(40).map(|request| request.target.as_str()).collect();
+            panic!("{} requests, the last ones first: {last:#?}", requests.len())
+        })
     }
 
     async fn read(&self, streams: &[&str], mode: SyncMode, states: &BTreeMap<String, String>) -> Output {

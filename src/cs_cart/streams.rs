@@ -44,6 +44,7 @@ const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static Stream
         created_may_change: false,
         created_field: None,
         part_field: None,
+        complete_field: None,
         nested_in: None,
         has_text_values: true,
         never_sent: never!(),
@@ -83,7 +84,7 @@ const CART_KEY: &[&str] = &["user_id", "company_id", "storefront_id"];
 /// The streams. Keys and lists: CS-Cart REST API, the page of each entity.
 pub static STREAMS: &[Stream] = &[
     stream!("orders", Orders, primary_key: &["order_id"], strategy: Strategy::DateWalk, created_field: Some("timestamp"),
-        has_updated_at: true, cursor_field: "updated_at", is_scope_probe: true),
+        complete_field: Some("products"), has_updated_at: true, cursor_field: "updated_at", is_scope_probe: true),
     stream!("order_items", Orders, primary_key: &["order_id", "item_id"], path: "orders", list: "orders",
     strategy: Strategy::DateWalk, has_updated_at: true, cursor_field: "updated_at",
     nested_in: Some(Nested {

@@ -67,6 +67,15 @@ pub enum Error {
         /// Number of rows that match the request, if the body has a count.
         counted: Option<u64>,
     },
+    /// The server answered another request than the one that was sent, and says so. The same request gets the same
+    /// response.
+    #[error("{resource}: {problem}")]
+    Ignored {
+        /// The requested resource.
+        resource: String,
+        /// The difference, as one clause.
+        problem: String,
+    },
     /// The body is not UTF-8.
     #[error("{resource}: the response is not UTF-8 text (from byte {at})")]
     NotUtf8 {

@@ -445,7 +445,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let at_once = matches!(error, Error::TooLarge { .. });
         let is_divisible = match self.query.divisibility() {
             Divisibility::Always => true,
-            Divisibility::UnlessRow => !retry::may_be_row(error),
+            Divisibility::UnlessText => !error.is_not_utf8(),
             Divisibility::Never => false,
         };
         let last_resort = self.query.count() == 1 || !is_divisible;
@@ -455,7 +455,11 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
             // single row can cause count.
             let is_probe = self.query.is_same(&self.requested.any_row(1));
             let row = error.status() != Some(400) && (!is_probe || retry::may_be_row(error));
-            (row && (at_once || self.same_failures >= 2), self.probe_passed == Some(true))
+            // A failure that was expected needs no further proof.
+            let is_expected = self.requested.is_narrowed() && error.is_not_utf8();
+            let is_row_readable = is_expected && self.dispatcher.sizes.is_any_row_readable(self.requested);
+            let is_ripe = at_once || self.same_failures >= 2 || is_expected;
+            (row && is_ripe, is_row_readable || self.probe_passed == Some(true))
         } else {
             // For a page that is already shorter, one failure is enough to shrink it again. The same applies while an
             // unreadable row of the resource is searched for.

@@ -28,8 +28,8 @@ impl Slice {
 pub enum Divisibility {
     /// After all that a smaller page may avoid.
     Always,
-    /// Only after failures that depend on the size, not after those that one row can cause.
-    UnlessRow,
+    /// After all but a response whose text cannot be read: one row is the cause, and a smaller page may have it first.
+    UnlessText,
     /// Never.
     Never,
 }
@@ -60,6 +60,12 @@ pub trait Request: Clone + fmt::Display + Send + Sync {
     /// Returns when a page that the server cannot send is requested with fewer rows.
     fn divisibility(&self) -> Divisibility {
         Divisibility::Always
+    }
+
+    /// Returns true if a larger request with these rows failed, because of text that cannot be read. One more failure
+    /// is then enough.
+    fn is_narrowed(&self) -> bool {
+        false
     }
 
     /// Returns the number of requested rows; 0 for all rows.

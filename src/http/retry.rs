@@ -183,6 +183,7 @@ pub fn is_transient(error: &Error) -> bool {
         Error::NotUtf8 { .. } | Error::Empty { .. } | Error::Blocked { .. } => true,
         Error::Redirect { .. }
         | Error::TooLarge { .. }
+        | Error::Ignored { .. }
         | Error::Unreadable { .. }
         | Error::Deferred { .. }
         | Error::Exhausted { .. } => false,

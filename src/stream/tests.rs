@@ -21,6 +21,7 @@ const USUAL: Stream = Stream {
     created_may_change: false,
     created_field: None,
     part_field: None,
+    complete_field: None,
     nested_in: None,
     has_text_values: false,
     never_sent: &[],

@@ -417,6 +417,7 @@ impl StreamContext {
             });
             let lines = self.output.emitter().lines();
             let mut sink = RowSink::new(lines, &prefix, writer).expecting(expected).with_nested(nested);
+            sink = sink.with_complete_field(self.stream.complete_field.filter(|_| !query.is_short));
             let mut answer = tokio::select! {
                 answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
                 _ = shutdown.wait_for(|requested| *requested) => return Err(StreamError::Interrupted),

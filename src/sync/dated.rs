@@ -13,10 +13,12 @@
 mod by_key;
 mod lane;
 mod newest;
+mod one_by_one;
 
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job};
+use super::climb::FAR_FUTURE;
 use super::context::{FetchedPage, StreamContext, StreamError};
 use super::date_walk::{Accepted, Answer, DateWalk, Gap, Limits, RowFacts, Step, Window};
 use super::id_set::IdSet;
@@ -51,7 +53,7 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
     let full_refresh = streams.first().is_some_and(|stream| stream.full_refresh);
     let lanes = streams.into_iter().map(Lane::new).collect();
     let writer = requests.writer();
-    let mut read = DatedRead { requests, lanes, full_refresh, writer, walked: IdSet::default(), is_counted: false };
+    let mut read = DatedRead { requests, lanes, full_refresh, writer, walked: IdSet::default(), is_counted: false, is_narrowed: false, is_short: false };
     let outcome = read.run().await;
     if let Err(stream_error) = &outcome {
         read.checkpoint(stream_error).await?;
@@ -95,6 +97,10 @@ struct DatedRead {
     /// Keys of the rows that the walk has read, where a later step needs them.
     walked: IdSet,
     is_counted: bool,
+    /// True while a row is looked for that the store cannot send.
+    is_narrowed: bool,
+    /// True if the store sends complete rows only one by one.
+    is_short: bool,
 }
 
 impl DatedRead {
@@ -155,25 +161,35 @@ impl DatedRead {
             let Some(query) = self.query(&step, since) else { return Ok(()) };
             let Some((answer, requested)) = self.fetch(&query).await? else {
                 let accepted = walk.answered(Answer::Unreadable).map_err(unexpected)?;
+                self.is_narrowed = accepted.gaps.is_empty();
                 self.skip(&accepted);
                 continue;
             };
             let elements = facts(&answer.page, &step, self.requests.prefix_length())?;
             let accepted = walk.answered(Answer::Rows { elements: &elements, requested }).map_err(unexpected)?;
             self.skip(&accepted);
-            self.emit(answer, &accepted.is_new, walk.position()).await?;
+            self.is_narrowed &= !matches!(step, Step::Rows { window, .. } if is_open(window));
+            if self.is_short(&answer) && !matches!(step, Step::Short(_)) {
+                self.emit_complete(answer, &accepted.is_new, walk.position()).await?;
+            } else {
+                self.emit(answer, &accepted.is_new, walk.position()).await?;
+            }
         }
     }
 
     /// Returns the request of a step; `None` at the end.
     fn query(&self, step: &Step, since: Option<i64>) -> Option<Query> {
+        // A row is not given up after one failure.
+        let is_narrowed = |is_one: bool| self.is_narrowed && !is_one;
         let query = match step {
             Step::Rows { window, rows, page } => {
                 let query = self.requests.query(*rows).sort(Order::Created).page(*page).divided_by_size();
-                within(query, *window)
+                within(query.narrowed(is_narrowed(*rows == 1)), *window)
             }
             Step::Short(window) => within(Query::all(self.requests.stream).short(), Some(*window)),
-            Step::Keys { keys, window } => within(list_query(&self.requests, keys), *window),
+            Step::Keys { keys, window } => {
+                within(list_query(&self.requests, keys).narrowed(is_narrowed(keys.len() == 1)), *window)
+            }
             Step::Done => return None,
         };
         Some(query.date_range(&changed_since(since)))
@@ -290,6 +306,11 @@ impl DatedRead {
         }
         Ok(())
     }
+}
+
+/// Returns true if a window has no end, so that its page is one of those of a walk without unreadable rows.
+fn is_open(window: Option<Window>) -> bool {
+    window.is_none_or(|window| window.until >= FAR_FUTURE)
 }
 
 /// Returns a request for rows created in a window.

@@ -17,7 +17,7 @@ use crate::record::RecordWriter;
 /// Reads all rows of the stream, or of a part of it.
 pub(super) async fn run(read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
     let context = read.context;
-    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size(), bound: None };
+    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size(), total: None, bound: None };
     let begun = match read.position() {
         Some(Position::Pages(position)) if position.part.as_deref() == part => position.clone(),
         _ => match walk.first_page(read).await? {
@@ -34,6 +34,8 @@ struct PagesWalk<'w> {
     writer: RecordWriter,
     /// Rows per page, unless the store can send only shorter ones.
     page_size: usize,
+    /// The store's count in the last response.
+    total: Option<u64>,
     /// Number of rows before the last one that the store could not send.
     bound: Option<u64>,
 }
@@ -44,6 +46,7 @@ impl PagesWalk<'_> {
         let query = context.query(size).sort(Order::Key).page(page).part(self.part);
         let answer = context.fetch(&query, &mut self.writer).await?;
         check_keys(&answer.page.rows, (None, None)).map_err(StreamError::UnexpectedResponse)?;
+        self.total = answer.page.envelope.total.or(self.total);
         Ok(answer)
     }
 
@@ -164,11 +167,7 @@ impl PagesWalk<'_> {
 
     /// Emits the rows that were added during the walk: those on the last pages with keys above all that were read.
     async fn added(&mut self, read: &mut FullRead<'_>, position: PagesPosition) -> Result<(), StreamError> {
-        let last = match self.fetch(read.context, 1, 1).await {
-            Ok(answer) => counted(&answer.page)?.div_ceil(position.size as u64),
-            Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(()),
-            Err(stream_error) => return Err(stream_error),
-        };
+        let last = self.total.unwrap_or(1).div_ceil(position.size as u64).max(1);
         let greatest = position.greatest;
         let mut least = i64::MAX;
         let mut page = last;

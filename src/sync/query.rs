@@ -133,6 +133,7 @@ pub struct Query {
     ignores_count: bool,
     no_retry: bool,
     divisibility: Divisibility,
+    is_narrowed: bool,
     range: Option<usize>,
 }
 
@@ -165,6 +166,7 @@ impl Query {
             ignores_count: false,
             no_retry: false,
             divisibility: Divisibility::Always,
+            is_narrowed: false,
             range: None,
         }
     }
@@ -185,9 +187,15 @@ impl Query {
         self
     }
 
-    /// Marks the request as one that the caller divides if a row makes it fail.
+    /// Marks the request as one that the caller divides if the text of a row cannot be read.
     pub fn divided_by_size(mut self) -> Self {
-        self.divisibility = Divisibility::UnlessRow;
+        self.divisibility = Divisibility::UnlessText;
+        self
+    }
+
+    /// Marks the request as a part of one that failed.
+    pub(super) fn narrowed(mut self, is_narrowed: bool) -> Self {
+        self.is_narrowed = is_narrowed;
         self
     }
 
@@ -338,8 +346,8 @@ impl Request for Query {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let Self { ignores_count, no_retry, divisibility, range, .. } = *self;
-        *self == Self { ignores_count, no_retry, divisibility, range, ..other.clone() }
+        let Self { ignores_count, no_retry, divisibility, is_narrowed, range, .. } = *self;
+        *self == Self { ignores_count, no_retry, divisibility, is_narrowed, range, ..other.clone() }
     }
 
     fn sequence(&self) -> String {
@@ -352,6 +360,10 @@ impl Request for Query {
 
     fn divisibility(&self) -> Divisibility {
         self.divisibility
+    }
+
+    fn is_narrowed(&self) -> bool {
+        self.is_narrowed
     }
 }
 

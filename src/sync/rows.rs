@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::checkpoint::Range;
-use super::nested_rows::{NestedRows, NestedSink};
+use super::nested_rows::{NestedRows, NestedSink, member};
 use super::query::DateRange;
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
@@ -28,6 +28,8 @@ pub(super) struct Rows {
     pub rows_without_key: usize,
     /// The elements of the list that are not in `rows`: the number of rows before each.
     pub skipped: Vec<usize>,
+    /// True if the first row lacks the field that complete rows have.
+    pub is_short: bool,
     /// The rows inside these rows, if they were requested.
     pub nested: Option<Box<NestedRows>>,
     /// Number of rows requested.
@@ -72,6 +74,9 @@ pub(super) struct RowSink<'c> {
     /// Rows without a key.
     rows_without_key: usize,
     skipped: Vec<usize>,
+    /// Field that complete rows have.
+    complete_field: Option<&'static str>,
+    is_short: bool,
     nested: Option<NestedSink<'c>>,
     prefix: &'c [u8],
     writer: &'c mut RecordWriter,
@@ -92,6 +97,8 @@ impl<'c> RowSink<'c> {
             rows,
             rows_without_key: 0,
             skipped: Vec::new(),
+            complete_field: None,
+            is_short: false,
             nested: None,
             prefix,
             writer,
@@ -99,6 +106,11 @@ impl<'c> RowSink<'c> {
             has_complained: false,
             undeclared,
         }
+    }
+
+    /// Notes if the rows lack the field that complete rows have.
+    pub(super) fn with_complete_field(self, complete_field: Option<&'static str>) -> Self {
+        Self { complete_field, ..self }
     }
 
     /// Also collects the rows inside each row.
@@ -112,10 +124,10 @@ impl<'c> RowSink<'c> {
     }
 
     /// Returns the rows of the complete response to a request for `asked` rows.
-    pub(super) fn into_rows(self, envelope: Envelope, asked: usize) -> Rows {
-        let nested = self.nested.map(|nested| Box::new(nested.into_rows(asked)));
-        let (lines, rows, rows_without_key, skipped) = (self.lines, self.rows, self.rows_without_key, self.skipped);
-        Rows { lines, rows, envelope, rows_without_key, skipped, nested, asked }
+    pub(super) fn into_rows(mut self, envelope: Envelope, asked: usize) -> Rows {
+        let nested = self.nested.take().map(|nested| Box::new(nested.into_rows(asked)));
+        let Self { lines, rows, rows_without_key, skipped, is_short, .. } = self;
+        Rows { lines, rows, envelope, rows_without_key, skipped, is_short, nested, asked }
     }
 }
 
@@ -183,6 +195,9 @@ impl ElementSink for RowSink<'_> {
         }
         lines.extend_from_slice(RECORD_SUFFIX);
         let end = lines.len();
+        if let Some(field) = self.complete_field.filter(|_| self.rows.is_empty()) {
+            self.is_short = member(scanner.since(from), field).is_none();
+        }
         if let Some(nested) = &mut self.nested {
             nested.add(scanner.since(from), self.rows.len(), meta.created);
         }

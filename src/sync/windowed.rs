@@ -86,12 +86,15 @@ impl WindowWalk {
         let limits = Limits { rows: self.requests.page_size(), parts: self.owners.len(), kinds: kinds.len() };
         let started = self.begin(read, part, reached.is_none()).await?;
         let mut windows = DateWindows::new(reached, started, limits);
+        let mut is_narrowed = false;
         loop {
             let (query, rows) = match windows.next() {
                 Step::Done => return Ok(()),
                 Step::Rows { window, rows, part: of } => {
                     let query = self.requests.query(rows).created(window.from, window.until);
-                    (self.of_part(query, of, part, kinds).divided_by_size(), rows)
+                    let query = self.of_part(query, of, part, kinds).divided_by_size();
+                    // A second is not given up after one failure.
+                    (query.narrowed(is_narrowed && window.from < window.until), rows)
                 }
             };
             let answer = match self.requests.fetch(&query, &mut self.writer).await {
@@ -99,6 +102,7 @@ impl WindowWalk {
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
                     read.context.note_unreadable(&error);
                     let gap = windows.answered(Answer::Unreadable, None).map_err(unexpected)?;
+                    is_narrowed = gap.is_none();
                     note_gap(read, gap);
                     continue;
                 }

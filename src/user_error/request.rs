@@ -40,6 +40,7 @@ impl UserError {
             Error::Body { problem, transient, .. } => {
                 of_body((!transient).then_some(problem), host, &on, terms.address)
             }
+            Error::Ignored { problem, .. } => of_body(Some(problem), host, &on, terms.address),
             Error::NotUtf8 { at, .. } => (
                 TransientError,
                 format!(

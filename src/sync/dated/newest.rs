@@ -45,13 +45,14 @@ impl DatedRead {
     /// Finds the newest change where the store does not sort by it.
     async fn climb(&mut self, cursor: Option<Timestamp>) -> Result<Newest, StreamError> {
         let mut climb = Climb::new(cursor.map(Timestamp::unix_seconds));
+        let mut is_narrowed = false;
         loop {
             let (from, rows) = match climb.next() {
                 Step::Request { from, rows } => (from, rows),
                 Step::Done(newest) => return Ok(Newest::At(newest.map(Timestamp::from_unix_seconds))),
             };
             let query = self.requests.query(rows).sort(Order::CreatedDescending).date_range(&changed_since(Some(from)));
-            let query = query.divided_by_size();
+            let query = query.divided_by_size().narrowed(is_narrowed);
             let outcome = match self.requests.fetch(&query, &mut self.writer).await {
                 Ok(answer) => {
                     // The filter lists no row without a date of its change, if the store knows the filter.
@@ -63,7 +64,11 @@ impl DatedRead {
                         elements.iter().map(|element| element.and_then(changed).map(Timestamp::unix_seconds)).collect();
                     climb.answered(Answer::Rows(&changes), answer.date.map(Timestamp::unix_seconds))
                 }
-                Err(StreamError::Request(error)) if error.is_unreadable() => climb.answered(Answer::Unreadable, None),
+                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    // The date of the row is looked for with many more requests. A wrong one is at most the store's time.
+                    is_narrowed = true;
+                    climb.answered(Answer::Unreadable, None)
+                }
                 Err(stream_error) => return Err(stream_error),
             };
             outcome.map_err(|error| StreamError::UnexpectedList(error.to_string()))?;

@@ -1,0 +1,44 @@
+//! Reads complete rows one by one, where the store's lists have only some of their fields.
+
+use super::DatedRead;
+use crate::sync::context::{FetchedPage, StreamError, is_not_found};
+use crate::sync::query::ParentRow;
+use crate::sync::row_filter::id_of;
+
+impl DatedRead {
+    /// Returns true if the rows of a response are not complete, although complete rows were requested.
+    pub(super) fn is_short(&mut self, answer: &FetchedPage) -> bool {
+        self.is_short |= answer.page.is_short;
+        self.is_short
+    }
+
+    /// Requests the new rows of a response one by one, and emits them.
+    pub(super) async fn emit_complete(
+        &mut self,
+        answer: FetchedPage,
+        is_new: &[bool],
+        reached: Option<i64>,
+    ) -> Result<(), StreamError> {
+        let elements = answer.page.elements().into_iter().zip(is_new);
+        let new = elements.filter_map(|(element, &is_new)| element.filter(|_| is_new).and_then(|row| id_of(row.key)));
+        let keys: Vec<i64> = new.collect();
+        // Its memory and its slot are free before the next request.
+        drop(answer);
+        for key in keys {
+            let query = self.requests.query(1).parent(ParentRow { key, owner: None }).indivisible();
+            match self.requests.fetch(&query, &mut self.writer).await {
+                Ok(answer) => self.emit(answer, &[true], reached).await?,
+                // It was deleted.
+                Err(StreamError::Request(error)) if is_not_found(&error) => {}
+                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                    for lane in &mut self.lanes {
+                        lane.context.note_unreadable(&error);
+                        lane.unread.push((key.checked_sub(1), Some(key)));
+                    }
+                }
+                Err(stream_error) => return Err(stream_error),
+            }
+        }
+        Ok(())
+    }
+}
