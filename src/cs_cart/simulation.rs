@@ -183,10 +183,7 @@ impl Setup {
     }
 
     /// Waits for the end of a read. One that does not end shows its last requests.
-    async fn next<T: 'static>(
-        &self,
-        reads: &mut tokio::task::JoinSet<T>,
-    ) -> Option<Result<T, tokio::task::JoinError>> {
+    async fn next<T: 'static>(&self, reads: &mut tokio::task::JoinSet<T>) -> Option<Result<T, tokio::task::JoinError>> {
         let next = tokio::time::timeout(LONGEST, reads.join_next()).await;
         next.unwrap_or_else(|_| {
             let requests = self.store.requests();

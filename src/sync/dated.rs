@@ -53,7 +53,16 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
     let full_refresh = streams.first().is_some_and(|stream| stream.full_refresh);
     let lanes = streams.into_iter().map(Lane::new).collect();
     let writer = requests.writer();
-    let mut read = DatedRead { requests, lanes, full_refresh, writer, walked: IdSet::default(), is_counted: false, is_narrowed: false, is_short: false };
+    let mut read = DatedRead {
+        requests,
+        lanes,
+        full_refresh,
+        writer,
+        walked: IdSet::default(),
+        is_counted: false,
+        is_narrowed: false,
+        is_short: false,
+    };
     let outcome = read.run().await;
     if let Err(stream_error) = &outcome {
         read.checkpoint(stream_error).await?;

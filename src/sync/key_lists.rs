@@ -125,7 +125,7 @@ impl KeyWalk {
                 }
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
                     read.context.note_unreadable(&error);
-                    if let Some(key) = lists.halve(keys, &error)? {
+                    if let Some(key) = lists.halve(&keys, &error)? {
                         read.add_unread((key.checked_sub(1), Some(key)));
                     }
                 }
@@ -229,8 +229,8 @@ impl KeyList {
     ///
     /// # Errors
     /// `error`, the one of the request, if several consecutive rows cannot be read: they are not the cause.
-    pub(super) fn halve(&mut self, keys: Vec<i64>, error: &Error) -> Result<Option<i64>, StreamError> {
-        if let [key] = keys[..] {
+    pub(super) fn halve(&mut self, keys: &[i64], error: &Error) -> Result<Option<i64>, StreamError> {
+        if let [key] = *keys {
             self.unreadable += 1;
             let is_other_fault = self.unreadable > MOST_UNREADABLE;
             return if is_other_fault { Err(StreamError::Request(error.clone())) } else { Ok(Some(key)) };
@@ -256,7 +256,7 @@ mod tests {
         while let Some(keys) = lists.next() {
             requests += 1;
             if keys.contains(&37) || keys.contains(&100) {
-                unread.extend(lists.halve(keys, &error()).unwrap());
+                unread.extend(lists.halve(&keys, &error()).unwrap());
             } else {
                 read.extend(keys);
                 lists.was_read();
@@ -272,7 +272,7 @@ mod tests {
         let mut lists = KeyList::new((1..=8).collect());
         let mut outcome = Ok(None);
         while let (Some(keys), true) = (lists.next(), outcome.is_ok()) {
-            outcome = lists.halve(keys, &error());
+            outcome = lists.halve(&keys, &error());
         }
         assert!(outcome.is_err());
     }

@@ -17,7 +17,8 @@ use crate::record::RecordWriter;
 /// Reads all rows of the stream, or of a part of it.
 pub(super) async fn run(read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
     let context = read.context;
-    let mut walk = PagesWalk { part, writer: context.writer(), page_size: context.page_size(), total: None, bound: None };
+    let mut walk =
+        PagesWalk { part, writer: context.writer(), page_size: context.page_size(), total: None, bound: None };
     let begun = match read.position() {
         Some(Position::Pages(position)) if position.part.as_deref() == part => position.clone(),
         _ => match walk.first_page(read).await? {

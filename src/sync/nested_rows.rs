@@ -50,7 +50,16 @@ impl<'c> NestedSink<'c> {
         let envelope = Envelope::default();
         let Self { lines, rows, parents, rows_without_key, .. } = self;
         NestedRows {
-            rows: Rows { lines, rows, envelope, rows_without_key, skipped: Vec::new(), is_short: false, nested: None, asked },
+            rows: Rows {
+                lines,
+                rows,
+                envelope,
+                rows_without_key,
+                skipped: Vec::new(),
+                is_short: false,
+                nested: None,
+                asked,
+            },
             parents,
         }
     }

@@ -67,7 +67,8 @@ async fn by_pages(read: &mut FullRead<'_>) -> Result<(), StreamError> {
             return Ok(());
         }
         let missing = pass.total.map_or(0, |total| total.saturating_sub(keys.len() as u64));
-        if context.is_not_utf8() && without_new >= PASSES_WITHOUT_NEW && (1..=MOST_UNREADABLE as u64).contains(&missing) {
+        if context.is_not_utf8() && without_new >= PASSES_WITHOUT_NEW && (1..=MOST_UNREADABLE as u64).contains(&missing)
+        {
             // They move between the pages, so that their neighbours say nothing.
             read.add_between(None, None);
             return Ok(());

@@ -25,7 +25,7 @@ pub(super) async fn run(
     partner: Option<Partner>,
 ) -> Result<FinishedSync, StreamError> {
     if context.stream.strategy == Strategy::Keyset {
-        return stream_sync::run(context, checkpoint, full_refresh, job).await;
+        return Box::pin(stream_sync::run(context, checkpoint, full_refresh, job)).await;
     }
     if context.stream.strategy == Strategy::DateWalk {
         let stream = DatedStream { context: Arc::clone(context), checkpoint, full_refresh, job };

@@ -230,7 +230,7 @@ impl StreamSync<'_> {
         let row_filter =
             RowFilter { date_range, later_than: None, include_missing_dates, known: base.sent_rows.clone() };
         let Some(FetchedPage { page: mut rows, date: clock, .. }) = answer else {
-            return self.after_unreadable(base, row_filter, asked).await;
+            return Box::pin(self.after_unreadable(base, row_filter, asked)).await;
         };
         // A row dated in the future must not become the cursor: no row would be read until that date.
         let past = DateRange { until: clock, ..date_range };

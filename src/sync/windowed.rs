@@ -47,9 +47,7 @@ async fn owners(requests: &StreamContext) -> Result<Vec<i64>, StreamError> {
     let Some(stream) = requests.client.owners(requests.stream) else { return Ok(Vec::new()) };
     let owners = requests.of_other(stream);
     match owners.fetch(&Query::all(stream).no_retry(), &mut owners.writer()).await {
-        Ok(answer) => {
-            Ok(answer.page.rows.iter().filter_map(|row| id_of(row.key)).collect())
-        }
+        Ok(answer) => Ok(answer.page.rows.iter().filter_map(|row| id_of(row.key)).collect()),
         // A missing privilege, or an edition without such owners.
         Err(StreamError::Request(_)) => Ok(Vec::new()),
         Err(stream_error) => Err(stream_error),
@@ -124,12 +122,7 @@ impl WindowWalk {
     }
 
     /// Requests one row, which shows the number of rows and the time of the store.
-    async fn begin(
-        &mut self,
-        read: &mut FullRead<'_>,
-        part: Option<&str>,
-        is_first: bool,
-    ) -> Result<i64, StreamError> {
+    async fn begin(&mut self, read: &mut FullRead<'_>, part: Option<&str>, is_first: bool) -> Result<i64, StreamError> {
         let query = self.requests.query(1).part(part);
         let answer = match self.requests.fetch(&query, &mut self.writer).await {
             Ok(answer) => Some(answer),
@@ -243,4 +236,3 @@ fn note_gap(read: &mut FullRead<'_>, gap: Option<Gap>) {
 fn unexpected(error: super::date_windows::Unexpected) -> StreamError {
     StreamError::UnexpectedList(error.to_string())
 }
-

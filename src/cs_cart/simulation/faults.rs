@@ -61,7 +61,11 @@ async fn a_row_with_broken_text_costs_itself_and_is_named() {
         assert!(failure.contains("RowsSkipped"), "{stream}: {failure}");
         assert!(failure.contains("not_utf8: true"), "{stream}: {failure}");
     }
-    assert!(output.failures["orders"].contains("unread: [(Some(32), Some(33)), (Some(33), Some(34))]"), "{}", output.failures["orders"]);
+    assert!(
+        output.failures["orders"].contains("unread: [(Some(32), Some(33)), (Some(33), Some(34))]"),
+        "{}",
+        output.failures["orders"]
+    );
     assert!(output.failures["products"].contains("unread: [(Some(10), Some(11))]"), "{}", output.failures["products"]);
     assert!(output.failures["users"].contains("unread: [(Some(8), Some(9))]"), "{}", output.failures["users"]);
     assert!(

@@ -159,7 +159,7 @@ impl SecondRead {
             },
             Phase::Lists(lists) => {
                 if let Some(list) = lists.pop() {
-                    self.list_answered(list, answer, &mut accepted)?;
+                    self.list_answered(&list, answer, &mut accepted)?;
                 }
             }
             Phase::Positions(_) => self.block_answered(answer, &mut accepted)?,
@@ -180,7 +180,7 @@ impl SecondRead {
         keys.chunks(self.limits.keys).rev().map(|keys| KeyList { keys: keys.to_vec(), is_guess: false }).collect()
     }
 
-    fn list_answered(&mut self, list: KeyList, answer: Answer<'_>, accepted: &mut Accepted) -> Result<(), Unexpected> {
+    fn list_answered(&mut self, list: &KeyList, answer: Answer<'_>, accepted: &mut Accepted) -> Result<(), Unexpected> {
         match answer {
             // With fewer rows than keys requested, the list may be cut off.
             Answer::Rows { elements, requested } if requested == 0 || requested >= list.keys.len() => {

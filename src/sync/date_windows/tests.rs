@@ -135,7 +135,7 @@ struct Outcome {
 
 impl Outcome {
     fn lost(&self, store: &Store) -> Vec<Key> {
-        let is_reported = |key: &Key, dates: &BTreeSet<i64>| {
+        let is_reported = |_: &Key, dates: &BTreeSet<i64>| {
             self.gaps.iter().any(|gap| dates.range(gap.window.from..=gap.window.until).next().is_some())
         };
         let kept = store.kept.iter().filter(|(key, dates)| !self.keys.contains(key) && !is_reported(key, dates));

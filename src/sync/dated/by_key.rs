@@ -61,7 +61,7 @@ impl DatedRead {
                         lists.was_read();
                     }
                     Err(StreamError::Request(error)) if error.is_unreadable() => {
-                        if let Some(key) = lists.halve(keys, &error)? {
+                        if let Some(key) = lists.halve(&keys, &error)? {
                             let range = (key.checked_sub(1), Some(key));
                             for lane in &mut self.lanes {
                                 lane.context.note_unreadable(&error);

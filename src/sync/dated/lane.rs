@@ -190,11 +190,8 @@ impl Lane {
             // All rows are read anyway.
             return Vec::new();
         }
-        let keys = |&(after, end): &Range| match (after, end) {
-            (Some(after), Some(end)) => after.saturating_add(1)..=end,
-            _ => 1..=0,
-        };
-        self.base.unread.iter().flat_map(keys).collect()
+        let bounds = self.base.unread.iter().filter_map(|&(after, end)| after.zip(end));
+        bounds.flat_map(|(after, end)| after.saturating_add(1)..=end).collect()
     }
 
     pub(super) fn begin_retry(&mut self) {
@@ -284,10 +281,10 @@ impl Lane {
     fn is_first(&mut self, rows: &Rows, index: usize, row: &Row, hash: u64) -> bool {
         let id = id_of(row.key);
         match (&mut self.mode, id, row.updated) {
-            (Mode::Compare(check), Some(id), CursorValue::At(date)) => {
-                if self.filter.known.floor().is_some_and(|floor| date >= floor) {
-                    check.add(id, hash);
-                }
+            (Mode::Compare(check), Some(id), CursorValue::At(date))
+                if self.filter.known.floor().is_some_and(|floor| date >= floor) =>
+            {
+                check.add(id, hash);
             }
             (Mode::EmitChanged(changed), Some(id), _) => {
                 let is_in =
