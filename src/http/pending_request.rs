@@ -518,7 +518,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let requested = meta.retry_after.map(|requested| backoff.scale_retry_after(requested));
         let refused = error.status() == Some(429);
         let delay = backoff.delay(if refused { requested.or(Some(backoff.window)) } else { requested }, scheduled);
-        let few = retry::may_recover(error) && self.attempt < retry::RECOVERY_ATTEMPTS;
+        let few = retry::may_recover(error) && self.same_failures < retry::RECOVERY_ATTEMPTS;
         // The server may have rejected the page size. A second failure of the same kind confirms that it was not a
         // temporary problem.
         let size = retry::may_be_size(error)
