@@ -103,6 +103,7 @@ impl StreamSync<'_> {
             return Ok((base, false));
         }
         self.context.output.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
+        let resumed = Some(walk.clone());
         walk = skipped_rows::retry_walk(self.context, self.date_range(walk.from), walk).await?;
         let (until, unfiltered) = (walk.until, walk.include_missing_dates);
         let filter = match date_filter::widen(self.context, walk.from, checkpoint.look_back_hours) {
@@ -118,21 +119,15 @@ impl StreamSync<'_> {
             include_missing_dates: unfiltered,
             known: base.sent_rows.clone(),
         };
-        let plan = keyset::KeysetPlan {
-            filter,
-            row_filter: row_filter.clone(),
-            base: base.clone(),
-            walk,
-            page: None,
-            check: None,
-        };
+        let (page, check) = (None, None);
+        let plan = keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check };
         let what = match keyset::run(self.context, plan).await {
             Ok(walked) => {
                 // Emitted at once, so that a kill during the next pass does not undo it.
                 let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
                 self.send_state(done).await?;
                 let count_check =
-                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
+                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, resumed };
                 match count_check.verify(walked).await {
                     Ok(walk) => {
                         let is_wrong = self.context.end_detector.is_count_wrong()
