@@ -121,8 +121,9 @@ impl StreamSync<'_> {
         };
         let (page, check) = (None, None);
         let plan = keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check };
-        let what = match keyset::run(self.context, plan).await {
-            Ok(walked) => {
+        let (what, emitted) = match keyset::run(self.context, plan).await {
+            Ok(mut walked) => {
+                let emitted = std::mem::take(&mut walked.delivered);
                 // Emitted at once, so that a kill during the next pass does not undo it.
                 let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
                 self.send_state(done).await?;
@@ -140,14 +141,15 @@ impl StreamSync<'_> {
                         // Without any date there is nothing that a further pass could request.
                         return Ok((base, until.is_none()));
                     }
-                    Err(StreamError::UnexpectedResponse(what)) => what,
+                    Err(StreamError::UnexpectedResponse(what)) => (what, emitted),
                     Err(stream_error) => return Err(stream_error),
                 }
             }
-            Err((StreamError::UnexpectedResponse(what), _)) => what,
+            Err((StreamError::UnexpectedResponse(what), emitted)) => (what, emitted),
             Err((stream_error, _)) => return Err(stream_error),
         };
         // The rows read so far are read again, with all changes since.
+        self.context.output.note_emitted(&emitted);
         self.context.warn_keys(what).await?;
         Ok((base, false))
     }
