@@ -74,6 +74,8 @@ pub enum Error {
         resource: String,
         /// Offset of the first invalid byte.
         at: usize,
+        /// Number of rows that match the request, if the body has a count before that byte.
+        counted: Option<u64>,
     },
     /// The body is larger than allowed.
     #[error("{resource}: the response exceeds {limit} bytes")]

@@ -431,7 +431,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
     fn failed(&mut self, error: &Error, sent: Instant) {
         self.attempt += 1;
         self.first_sent.get_or_insert(sent);
-        if let Error::Body { counted, .. } = error {
+        if let Error::Body { counted, .. } | Error::NotUtf8 { counted, .. } = error {
             self.rejected_count = self.rejected_count.max(*counted);
         }
         let same = self.last.as_ref().is_some_and(|last| retry::is_same(last, error));
