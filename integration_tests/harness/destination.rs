@@ -303,6 +303,8 @@ impl Table {
         }
         let cursor = state.get("updated_at").and_then(Value::as_str);
         let Some(cursor) = cursor.and_then(json::instant) else {
+            // A stream whose rows are missing returns to its old state, and starts over.
+            self.finished = None;
             return;
         };
         if let Some(before) = self.finished

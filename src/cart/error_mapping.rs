@@ -14,7 +14,7 @@ use crate::sync::query::Query;
 pub(super) fn body(query: &Query, fault: PageError, counted: Option<u64>) -> Error {
     let resource = query.resource().to_owned();
     let problem = match fault {
-        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
+        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted },
         PageError::NotJson { at, length, page } => {
             let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
             return Error::Body { resource, problem, transient: true, page, counted };

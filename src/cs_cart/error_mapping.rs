@@ -14,7 +14,7 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
     let resource = query.resource().to_owned();
     let problem = match fault {
         PageError::Empty => return Error::Empty { resource },
-        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at },
+        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted: None },
         PageError::NotJson { at, length, page } => {
             let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
             return Error::Body { resource, problem, transient: true, page, counted: None };

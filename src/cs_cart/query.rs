@@ -195,7 +195,7 @@ mod tests {
             "api/2.0/orders?items_per_page=50&page=1&sort_by=date&sort_order=asc&get_orders_data=1"
         );
         assert_eq!(
-            target(&first.clone().created(1_600_000_000, 4_102_444_800).date_range(&since(1_600_000_100))),
+            target(&first.created(1_600_000_000, 4_102_444_800).date_range(&since(1_600_000_100))),
             "api/2.0/orders?items_per_page=50&page=1&sort_by=date&sort_order=asc&period=C&time_from=1600000000\
              &time_to=4102444800&updated_at_from=1600000100&get_orders_data=1"
         );

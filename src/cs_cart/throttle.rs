@@ -103,12 +103,12 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(took)).await;
             pauses.answered(permit, None);
             let from = Instant::now();
-            drop(pauses.acquire(&IgnoreEvents).await);
+            let _permit = pauses.acquire(&IgnoreEvents).await;
             assert_eq!(from.elapsed(), Duration::from_millis(pause), "{took}");
         }
         pauses.refused(Duration::from_secs(7));
         let from = Instant::now();
-        drop(pauses.acquire(&IgnoreEvents).await);
+        let _permit = pauses.acquire(&IgnoreEvents).await;
         assert_eq!(from.elapsed(), Duration::from_secs(7));
         assert_eq!((pauses.usage().made, pauses.usage().refused), (11, 1));
     }

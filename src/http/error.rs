@@ -83,6 +83,8 @@ pub enum Error {
         resource: String,
         /// Offset of the first invalid byte.
         at: usize,
+        /// Number of rows that match the request, if the body has a count before that byte.
+        counted: Option<u64>,
     },
     /// The response has no body, although its status is that of a success.
     #[error("{resource}: the response is empty")]

@@ -431,7 +431,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
     fn failed(&mut self, error: &Error, sent: Instant) {
         self.attempt += 1;
         self.first_sent.get_or_insert(sent);
-        if let Error::Body { counted, .. } = error {
+        if let Error::Body { counted, .. } | Error::NotUtf8 { counted, .. } = error {
             self.rejected_count = self.rejected_count.max(*counted);
         }
         let same = self.last.as_ref().is_some_and(|last| retry::is_same(last, error));
@@ -527,7 +527,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         let requested = meta.retry_after.map(|requested| backoff.scale_retry_after(requested));
         let refused = error.status() == Some(429);
         let delay = backoff.delay(if refused { requested.or(Some(backoff.window)) } else { requested }, scheduled);
-        let few = retry::may_recover(error) && self.attempt < retry::RECOVERY_ATTEMPTS;
+        let few = retry::may_recover(error) && self.same_failures < retry::RECOVERY_ATTEMPTS;
         // The server may have rejected the page size. A second failure of the same kind confirms that it was not a
         // temporary problem.
         let size = retry_policy.may_be_size(error)

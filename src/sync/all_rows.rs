@@ -105,7 +105,7 @@ pub(super) async fn read(
     let (from, until) = (walk.from, walk.until);
     let mut delivered = Vec::new();
     if context.capabilities.key_ranges {
-        let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, is_resumed: false };
+        let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, resumed: None };
         let plan =
             keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check: None };
         let stream_error = match keyset::run(context, plan).await {

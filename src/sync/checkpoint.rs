@@ -425,6 +425,26 @@ impl WalkCheckpoint {
         })
     }
 
+    /// Returns the ranges of keys that were read, up to the greatest key at the start.
+    pub(super) fn finished(&self) -> Vec<Range> {
+        let mut left = self.left.clone();
+        left.sort_unstable();
+        let (mut finished, mut after) = (Vec::new(), None);
+        for (start, end) in left {
+            if start > after {
+                finished.push((after, start));
+            }
+            if end.is_none() {
+                return finished;
+            }
+            after = after.max(end);
+        }
+        if self.max_key.is_none() || after < self.max_key {
+            finished.push((after, self.max_key));
+        }
+        finished
+    }
+
     fn to_json(&self) -> Value {
         let mut walk = Map::new();
         walk.insert("from".to_owned(), json!(self.from.to_string()));

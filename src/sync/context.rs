@@ -141,7 +141,7 @@ pub(super) struct FetchedPage {
 impl FetchedPage {
     /// Returns true if the response may have been cut.
     fn looks_incomplete(&self) -> bool {
-        self.was_counted_higher || (self.page.listed() == 0 && self.page.envelope.total.is_none())
+        self.was_counted_higher || (self.page.listed() == 0 && self.page.envelope.total != Some(0))
     }
 }
 
@@ -324,8 +324,9 @@ impl StreamContext {
         writer: &mut RecordWriter,
     ) -> Result<FetchedPage, StreamError> {
         match self.send(query, expected, writer).await {
-            // An empty list without a count may have been cut, and so may one with a lower count than an earlier
-            // response. It is accepted only if a second response agrees.
+            // An empty list may have been cut if it has no count, or a count that is ignored because an earlier one was
+            // wrong. So may a list with a lower count than an earlier response. It is accepted only if a second
+            // response agrees.
             Ok(answer) if answer.looks_incomplete() => {
                 drop(answer);
                 let again = self.send(query, expected, writer).await?;

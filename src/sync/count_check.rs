@@ -29,8 +29,8 @@ pub(super) struct CountCheck<'r> {
     pub base: &'r Checkpoint,
     /// Rows that the store counted without any condition, if it was requested.
     pub all: Option<u64>,
-    /// True if the walk continued an interrupted one: then the counts from its start are old.
-    pub is_resumed: bool,
+    /// The interrupted walk that this walk continued, as it was left. The counts from its start are old.
+    pub resumed: Option<WalkCheckpoint>,
 }
 
 impl CountCheck<'_> {
@@ -55,7 +55,7 @@ impl CountCheck<'_> {
             return Ok(walk);
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
-        if !is_short && !self.is_resumed {
+        if !is_short && self.resumed.is_none() {
             return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails, None).await };
         }
         // Deleted rows may explain it. The first rows in the order of keys show rows without a key, and their count
@@ -132,22 +132,44 @@ impl CountCheck<'_> {
             return Ok(walk);
         }
         let (Some(until), true) = (until, walk.sent_rows.sent().is_exact()) else {
-            return Err(StreamError::CountMismatch { counted: now, listed: walk.read });
+            let listed = walk.read;
+            return self.read_finished(walk, (now, listed)).await;
         };
         // Rows that became visible after the walk passed their keys are among the newest: they are read before any
         // row is reported as lost.
         let from = Some(until.minus_seconds(OVERLAP_SECONDS).max(walk.from));
         let late = |dates: DateRange| DateRange { from, until: Some(until), ..dates };
-        let (listed, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
+        let (read, delivered) = (walk.read, self.context.output.inner().await.stats.delivered);
         let max_key = walk.max_key;
         // The connector compares the dates as well: a store that ignores the filter lists all rows once more.
         let (filter, dates) = (late(self.filter), late(self.row_filter.date_range));
         let walk = self.walk_again(walk, vec![(None, max_key)], filter, dates).await?;
-        let listed = listed + self.context.output.inner().await.stats.delivered - delivered;
-        if now > listed {
-            return Err(StreamError::CountMismatch { counted: now, listed });
+        let listed = read + self.context.output.inner().await.stats.delivered - delivered;
+        if now <= listed {
+            return Ok(walk);
         }
-        Ok(walk)
+        self.read_finished(WalkCheckpoint { read, ..walk }, (now, listed)).await
+    }
+
+    /// Reads the ranges again that were finished before an interruption: the store may list more of their rows now. This
+    /// run has not emitted rows of these ranges.
+    async fn read_finished(
+        &self,
+        walk: WalkCheckpoint,
+        (counted, listed): (u64, u64),
+    ) -> Result<WalkCheckpoint, StreamError> {
+        // Rows that it had to skip may have been emitted at the start of this run.
+        let resumed = self.resumed.as_ref().filter(|resumed| resumed.unread.is_empty());
+        let (Some(resumed), true) = (resumed, walk.sent_rows.sent().is_exact()) else {
+            return Err(StreamError::CountMismatch { counted, listed });
+        };
+        let finished = resumed.finished();
+        let walk = WalkCheckpoint { read: walk.read.saturating_sub(resumed.read), counted: None, ..walk };
+        let walk = self.walk_again(walk, finished, self.filter, self.row_filter.date_range).await?;
+        match walk.read {
+            listed if counted > listed => Err(StreamError::CountMismatch { counted, listed }),
+            _ => Ok(walk),
+        }
     }
 
     /// Records rows without a key: they are counted only without a condition on keys, as in `counted`.
@@ -175,7 +197,7 @@ impl CountCheck<'_> {
             Err(StreamError::Request(_)) => return Err(lost),
             Err(stream_error) => return Err(stream_error),
         };
-        // Rows changed after the walk began are not in `all`.
+        // `all` does not have the rows that changed after the walk began.
         let newer = match until {
             Some(until) => {
                 beyond.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at <= until)).count()
@@ -183,11 +205,21 @@ impl CountCheck<'_> {
             }
             None => beyond.envelope.total.unwrap_or(beyond.listed()),
         };
-        let mut rows_without_key = all.saturating_sub(newer).saturating_sub(walk.read);
+        drop(beyond);
+        let read = walk.read;
+        // No later sync may read these rows: they became visible late, or the last page was cut.
+        let walk = if newer > 0 {
+            let late = |dates: DateRange| DateRange { until, ..dates };
+            let (filter, dates) = (late(self.filter), late(self.row_filter.date_range));
+            self.walk_again(walk, vec![(Some(max_key), None)], filter, dates).await?
+        } else {
+            walk
+        };
+        let mut rows_without_key = all.saturating_sub(newer).saturating_sub(read);
         if rows_without_key > 0 {
             // A row that was counted may have been deleted since.
             let now = probes::still_counted(self.context, &self.filter, until, None).await?.unwrap_or(all);
-            rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(walk.read));
+            rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(read));
         }
         self.context.note_rows_without_key(rows_without_key);
         Ok(walk)

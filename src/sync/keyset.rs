@@ -115,6 +115,8 @@ struct WalkState {
     check: Option<RangeCheck>,
     newest: Option<Timestamp>,
     pages: usize,
+    /// True if the page of the greatest keys counted only the rows it listed, while another sign showed more.
+    is_counted_out: bool,
 }
 
 /// Reads all ranges that are left, and returns the walk with no ranges left.
@@ -139,6 +141,7 @@ pub(super) async fn run(
         check: plan.check,
         newest: None,
         pages: 0,
+        is_counted_out: false,
     };
     let walk = Arc::new(KeysetWalk {
         context: Arc::clone(context),
@@ -225,6 +228,8 @@ impl KeysetWalk {
         let mut writer = self.context.writer();
         // True if the previous response counted only the rows it listed, while another sign showed more.
         let mut was_counted_out = false;
+        // If the page of the greatest keys did, and there are rows below it, one of its figures was wrong.
+        let mut is_unclear = number == 0 && self.walk_state().is_counted_out;
         loop {
             let Some(range) = self.walk_state().ranges.get(&number).copied() else { return Ok(()) };
             let query = self.query(self.context.page_size(), range).in_range(number);
@@ -245,12 +250,13 @@ impl KeysetWalk {
             let end = match ends.of(&rows) {
                 // There are no keys after the last one of a range.
                 _ if rows.rows.is_empty() || last.is_some() && last == range.1 => End::Reached,
+                End::Reached if std::mem::take(&mut is_unclear) => End::Unclear,
                 end => end,
             };
             if end == End::More {
                 ends.followed(&rows);
             }
-            was_counted_out = rows.envelope.total.is_some_and(|total| total <= rows.listed());
+            was_counted_out = rows.is_counted_out();
             let (came, total, ended) = (rows.listed(), rows.envelope.total, end == End::Reached);
             let rest = if ended { None } else { last.map(|last| (Some(last), range.1)) };
             if ended && (last.is_none() || last != range.1) {
@@ -354,6 +360,7 @@ impl KeysetWalk {
                 // The receiver exists as long as the walk.
                 let _sent = self.ranges_added.send(range);
             }
+            walk_state.is_counted_out = !is_all && rows.is_counted_out();
             if is_all && let Some(lowest) = lowest {
                 walk_state.tails.push((None, Some(lowest - 1)));
             }

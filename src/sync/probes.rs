@@ -199,13 +199,15 @@ pub(crate) async fn still_counted(
     until: Option<Timestamp>,
     max_key: Option<i64>,
 ) -> Result<Option<u64>, StreamError> {
-    let Some(until) = until else {
-        return count(context, context.query(1).keys(None, max_key).date_range(filter)).await;
-    };
-    let all = context.page_query().sort(Order::DateDescending).keys(None, max_key).date_range(filter);
-    let Some(FetchedPage { page: answer, .. }) = if_readable(context.fetch(&all, &mut context.writer()).await)? else {
-        return Ok(None);
-    };
+    let rows = if until.is_some() { context.page_query().sort(Order::DateDescending) } else { context.query(1) };
+    let query = rows.keys(None, max_key).date_range(filter);
+    let mut answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    if answer.as_ref().is_some_and(|answer| answer.is_missing) {
+        // Rows were listed a moment ago: one response does not prove that there are none.
+        answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
+    }
+    let Some(FetchedPage { page: answer, is_missing, .. }) = answer else { return Ok(None) };
+    let Some(until) = until else { return Ok(if is_missing { Some(0) } else { answer.envelope.total }) };
     let later = answer.rows.iter().filter(|row| matches!(row.updated, CursorValue::At(at) if at > until)).count();
     // If more than a page of rows changed since, no count is reliable.
     let reaches_back = context.end_detector.of(&answer) == End::Reached || later < answer.len();

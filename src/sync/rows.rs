@@ -270,6 +270,11 @@ impl Rows {
         record::content_hash(self.data(index, prefix))
     }
 
+    /// Returns true if the response counts no more rows than it lists.
+    pub(super) fn is_counted_out(&self) -> bool {
+        self.envelope.total.is_some_and(|total| total <= self.listed())
+    }
+
     /// Returns true if no two rows have the same key.
     pub(super) fn keys_differ(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.rows.len());

@@ -2,7 +2,7 @@
 //!
 //! Records of a stream are emitted only here, in the order in which its state covers them. Sends no request.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::checkpoint::CURSOR_FIELD;
 use super::deletion_tracker::DeletionTracker;
+use super::keyset::EmittedRows;
 use super::row_filter::Decision;
 use super::rows::Row;
 use crate::airbyte::emit::SendPermit;
@@ -20,7 +21,7 @@ use crate::airbyte::{Closed, Emitter, Level, LineBatch, RecordBatch, StateMessag
 use crate::output::progress::Progress;
 use crate::output::run_summary::StreamFigures;
 use crate::output::wait_time::WaitTime;
-use crate::record::{FieldIssue, MAX_FURTHER_FIELDS};
+use crate::record::{CursorValue, FieldIssue, Key, MAX_FURTHER_FIELDS};
 
 /// Records after which a state is emitted: one full page, so that a kill costs about a page.
 const CHECKPOINT_RECORDS: u64 = 1000;
@@ -55,6 +56,8 @@ pub(super) struct StreamOutput {
     waits: StdMutex<WaitTime>,
     /// The known ids, if deleted rows are reported. Each state has them.
     deletions: OnceLock<DeletionTracker>,
+    /// Rows that the run emitted before it began to read the stream anew.
+    emitted: OnceLock<HashMap<Key, CursorValue>>,
 }
 
 /// The state of the output; locked while records are emitted.
@@ -154,6 +157,7 @@ impl StreamOutput {
             sent: AtomicU64::default(),
             waits: StdMutex::default(),
             deletions: OnceLock::new(),
+            emitted: OnceLock::new(),
         })
     }
 
@@ -188,8 +192,21 @@ impl StreamOutput {
         self.deletions.get()
     }
 
-    /// Emits rows again that were reported as deleted.
+    /// Records rows that this run emitted before it began to read the stream anew.
+    pub(super) fn note_emitted(&self, rows: &EmittedRows) {
+        // A stream begins anew at most once.
+        let _first = self.emitted.set(rows.iter().map(|(row, _)| (row.key, row.updated)).collect());
+    }
+
+    /// Emits rows again that were reported as deleted, and no row twice that the run emitted before it began anew.
     pub(super) fn restore(&self, rows: &[Row], decisions: &mut [Decision]) {
+        if let Some(emitted) = self.emitted.get() {
+            for (row, decision) in rows.iter().zip(decisions.iter_mut()) {
+                if *decision == Decision::Emit && emitted.get(&row.key) == Some(&row.updated) {
+                    *decision = Decision::AlreadySent;
+                }
+            }
+        }
         if let Some(tracker) = self.deletions() {
             tracker.restore(rows, decisions);
         }

@@ -113,6 +113,7 @@ impl StreamSync<'_> {
             return Ok((base, false));
         }
         self.context.output.resume(walk.counted.map(|counted| counted.saturating_sub(walk.read))).await?;
+        let resumed = Some(walk.clone());
         walk = skipped_rows::retry_walk(self.context, self.date_range(walk.from), walk).await?;
         let (until, unfiltered) = (walk.until, walk.include_missing_dates);
         let filter = match date_filter::widen(self.context, walk.from, checkpoint.look_back_hours) {
@@ -128,21 +129,16 @@ impl StreamSync<'_> {
             include_missing_dates: unfiltered,
             known: base.sent_rows.clone(),
         };
-        let plan = keyset::KeysetPlan {
-            filter,
-            row_filter: row_filter.clone(),
-            base: base.clone(),
-            walk,
-            page: None,
-            check: None,
-        };
-        let what = match keyset::run(self.context, plan).await {
-            Ok(walked) => {
+        let (page, check) = (None, None);
+        let plan = keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check };
+        let (what, emitted) = match keyset::run(self.context, plan).await {
+            Ok(mut walked) => {
+                let emitted = std::mem::take(&mut walked.delivered);
                 // Emitted at once, so that a kill during the next pass does not undo it.
                 let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
                 self.send_state(done).await?;
                 let count_check =
-                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, is_resumed: true };
+                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, resumed };
                 match count_check.verify(walked).await {
                     Ok(walk) => {
                         let is_wrong = self.context.end_detector.is_count_wrong()
@@ -155,14 +151,15 @@ impl StreamSync<'_> {
                         // Without any date there is nothing that a further pass could request.
                         return Ok((base, until.is_none()));
                     }
-                    Err(StreamError::UnexpectedResponse(what)) => what,
+                    Err(StreamError::UnexpectedResponse(what)) => (what, emitted),
                     Err(stream_error) => return Err(stream_error),
                 }
             }
-            Err((StreamError::UnexpectedResponse(what), _)) => what,
+            Err((StreamError::UnexpectedResponse(what), emitted)) => (what, emitted),
             Err((stream_error, _)) => return Err(stream_error),
         };
         // The rows read so far are read again, with all changes since.
+        self.context.output.note_emitted(&emitted);
         self.context.warn_keys(what).await?;
         Ok((base, false))
     }
@@ -274,7 +271,7 @@ impl StreamSync<'_> {
             missing_date_check: needs_check
                 .then(|| MissingDateCheck { date_span: newest.date_span, unfiltered: newest.keys(None) }),
         };
-        self.walk(base, walk).await
+        Box::pin(self.walk(base, walk)).await
     }
 
     /// Returns the date that becomes the cursor after a walk over all rows.
@@ -332,21 +329,18 @@ impl StreamSync<'_> {
         let until = newest.map(|(newest, clock)| clock.map_or(newest, |clock| newest.min(clock)));
         let from = row_filter.date_range.from.unwrap_or(self.context.start);
         let seen = Vec::new();
-        self.walk(
-            base,
-            WalkPlan {
-                row_filter,
-                filter: asked,
-                from,
-                until,
-                counted: None,
-                all: None,
-                sorted: true,
-                seen,
-                missing_date_check: None,
-            },
-        )
-        .await
+        let walk = WalkPlan {
+            row_filter,
+            filter: asked,
+            from,
+            until,
+            counted: None,
+            all: None,
+            sorted: true,
+            seen,
+            missing_date_check: None,
+        };
+        Box::pin(self.walk(base, walk)).await
     }
 
     /// Reads all rows of a filter in the order of their keys.

@@ -59,7 +59,7 @@ fn each_error_says_what_failed_where_and_what_to_do() {
         exhausted(body(true)),
         body(false),
         Error::TooLarge { resource: resource(), limit: 64 << 20 },
-        exhausted(Error::NotUtf8 { resource: resource(), at: 12 }),
+        exhausted(Error::NotUtf8 { resource: resource(), at: 12, counted: None }),
         Error::Unreadable { resource: resource(), last: Box::new(broken(TransportErrorKind::Timeout)) },
         Error::Deferred {
             resource: resource(),

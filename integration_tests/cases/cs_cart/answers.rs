@@ -136,7 +136,8 @@ fn answers_that_are_cut_off_are_requested_again_and_nothing_comes_twice() {
 
 #[test]
 fn a_total_that_is_wrong_or_missing_hides_no_row() {
-    let changes: [(&str, fn(Vec<u8>) -> Vec<u8>); 2] = [
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let changes: [(&str, Change); 2] = [
         ("missing", |body| {
             let text = String::from_utf8(body).unwrap();
             let Some((before, after)) = text.split_once("\"total_items\":\"") else { return text.into_bytes() };

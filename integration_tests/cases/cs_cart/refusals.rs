@@ -87,7 +87,7 @@ fn a_stream_of_the_other_edition_is_named() {
         let error = failed(&read_full(&store, stream), stream, "config_error");
         assert!(error.contains("404") && error.contains(other), "{stream}: {error}");
         // The others are read.
-        assert_eq!(streams_of(edition).contains(&stream), false);
+        assert!(!streams_of(edition).contains(&stream));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::store::{assert_requests_are_sound, catalog, config, reading, told};
 use crate::fake_cs_cart::{Data, FakeCsCart, History, Judge, Moment, Options, RecordedRequest, Sample, Truth, Verdict};
@@ -128,15 +128,9 @@ impl Syncs {
         self.store.options(|options| (options.live, options.between) = (None, None));
     }
 
-    /// Returns the verdict on the records of one run, without adding them to the destination.
-    pub(super) fn verdict(&self, stream: &str, start: Moment, run: &Run) -> Verdict {
-        let history = self.store.history();
-        self.judges[stream].clone().sync(&history, start, &super::store::records(run, stream))
-    }
-
     /// Returns the committed state of a stream.
     pub(super) fn state(&self, stream: &str) -> Value {
-        self.destination.state(stream).unwrap_or_else(|| json!(null))
+        self.destination.state(stream).unwrap_or(Value::Null)
     }
 
     fn streams(&self) -> Vec<(String, String)> {
@@ -167,9 +161,9 @@ impl Syncs {
         assert!(bytes.is_some() || !run.interrupted, "{context}: no end\n{}\n{}", run.transcript(), told(&self.store));
         let check = ReadCheck::for_shop(Shop::CsCart, &run, &self.catalog);
         if run.interrupted {
-            check.cut().assert()
+            check.cut().assert();
         } else {
-            check.assert()
+            check.assert();
         }
         assert_requests_are_sound(&self.store);
         if !run.interrupted && self.is_complete {
@@ -242,8 +236,8 @@ fn versions(history: &History, stream: &str, verdict: &Verdict) -> String {
 /// Returns the records of several runs without those whose row came again in a later run: only within a run nothing
 /// may come twice.
 fn last_of_each(catalog: &Value, stream: &str, runs: Vec<Vec<Value>>) -> Vec<Value> {
-    let entries = catalog["streams"].as_array().unwrap().iter();
-    let entry = entries.filter(|entry| entry["stream"]["name"] == stream).next_back().unwrap();
+    let mut entries = catalog["streams"].as_array().unwrap().iter();
+    let entry = entries.rfind(|entry| entry["stream"]["name"] == stream).unwrap();
     let fields: Vec<&str> =
         entry["primary_key"].as_array().unwrap().iter().map(|path| path[0].as_str().unwrap()).collect();
     let key = |record: &Value| fields.iter().map(|name| record[*name].to_string()).collect::<Vec<_>>();
@@ -257,12 +251,15 @@ fn last_of_each(catalog: &Value, stream: &str, runs: Vec<Vec<Value>>) -> Vec<Val
     kept.into_iter().rev().flatten().collect()
 }
 
+/// An event in the store before a request is answered.
+pub(super) type Change = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
+
 /// Returns a hook that calls `change` before the request with this number of the object.
 pub(super) fn before(
     object: &'static str,
     number: usize,
     mut change: impl FnMut(&mut Data) + Send + 'static,
-) -> Box<dyn FnMut(&mut Data, &RecordedRequest) + Send> {
+) -> Change {
     let mut requests = 0;
     Box::new(move |data, seen| {
         requests += usize::from(seen.object == object);

@@ -182,7 +182,7 @@ fn users_with_distant_ids_take_few_requests() {
 }
 
 /// Deletes rows of an object with small and middle keys before each request.
-fn deleting(object: &'static str) -> Box<dyn FnMut(&mut crate::fake_cs_cart::Data, &RecordedRequest) + Send> {
+fn deleting(object: &'static str) -> super::syncs::Change {
     let mut chance = Chance::new(5);
     Box::new(move |data, seen| {
         if seen.object == object && seen.n < 25 {

@@ -193,6 +193,24 @@ fn a_response_cut_in_half_with_its_count_is_checked_against_the_first() {
 }
 
 #[test]
+fn a_response_cut_in_half_is_checked_if_no_other_figure_is_right() {
+    let quirks: [fn(&mut Options); 2] =
+        [|options| options.ignore_sort = true, |options| options.quirks.total = Total::OfPage];
+    for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
+        for quirk in quirks {
+            once_at_every_answer(way, ROWS, Spoil::Halved, 2, quirk);
+        }
+    }
+}
+
+#[test]
+fn an_empty_response_ends_no_list_after_a_wrong_count() {
+    for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
+        once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |options| options.quirks.total = Total::AtMost(10));
+    }
+}
+
+#[test]
 fn the_response_with_the_largest_keys_is_checked_against_the_first() {
     for way in DATED {
         let store = way.store(6_000, |options| {

@@ -124,7 +124,7 @@ fn is_exhausted(outcome: &Result<usize, Error>) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_page_that_cannot_be_had_is_halved_and_grows_again() {
     let too_large = Error::TooLarge { resource: "orders".to_owned(), limit: 1 };
-    let garbled = Error::NotUtf8 { resource: "orders".to_owned(), at: 1 };
+    let garbled = Error::NotUtf8 { resource: "orders".to_owned(), at: 1, counted: None };
     for (error, first) in [
         (status(504), &[1000, 1000, 1, 500, 250][..]),
         (status(500), &[1000, 1000, 1, 500, 250]),

@@ -109,3 +109,20 @@ fn ranges_that_overlap_are_joined() {
     assert_eq!(joined(vec![(Some(6), Some(7)), one]), [one, (Some(6), Some(7))]);
     assert_eq!(joined(vec![(Some(5), Some(9)), (None, Some(6))]), [(None, Some(9))]);
 }
+
+#[test]
+fn ranges_that_are_not_left_are_finished() {
+    let finished = |left: &[Range], max_key| {
+        let mut walk = crate::sync::keyset::from_the_start(max_key, Timestamp::from_millis(0), None, None);
+        walk.left = left.to_vec();
+        walk.finished()
+    };
+    assert_eq!(finished(&[], Some(9)), [(None, Some(9))]);
+    assert_eq!(finished(&[], None), [(None, None)]);
+    assert_eq!(finished(&[(None, Some(9))], Some(9)), []);
+    assert_eq!(finished(&[(Some(7), None)], None), [(None, Some(7))]);
+    assert_eq!(
+        finished(&[(Some(6), Some(8)), (Some(2), Some(3))], Some(9)),
+        [(None, Some(2)), (Some(3), Some(6)), (Some(8), Some(9)),]
+    );
+}

@@ -133,7 +133,8 @@ async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>,
     let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), cursor);
     let dates = (Timestamp::EARLIEST, None);
     let context = StreamContext::new(stream, client, output, dates, record_schema, (None, None), shutdown);
-    let finished = stream_sync::run(&Arc::new(context), Checkpoint::default(), false, None).await.unwrap();
+    let context = Arc::new(context);
+    let finished = Box::pin(stream_sync::run(&context, Checkpoint::default(), false, None)).await.unwrap();
     assert!(finished.skipped_rows.is_none());
     writer.finish().unwrap();
     let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
@@ -155,7 +156,7 @@ async fn each_api_is_read_with_what_it_can_do() {
             Capabilities { key_ranges: false, page_numbers: false, page_size: 1000, ..USUAL },
             Capabilities { key_ranges: false, page_numbers: false, page_size: 1000, total_field: None, ..USUAL },
         ] {
-            let (keys, requests) = read(stream, capabilities).await;
+            let (keys, requests) = Box::pin(read(stream, capabilities)).await;
             assert_eq!(keys, (1..=ALL).collect::<Vec<_>>(), "{capabilities:?}: {requests:#?}");
             let is_allowed = |query: &Query| {
                 (capabilities.key_ranges || query.keys == (None, None))
