@@ -136,6 +136,8 @@ async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>,
     let context = Arc::new(context);
     let finished = Box::pin(stream_sync::run(&context, Checkpoint::default(), false, None)).await.unwrap();
     assert!(finished.skipped_rows.is_none());
+    // The writer ends when the last sender is gone.
+    drop(context);
     writer.finish().unwrap();
     let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
     let messages = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
