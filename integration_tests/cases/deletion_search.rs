@@ -333,23 +333,3 @@ fn an_empty_response_to_a_request_by_id_proves_nothing() {
         synced.assert_equal(stream);
     }
 }
-
-#[test]
-fn a_row_with_an_invalid_date_is_known() {
-    let mut synced = Synced::new("orders", minutes("orders", 1, 1_500));
-    synced.store.options(|options| {
-        options.fault = Some(Box::new(|_| {
-            // The date of row 700; the store filters by what it means.
-            let change = |body| String::from_utf8(body).unwrap().replace("2024-11-17T16:39", "odd").into_bytes();
-            Some(Fault::Changed { headers: Vec::new(), change })
-        }));
-    });
-    let first = synced.sync();
-    assert_eq!((first.code, first.records("orders").len()), (Some(0), 1_500), "{}", first.transcript());
-    assert!(
-        first.records("orders").iter().any(|record| record.field("updated_at").is_some_and(|at| at.contains("odd")))
-    );
-    let second = synced.sync();
-    assert_eq!((second.code, second.records("orders").len()), (Some(0), 0), "{}", second.transcript());
-    assert_eq!(synced.targets().len(), 2, "{:?}", synced.targets());
-}

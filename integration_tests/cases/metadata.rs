@@ -46,7 +46,8 @@ fn the_version_is_the_same_everywhere() {
     assert_eq!(releases()[0].0, version, "CHANGELOG.md");
     let dockerfile = text("Dockerfile");
     assert!(dockerfile.contains(&format!("io.airbyte.version={version}\n")), "the Dockerfile's label");
-    assert!(dockerfile.contains(&format!("io.airbyte.name={} ", metadata("dockerRepository"))), "its name");
+    assert!(dockerfile.contains("io.airbyte.name=$SOURCE "), "its name");
+    assert!(dockerfile.contains(&format!("ARG SOURCE={}\n", metadata("dockerRepository"))), "the usual one");
     let image = format!("{}:{version}", metadata("dockerRepository"));
     assert!(text(PAGE).matches(&image).count() == 2 && text(PAGE).contains(&format!("`{version}`")), "{PAGE}");
 }

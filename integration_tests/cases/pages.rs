@@ -69,6 +69,7 @@ fn run(page: &Path, folder: &Path) -> usize {
     }
     let store = start(SignIn::Token, Options::default(), Data::sample(1, 3));
     let router = start(SignIn::Router, Options::default(), Data::sample(1, 3));
+    let cs_cart = fake_cs_cart::FakeCsCart::sample(Default::default(), &fake_cs_cart::Sample::new(1, 20));
     let here = folder.display().to_string();
     // Files of the demo, for pages that continue from it.
     fs::create_dir(folder.join("demo-out")).unwrap();
@@ -85,11 +86,13 @@ fn run(page: &Path, folder: &Path) -> usize {
         ("CART_TOKEN_NORTH", TOKEN),
         ("CART_TOKEN_SOUTH", TOKEN),
         ("CART_SECRET", ROUTER_SECRET),
+        ("CS_CART_KEY", fake_cs_cart::KEY),
     ];
     let site = format!("\"site_id\": \"12345\"\n  }},\n  \"_router_url\": \"{}\",", router.router_base());
     for (mark, text) in &blocks {
         let text = text
             .replace("mystore.americommerce.com", &store.url())
+            .replace("https://shop.example.com", &cs_cart.url())
             .replace("\"site_id\": \"12345\"\n  },", &site)
             .replace("/srv/cart", &here)
             .replace("target/release/source-cart", "source-cart")

@@ -122,7 +122,7 @@ impl Shop for Client {
 
     fn owners(&self, stream: &Stream) -> Option<&'static Stream> {
         // CS-Cart keys the rows of a response by user: of a user with carts in two stores, it lists only one cart.
-        if stream.strategy == Strategy::DateWindows { streams::find("stores") } else { None }
+        if stream.strategy == Strategy::DateWindows { streams::find(streams::OWNERS) } else { None }
     }
 
     fn kinds(&self, stream: &Stream) -> &'static [&'static str] {

@@ -147,7 +147,7 @@ fn base(fields: &RawConfig, api_key: Option<&str>, faults: &mut FieldErrors) -> 
     let example = "the address of the store, for example `https://shop.example.com`";
     let store = required_text(fields.get(STORE_URL.field), STORE_URL.field, example, str::trim, faults)?;
     match STORE_URL.url(&store, api_key, fields) {
-        Ok(url) => Some(folder(url)),
+        Ok(url) => Some(store_folder(url)),
         Err(error) => {
             faults.add(STORE_URL.field, error.to_string());
             None
@@ -156,7 +156,7 @@ fn base(fields: &RawConfig, api_key: Option<&str>, faults: &mut FieldErrors) -> 
 }
 
 /// Returns the address of the folder that a store is in, from the address of any page of the store or of its API.
-fn folder(mut url: Url) -> Url {
+fn store_folder(mut url: Url) -> Url {
     let is_folder =
         |part: &&str| !part.is_empty() && *part != "api" && !part.ends_with(".php") && !part.ends_with(".html");
     let folders: Vec<&str> = url.path_segments().into_iter().flatten().take_while(is_folder).collect();

@@ -131,6 +131,9 @@ pub(super) static VERSION: Stream = Stream {
     })
 };
 
+/// The stream whose rows own the rows of a stream that is read owner by owner.
+pub(super) const OWNERS: &str = "stores";
+
 /// Returns the stream with this name or alias.
 pub fn find(name: &str) -> Option<&'static Stream> {
     stream::find(STREAMS, name)

@@ -234,9 +234,9 @@ impl RecordWriter {
                 // The bytes before the name are copied: their comma then separates the fields around the dropped one.
                 out.truncate(written);
                 out.extend_from_slice(&scanner.since(uncopied)[..begin - uncopied]);
-                let from = scanner.position();
+                pending = scanner.position();
                 let (kind, _) = scanner.value()?;
-                self.dropped_value(kind, scanner.since(from), field, &mut meta);
+                self.dropped_value(kind, scanner.since(pending), field, &mut meta);
                 pending = scanner.position();
             } else {
                 self.value(scanner, field, &mut pending, out, &mut meta)?;
@@ -254,9 +254,7 @@ impl RecordWriter {
                 return Ok(meta);
             }
             scanner.require(b',')?;
-            if is_dropped {
-                pending = scanner.position();
-            }
+            pending = if is_dropped { scanner.position() } else { pending };
             drop_space(scanner, &mut pending, out);
         }
     }

@@ -91,6 +91,8 @@ pub(super) struct StreamContext {
     inner: Option<InnerStream>,
     /// The schema of the rows that contain the rows of this stream.
     parent_schema: Option<Arc<RecordSchema>>,
+    /// True if the rows of responses may be emitted: then values that do not fit their schema are reported.
+    emits_rows: bool,
     /// Nested collections to request, if any.
     nested: Option<String>,
     /// Fields to request; `None` for all.
@@ -168,6 +170,7 @@ impl StreamContext {
             record_schema: Arc::new(record_schema),
             inner: None,
             parent_schema: None,
+            emits_rows: true,
             nested,
             fields,
             shutdown,
@@ -195,6 +198,7 @@ impl StreamContext {
             record_schema: Arc::clone(&self.record_schema),
             inner: None,
             parent_schema: None,
+            emits_rows: true,
             nested: None,
             fields: Some(fields.join(",")),
             shutdown: self.shutdown.clone(),
@@ -224,13 +228,15 @@ impl StreamContext {
         let (nested, schema) = (self.stream.nested_in.as_ref()?, self.parent_schema.as_ref()?);
         let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
         let inner = InnerStream { nested, output, record_schema };
-        Some(Self { inner: Some(inner), ..self.for_requests(self.stream.requested(), Arc::clone(schema)) })
+        let requests = self.for_requests(self.stream.requested(), Arc::clone(schema));
+        Some(Self { inner: Some(inner), emits_rows: false, ..requests })
     }
 
     /// Returns a context for requests about another stream, whose rows are not emitted.
     pub(super) fn of_other(&self, stream: &'static Stream) -> Self {
-        let schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), None);
-        Self { nested: None, fields: None, ..self.for_requests(stream, Arc::new(schema)) }
+        let schema =
+            RecordSchema::new(&(stream.fields)().schema, stream.key(), None).text_values(stream.has_text_values);
+        Self { nested: None, fields: None, emits_rows: false, ..self.for_requests(stream, Arc::new(schema)) }
     }
 
     /// Returns a context for the requests of this stream.
@@ -391,12 +397,8 @@ impl StreamContext {
         }
     }
 
-    async fn send(
-        &self,
-        query: &Query,
-        expected: ExpectedKeys,
-        writer: &mut RecordWriter,
-    ) -> Result<FetchedPage, StreamError> {
+    /// Returns the request with the fields and nested collections that all requests of the stream have.
+    fn completed(&self, query: &Query) -> Query {
         let mut query = query.clone();
         if let Some(names) = &self.nested {
             query = query.nested(names, self.capabilities.nested_page_size);
@@ -407,6 +409,16 @@ impl StreamContext {
         if self.end_detector.is_count_wrong() {
             query = query.ignore_count();
         }
+        query
+    }
+
+    async fn send(
+        &self,
+        query: &Query,
+        expected: ExpectedKeys,
+        writer: &mut RecordWriter,
+    ) -> Result<FetchedPage, StreamError> {
+        let query = self.completed(query);
         let prefix = record_prefix(self.output.name());
         let mut shutdown = self.shutdown.clone();
         let inner = self.inner.as_ref();
@@ -438,7 +450,8 @@ impl StreamContext {
         }
         self.output.inner().await.stats.requests += 1;
         let issues = writer.take_issues();
-        if !issues.is_empty() {
+        // Rows that only contain those of the stream are not emitted.
+        if !issues.is_empty() && self.emits_rows {
             self.output.report(issues).await?;
         }
         if let (Some(inner), Some(mut writer)) = (inner, inner_writer) {

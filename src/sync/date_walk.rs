@@ -93,7 +93,7 @@ pub(super) enum Answer<'a> {
         /// The elements in their order; `None` for one that is not a row, such as `false` for a row that was deleted
         /// during the request.
         elements: &'a [Option<RowFacts>],
-        /// Maximum number of elements that was requested in the end: a weak store may have been asked for fewer than
+        /// Maximum number of elements that was requested in the end: the number may have been reduced for a weak store below
         /// the step says. Ignored for short rows.
         requested: usize,
     },

@@ -79,7 +79,7 @@ pub(super) enum Answer<'a> {
         dates: &'a [Option<i64>],
         /// Number of rows that the store counts.
         total: Option<u64>,
-        /// Maximum number of elements that was requested in the end: a weak store may have been asked for fewer than
+        /// Maximum number of elements that was requested in the end: the number may have been reduced for a weak store below
         /// the step says.
         requested: usize,
     },

@@ -2,7 +2,7 @@
 //! inside its rows, from the same requests.
 //!
 //! 1. Rows that the store could not send before are requested again.
-//! 2. The newest change becomes the next cursor. It is determined before the walk: a row that changes behind the walk
+//! 2. The newest change becomes the next cursor. It is determined before the walk: a row that changes after the walk passed it
 //!    is then newer than the cursor, and the next sync reads it.
 //! 3. The walk reads all rows, or those that changed since the previous cursor.
 //! 4. Rows that the walk can miss are read by their keys, or by the date of their change.

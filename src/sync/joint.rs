@@ -1,4 +1,4 @@
-//! Brings two streams together that are read from the same requests: a stream, and the one inside its rows.
+//! Two streams that are read from the same requests: a stream, and the one inside its rows.
 //!
 //! Each stream is read in a task of its own. The one inside hands its context and its state over and waits for the
 //! result; the other one reads both. If their states differ, each is read alone.

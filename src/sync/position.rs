@@ -4,7 +4,7 @@
 //! {"keys": {"part": "C", "after": 900}}                      by lists of keys
 //! {"dates": {"from": T, "until": T, "since": 9, "reached": 7, "edge": "…", "sent": …}}    from date to date
 //! {"windows": {"part": "1", "reached": 7}}                    by windows of time
-//! {"pages": {"left": 350, "size": 50, "least": 301, "greatest": 412}}    from the last page to the first
+//! {"page_walk": {"left": 350, "size": 50, "least": 301, "greatest": 412}}    from the last page to the first
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -89,7 +89,7 @@ impl Position {
         let part = fields.get("part").and_then(Value::as_str).map(str::to_owned);
         match kind.as_str() {
             "keys" => Some(Self::Keys(KeysPosition { part, after: number("after") })),
-            "pages" => Some(Self::Pages(PagesPosition {
+            "page_walk" => Some(Self::Pages(PagesPosition {
                 part,
                 left: u64::try_from(number("left")?).ok()?,
                 size: usize::try_from(number("size")?).ok().filter(|&size| size > 0)?,
@@ -153,7 +153,7 @@ impl Position {
                 put("size", Some(json!(size)));
                 put("least", Some(json!(least)));
                 put("greatest", Some(json!(greatest)));
-                "pages"
+                "page_walk"
             }
         };
         json!({ kind: fields })
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_no_position_starts_over() {
-        for text in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"pages":{"left":-1,"size":0}}"#, r#"{"other":{}}"#] {
+        for text in ["", "[]", "{}", r#"{"keys":[]}"#, r#"{"page_walk":{"left":-1,"size":0}}"#, r#"{"other":{}}"#] {
             let parsed = Position::parse(text);
             assert!(
                 parsed.is_none() || matches!(parsed, Some(Position::Keys(KeysPosition { after: None, .. }))),

@@ -56,7 +56,7 @@ pub(super) struct StreamOutput {
     waits: StdMutex<WaitTime>,
     /// The known ids, if deleted rows are reported. Each state has them.
     deletions: OnceLock<DeletionTracker>,
-    /// Rows that the run emitted before it began to read the stream anew.
+    /// Rows that the run emitted before it began to read the stream again.
     emitted: OnceLock<HashMap<Key, CursorValue>>,
 }
 
@@ -192,13 +192,13 @@ impl StreamOutput {
         self.deletions.get()
     }
 
-    /// Records rows that this run emitted before it began to read the stream anew.
+    /// Records rows that this run emitted before it began to read the stream again.
     pub(super) fn note_emitted(&self, rows: &EmittedRows) {
         // A stream begins anew at most once.
         let _first = self.emitted.set(rows.iter().map(|(row, _)| (row.key, row.updated)).collect());
     }
 
-    /// Emits rows again that were reported as deleted, and no row twice that the run emitted before it began anew.
+    /// Emits rows again that were reported as deleted, and no row twice that the run emitted before it began again.
     pub(super) fn restore(&self, rows: &[Row], decisions: &mut [Decision]) {
         if let Some(emitted) = self.emitted.get() {
             for (row, decision) in rows.iter().zip(decisions.iter_mut()) {

@@ -15,7 +15,7 @@ fn faulty(fault: impl FnMut(&RecordedRequest) -> Option<Fault> + Send + 'static)
     sample(Options { fault: Some(Box::new(fault)), ..Options::default() })
 }
 
-/// Returns a body in which a text, if it is there, is replaced by another.
+/// Returns a body in which a string, if it is there, is replaced by another.
 fn replaced(body: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
     String::from_utf8(body).unwrap().replace(from, to).into_bytes()
 }
@@ -123,7 +123,7 @@ fn answers_that_are_cut_off_are_requested_again_and_nothing_comes_twice() {
         || Fault::error(503, "busy"),
     ];
     for fault in faults {
-        let settings = json!({ "rows_per_request": 10, "_retry_seconds": 5 });
+        let settings = json!({ "rows_per_request": 10, "_retry_seconds": 30 });
         let streams = ["orders", "order_items", "products", "users", "shipments", "carts", "categories"];
         let streams = streams.map(|name| (name, "full_refresh"));
         let mut syncs = Syncs::of("cut off", (Options::default(), &Sample::new(1, 40)), &streams, &settings);
@@ -157,7 +157,9 @@ fn a_total_that_is_wrong_or_missing_hides_no_row() {
             let verdict = Judge::full(stream).sync(&store.history(), start, &records(&run, stream));
             // Where rows can be counted only by it, the stream may end INCOMPLETE, but never COMPLETE without a row.
             assert!(run.code != Some(0) || verdict.is_right(), "{stream}, {what}: {verdict}\n{}", run.transcript());
-            assert!(store.requests().len() < 300, "{stream}, {what}: {}", told(&store));
+            // Windows of carts are halved down to the second where the count stays larger than the list.
+            let most = if stream == "carts" { 1_500 } else { 300 };
+            assert!(store.requests().len() < most, "{stream}, {what}: {}", told(&store));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What must never leave the store is in no output, in no mode. The fake store marks it: `PRIVATE-…`.
+//! Private values of the store are in no output, in no mode. The fake store marks it: `PRIVATE-…`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -210,7 +210,7 @@ impl Syncs {
     }
 }
 
-/// Returns the products whose creation date moved after a moment: they may be behind the walk, and then they come with
+/// Returns the products whose creation date moved after a moment: the walk may have passed them, and then they are in
 /// the next sync.
 fn moved_products(history: &History, start: Moment) -> BTreeSet<Vec<i64>> {
     let date = |truth: &Truth| truth.row.as_ref().map(|row| row["timestamp"].clone());

@@ -27,6 +27,7 @@ async fn carts_of_a_quiet_store_are_read_completely() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; the tests of the executable read carts of a changing store"]
 async fn carts_are_neither_lost_nor_doubled_while_the_store_changes() {
     for seed in 0..8 {
         for edition in [Edition::Ultimate, Edition::MultiVendor] {

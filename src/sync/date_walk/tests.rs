@@ -55,7 +55,7 @@ struct Store {
     last_key: i64,
     now: i64,
     fails: bool,
-    /// Rows that a weak store is asked for at most.
+    /// Maximum number of rows that a weak store can send.
     most: usize,
     /// Rows that are there and listed with the same date since the start.
     kept: BTreeSet<i64>,

@@ -1,4 +1,4 @@
-//! What a read from date to date does for one of its streams: decides which rows are emitted, and keeps the state.
+//! One of the streams of a read from date to date: decides which rows are emitted, and keeps the state.
 
 use std::collections::HashMap;
 use std::sync::Arc;
