@@ -133,7 +133,14 @@ impl<'n> PageParser<'n> {
         let text = match std::str::from_utf8(chunk) {
             Ok(_) => chunk,
             Err(cut) if !last && cut.error_len().is_none() => &chunk[..cut.valid_up_to()],
-            Err(fault) => return Err(self.not_utf8(&chunk[..fault.valid_up_to()], length)),
+            Err(fault) => {
+                let before = &chunk[..fault.valid_up_to()];
+                let error = self.not_utf8(before, length);
+                // The count may be before the byte. With it, the next response cannot hide rows by a lower one.
+                let mut scanner = Scanner::new(before);
+                while matches!(self.step(&mut scanner, false, sink), Ok(true)) {}
+                return Err(error);
+            }
         };
         let mut scanner = Scanner::new(text);
         let mut done = 0;
