@@ -100,7 +100,7 @@ fn next_steps(files: &Files, store: &FakeCsCart, serve: bool) -> String {
     let [config, state] = [&files.config, &files.state].map(|path| path.display());
     let connector = "cargo run --bin source-cs-cart --";
     let check = format!("{connector} check --config {config}");
-    let read = format!("{connector} read --config {config} --streams orders");
+    let read = format!("{connector} read --config {config} \\\n    --streams orders");
     let (steps, commands) = if serve {
         let steps = format!(
             "The store stays at {} until Ctrl-C.\nIts e-mail is {EMAIL}, its API key {KEY}\nType `change` and Enter here \
@@ -111,7 +111,10 @@ fn next_steps(files: &Files, store: &FakeCsCart, serve: bool) -> String {
     } else {
         let steps = "The store stops now. Three commands to try next; the first starts the store\nagain and keeps it, for \
                      the others in a second terminal:";
-        (steps.to_owned(), ["cargo run -p demo -- --shop cs-cart --serve".to_owned(), check, read])
+        (
+            steps.to_owned(),
+            ["cargo run -p demo -- --shop cs-cart --serve".to_owned(), check, format!("{connector} streams")],
+        )
     };
     format!(
         "\nThe folder {FOLDER} has a config, a catalog of the streams, and the state.\n{steps}\n\n  {}",
