@@ -446,7 +446,7 @@ def main():
     parser.add_argument("--image", required=True)
     parser.add_argument("--store", required=True)
     parser.add_argument("--project", required=True, type=pathlib.Path)
-    parser.add_argument("--cs-cart-image", required=True)
+    parser.add_argument("--cs-cart-image", help="the image of the other connector, if it was built")
     given = parser.parse_args()
     image, project = Image(given.image), given.project.resolve()
     work = tempfile.mkdtemp(prefix="image-")
@@ -454,7 +454,8 @@ def main():
     store = Store(given.store)
     try:
         the_image_is_as_declared(image, project / "metadata.yaml")
-        the_other_connectors_image(Image(given.cs_cart_image), project)
+        if given.cs_cart_image:
+            the_other_connectors_image(Image(given.cs_cart_image), project)
         the_container_is_locked(image)
         catalog = by_plain_entrypoint(image, store, work)
         in_the_platforms_form(image, store, work, catalog)
