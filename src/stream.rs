@@ -99,6 +99,42 @@ pub fn find(table: &'static [Stream], name: &str) -> Option<&'static Stream> {
 }
 
 impl Stream {
+    /// Returns a row in which every field that a row may set has its most common value: one response has all rows, and
+    /// no other ability or exception applies.
+    pub(crate) const fn new(
+        name: &'static str,
+        scope: Scope,
+        table: fn() -> &'static [Stream],
+        fields: fn() -> &'static StreamFields,
+    ) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            list: name,
+            path: name,
+            primary_key: &[],
+            strategy: Strategy::OneResponse,
+            sorts_by_change: false,
+            created_may_change: false,
+            created_field: None,
+            part_field: None,
+            complete_field: None,
+            nested_in: None,
+            has_text_values: false,
+            never_sent: &[],
+            add_on: None,
+            has_updated_at: false,
+            cursor_field: "",
+            may_lack_updated_at: false,
+            is_large: false,
+            scope,
+            is_scope_probe: false,
+            uses_lookups: false,
+            table,
+            fields,
+        }
+    }
+
     /// Returns the key field: the first one of the primary key.
     pub fn key(&self) -> &'static str {
         self.primary_key.first().copied().unwrap_or_default()

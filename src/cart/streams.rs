@@ -36,30 +36,12 @@ pub const CURSOR: &str = "updated_at";
 /// Returns a row with the defaults.
 const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static StreamFields) -> Stream {
     Stream {
-        name,
-        aliases: &[],
-        list: name,
-        path: name,
         primary_key: &["id"],
         strategy: Strategy::Keyset,
         sorts_by_change: true,
-        created_may_change: false,
-        created_field: None,
-        part_field: None,
-        complete_field: None,
-        nested_in: None,
-        has_text_values: false,
-        never_sent: &[],
-        add_on: None,
         has_updated_at: true,
         cursor_field: CURSOR,
-        may_lack_updated_at: false,
-        is_large: false,
-        scope,
-        is_scope_probe: false,
-        uses_lookups: false,
-        table: || STREAMS,
-        fields,
+        ..Stream::new(name, scope, || STREAMS, fields)
     }
 }
 

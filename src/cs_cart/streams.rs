@@ -33,32 +33,7 @@ macro_rules! never {
 
 /// Returns a row with the defaults.
 const fn usual(name: &'static str, scope: Scope, fields: fn() -> &'static StreamFields) -> Stream {
-    Stream {
-        name,
-        aliases: &[],
-        list: name,
-        path: name,
-        primary_key: &[],
-        strategy: Strategy::OneResponse,
-        sorts_by_change: false,
-        created_may_change: false,
-        created_field: None,
-        part_field: None,
-        complete_field: None,
-        nested_in: None,
-        has_text_values: true,
-        never_sent: never!(),
-        add_on: None,
-        has_updated_at: false,
-        cursor_field: "",
-        may_lack_updated_at: false,
-        is_large: false,
-        scope,
-        is_scope_probe: false,
-        uses_lookups: false,
-        table: || STREAMS,
-        fields,
-    }
+    Stream { has_text_values: true, never_sent: never!(), ..Stream::new(name, scope, || STREAMS, fields) }
 }
 
 /// A row: name, privilege, and all that differs from the defaults.
