@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use hyper::StatusCode;
-use hyper::header::{DATE, HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 
 use super::auth::Auth;
 use super::error_mapping;
@@ -156,8 +156,7 @@ impl Api for CsCartApi {
     const AGENT: HeaderValue = HeaderValue::from_static(concat!("source-cs-cart/", env!("CARGO_PKG_VERSION")));
 
     fn target(&self, query: &Query) -> String {
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let clock = i64::try_from(clock).unwrap_or_default();
+        let clock = unix_seconds(SystemTime::now());
         self.settled.target(query, clock.max(self.latest.load(Ordering::Relaxed)))
     }
 
@@ -165,15 +164,13 @@ impl Api for CsCartApi {
         self.auth.headers()
     }
 
-    fn call_limit(&self, headers: &HeaderMap) -> Option<CallLimit> {
-        let date = headers.get(DATE).and_then(|value| value.to_str().ok());
-        let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
-        let seconds = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
-        if let Some(seconds) = seconds.and_then(|seconds| i64::try_from(seconds.as_secs()).ok()) {
-            self.latest.fetch_max(seconds, Ordering::Relaxed);
-        }
+    fn call_limit(&self, _: &HeaderMap) -> Option<CallLimit> {
         // The API has no call limit.
         None
+    }
+
+    fn note_date(&self, date: SystemTime) {
+        self.latest.fetch_max(unix_seconds(date), Ordering::Relaxed);
     }
 
     fn status(&self, query: &Query, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error {
@@ -183,6 +180,12 @@ impl Api for CsCartApi {
     fn page<'r>(&'r self, query: &'r Query) -> Page<'r> {
         Page { parser: PageParser::answering(query), query }
     }
+}
+
+/// Returns a time in UNIX seconds; 0 for one before 1970.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(seconds).unwrap_or_default()
 }
 
 /// The parser of a page, with the request that the page belongs to.

@@ -56,6 +56,11 @@ pub trait Api: fmt::Debug + Send + Sync {
     /// Returns the call count that the response headers report, if any.
     fn call_limit(&self, headers: &HeaderMap) -> Option<CallLimit>;
 
+    /// Records the time of the store's clock in a response, for an API whose requests depend on it.
+    fn note_date(&self, date: SystemTime) {
+        let _ = date;
+    }
+
     /// Returns the error for a response that is neither a page nor a redirect. `signed` contains the authentication
     /// headers that were sent.
     fn status(&self, request: &Self::Request, status: StatusCode, body: &[u8], signed: &HeaderMap) -> Error;
@@ -238,11 +243,15 @@ impl<A: Api> Client<A> {
     /// Returns the call count, `Retry-After` and date from the headers of a response.
     fn meta(&self, headers: &HeaderMap) -> ResponseMeta {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let date = text(DATE);
+        let sent = text(DATE);
+        let date = sent.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+        if let Some(date) = date {
+            self.api.note_date(date);
+        }
         ResponseMeta {
             limit: self.api.call_limit(headers),
-            retry_after: text(RETRY_AFTER).and_then(|value| retry::retry_after(value, date, SystemTime::now())),
-            date: date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
+            retry_after: text(RETRY_AFTER).and_then(|value| retry::retry_after(value, sent, SystemTime::now())),
+            date,
             ..ResponseMeta::default()
         }
     }
