@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
 use super::page::PageError;
-use crate::http::error_mapping::{plain, refused};
+use crate::http::error_mapping::plain;
 use crate::http::{Error, Request as _};
 use crate::secret::Secret;
 use crate::sync::query::Query;
@@ -13,6 +13,8 @@ use crate::sync::query::Query;
 /// body reports.
 pub(super) fn body(query: &Query, fault: PageError, counted: Option<u64>) -> Error {
     let resource = query.resource().to_owned();
+    // A response of another resource counts its rows.
+    let is_own = matches!(fault, PageError::CountWithoutRows(_) | PageError::NextPageWithoutRows);
     let problem = match fault {
         PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted },
         PageError::NotJson { at, length, page } => {
@@ -29,16 +31,10 @@ pub(super) fn body(query: &Query, fault: PageError, counted: Option<u64>) -> Err
         PageError::ForeignNext(name) => {
             format!("the next page in the response is of another resource, `{}`", plain(&name, 40))
         }
-        PageError::CountWithoutRows(total) => {
-            let problem = format!("the response counts {total} rows but lists none");
-            return Error::Body { resource, problem, transient: false, page: false, counted };
-        }
-        PageError::NextPageWithoutRows => {
-            let problem = "the response has a next page but lists no rows".to_owned();
-            return Error::Body { resource, problem, transient: false, page: false, counted };
-        }
+        PageError::CountWithoutRows(total) => format!("the response counts {total} rows but lists none"),
+        PageError::NextPageWithoutRows => "the response has a next page but lists no rows".to_owned(),
     };
-    refused(query.resource(), problem)
+    Error::Body { resource, problem, transient: false, page: false, counted: counted.filter(|_| is_own) }
 }
 
 /// Returns the error of a status other than 200, with the message of the body. `signed` are the headers that
