@@ -215,13 +215,6 @@ def the_image_is_as_declared(image, metadata):
     expect(version.stdout == f"{wanted['dockerRepository']} {wanted['dockerImageTag']}\n", "the binary has the same version", version)
 
 
-def the_other_connectors_image(image, project):
-    """It is built from the same lines, so only what differs is checked."""
-    the_image_is_as_declared(image, project / "connectors" / "cs-cart" / "metadata.yaml")
-    spec = image.run("spec")
-    expect(spec.code == 0 and "store_url" in spec.stdout, "it prints the specification of its shop", spec)
-
-
 def the_container_is_locked(image):
     seen = image.shell("id -un; id -u; id -g; cat /proc/self/status; for f in /x /airbyte/x /tmp/x; do "
                        "{ echo > $f; } 2>/dev/null && echo wrote $f; done; true")
@@ -446,7 +439,6 @@ def main():
     parser.add_argument("--image", required=True)
     parser.add_argument("--store", required=True)
     parser.add_argument("--project", required=True, type=pathlib.Path)
-    parser.add_argument("--cs-cart-image", help="the image of the other connector, if it was built")
     given = parser.parse_args()
     image, project = Image(given.image), given.project.resolve()
     work = tempfile.mkdtemp(prefix="image-")
@@ -454,8 +446,6 @@ def main():
     store = Store(given.store)
     try:
         the_image_is_as_declared(image, project / "metadata.yaml")
-        if given.cs_cart_image:
-            the_other_connectors_image(Image(given.cs_cart_image), project)
         the_container_is_locked(image)
         catalog = by_plain_entrypoint(image, store, work)
         in_the_platforms_form(image, store, work, catalog)
