@@ -125,11 +125,7 @@ fn a_change_behind_the_walk_comes_with_the_next_sync() {
             data.tick(1);
             data.set_status(1, 'C');
         });
-        syncs.store.options(|options| options.live = Some(live));
-        syncs.sync();
-        syncs.still();
-        syncs.sync();
-        syncs.sync_unchanged();
+        syncs.sync_during(live);
     }
 }
 
@@ -182,11 +178,7 @@ fn incomplete_orders_with_dates_of_the_past_are_found() {
             let time = data.now - 60 * 86_400;
             data.import_incomplete_order(&mut Random::new(4), time);
         });
-        syncs.store.options(|options| options.live = Some(live));
-        syncs.sync();
-        syncs.still();
-        syncs.sync();
-        syncs.sync_unchanged();
+        syncs.sync_during(live);
     }
 }
 

@@ -123,6 +123,15 @@ impl Syncs {
         }
     }
 
+    /// Reads the store while it changes, then without changes until there is nothing to emit.
+    pub(super) fn sync_during(&mut self, live: Change) {
+        self.store.options(|options| options.live = Some(live));
+        self.sync();
+        self.still();
+        self.sync();
+        self.sync_unchanged();
+    }
+
     /// Stops the changes before requests.
     pub(super) fn still(&mut self) {
         self.store.options(|options| (options.live, options.between) = (None, None));

@@ -74,11 +74,7 @@ fn an_order_that_joins_the_filter_in_a_full_second_moves_no_other() {
             data.tick(5);
             (11..=20).for_each(|id| _ = data.set_status(id, 'P'));
         });
-        syncs.store.options(|options| options.live = Some(live));
-        syncs.sync();
-        syncs.still();
-        syncs.sync();
-        syncs.sync_unchanged();
+        syncs.sync_during(live);
     }
 }
 
