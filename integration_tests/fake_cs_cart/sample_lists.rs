@@ -53,6 +53,8 @@ pub(crate) fn fill(sample: &Sample, data: &mut Data) {
             ("status", text("A")),
             ("usergroup_ids", text("0")),
             ("position", Cell::Int(id)),
+            // The vendor's page shows it in the details of a method; that a list has it is inferred.
+            ("service_params", Cell::Json("{\"password\":\"PRIVATE-carrier\",\"user\":\"PRIVATE-user\"}".to_owned())),
         ];
         put("shippings", id, shipping);
         let payment = vec![

@@ -87,7 +87,8 @@ pub static STREAMS: &[Stream] = &[
         add_on: Some("Call requests")),
     stream!("statuses", Statuses, primary_key: &["status_id"]),
     stream!("taxes", Taxes, primary_key: &["tax_id"]),
-    stream!("shippings", Shippings, primary_key: &["shipping_id"]),
+    // The settings of a carrier may contain passwords.
+    stream!("shippings", Shippings, primary_key: &["shipping_id"], never_sent: never!("service_params")),
     stream!("languages", Languages, primary_key: &["lang_id"]),
     stream!("stores", Stores, primary_key: &["company_id"], strategy: Strategy::LastPageFirst),
     stream!("vendors", Vendors, primary_key: &["company_id"], strategy: Strategy::LastPageFirst),
