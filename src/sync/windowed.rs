@@ -46,10 +46,10 @@ pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Re
 async fn owners(requests: &StreamContext) -> Result<Vec<i64>, StreamError> {
     let Some(stream) = requests.client.owners(requests.stream) else { return Ok(Vec::new()) };
     let owners = requests.of_other(stream);
-    match owners.fetch(&Query::all(stream).no_retry(), &mut owners.writer()).await {
+    match owners.fetch(&Query::all(stream), &mut owners.writer()).await {
         Ok(answer) => Ok(answer.page.rows.iter().filter_map(|row| id_of(row.key)).collect()),
         // A missing privilege, or an edition without such owners.
-        Err(StreamError::Request(_)) => Ok(Vec::new()),
+        Err(StreamError::Request(error)) if matches!(error.status(), Some(403 | 404)) => Ok(Vec::new()),
         Err(stream_error) => Err(stream_error),
     }
 }

@@ -123,7 +123,7 @@ fn answers_that_are_cut_off_are_requested_again_and_nothing_comes_twice() {
         || Fault::error(503, "busy"),
     ];
     for fault in faults {
-        let settings = json!({ "rows_per_request": 10, "_retry_seconds": 30 });
+        let settings = json!({ "rows_per_request": 10, "_retry_seconds": 5 });
         let streams = ["orders", "order_items", "products", "users", "shipments", "carts", "categories"];
         let streams = streams.map(|name| (name, "full_refresh"));
         let mut syncs = Syncs::of("cut off", (Options::default(), &Sample::new(1, 40)), &streams, &settings);
