@@ -11,13 +11,10 @@ use super::query::{self, DEFAULT_PAGE_SIZE, NESTED_PAGE_SIZE, PAGE_SIZE};
 use super::rate_limiter::RateLimiter;
 use super::streams::{LIST_NAMES, STREAMS};
 use crate::http::error::SetupError;
-use crate::http::{
-    self, Api, BoxFuture, CallLimit, ElementSink, Envelope, Error, PageMeta, PageResponse, ReadPage, RequestObserver,
-    RetryPolicy, Usage,
-};
+use crate::http::{self, Api, CallLimit, ElementSink, Error, PageMeta, ReadPage, RetryPolicy};
 use crate::stream::Stream;
 use crate::sync::query::Query;
-use crate::sync::shop::{Capabilities, Shop};
+use crate::sync::shop::{Capabilities, ListRequests, Shop};
 
 /// Header with the number of calls made and allowed (API documentation, API limits).
 const CALL_LIMIT: &str = "x-ac-call-limit";
@@ -66,37 +63,12 @@ impl Shop for Client {
         }
     }
 
-    fn list<'a>(
-        &'a self,
-        query: &'a Query,
-        observer: &'a dyn RequestObserver,
-        sink: &'a mut dyn ElementSink,
-    ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>> {
-        Box::pin(self.http.get(query, observer, sink))
-    }
-
-    fn free_slots(&self, query: &Query) -> usize {
-        self.http.free_slots(query)
-    }
-
-    fn is_bisecting(&self, query: &Query) -> bool {
-        self.http.is_bisecting(query)
-    }
-
-    fn host(&self) -> String {
-        self.http.host()
+    fn requests(&self) -> &dyn ListRequests {
+        &self.http
     }
 
     fn identity(&self) -> String {
-        format!("{} {}", self.host(), self.identity)
-    }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        self.http.retry_policy()
-    }
-
-    fn usage(&self) -> Usage {
-        self.http.usage()
+        format!("{} {}", self.http.host(), self.identity)
     }
 }
 
@@ -163,7 +135,7 @@ mod tests {
 
     use super::super::streams::find;
     use super::*;
-    use crate::http::{Discard, RequestEvent, ResponseMismatch};
+    use crate::http::{BoxFuture, Discard, RequestEvent, RequestObserver, ResponseMismatch};
     use crate::json::Scanner;
     use crate::record::NotARecord;
     use crate::secret::Secret;
@@ -230,7 +202,7 @@ mod tests {
             let (client, serving) = client(vec![(200, RIGHT), (200, wrong), (200, RIGHT)]).await;
             let query = Query::new(find("orders").unwrap(), 1000);
             for _ in 0..2 {
-                let answer = client.list(&query, &IgnoreEvents, &mut Doubting).await;
+                let answer = client.requests().list(&query, &IgnoreEvents, &mut Doubting).await;
                 assert!(answer.is_ok(), "{}: {answer:?}", String::from_utf8_lossy(wrong));
             }
             assert_eq!(serving.await.unwrap(), [1, 1, 2], "{}", String::from_utf8_lossy(wrong));
@@ -240,8 +212,11 @@ mod tests {
     #[tokio::test]
     async fn partial_responses_are_retried_and_203_is_accepted() {
         let (client, serving) = client(vec![(206, b"{"), (203, RIGHT)]).await;
-        let answer =
-            client.list(&Query::new(find("orders").unwrap(), 1000), &IgnoreEvents, &mut Discard).await.unwrap();
+        let answer = client
+            .requests()
+            .list(&Query::new(find("orders").unwrap(), 1000), &IgnoreEvents, &mut Discard)
+            .await
+            .unwrap();
         assert_eq!((answer.count, answer.page.total), (1000, Some(1)));
         assert_eq!(serving.await.unwrap(), [1, 1]);
     }

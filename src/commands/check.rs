@@ -41,7 +41,7 @@ pub(crate) async fn run(
     let client = config.and_then(|config| client(&config, RetryPolicy::CHECK));
     let result = match client {
         Ok(client) => {
-            let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.host()));
+            let spinner = Spinner::new(in_terminal, &format!("Checking {}", client.requests().host()));
             let (result, tried) = try_each(&*client, connector, emitter).await?;
             if in_terminal && tried.worked {
                 let rows = count_rows(&tried, &*client, &spinner, emitter).await;
@@ -104,14 +104,15 @@ async fn try_each(
     connector: &'static Connector,
     emitter: &Emitter,
 ) -> Result<(CheckResult, Tried), Closed> {
-    let (bound, mut tried) = (client.retry_policy().total, Tried::new(connector));
+    let (bound, mut tried) = (client.requests().retry_policy().total, Tried::new(connector));
     let result = match tokio::time::timeout(bound, try_each_permission(client, emitter, &mut tried)).await {
         Ok(result) => result?,
-        Err(_) if tried.worked => Ok(Some(unfinished(&client.host(), bound, &connector.terms.check))),
+        Err(_) if tried.worked => Ok(Some(unfinished(&client.requests().host(), bound, &connector.terms.check))),
         // The first error says more than the lack of time.
-        Err(_) => {
-            Err(tried.first.clone().unwrap_or_else(|| UserError::check_timed_out(&client.host(), bound, connector)))
-        }
+        Err(_) => Err(tried
+            .first
+            .clone()
+            .unwrap_or_else(|| UserError::check_timed_out(&client.requests().host(), bound, connector))),
     };
     Ok((result, tried))
 }
@@ -123,7 +124,7 @@ fn one_row(client: &dyn Shop, stream: &'static Stream) -> Query {
 
 /// Sends a request for one row. Returns the store's count of the rows, if the response has it.
 async fn probe(client: &dyn Shop, query: &Query, row: &mut FirstRow, emitter: &Emitter) -> Result<Option<u64>, Error> {
-    let answer = client.list(query, &Requests(emitter), row).await?;
+    let answer = client.requests().list(query, &Requests(emitter), row).await?;
     Ok(answer.page.total)
 }
 
@@ -160,7 +161,7 @@ async fn try_each_permission(client: &dyn Shop, emitter: &Emitter, tried: &mut T
             }
         }
     }
-    Ok(tried.result(&client.host()))
+    Ok(tried.result(&client.requests().host()))
 }
 
 /// Requests the stream that needs no permission, if the connector has one. Returns the error if no other request can
@@ -192,7 +193,7 @@ async fn reported(
     emitter: &Emitter,
 ) -> Result<UserError, Closed> {
     let stream = stream.map(|stream| (stream.name, stream));
-    let user_error = UserError::request(error, stream, &client.host(), connector);
+    let user_error = UserError::request(error, stream, &client.requests().host(), connector);
     if let Some(internal) = &user_error.internal {
         emitter.log(Level::Debug, internal).await?;
     }
@@ -218,7 +219,7 @@ async fn count_rows(
     emitter: &Emitter,
 ) -> Vec<(&'static str, u64)> {
     let mut rows = Vec::new();
-    if client.usage().allowed.is_some_and(|allowed| allowed < CALLS) {
+    if client.requests().usage().allowed.is_some_and(|allowed| allowed < CALLS) {
         return rows;
     }
     let deadline = tokio::time::Instant::now() + COUNTING;

@@ -191,7 +191,7 @@ async fn tried(
         Ok(client) => client,
         Err(user_error) => return refusal(user_error),
     };
-    prompter.say(&format!("Testing the connection to {} ...", client.host()))?;
+    prompter.say(&format!("Testing the connection to {} ...", client.requests().host()))?;
     match try_all(&*client, connector, emitter).await.map_err(|_| io::ErrorKind::BrokenPipe)? {
         Ok(None) => prompter.say("It works.")?,
         Ok(Some(note)) => prompter.say(&format!("It works, but: {}", emitter.masked(&note)))?,

@@ -14,13 +14,10 @@ use super::settings::Settings;
 use super::streams::{self, STREAMS};
 use super::throttle::Pauses;
 use crate::http::error::SetupError;
-use crate::http::{
-    self, Api, BoxFuture, CallLimit, ElementSink, Envelope, Error, PageMeta, PageResponse, ReadPage, RequestObserver,
-    RetryPolicy, Usage,
-};
+use crate::http::{self, Api, CallLimit, ElementSink, Error, PageMeta, ReadPage, RetryPolicy};
 use crate::stream::{Strategy, Stream};
 use crate::sync::query::Query;
-use crate::sync::shop::{Capabilities, Shop};
+use crate::sync::shop::{Capabilities, ListRequests, Shop};
 
 /// Statuses after which a smaller page may succeed: an error of PHP (500), and a gateway or host that stopped a request
 /// (502, 504, 508).
@@ -79,37 +76,12 @@ impl Shop for Client {
         }
     }
 
-    fn list<'a>(
-        &'a self,
-        query: &'a Query,
-        observer: &'a dyn RequestObserver,
-        sink: &'a mut dyn ElementSink,
-    ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>> {
-        Box::pin(self.http.get(query, observer, sink))
-    }
-
-    fn free_slots(&self, query: &Query) -> usize {
-        self.http.free_slots(query)
-    }
-
-    fn is_bisecting(&self, query: &Query) -> bool {
-        self.http.is_bisecting(query)
-    }
-
-    fn host(&self) -> String {
-        self.http.host()
+    fn requests(&self) -> &dyn ListRequests {
+        &self.http
     }
 
     fn identity(&self) -> String {
-        format!("{} {}", self.host(), self.identity)
-    }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        self.http.retry_policy()
-    }
-
-    fn usage(&self) -> Usage {
-        self.http.usage()
+        format!("{} {}", self.http.host(), self.identity)
     }
 
     fn parts(&self, stream: &Stream) -> Vec<String> {

@@ -432,7 +432,7 @@ impl StreamContext {
             let mut sink = RowSink::new(lines, &prefix, writer).expecting(expected).with_nested(nested);
             sink = sink.with_complete_field(self.stream.complete_field.filter(|_| !query.is_short));
             let mut answer = tokio::select! {
-                answer = self.client.list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
+                answer = self.client.requests().list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,
                 _ = shutdown.wait_for(|requested| *requested) => return Err(StreamError::Interrupted),
             };
             let mut page = sink.into_rows(answer.page, answer.count);

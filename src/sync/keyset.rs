@@ -439,7 +439,7 @@ impl KeysetWalk {
 
     /// Splits the rest of a range into parts for the requests that may run at the same time.
     fn split(&self, query: &Query, number: usize, last: i64, end: i64, rows_left: u64, page: u64) {
-        let free = self.context.client.free_slots(query) as u64;
+        let free = self.context.client.requests().free_slots(query) as u64;
         let mut bounds = part_bounds((last, end), rows_left, page, free + 1);
         if bounds.is_empty() {
             return;

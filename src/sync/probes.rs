@@ -157,7 +157,7 @@ pub(crate) async fn max_key(
     seen: &[i64],
 ) -> Result<Option<(MaxKey, Rows)>, StreamError> {
     let query = |count| context.query(count).sort(Order::KeyDescending).date_range(filter);
-    let count = if context.client.is_bisecting(&query(count)) { count.min(SAMPLE) } else { count };
+    let count = if context.client.requests().is_bisecting(&query(count)) { count.min(SAMPLE) } else { count };
     let query = query(count);
     let Some(FetchedPage { mut page, .. }) = if_readable(context.fetch(&query, &mut context.writer()).await)? else {
         return Ok(Some((MaxKey::Unknown, Rows::default())));

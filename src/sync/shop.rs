@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::query::Query;
-use crate::http::{BoxFuture, ElementSink, Envelope, Error, PageResponse, RequestObserver, RetryPolicy, Usage};
+use crate::http::{
+    self, Api, BoxFuture, ElementSink, Envelope, Error, PageResponse, RequestObserver, RetryPolicy, Usage,
+};
 use crate::stream::{self, Stream};
 
 /// Abilities and limits of a shop's API.
@@ -37,14 +39,8 @@ impl Capabilities {
     }
 }
 
-/// One store of a shop.
-pub trait Shop: fmt::Debug + Send + Sync {
-    /// Returns the streams, in the order of the catalog.
-    fn streams(&self) -> &'static [Stream];
-
-    /// Returns the abilities of the API.
-    fn capabilities(&self) -> Capabilities;
-
+/// Sends the requests for lists of one store.
+pub trait ListRequests: fmt::Debug + Send + Sync {
     /// Requests one page and passes its rows to `sink`, which starts again each time an attempt fails. If the server
     /// cannot send a page of the requested size, the page has fewer rows: [`PageResponse::count`].
     ///
@@ -67,16 +63,59 @@ pub trait Shop: fmt::Debug + Send + Sync {
     /// Returns the host name, for messages.
     fn host(&self) -> String;
 
-    /// Returns a string that is different for another store or another sign-in, and contains no secret.
-    fn identity(&self) -> String {
-        self.host()
-    }
-
     /// Returns the limits on retries of a request.
     fn retry_policy(&self) -> RetryPolicy;
 
     /// Returns the API calls used so far.
     fn usage(&self) -> Usage;
+}
+
+impl<A: Api<Request = Query>> ListRequests for http::Client<A> {
+    fn list<'a>(
+        &'a self,
+        query: &'a Query,
+        observer: &'a dyn RequestObserver,
+        sink: &'a mut dyn ElementSink,
+    ) -> BoxFuture<'a, Result<PageResponse<Envelope>, Error>> {
+        Box::pin(self.get(query, observer, sink))
+    }
+
+    fn free_slots(&self, query: &Query) -> usize {
+        self.free_slots(query)
+    }
+
+    fn is_bisecting(&self, query: &Query) -> bool {
+        self.is_bisecting(query)
+    }
+
+    fn host(&self) -> String {
+        self.host()
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.retry_policy()
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage()
+    }
+}
+
+/// One store of a shop.
+pub trait Shop: fmt::Debug + Send + Sync {
+    /// Returns the streams, in the order of the catalog.
+    fn streams(&self) -> &'static [Stream];
+
+    /// Returns the abilities of the API.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Returns the sender of requests for lists.
+    fn requests(&self) -> &dyn ListRequests;
+
+    /// Returns a string that is different for another store or another sign-in, and contains no secret.
+    fn identity(&self) -> String {
+        self.requests().host()
+    }
 
     /// Returns the parts in which a stream is requested, such as types of users or stores. Empty if one request covers
     /// the complete stream.

@@ -172,8 +172,8 @@ pub(super) fn shown(tried: &Tried, rows: &[(&str, u64)], client: &dyn Shop) -> S
         text.push('\n');
         text.push_str(&aligned(&counts, &[1]));
     }
-    let window = client.retry_policy().backoff.window.as_secs().max(1);
-    if let Some(allowed) = client.usage().allowed {
+    let window = client.requests().retry_policy().backoff.window.as_secs().max(1);
+    if let Some(allowed) = client.requests().usage().allowed {
         text.push_str(&format!("\ncall limit: {allowed} calls per {window} s, for all applications of the store\n"));
     }
     if !tried.dated.is_empty() {

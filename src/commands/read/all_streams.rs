@@ -70,7 +70,7 @@ async fn read_stream(
         }
         Err(failure) => {
             emitter.status(name, StreamStatus::Incomplete, None).await?;
-            emitter.error(trace_error(name, &failure, &context.client.host(), connector)).await?;
+            emitter.error(trace_error(name, &failure, &context.client.requests().host(), connector)).await?;
             Ok(false)
         }
     }
@@ -78,7 +78,7 @@ async fn read_stream(
 
 /// Returns the current use of the call limit.
 fn calls(client: &dyn Shop) -> Calls {
-    let usage = client.usage();
+    let usage = client.requests().usage();
     Calls {
         made: usage.made,
         refused: usage.refused,
@@ -86,6 +86,6 @@ fn calls(client: &dyn Shop) -> Calls {
         allowed: usage.allowed,
         in_use: usage.in_use,
         others: usage.others,
-        window: client.retry_policy().backoff.window,
+        window: client.requests().retry_policy().backoff.window,
     }
 }

@@ -40,13 +40,13 @@ pub(super) async fn run(
             *slot = Some(forecast);
         }
     }
-    let usage = context.client.usage();
+    let usage = context.client.requests().usage();
     let forecast = Forecast {
         streams: forecasts.into_iter().flatten().collect(),
         limit: CallLimit {
             allowed: usage.allowed,
             in_use: usage.in_use,
-            window: context.client.retry_policy().backoff.window,
+            window: context.client.requests().retry_policy().backoff.window,
         },
     };
     emitter.text(if as_json { forecast.json() } else { forecast.table() }).await?;
@@ -65,7 +65,7 @@ async fn forecast(
     match sync::dry_run(context, configured, states, emitter).await {
         Ok(forecast) => Ok(forecast),
         Err(failure) => {
-            let error = trace_error(name, &failure, &context.client.host(), connector);
+            let error = trace_error(name, &failure, &context.client.requests().host(), connector);
             let shown = emitter.masked(&error.message);
             emitter.error(error).await?;
             Ok(StreamForecast { error: Some(shown), ..StreamForecast::unknown(name, configured.sync_mode) })

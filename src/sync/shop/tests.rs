@@ -52,6 +52,12 @@ impl Shop for MadeUp {
         self.capabilities
     }
 
+    fn requests(&self) -> &dyn ListRequests {
+        self
+    }
+}
+
+impl ListRequests for MadeUp {
     fn list<'a>(
         &'a self,
         query: &'a Query,
