@@ -18,6 +18,7 @@ use source_cart::airbyte::message::{record_prefix, state_line};
 use source_cart::airbyte::{catalog, state};
 use source_cart::cart::PageError;
 use source_cart::cart::rate_limiter::CallLimit;
+use source_cart::http::body::BodyError;
 use source_cart::http::retry::retry_after as wait_of;
 use source_cart::record::{CursorValue, Key, RecordSchema};
 use source_cart::streams::{CURSOR, STREAMS, Stream};
@@ -304,10 +305,13 @@ pub fn page(input: &[u8]) {
             return assert!(matches!(rows, Ok(0) | Err(PageError::NoList(_))), "{complete:?}");
         }
         (Found::Lists, complete) => {
-            return assert!(matches!(complete, Err(PageError::TwoLists | PageError::NotAnObject)), "{complete:?}");
+            return assert!(
+                matches!(complete, Err(PageError::TwoLists | PageError::Body(BodyError::NotAnObject))),
+                "{complete:?}"
+            );
         }
         (Found::List(records), complete) if records.iter().any(|record| !record.get().starts_with('{')) => {
-            return assert_eq!(complete, &Err(PageError::NotAnObject));
+            return assert_eq!(complete, &Err(PageError::Body(BodyError::NotAnObject)));
         }
         (Found::List(records), _) => records,
     };

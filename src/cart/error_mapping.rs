@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
 use super::page::PageError;
-use crate::http::error_mapping::plain;
+use crate::http::error_mapping::{plain, unparsed};
 use crate::http::{Error, Request as _};
 use crate::secret::Secret;
 use crate::sync::query::Query;
@@ -16,15 +16,9 @@ pub(super) fn body(query: &Query, fault: PageError, counted: Option<u64>) -> Err
     // A response of another resource counts its rows.
     let is_own = matches!(fault, PageError::CountWithoutRows(_) | PageError::NextPageWithoutRows);
     let problem = match fault {
-        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted },
-        PageError::NotJson { at, length, page } => {
-            let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
-            return Error::Body { resource, problem, transient: true, page, counted };
-        }
+        PageError::Body(error) => return unparsed(query.resource(), error, counted),
         PageError::NoList(seen) => format!("the response has no list; its fields are: {}", names(&seen)),
         PageError::TwoLists => "the response has its list twice".to_owned(),
-        PageError::TooDeep => "the response is nested too deeply".to_owned(),
-        PageError::NotAnObject => "the list contains an element that is not an object".to_owned(),
         PageError::ForeignList(name) => {
             format!("the response has the list of another resource, `{}`", plain(&name, 40))
         }

@@ -5,6 +5,7 @@
 //! each other. So the only array of the body is used, unless it has the name of another resource's list. A response
 //! that contradicts itself or belongs to another request is an error.
 
+use crate::http::body::{self, BodyError, BodyParts};
 use crate::http::{ElementSink, Envelope, PageMeta};
 use crate::json::{Kind, NotJson, Scanner};
 use crate::record::NotARecord;
@@ -13,28 +14,12 @@ use crate::sync::query::Query;
 /// The reason why a body is not a list response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageError {
-    /// The body is not JSON: truncated, a web page, or empty.
-    NotJson {
-        /// Offset of the first invalid byte.
-        at: usize,
-        /// Length of the body.
-        length: usize,
-        /// True if it does not begin like a response of the API, but like a web page.
-        page: bool,
-    },
-    /// The body begins like JSON and contains a byte that is not UTF-8.
-    NotUtf8 {
-        /// Offset of that byte.
-        at: usize,
-    },
+    /// The body cannot be parsed.
+    Body(BodyError),
     /// The body is JSON without a list; contains the names of its fields.
     NoList(Vec<String>),
     /// The body contains the list twice, so it is unclear which one is right.
     TwoLists,
-    /// Arrays and objects are nested too deeply.
-    TooDeep,
-    /// An element of the list is not an object.
-    NotAnObject,
     /// The body contains the list of another resource; contains the list's name.
     ForeignList(String),
     /// `next_page` leads to another resource; contains the resource's name.
@@ -129,53 +114,10 @@ impl<'n> PageParser<'n> {
     /// # Errors
     /// [`PageError`]. The sink may have received elements before.
     pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, PageError> {
-        let length = self.consumed + chunk.len();
-        let text = match std::str::from_utf8(chunk) {
-            Ok(_) => chunk,
-            Err(cut) if !last && cut.error_len().is_none() => &chunk[..cut.valid_up_to()],
-            Err(fault) => {
-                let before = &chunk[..fault.valid_up_to()];
-                let error = self.not_utf8(before, length);
-                // The count may be before the byte. With it, the next response cannot hide rows by a lower one.
-                let mut scanner = Scanner::new(before);
-                while matches!(self.step(&mut scanner, false, sink), Ok(true)) {}
-                return Err(error);
-            }
-        };
-        let mut scanner = Scanner::new(text);
-        let mut done = 0;
-        loop {
-            match self.step(&mut scanner, last, sink) {
-                Ok(more) => {
-                    done = scanner.position();
-                    if !more {
-                        break;
-                    }
-                }
-                Err(NotARecord::NotAnObject) => return Err(PageError::NotAnObject),
-                Err(NotARecord::Json(_)) if scanner.is_too_deep() => return Err(PageError::TooDeep),
-                // The JSON may only be incomplete: it is parsed again when more of the body has arrived.
-                Err(NotARecord::Json(_)) if !last => break,
-                Err(NotARecord::Json(NotJson(at))) => {
-                    let page = self.state == ParserState::Start && !is_blank(text);
-                    return Err(PageError::NotJson { at: self.consumed + at, length, page });
-                }
-            }
-        }
-        self.consumed += done;
+        let mut consumed = self.consumed;
+        let done = body::feed(self, &mut consumed, (chunk, last), sink).map_err(PageError::Body)?;
+        self.consumed = consumed;
         Ok(done)
-    }
-
-    /// Returns the error for a byte after `before` that is not UTF-8. `length` bytes of the body have arrived.
-    fn not_utf8(&self, before: &[u8], length: usize) -> PageError {
-        let blank = before.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let begun =
-            self.state != ParserState::Start || before.get(blank).is_none_or(|&byte| matches!(byte, b'{' | 0xef));
-        if begun {
-            PageError::NotUtf8 { at: self.consumed + before.len() }
-        } else {
-            PageError::NotJson { at: self.consumed + blank, length, page: true }
-        }
     }
 
     /// Ends the body and returns the data other than the rows.
@@ -233,8 +175,10 @@ impl<'n> PageParser<'n> {
         self.state = ParserState::Element { first: true };
         while matches!(self.state, ParserState::Element { .. }) {
             self.step(&mut scanner, true, sink).map_err(|reason| match reason {
-                NotARecord::Json(NotJson(at)) => PageError::NotJson { at, length: text.len(), page: false },
-                NotARecord::NotAnObject => PageError::NotAnObject,
+                NotARecord::Json(NotJson(at)) => {
+                    PageError::Body(BodyError::NotJson { at, length: text.len(), page: false })
+                }
+                NotARecord::NotAnObject => PageError::Body(BodyError::NotAnObject),
             })?;
         }
         Ok(())
@@ -251,57 +195,6 @@ impl<'n> PageParser<'n> {
         self.foreign_next = resource_of(&next)
             .filter(|named| resource.is_some_and(|resource| !named.eq_ignore_ascii_case(resource)))
             .map(|named| named.chars().take(NAME_LENGTH).collect());
-    }
-
-    /// Parses the next part of the body; returns false at the end. Changes nothing if it fails.
-    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotARecord> {
-        match self.state {
-            ParserState::Start => {
-                scanner.take_all(b"\xef\xbb\xbf");
-                scanner.skip_space();
-                if scanner.peek() == Some(b'{') {
-                    scanner.take(b'{');
-                    self.state = ParserState::Field { first: true };
-                } else {
-                    scanner.value()?;
-                    if !last {
-                        return Err(scanner.fault().into());
-                    }
-                    self.state = ParserState::End;
-                }
-            }
-            ParserState::Field { first } => {
-                scanner.skip_space();
-                if scanner.take(b'}') {
-                    self.state = ParserState::End;
-                    return Ok(true);
-                }
-                if !first {
-                    scanner.require(b',')?;
-                    scanner.skip_space();
-                }
-                self.field(scanner)?;
-            }
-            ParserState::Element { first } => {
-                scanner.skip_space();
-                if !first {
-                    if scanner.take(b']') {
-                        self.state = ParserState::Field { first: false };
-                        return Ok(true);
-                    }
-                    scanner.require(b',')?;
-                    scanner.skip_space();
-                }
-                sink.element(scanner)?;
-                self.rows += 1;
-                self.state = ParserState::Element { first: false };
-            }
-            ParserState::End => {
-                scanner.skip_space();
-                return if scanner.peek().is_some() { Err(scanner.fault().into()) } else { Ok(false) };
-            }
-        }
-        Ok(true)
     }
 
     fn is_foreign(&self, name: &str) -> bool {
@@ -357,6 +250,66 @@ impl<'n> PageParser<'n> {
     }
 }
 
+impl BodyParts for PageParser<'_> {
+    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotARecord> {
+        match self.state {
+            ParserState::Start => {
+                scanner.take_all(b"\xef\xbb\xbf");
+                scanner.skip_space();
+                if scanner.peek() == Some(b'{') {
+                    scanner.take(b'{');
+                    self.state = ParserState::Field { first: true };
+                } else {
+                    scanner.value()?;
+                    if !last {
+                        return Err(scanner.fault().into());
+                    }
+                    self.state = ParserState::End;
+                }
+            }
+            ParserState::Field { first } => {
+                scanner.skip_space();
+                if scanner.take(b'}') {
+                    self.state = ParserState::End;
+                    return Ok(true);
+                }
+                if !first {
+                    scanner.require(b',')?;
+                    scanner.skip_space();
+                }
+                self.field(scanner)?;
+            }
+            ParserState::Element { first } => {
+                scanner.skip_space();
+                if !first {
+                    if scanner.take(b']') {
+                        self.state = ParserState::Field { first: false };
+                        return Ok(true);
+                    }
+                    scanner.require(b',')?;
+                    scanner.skip_space();
+                }
+                sink.element(scanner)?;
+                self.rows += 1;
+                self.state = ParserState::Element { first: false };
+            }
+            ParserState::End => {
+                scanner.skip_space();
+                return if scanner.peek().is_some() { Err(scanner.fault().into()) } else { Ok(false) };
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_at_start(&self) -> bool {
+        self.state == ParserState::Start
+    }
+
+    fn may_begin_with(first: Option<u8>) -> bool {
+        first.is_none_or(|byte| matches!(byte, b'{' | 0xef))
+    }
+}
+
 /// Returns the resource in a link to another page: the last part of its path, if the path is one of the API.
 fn resource_of(link: &str) -> Option<&str> {
     const ROOT: &str = "api/v1/";
@@ -371,10 +324,6 @@ fn resource_of(link: &str) -> Option<&str> {
 fn page_of(link: &str) -> Option<u64> {
     let query = link.split('#').next()?.split_once('?')?.1;
     query.split('&').find_map(|part| part.strip_prefix("page="))?.parse().ok()
-}
-
-fn is_blank(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Parses a complete body.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
 use super::page::PageError;
-use crate::http::error_mapping::{plain, refused};
+use crate::http::error_mapping::{plain, refused, unparsed};
 use crate::http::{Error, Request as _};
 use crate::secret::Secret;
 use crate::sync::query::Query;
@@ -14,17 +14,12 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
     let resource = query.resource().to_owned();
     let problem = match fault {
         PageError::Empty => return Error::Empty { resource },
-        PageError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted: None },
-        PageError::NotJson { at, length, page } => {
-            let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
-            return Error::Body { resource, problem, transient: true, page, counted: None };
-        }
+        PageError::Body(error) => return unparsed(query.resource(), error, None),
         PageError::NoList(seen) if seen.is_empty() => "the response has no list, and no fields".to_owned(),
         PageError::NoList(seen) => {
             let names: Vec<String> = seen.iter().map(|name| plain(name, 40)).collect();
             format!("the response has no list; its fields are: {}", names.join(", "))
         }
-        PageError::TooDeep => "the response is nested too deeply".to_owned(),
         PageError::OtherOrder(order) => {
             let problem = format!("the store sorts the rows by `{}` instead of the requested order", plain(&order, 40));
             return Error::Ignored { resource, problem };

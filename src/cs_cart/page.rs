@@ -9,6 +9,7 @@
 use serde_json::Value;
 
 use super::query;
+use crate::http::body::{self, BodyError, BodyParts};
 use crate::http::{ElementSink, Envelope, PageMeta};
 use crate::json::{Kind, NotJson, Scanner};
 use crate::record::NotARecord;
@@ -19,24 +20,10 @@ use crate::sync::query::Query;
 pub enum PageError {
     /// The body is empty: PHP writes nothing if a string is not UTF-8.
     Empty,
-    /// The body is not JSON: truncated, a web page, or a message of PHP before the JSON.
-    NotJson {
-        /// Offset of the first invalid byte.
-        at: usize,
-        /// Length of the body.
-        length: usize,
-        /// True if it does not begin like a response of the API.
-        page: bool,
-    },
-    /// The body begins like JSON and contains a byte that is not UTF-8.
-    NotUtf8 {
-        /// Offset of that byte.
-        at: usize,
-    },
+    /// The body cannot be parsed. A message of PHP before the JSON is one reason.
+    Body(BodyError),
     /// The body is JSON without the list; contains the names of its fields.
     NoList(Vec<String>),
-    /// Arrays and objects are nested too deeply.
-    TooDeep,
     /// The rows have another order than the requested one; contains the store's name of it.
     OtherOrder(String),
 }
@@ -90,47 +77,13 @@ impl<'n> PageParser<'n> {
     /// # Errors
     /// [`PageError`]. The sink may have received elements before.
     pub fn feed(&mut self, chunk: &[u8], last: bool, sink: &mut dyn ElementSink) -> Result<usize, PageError> {
-        let length = self.consumed + chunk.len();
-        let text = match std::str::from_utf8(chunk) {
-            Ok(_) => chunk,
-            Err(cut) if !last && cut.error_len().is_none() => &chunk[..cut.valid_up_to()],
-            Err(fault) => return Err(self.not_utf8(&chunk[..fault.valid_up_to()], length)),
-        };
-        if last && self.consumed == 0 && text.iter().all(u8::is_ascii_whitespace) {
+        if last && self.consumed == 0 && chunk.iter().all(u8::is_ascii_whitespace) {
             return Err(PageError::Empty);
         }
-        let mut scanner = Scanner::new(text);
-        let mut done = 0;
-        loop {
-            match self.step(&mut scanner, last, sink) {
-                Ok(more) => {
-                    done = scanner.position();
-                    if !more {
-                        break;
-                    }
-                }
-                Err(_) if scanner.is_too_deep() => return Err(PageError::TooDeep),
-                // The JSON may only be incomplete: it is parsed again when more of the body has arrived.
-                Err(_) if !last => break,
-                Err(NotJson(at)) => {
-                    let page = self.state == ParserState::Start;
-                    return Err(PageError::NotJson { at: self.consumed + at, length, page });
-                }
-            }
-        }
-        self.consumed += done;
+        let mut consumed = self.consumed;
+        let done = body::feed(self, &mut consumed, (chunk, last), sink).map_err(PageError::Body)?;
+        self.consumed = consumed;
         Ok(done)
-    }
-
-    /// Returns the error for a byte after `before` that is not UTF-8. `length` bytes of the body have arrived.
-    fn not_utf8(&self, before: &[u8], length: usize) -> PageError {
-        let blank = before.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let begun = self.state != ParserState::Start || matches!(before.get(blank), Some(b'{' | b'['));
-        if begun {
-            PageError::NotUtf8 { at: self.consumed + before.len() }
-        } else {
-            PageError::NotJson { at: self.consumed + blank, length, page: true }
-        }
     }
 
     /// Ends the body and returns the data other than the rows.
@@ -156,31 +109,6 @@ impl<'n> PageParser<'n> {
         }
         let envelope = Envelope { total: number("total_items"), more: false, page: number("page") };
         Ok(PageMeta { envelope, list_name_known: true })
-    }
-
-    /// Parses the next part of the body; returns false at the end. Changes nothing if it fails.
-    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotJson> {
-        match self.state {
-            ParserState::Start => self.start(scanner, last, sink)?,
-            ParserState::Field { first } => {
-                scanner.skip_space();
-                if scanner.take(b'}') {
-                    self.state = ParserState::End;
-                    return Ok(true);
-                }
-                if !first {
-                    scanner.require(b',')?;
-                    scanner.skip_space();
-                }
-                self.field(scanner)?;
-            }
-            ParserState::Element { first, is_keyed } => self.element(scanner, (first, is_keyed), sink)?,
-            ParserState::End => {
-                scanner.skip_space();
-                return if scanner.peek().is_some() { Err(scanner.fault()) } else { Ok(false) };
-            }
-        }
-        Ok(true)
     }
 
     /// Parses the beginning of the body, and all of it if it is a single row.
@@ -263,6 +191,40 @@ impl<'n> PageParser<'n> {
             self.seen.push(name.chars().take(NAME_LENGTH).collect());
         }
         Ok(())
+    }
+}
+
+impl BodyParts for PageParser<'_> {
+    fn step(&mut self, scanner: &mut Scanner<'_>, last: bool, sink: &mut dyn ElementSink) -> Result<bool, NotARecord> {
+        match self.state {
+            ParserState::Start => self.start(scanner, last, sink)?,
+            ParserState::Field { first } => {
+                scanner.skip_space();
+                if scanner.take(b'}') {
+                    self.state = ParserState::End;
+                    return Ok(true);
+                }
+                if !first {
+                    scanner.require(b',')?;
+                    scanner.skip_space();
+                }
+                self.field(scanner)?;
+            }
+            ParserState::Element { first, is_keyed } => self.element(scanner, (first, is_keyed), sink)?,
+            ParserState::End => {
+                scanner.skip_space();
+                return if scanner.peek().is_some() { Err(scanner.fault().into()) } else { Ok(false) };
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_at_start(&self) -> bool {
+        self.state == ParserState::Start
+    }
+
+    fn may_begin_with(first: Option<u8>) -> bool {
+        matches!(first, Some(b'{' | b'['))
     }
 }
 

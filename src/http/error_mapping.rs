@@ -1,5 +1,6 @@
 //! Converts the failure of one attempt to an [`Error`]. No I/O.
 
+use super::body::BodyError;
 use super::connection::HttpError;
 use super::error::{Error, TransportErrorKind};
 
@@ -16,6 +17,21 @@ pub(super) fn closing(resource: &str) -> Error {
 /// Returns the error of a response that has an unexpected structure or belongs to another request.
 pub(crate) fn refused(resource: &str, problem: String) -> Error {
     Error::Body { resource: resource.to_owned(), problem, transient: false, page: false, counted: None }
+}
+
+/// Returns the error of a body that cannot be parsed. `counted` is the number of rows that the body reports.
+pub(crate) fn unparsed(resource: &str, error: BodyError, counted: Option<u64>) -> Error {
+    let resource = resource.to_owned();
+    let problem = match error {
+        BodyError::NotUtf8 { at } => return Error::NotUtf8 { resource, at, counted },
+        BodyError::NotJson { at, length, page } => {
+            let problem = format!("the response of {length} bytes is not valid JSON (from byte {at})");
+            return Error::Body { resource, problem, transient: true, page, counted };
+        }
+        BodyError::TooDeep => "the response is nested too deeply",
+        BodyError::NotAnObject => "the list contains an element that is not an object",
+    };
+    refused(&resource, problem.to_owned())
 }
 
 /// Returns the text without control characters, cut to `length` characters.

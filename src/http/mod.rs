@@ -3,7 +3,7 @@
 //!
 //! In reading order:
 //! - `request`: the request data that retries need.
-//! - `page`: the response data that is the same for every API.
+//! - `page`: the response data that is the same for every API; `body`: parses a body that arrives in chunks.
 //! - `client`: sends a request and reads the response.
 //! - `pending_request`: repeats a request until it succeeds or fails permanently.
 //! - `retry`: decides if and when a request is sent again.
@@ -14,6 +14,7 @@
 //! - `connection`, `proxy`, `tls`: the HTTP connections.
 //! - `error`, `error_mapping`: the errors.
 
+pub mod body;
 mod client;
 mod connection;
 pub mod error;

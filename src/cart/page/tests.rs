@@ -100,7 +100,7 @@ fn a_list_that_is_there_twice_is_an_error() {
 fn nesting_too_deep_is_its_own_error() {
     let deep = |levels: usize| format!("{{\"orders\":[{{\"x\":{}{}}}]}}", "[".repeat(levels), "]".repeat(levels));
     assert!(read_all(&deep(100), &["orders"]).is_ok());
-    assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageError::TooDeep));
+    assert_eq!(read_all(&deep(1000), &["orders"]), Err(PageError::Body(BodyError::TooDeep)));
 }
 
 #[test]
@@ -120,9 +120,9 @@ fn of_countless_names_a_few_are_kept() {
 #[test]
 fn invalid_json_is_its_own_error() {
     for body in ["", "<html>", r#"{"orders":[{"id":1}"#, r#"{"orders":[{"id":1},]}"#, r#"{"orders":[]} x"#, "[] x"] {
-        assert!(matches!(read_all(body, &["orders"]), Err(PageError::NotJson { .. })), "{body}");
+        assert!(matches!(read_all(body, &["orders"]), Err(PageError::Body(BodyError::NotJson { .. }))), "{body}");
     }
-    assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageError::NotAnObject));
+    assert_eq!(read_all(r#"{"orders":[1]}"#, &["orders"]), Err(PageError::Body(BodyError::NotAnObject)));
 }
 
 fn answer(query: &Query, body: &str) -> Result<PageMeta, PageError> {
@@ -195,16 +195,16 @@ fn a_next_page_leads_to_the_same_resource() {
 #[test]
 fn invalid_utf_8_is_its_own_error() {
     let read = |body: &[u8]| read(body, &["orders"], &mut Discard);
-    assert_eq!(read(b"{\"orders\":[\"\xff\"]}"), Err(PageError::NotUtf8 { at: 12 }));
-    assert_eq!(read(b"\xff\xfe{\0"), Err(PageError::NotUtf8 { at: 0 }));
-    assert_eq!(read(b" <p>\xe9</p>"), Err(PageError::NotJson { at: 1, length: 9, page: true }));
-    assert_eq!(read(b"\x1f\x8b\x08"), Err(PageError::NotJson { at: 0, length: 3, page: true }));
+    assert_eq!(read(b"{\"orders\":[\"\xff\"]}"), Err(PageError::Body(BodyError::NotUtf8 { at: 12 })));
+    assert_eq!(read(b"\xff\xfe{\0"), Err(PageError::Body(BodyError::NotUtf8 { at: 0 })));
+    assert_eq!(read(b" <p>\xe9</p>"), Err(PageError::Body(BodyError::NotJson { at: 1, length: 9, page: true })));
+    assert_eq!(read(b"\x1f\x8b\x08"), Err(PageError::Body(BodyError::NotJson { at: 0, length: 3, page: true })));
 }
 
 #[test]
 fn a_web_page_is_distinguished_from_a_truncated_response() {
     let is_page = |body: &str| match read(body.as_bytes(), &["orders"], &mut Discard) {
-        Err(PageError::NotJson { page, .. }) => page,
+        Err(PageError::Body(BodyError::NotJson { page, .. })) => page,
         other => unreachable!("{other:?}"),
     };
     assert!(is_page("<html>") && is_page("\n<!DOCTYPE html>") && is_page("Not here"));

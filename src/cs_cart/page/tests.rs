@@ -81,7 +81,7 @@ fn the_list_itself_and_a_single_row_have_no_envelope() {
     let one = query("carts").parent(ParentRow { key: 3, owner: None });
     let body = r#"{"user_id":"3","products":[{"item_id":"5"}]}"#;
     assert_eq!(read(&one, body).unwrap().0, [body]);
-    assert!(matches!(read(&one, "[]"), Err(PageError::NotJson { .. })));
+    assert!(matches!(read(&one, "[]"), Err(PageError::Body(BodyError::NotJson { .. }))));
 }
 
 #[test]
@@ -111,10 +111,16 @@ fn bodies_that_are_no_lists_are_told_apart() {
     assert_eq!(read(&orders, ""), Err(PageError::Empty));
     assert_eq!(read(&orders, " \n"), Err(PageError::Empty));
     let warning = "<br />\n<b>Warning</b>: Undefined index in /var/www on line 1<br />\n{\"orders\":[]}";
-    assert!(matches!(read(&orders, warning), Err(PageError::NotJson { page: true, .. })));
-    assert!(matches!(read(&orders, r#"{"orders":[{"order_id":1}"#), Err(PageError::NotJson { page: false, .. })));
-    assert!(matches!(read(&orders, r#"{"orders":[]}{"#), Err(PageError::NotJson { page: false, .. })));
+    assert!(matches!(read(&orders, warning), Err(PageError::Body(BodyError::NotJson { page: true, .. }))));
+    assert!(matches!(
+        read(&orders, r#"{"orders":[{"order_id":1}"#),
+        Err(PageError::Body(BodyError::NotJson { page: false, .. }))
+    ));
+    assert!(matches!(read(&orders, r#"{"orders":[]}{"#), Err(PageError::Body(BodyError::NotJson { page: false, .. }))));
     let error = r#"{"message":"Not found","status":404}"#;
     assert_eq!(read(&orders, error), Err(PageError::NoList(vec!["message".to_owned(), "status".to_owned()])));
-    assert!(matches!(read_in(&orders, b"{\"orders\":[{\"a\":\"\xe9\"}]}", 100), Err(PageError::NotUtf8 { at: 17 })));
+    assert!(matches!(
+        read_in(&orders, b"{\"orders\":[{\"a\":\"\xe9\"}]}", 100),
+        Err(PageError::Body(BodyError::NotUtf8 { at: 17 }))
+    ));
 }
