@@ -135,18 +135,10 @@ mod tests {
 
     use super::super::streams::find;
     use super::*;
-    use crate::http::{BoxFuture, Discard, RequestEvent, RequestObserver, ResponseMismatch};
+    use crate::http::{Discard, IgnoreEvents, ResponseMismatch};
     use crate::json::Scanner;
     use crate::record::NotARecord;
     use crate::secret::Secret;
-
-    struct IgnoreEvents;
-
-    impl RequestObserver for IgnoreEvents {
-        fn on_event<'a>(&'a self, _: RequestEvent<'a>) -> BoxFuture<'a, ()> {
-            Box::pin(async {})
-        }
-    }
 
     /// Accepts only lists with a known name.
     struct Doubting;

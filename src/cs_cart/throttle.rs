@@ -85,15 +85,7 @@ impl Throttle for Pauses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::BoxFuture;
-
-    struct IgnoreEvents;
-
-    impl RequestObserver for IgnoreEvents {
-        fn on_event<'a>(&'a self, _: RequestEvent<'a>) -> BoxFuture<'a, ()> {
-            Box::pin(async {})
-        }
-    }
+    use crate::http::IgnoreEvents;
 
     #[tokio::test(start_paused = true)]
     async fn after_a_slow_response_there_is_a_pause_of_a_quarter_of_the_time_above_a_second() {

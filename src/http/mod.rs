@@ -33,6 +33,8 @@ pub mod tls;
 pub use client::{Api, Client};
 pub use error::Error;
 pub use page::{Discard, ElementSink, Envelope, PageMeta, ReadPage, ResponseMismatch};
+#[cfg(test)]
+pub(crate) use pending_request::tests::IgnoreEvents;
 pub use pending_request::{PageResponse, RequestEvent, RequestObserver};
 pub use request::{Divisibility, Request, Slice};
 pub use retry::RetryPolicy;

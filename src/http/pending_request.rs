@@ -555,4 +555,4 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

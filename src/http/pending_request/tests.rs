@@ -69,7 +69,7 @@ fn timeout() -> Error {
 }
 
 /// Ignores all events.
-struct IgnoreEvents;
+pub(crate) struct IgnoreEvents;
 
 impl RequestObserver for IgnoreEvents {
     fn on_event<'a>(&'a self, _: RequestEvent<'a>) -> BoxFuture<'a, ()> {
