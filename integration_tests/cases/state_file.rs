@@ -257,6 +257,8 @@ fn a_file_that_becomes_unwritable_ends_the_sync_with_an_error() {
     fs::create_dir(&folder).unwrap();
     let setup = Setup::still(scattered("orders", 3000, 1)).changing(removing(folder.clone(), 20));
     let store = setup.start(SignIn::Token);
+    // The 130 requests that follow take longer than the pause between two files: the next one fails during the sync.
+    store.options(|options| options.latency = std::time::Duration::from_millis(20));
     let config = config_with(&store, &json!({"max_requests_in_flight": 1}));
     let catalog = configured(&[("orders", "incremental")]);
     let run = keeping(&config, &catalog, &folder.join("state.json")).run();

@@ -18,8 +18,8 @@
 //!   rows.
 //! - `deletions` with `bisection`, `deletion_tracker`, `known_ids` and `id_set`: rows that the store deleted.
 //! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
-//! - `checkpoint` with `checkpoint_fields`, `position`, `sent_rows` and `sent_hashes`: the state of a stream. `columns`: a hash of
-//!   the columns that a walk reads.
+//! - `checkpoint` with `checkpoint_fields`, `position`, `sent_rows` and `sent_hashes`: the state of a stream.
+//!   `columns`: a hash of the columns that a walk reads.
 //! - `dry_run`: the estimate of a read.
 
 mod all_rows;
