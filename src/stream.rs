@@ -146,6 +146,11 @@ impl Stream {
         parent.unwrap_or(self)
     }
 
+    /// Returns another stream whose list has the same name in responses: only the fields tell such responses apart.
+    pub fn look_alike(&'static self) -> Option<&'static Self> {
+        (self.table)().iter().find(|other| other.list == self.list && other.path != self.path)
+    }
+
     /// Returns true if an interrupted full refresh continues where it stopped.
     pub fn is_resumable(&self) -> bool {
         match self.strategy {

@@ -156,6 +156,11 @@ impl RecordWriter {
         self.undeclared.len()
     }
 
+    /// Returns the names of the undeclared fields, without the first `first`.
+    pub fn undeclared_from(&self, first: usize) -> impl Iterator<Item = &str> {
+        self.undeclared.iter().skip(first).map(|field| &*field.name)
+    }
+
     /// Returns true if the last record has so many undeclared fields, more than one per three declared ones, that it
     /// must be from another resource.
     pub fn looks_foreign(&self) -> bool {

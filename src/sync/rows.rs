@@ -12,6 +12,7 @@ use crate::airbyte::message::RECORD_SUFFIX;
 use crate::http::{ElementSink, Envelope, PageMeta, ResponseMismatch};
 use crate::json::Scanner;
 use crate::record::{self, CursorValue, Key, NotARecord, RecordMeta, RecordWriter};
+use crate::stream::Stream;
 use crate::timestamp::Timestamp;
 
 /// A response of a list, as RECORD lines.
@@ -81,7 +82,10 @@ pub(super) struct RowSink<'c> {
     prefix: &'c [u8],
     writer: &'c mut RecordWriter,
     expected: ExpectedKeys,
-    /// True if a response was rejected because of its keys.
+    /// A stream whose responses only differ in the fields of their rows.
+    look_alike: Option<&'static Stream>,
+    /// True if a response was rejected because of its keys or fields. A response to another request is received once;
+    /// a store that answers differently sends one each time, and is not rejected again.
     has_complained: bool,
     /// Number of undeclared fields known before this response.
     undeclared: usize,
@@ -103,6 +107,7 @@ impl<'c> RowSink<'c> {
             prefix,
             writer,
             expected,
+            look_alike: None,
             has_complained: false,
             undeclared,
         }
@@ -121,6 +126,19 @@ impl<'c> RowSink<'c> {
     /// Accepts a response only if its keys are the expected ones.
     pub(super) fn expecting(self, expected: ExpectedKeys) -> Self {
         Self { expected, ..self }
+    }
+
+    /// Rejects a response whose rows have fields of this stream.
+    pub(super) fn with_look_alike(self, look_alike: Option<&'static Stream>) -> Self {
+        Self { look_alike, ..self }
+    }
+
+    /// Returns true if the rows have a new field that only the look-alike declares.
+    fn is_of_look_alike(&self) -> bool {
+        self.look_alike.is_some_and(|other| {
+            let declared = &(other.fields)().names;
+            self.writer.undeclared_from(self.undeclared).any(|name| declared.iter().any(|known| known == name))
+        })
     }
 
     /// Returns the rows of the complete response to a request for `asked` rows.
@@ -213,8 +231,11 @@ impl ElementSink for RowSink<'_> {
         if !answer.list_name_known && self.writer.looks_foreign() {
             return Err(ResponseMismatch::OtherFields);
         }
-        // A response to another request is received once; a store that ignores the key range sends one each time, and
-        // the walk handles that.
+        if !self.has_complained && self.is_of_look_alike() {
+            self.has_complained = true;
+            return Err(ResponseMismatch::OtherFields);
+        }
+        // The walk handles a store that ignores the key range.
         if let ExpectedKeys::Keys(range) = self.expected
             && !self.has_complained
             && self.rows.iter().all(|row| matches!(row.key, Key::Number(_)))

@@ -139,6 +139,22 @@ fn streams_with_similar_fields_are_distinguished() {
 }
 
 #[test]
+fn lists_with_one_name_are_distinguished_by_the_fields_of_their_rows() {
+    for pair in [("order_addresses", "addresses"), ("addresses", "order_addresses")] {
+        each_way(|mode, in_flight| {
+            for request in [1, 2, 4, 7] {
+                // Without a link, which would name the resource.
+                let options = Options { next_page: NextPage::Absent, ..small_pages() };
+                let data = rows_of(&[(pair.0, 130), (pair.1, 130)]);
+                let trial = Trial::new(options, data, &[pair.0, pair.1], mode, in_flight);
+                let fault = Fault::AnswerOf { resource: pair.1, list: None };
+                once(&trial.called(&format!("{pair:?}, request {request}")), request, &fault);
+            }
+        });
+    }
+}
+
+#[test]
 fn a_wrong_response_before_and_after_a_kill_loses_no_row() {
     for (seed, pair) in PAIRS.into_iter().enumerate() {
         let in_flight = if seed % 2 == 0 { 1 } else { 8 };
