@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::data::Row;
 use super::options::{NextPage, Options};
+use super::route::replace;
 use super::rows::quote;
 
 /// One HTTP response before compression.
@@ -39,8 +40,8 @@ impl Answer {
 
     /// Returns the response with links to pages of another resource.
     pub(super) fn with_links_of(mut self, resource: &str, other: &str) -> Answer {
-        let text = String::from_utf8_lossy(&self.body).into_owned();
-        self.body = text.replace(&format!("/api/v1/{resource}?"), &format!("/api/v1/{other}?")).into_bytes();
+        let [old, new] = [resource, other].map(|name| format!("/api/v1/{name}?").into_bytes());
+        self.body = replace(&self.body, &old, &new);
         self
     }
 

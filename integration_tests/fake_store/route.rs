@@ -202,13 +202,17 @@ impl State {
 
 /// Returns the body with one byte in place of each U+F8FF.
 fn latin1(body: &[u8]) -> Vec<u8> {
-    let mark = "\u{f8ff}".as_bytes();
+    replace(body, "\u{f8ff}".as_bytes(), b"\xe9")
+}
+
+/// Returns the body with other bytes in place of `old`, which is not empty. The body may contain text that is not UTF-8.
+pub(super) fn replace(body: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut rest = body;
-    while let Some(at) = rest.windows(mark.len()).position(|bytes| bytes == mark) {
+    while let Some(at) = rest.windows(old.len()).position(|bytes| bytes == old) {
         out.extend_from_slice(&rest[..at]);
-        out.push(0xe9);
-        rest = &rest[at + mark.len()..];
+        out.extend_from_slice(new);
+        rest = &rest[at + old.len()..];
     }
     out.extend_from_slice(rest);
     out

@@ -44,6 +44,8 @@ struct Table {
     state: Option<String>,
     /// The cursor of the last STATE of a finished sync.
     finished: Option<i64>,
+    /// The cursor before the run, to which a stream returns if rows are missing.
+    returns_to: Option<i64>,
     doubled: Vec<String>,
     backwards: Vec<String>,
 }
@@ -81,6 +83,11 @@ impl Destination {
     fn take_messages(&mut self, messages: &[Message]) {
         let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
         let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
+        for (stream, table) in &mut self.streams {
+            let is_of_stream = |message: &&Message| message.stream() == Some(stream.as_str());
+            let last = messages.iter().filter(is_of_stream).filter_map(Message::status).next_back();
+            table.returns_to = table.finished.filter(|_| last == Some("INCOMPLETE"));
+        }
         for message in messages {
             let Some(stream) = message.stream().map(str::to_owned) else {
                 continue;
@@ -309,6 +316,7 @@ impl Table {
         };
         if let Some(before) = self.finished
             && cursor < before
+            && self.returns_to != Some(cursor)
         {
             self.backwards.push(format!("{before} to {cursor}"));
         }

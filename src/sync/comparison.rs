@@ -63,7 +63,7 @@ impl Comparison<'_> {
         let walked = self.ranges(WalkCheckpoint { left: tails, ..walk }, check.unwrap_or_default()).await?;
         if is_short(&walked) {
             let (max_key, listed) = (walked.walk.max_key, walked.walk.read);
-            let now = probes::still_counted(self.context, &self.filter, until, max_key).await;
+            let now = probes::still_counted(self.context, &self.filter, until, max_key, None).await;
             // Deleted rows may explain it.
             if let Some(counted) = now.map_err(|error| (error, Vec::new()))?.filter(|&now| now > listed) {
                 return Err((StreamError::CountMismatch { counted, listed }, Vec::new()));

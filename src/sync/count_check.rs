@@ -56,7 +56,8 @@ impl CountCheck<'_> {
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && self.resumed.is_none() {
-            return if self.is_all(&walk).await? { Ok(walk) } else { self.look_again(walk, tails, None).await };
+            let counted = self.counted_in_full(&walk).await?;
+            return if counted.is_none() { Ok(walk) } else { self.look_again(walk, tails, counted).await };
         }
         // Deleted rows may explain it. The first rows in the order of keys show rows without a key, and their count
         // has no condition on keys.
@@ -76,33 +77,31 @@ impl CountCheck<'_> {
         Ok(walk)
     }
 
-    /// Returns true if the rows that the date filter lists and those it omits add up to all rows, or if it omits
-    /// none.
-    async fn is_all(&self, walk: &WalkCheckpoint) -> Result<bool, StreamError> {
-        let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(true) };
+    /// Returns `None` if the rows that the date filter lists and those it omits add up to all rows, or if it omits
+    /// none. Otherwise returns the number of rows that it should list.
+    async fn counted_in_full(&self, walk: &WalkCheckpoint) -> Result<Option<u64>, StreamError> {
+        let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(None) };
         if walk.read >= all {
-            return Ok(true);
+            return Ok(None);
         }
-        let outside = DateRange { before: Some(from), ..DateRange::default() };
-        let mut known = walk.read;
-        match probes::count(self.context, self.context.query(1).date_range(&outside)).await? {
-            Some(earlier) => known += earlier,
-            None => return Ok(true),
+        let range = DateRange { before: Some(from), ..DateRange::default() };
+        let Some(mut outside) = probes::count(self.context, self.context.query(1).date_range(&range)).await? else {
+            return Ok(None);
+        };
+        if let Some(before) = self.filter.before.filter(|_| walk.read + outside < all) {
+            let range = DateRange { from: Some(before), ..DateRange::default() };
+            outside += probes::count(self.context, self.context.query(1).date_range(&range)).await?.unwrap_or(all);
         }
-        if let Some(before) = self.filter.before.filter(|_| known < all) {
-            let outside = DateRange { from: Some(before), ..DateRange::default() };
-            known += probes::count(self.context, self.context.query(1).date_range(&outside)).await?.unwrap_or(all);
-        }
-        if known >= all {
-            return Ok(true);
+        if walk.read + outside >= all {
+            return Ok(None);
         }
         // Deleted rows may explain it.
         let now = probes::count(self.context, self.context.query(1)).await?;
-        Ok(now.is_none_or(|now| now <= known))
+        Ok(now.and_then(|now| now.checked_sub(outside)).filter(|&counted| counted > walk.read))
     }
 
-    /// Requests the rows again that the store counts and did not list. `total` is a recent count without a condition
-    /// on keys, if there is one.
+    /// Requests the rows again that the store counts and did not list. `total` is a recent count under the date filter
+    /// and without a condition on keys, if there is one.
     async fn look_again(
         &self,
         walk: WalkCheckpoint,
@@ -114,13 +113,13 @@ impl CountCheck<'_> {
         // keys it has all rows: if they were read, no other count is needed.
         let all = match until {
             None => total.filter(|_| walk.max_key.is_some()),
-            Some(_) => match probes::still_counted(self.context, &self.filter, until, None).await? {
+            Some(_) => match probes::still_counted(self.context, &self.filter, until, None, total).await? {
                 Some(all) if all > walk.read => Some(all),
                 // Or more rows changed than one response lists, so that no count is reliable.
                 _ => return Ok(walk),
             },
         };
-        let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key).await? else {
+        let Some(now) = probes::still_counted(self.context, &self.filter, until, walk.max_key, None).await? else {
             return Ok(walk);
         };
         if now <= walk.read {
@@ -180,7 +179,7 @@ impl CountCheck<'_> {
         counted: Option<u64>,
     ) -> Result<WalkCheckpoint, StreamError> {
         let counted = match counted {
-            None => probes::still_counted(self.context, &self.filter, until, None).await?,
+            None => probes::still_counted(self.context, &self.filter, until, None, None).await?,
             counted => counted,
         };
         let Some(all) = counted else { return Ok(walk) };
@@ -218,7 +217,7 @@ impl CountCheck<'_> {
         let mut rows_without_key = all.saturating_sub(newer).saturating_sub(read);
         if rows_without_key > 0 {
             // A row that was counted may have been deleted since.
-            let now = probes::still_counted(self.context, &self.filter, until, None).await?.unwrap_or(all);
+            let now = probes::still_counted(self.context, &self.filter, until, None, None).await?.unwrap_or(all);
             rows_without_key = rows_without_key.min(now.saturating_sub(newer).saturating_sub(read));
         }
         self.context.note_rows_without_key(rows_without_key);

@@ -192,18 +192,21 @@ pub(crate) async fn max_key(
 }
 
 /// Returns the number of rows that the store counts with a key of at most `max_key`, if it reports it; with `until`,
-/// without those that it lists as changed later, since these are known to be missing.
+/// without those that it lists as changed later, since these are known to be missing. A response that counts fewer rows
+/// than `expected` is requested again: one response does not prove that rows were deleted.
 pub(crate) async fn still_counted(
     context: &StreamContext,
     filter: &DateRange,
     until: Option<Timestamp>,
     max_key: Option<i64>,
+    expected: Option<u64>,
 ) -> Result<Option<u64>, StreamError> {
     let rows = if until.is_some() { context.page_query().sort(Order::DateDescending) } else { context.query(1) };
     let query = rows.keys(None, max_key).date_range(filter);
     let mut answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
-    if answer.as_ref().is_some_and(|answer| answer.is_missing) {
-        // Rows were listed a moment ago: one response does not prove that there are none.
+    let is_lower = |page: &Rows| page.envelope.total.is_some_and(|total| Some(total) < expected);
+    // Rows were listed a moment ago.
+    if answer.as_ref().is_some_and(|answer| answer.is_missing || is_lower(&answer.page)) {
         answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     }
     let Some(FetchedPage { page: answer, is_missing, .. }) = answer else { return Ok(None) };
