@@ -39,14 +39,19 @@ impl CountCheck<'_> {
     /// # Errors
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
     pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
-        let FinishedWalk { walk, tails, .. } = walked;
+        let FinishedWalk { mut walk, mut tails, .. } = walked;
         // Rows added since have greater keys than the walk read. Without a greatest key from its start, the last key
         // that it read limits the counts.
         let last_read = tails.iter().filter(|(_, end)| end.is_none()).filter_map(|(last, _)| *last).max();
-        let walk = WalkCheckpoint { max_key: walk.max_key.or(last_read), ..walk };
+        walk.max_key = walk.max_key.or(last_read);
         if self.context.end_detector.is_count_wrong() {
             // Each list was read until a response was empty; no count can show more.
             return Ok(walk);
+        }
+        if [walk.counted, self.all].into_iter().flatten().any(|counted| walk.read > counted) {
+            // Rows became visible meanwhile, or the count is too low. Such a count does not show where a list ends.
+            let ends = std::mem::take(&mut tails);
+            walk = self.walk_again(walk, ends, self.filter, self.row_filter.date_range).await?;
         }
         let is_unfiltered = self.filter == DateRange::default();
         if is_unfiltered && walk.max_key.is_none() && walk.read > 0 {
@@ -235,7 +240,8 @@ impl CountCheck<'_> {
         if left.is_empty() {
             return Ok(walk);
         }
-        let row_filter = RowFilter { known: walk.sent_rows.clone(), date_range, ..self.row_filter.clone() };
+        let known = self.row_filter.known.with(&walk.sent_rows);
+        let row_filter = RowFilter { known, date_range, ..self.row_filter.clone() };
         let walk = WalkCheckpoint { left, ..walk };
         let plan = keyset::KeysetPlan { filter, row_filter, base: self.base.clone(), walk, page: None, check: None };
         Ok(keyset::run(self.context, plan).await.map_err(|(stream_error, _)| stream_error)?.walk)

@@ -93,16 +93,19 @@ impl SentHashes {
         self.len() == 0
     }
 
-    /// Also remembers the rows of `other`, if all of them can be remembered one by one; otherwise changes nothing.
-    pub(super) fn extend(&mut self, other: &Self) {
-        let (Form::Exact(rows), Form::Exact(others)) = (&mut self.form, &other.form) else { return };
+    /// Also remembers the rows of `other`, if all of them can be remembered one by one; otherwise changes nothing and
+    /// returns false.
+    pub(super) fn extend(&mut self, other: &Self) -> bool {
+        let (Form::Exact(rows), Form::Exact(others)) = (&mut self.form, &other.form) else { return false };
         let new = others.keys().filter(|hash| !rows.contains_key(hash)).count();
-        if rows.len() + new <= MOST_EXACT {
-            for (&hash, &id) in others {
-                let known = rows.entry(hash).or_insert(id);
-                *known = known.or(id);
-            }
+        if rows.len() + new > MOST_EXACT {
+            return false;
         }
+        for (&hash, &id) in others {
+            let known = rows.entry(hash).or_insert(id);
+            *known = known.or(id);
+        }
+        true
     }
 
     /// Starts a comparison of rows with the ranges; without ranges, every row counts as changed.

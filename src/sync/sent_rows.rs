@@ -124,6 +124,13 @@ impl SentRows {
         self.old = before.old.clone();
     }
 
+    /// Returns a memory of these rows and of those emitted later. If they are too many to be remembered one by one, it
+    /// has only the later ones.
+    pub(super) fn with(&self, later: &Self) -> Self {
+        let mut both = self.clone();
+        if both.floor().is_some() && both.sent.extend(&later.sent) { both } else { later.clone() }
+    }
+
     /// Returns true if this row was emitted with the same content. Always false if rows are remembered only by ranges
     /// of ids.
     pub(super) fn knows(&self, id: i64, updated: CursorValue, hash: u64) -> bool {
@@ -211,5 +218,47 @@ impl LegacySentRows {
             (date.to_string(), ids.collect())
         });
         Value::Object(dates.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Key;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text.as_bytes()).unwrap()
+    }
+
+    /// Returns a memory with the overlap before `cursor` that has rows of these ids, all with this date.
+    fn remembered(cursor: &str, date: &str, ids: std::ops::Range<i64>) -> SentRows {
+        let mut rows = SentRows::before(Some(at(cursor)));
+        for id in ids {
+            let row = Row {
+                key: Key::Number(id),
+                updated: CursorValue::At(at(date)),
+                offset: None,
+                created: None,
+                block: 0,
+                end: 0,
+            };
+            rows.add(id, &row, id.cast_unsigned());
+        }
+        rows
+    }
+
+    #[test]
+    fn rows_of_an_earlier_sync_stay_known_beside_those_of_this_one() {
+        let earlier = remembered("2024-01-01T12:00:00Z", "2024-01-01T11:59:00Z", 1..3);
+        let now = remembered("2024-01-01T13:00:00Z", "2024-01-01T12:59:00Z", 3..5);
+        let knows =
+            |rows: &SentRows, id: i64, date: &str| rows.knows(id, CursorValue::At(at(date)), id.cast_unsigned());
+        let both = earlier.with(&now);
+        assert!(knows(&both, 1, "2024-01-01T11:59:00Z") && knows(&both, 4, "2024-01-01T12:59:00Z"));
+        assert!(!knows(&both, 5, "2024-01-01T12:59:00Z"));
+        // Without a cursor before, nothing was remembered; beyond the limit, no row of this sync may come twice.
+        assert_eq!(SentRows::before(None).with(&now), now);
+        let many = remembered("2024-01-01T12:00:00Z", "2024-01-01T11:59:00Z", 10..4_009);
+        assert_eq!(many.with(&now), now);
     }
 }
