@@ -43,6 +43,9 @@ const FEWEST_PAGES: u64 = 2;
 /// with a fifth of the keys deleted in runs of up to six, it is about four times the standard deviation.
 const SLACK: u64 = 10;
 
+/// Pages of a range for which its parts may together need one request more than the range alone: a tenth.
+const PAGES_PER_EXTRA: u64 = 10;
+
 /// Maximum number of ends of ranges that are requested again if rows are missing: more than the ranges of a walk.
 const MOST_TAILS: usize = 1000;
 
@@ -464,15 +467,17 @@ impl KeysetWalk {
 ///
 /// Each part ends with a page that is not full, which costs a request. So a part has a few pages at least, and is
 /// expected to nearly fill them: the number of deleted keys varies, and rows beyond the last page would need one more
-/// request.
+/// request. The rows left out there go to the last part. If its last page has no space for them, fewer parts are made.
 fn part_bounds((after, end): (i64, i64), rows: u64, page: u64, most: u64) -> Vec<i64> {
     let (span, page) = (after.abs_diff(end), page.max(1));
-    let parts = most.min(rows.div_ceil(page.saturating_mul(FEWEST_PAGES)));
+    let (pages, slack) = (rows.div_ceil(page), if span == rows { 0 } else { page / SLACK });
+    let space = pages.saturating_mul(page) - rows;
+    let affordable = space.checked_div(slack).map_or(most, |parts| 1 + parts + pages / PAGES_PER_EXTRA);
+    let parts = most.min(rows.div_ceil(page.saturating_mul(FEWEST_PAGES))).min(affordable);
     if parts < 2 || span < parts {
         return Vec::new();
     }
-    let slack = if span == rows { 0 } else { page / SLACK };
-    let rows_of_part = rows.div_ceil(page).div_ceil(parts).saturating_mul(page) - slack;
+    let rows_of_part = pages.div_ceil(parts).saturating_mul(page) - slack;
     let keys = u128::from(span) * u128::from(rows_of_part) / u128::from(rows);
     // At least one key, and never more than the span, so that it fits.
     let keys = u64::try_from(keys).unwrap_or(span).max(1);
@@ -522,7 +527,17 @@ mod tests {
     #[test]
     fn parts_of_keys_with_gaps_leave_space_in_their_last_page() {
         // Two keys per row: 1,900 rows in two pages.
-        assert_eq!(part_bounds((0, 8_000), 4_000, 1000, 2), [3800]);
+        assert_eq!(part_bounds((0, 7_800), 3_900, 1000, 2), [3800]);
+        assert_eq!(part_bounds((0, 11_400), 5_700, 1000, 9), [3800, 7600]);
+    }
+
+    #[test]
+    fn a_range_whose_pages_are_full_is_not_split_into_parts_that_need_more_requests() {
+        assert!(part_bounds((0, 16_000), 8_000, 1000, 8).is_empty());
+        assert_eq!(part_bounds((0, 15_900), 7_950, 1000, 8), Vec::<i64>::new());
+        // One request more for 18 pages.
+        assert_eq!(part_bounds((0, 36_000), 18_000, 1000, 8), [17_800]);
+        assert_eq!(part_bounds((0, 396_000), 198_000, 1000, 8).len(), 7);
     }
 
     #[test]
