@@ -15,7 +15,7 @@ use super::row_filter::{Decision, RowFilter};
 use super::rows::Rows;
 use super::sent_rows::OVERLAP_SECONDS;
 use super::stream_output::StreamOutput;
-use super::{StreamFailure, SyncContext, columns, context, new_tracker, state_of};
+use super::{StreamFailure, SyncContext, columns, context, new_tracker, state_of, strategy};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{ConfiguredStream, Emitter, SyncMode};
 use crate::output::forecast::StreamForecast;
@@ -53,6 +53,8 @@ struct Need {
     further: u64,
     /// Calls for rows that the store could not send before.
     retried: u64,
+    /// Calls for rows that are requested one by one.
+    one_by_one: u64,
     /// Calls that look for deleted rows, if there are none.
     deletions: u64,
 }
@@ -68,7 +70,7 @@ impl Need {
             0 | 1 => 1,
             pages => pages + self.further,
         };
-        Some(calls + self.retried + self.deletions)
+        Some(calls + self.retried + self.one_by_one + self.deletions)
     }
 }
 
@@ -91,15 +93,21 @@ async fn need(
     let Some(context) = context(sync_context, configured, stream, &output) else {
         return Err(StreamFailure::bad_schema());
     };
+    // Rows inside those of another stream are not counted; their requests are those of the other stream.
+    let parent = context.of_parent();
     let page_size = match sync_context.record_options.nested(stream, &configured.stream.json_schema) {
         Some(_) => context.capabilities.nested_page_size,
-        None => context.page_size(),
+        None => parent.as_ref().unwrap_or(&context).page_size(),
     };
     let is_first = checkpoint.cursor.is_none();
     let retried = checkpoint.unread.len() as u64 + if checkpoint.rows_without_key > 0 { 2 } else { 0 };
-    let counted = rows(&context, &checkpoint).await;
+    let counted = match &parent {
+        Some(parent) => counted(parent, &DateRange::default()).await.map(|(_, parents)| (None, parents)),
+        None => rows(&context, &checkpoint).await,
+    };
     let failure = |error| StreamFailure::Stopped(stream, error);
     let (rows, looked_at) = counted.map_err(failure)?;
+    let is_one_by_one = stream.nested_in.as_ref().is_some_and(|nested| nested.one_by_one);
     let begin = Begin {
         state: state_of(states, name, stream),
         full_refresh: configured.sync_mode == SyncMode::FullRefresh,
@@ -114,6 +122,7 @@ async fn need(
         page_size: page_size as u64,
         further: if is_first && stream.has_updated_at { FURTHER_CALLS_AT_FIRST } else { FURTHER_CALLS },
         retried,
+        one_by_one: looked_at.filter(|_| is_one_by_one).unwrap_or(0),
         deletions: deletions.await.map_err(failure)?,
     })
 }
@@ -173,12 +182,15 @@ async fn rows(context: &StreamContext, checkpoint: &Checkpoint) -> Result<(Optio
     changes(context, checkpoint, date_range).await
 }
 
-/// Returns the store's count as both numbers.
+/// Returns the store's count of all parts of the stream as both numbers.
 async fn counted(context: &StreamContext, filter: &DateRange) -> Result<(Option<u64>, Option<u64>), StreamError> {
-    let query = context.query(1).date_range(filter);
-    let answer = context.fetch(&query, &mut context.writer()).await?;
-    let total = total(&answer.page);
-    Ok((total, total))
+    let mut all = Some(0);
+    for part in strategy::parts(context) {
+        let query = context.query(1).date_range(filter).part(part.as_deref());
+        let answer = context.fetch(&query, &mut context.writer()).await?;
+        all = all.zip(total(&answer.page)).map(|(all, total)| all + total);
+    }
+    Ok((all, all))
 }
 
 /// Requests the newest changes, without those that were emitted before.

@@ -43,7 +43,7 @@ pub(super) async fn run(
 }
 
 /// Returns the parts in which the stream is requested: `None` alone for all of it.
-fn parts(context: &StreamContext) -> Vec<Option<String>> {
+pub(super) fn parts(context: &StreamContext) -> Vec<Option<String>> {
     let parts = context.client.parts(context.stream.requested());
     if parts.is_empty() { vec![None] } else { parts.into_iter().map(Some).collect() }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::store::{column, config_with, everything, full, read, read_full, requests, sample, told};
 use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample, WeakHost};
@@ -141,4 +141,27 @@ fn a_dry_run_asks_little() {
         output.stderr
     );
     assert!(store.requests().len() <= 3, "{}", told(&store));
+}
+
+#[test]
+fn a_dry_run_counts_each_type_of_users_and_the_requests_of_lines() {
+    let store = sample(Options::default());
+    let config = config_with(&store, &json!({"user_types": ["C", "A"], "rows_per_request": 20}));
+    let run = |stream: &str| {
+        let command = super::store::reading(&config, &full(stream), "[]").arg("--dry-run").arg("--json");
+        let output = command.output();
+        assert_eq!(output.code, Some(0), "{stream}: {}", output.stderr);
+        assert!(!output.stderr.contains("not in the schema"), "{stream}: {}", output.stderr);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        told["streams"][0].clone()
+    };
+    let number = |forecast: &Value, name: &str| forecast[name].as_u64().unwrap();
+    assert!(number(&run("users"), "rows") > 0);
+    let types: Vec<_> =
+        requests(&store, "users").iter().map(|seen| seen.param("user_type").unwrap().to_owned()).collect();
+    assert_eq!(types, ["C", "A"]);
+    let (orders, lines) = (run("orders"), run("order_items"));
+    assert_eq!((&lines["rows"], &lines["pages"]), (&Value::Null, &orders["pages"]));
+    let (carts, lines) = (run("carts"), run("cart_items"));
+    assert!(number(&lines, "calls") >= number(&carts, "rows") + number(&carts, "pages"), "{lines}");
 }
