@@ -1,49 +1,30 @@
 """Times source-cart, the published Python connector and a bare download against one store, in turn (A B A B).
 
-Started by run.sh. Every run is a complete process; the kernel reports its CPU seconds and peak memory.
+Started by run.sh. `measure.py` runs and measures the processes.
 The connectors write to /dev/null; that every record comes is checked once per case, outside the timed runs.
 """
 
 import argparse
 import json
 import math
-import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from pathlib import Path
 
+import measure
 import plot
+from measure import CURL, ROOT, Measurements, Targets, times_of
 
-ROOT = Path(__file__).resolve().parents[2]
 START = "2021-01-01T00:00:00Z"
 PAGE = 1000
-MIB = 1024 * 1024
-OURS, PYTHON, CURL = "source-cart", "Python connector", "curl"
+OURS, PYTHON = "source-cart", "Python connector"
 
 
-class Store:
-    """The store of the benchmarks: one process for all cases."""
-
-    def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port, self.authority = self.process.stdout.readline().split()
-
-    def say(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+class Store(measure.Store):
+    """The Cart.com store of the benchmarks."""
 
     def set(self, words):
         self.tables = self.say("set " + words)["tables"]
-
-    def cpu(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def pages(self):
         """Returns the targets of a download of all rows, page by page."""
@@ -52,99 +33,16 @@ class Store:
             for page in range(1, max(1, math.ceil(rows / PAGE)) + 1):
                 yield f"https://localhost:{self.port}/api/v1/{name}?count={PAGE}{dated}&page={page}"
 
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
 
-
-class Run:
-    """The resources that one process used."""
-
-    def __init__(self, command, environment, seconds, out=None, look=0.1):
-        began = time.monotonic()
-        # To be written only, as a shell opens it: a null device that can be read stands for a stdout that was closed.
-        with open(os.devnull, "wb") as nowhere:
-            process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=out or nowhere, stderr=subprocess.PIPE
-            )
-        noise = []
-        reader = threading.Thread(target=lambda: noise.append(process.stderr.read()))
-        reader.start()
-        alarm = threading.Timer(seconds, process.kill)
-        alarm.start()
-        watcher = Watcher(process.pid, look)
-        _, status, usage = os.wait4(process.pid, 0)
-        self.wall = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        alarm.cancel()
-        watcher.stop()
-        reader.join()
-        self.cpu = usage.ru_utime + usage.ru_stime
-        # A child's account begins with the size of its parent: below that, what was seen while it ran.
-        self.peak, self.at_most = usage.ru_maxrss * 1024, False
-        if self.peak <= FLOOR:
-            self.peak, self.at_most = watcher.peak or self.peak, watcher.peak == 0
-        self.code = process.returncode
-        self.noise = noise[0].decode(errors="replace") if noise else ""
-        self.stats = {}
-        self.store_cpu = 0.0
-
-
-class Watcher(threading.Thread):
-    """Measures the peak memory of a process while it runs."""
-
-    def __init__(self, pid, longest):
-        super().__init__(daemon=True)
-        self.path, self.peak, self.ended = Path(f"/proc/{pid}/status"), 0, threading.Event()
-        self.longest = longest
-        self.start()
-
-    def run(self):
-        wait = 0.0005
-        while not self.ended.wait(wait):
-            try:
-                lines = [line for line in self.path.read_text().splitlines() if line.startswith("VmHWM")]
-            except OSError:
-                return
-            if lines:
-                self.peak = max(self.peak, int(lines[0].split()[1]) * 1024)
-            # A short process is looked at often, a long one seldom: looking costs the machine as well.
-            wait = min(wait * 1.5, self.longest)
-
-    def stop(self):
-        self.ended.set()
-        self.join()
-
-
-def own_peak():
-    lines = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) * 1024
-
-
-FLOOR = own_peak() + MIB
-
-
-class Bench:
+class Bench(Measurements):
     def __init__(self, options):
+        super().__init__(Store(options.store), OURS, {})
         self.options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        self.store = Store(options.store)
-        self.environment = dict(os.environ, SSL_CERT_FILE=self.store.authority, REQUESTS_CA_BUNDLE=self.store.authority)
-        self.lines = []
-        # The measurements, by case and competitor, for docs/development/performance.json.
-        self.results = {}
-
-    def write(self, name, content):
-        path = self.folder / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return str(path)
 
     def command(self, who, case, state=None, **config):
         """Returns the command line of one competitor."""
         if who == CURL:
-            pages = "".join(f'url = "{page}"\noutput = "/dev/null"\n' for page in self.store.pages())
-            settings = f'silent\nshow-error\nfail\ncacert = "{self.store.authority}"\nheader = "Cache-Control: no-cache"\n'
-            return ["curl", "--config", self.write(f"{case}.curl", settings + "compressed\n" + pages)]
+            return self.curl(case, self.store.pages())
         credentials = {
             "auth_type": "SINGLE_STORE_ACCESS_TOKEN",
             "access_token": "bench-token",
@@ -174,27 +72,6 @@ class Bench:
             command += ["--state", self.write(f"{case}-{who}-state.json", state)]
         return command
 
-    def run(self, command, seconds=900, out=None, look=0.1):
-        self.store.say("stats")
-        before = self.store.cpu()
-        run = Run(command, self.environment, seconds, out, look)
-        run.store_cpu = self.store.cpu() - before
-        run.stats = self.store.say("stats")
-        if run.code != 0:
-            print(f"  exit code {run.code}: {' '.join(command[:2])}: {run.noise[-500:]}", file=sys.stderr)
-        return run
-
-    def alternate(self, commands, times, setting=None):
-        """Runs the commands in turn. `times` is the number of runs of each; `setting` is set before each run."""
-        runs = {who: [] for who in commands}
-        for turn in range(max(times[who] for who in commands)):
-            for who, command in commands.items():
-                if turn < times[who]:
-                    if setting:
-                        self.store.set(setting)
-                    runs[who].append(self.run(command))
-        return runs
-
     def records(self, command):
         """Returns the number of records and the last state of each stream, outside the timed runs."""
         with tempfile.TemporaryFile() as out:
@@ -208,51 +85,6 @@ class Bench:
                     state = json.loads(line)["state"]
                     states[state["stream"]["stream_descriptor"]["name"]] = state
         return count, list(states.values())
-
-    # -- the report --
-
-    def say(self, line=""):
-        print(line, flush=True)
-        self.lines.append(line)
-
-    def table(self, runs, first=OURS):
-        median = lambda who, what: statistics.median(getattr(run, what) for run in runs[who])
-        figures = self.results.setdefault(self.case, {})
-        self.say("| | runs | wall s (min to max) | CPU s | peak MiB | requests | 429s | store's CPU ms per request |")
-        self.say("|---|---|---|---|---|---|---|---|")
-        for who, all_of in runs.items():
-            walls = [run.wall for run in all_of]
-            requests = statistics.median(run.stats["requests"] for run in all_of)
-            refused = max(run.stats["refused"] for run in all_of)
-            served = sum(run.store_cpu for run in all_of) / max(1, sum(run.stats["requests"] for run in all_of)) * 1000
-            figures[who] = {
-                "runs": len(all_of),
-                "failed": sum(run.code != 0 for run in all_of),
-                "wall_s": round(statistics.median(walls), 4),
-                "wall_min_s": round(min(walls), 4),
-                "wall_max_s": round(max(walls), 4),
-                "cpu_s": round(median(who, "cpu"), 4),
-                "peak_mib": round(median(who, "peak") / MIB, 1),
-                "requests": requests,
-                "refused": refused,
-                "store_cpu_ms_a_request": round(served, 2),
-            }
-            at_most = "at most " if any(run.at_most for run in all_of) else ""
-            failed = "" if all(run.code == 0 for run in all_of) else " (failed)"
-            self.say(
-                f"| {who}{failed} | {len(all_of)} | {statistics.median(walls):.3f} ({min(walls):.3f} to {max(walls):.3f}) "
-                f"| {median(who, 'cpu'):.3f} | {at_most}{median(who, 'peak') / MIB:.1f} | {requests:g} | {refused} | {served:.1f} |"
-            )
-        for who in runs:
-            if who != first and runs[first] and runs[who]:
-                # Pair by pair, so that a machine whose speed drifts does not count.
-                pairs = list(zip(runs[who], runs[first]))
-                wall = statistics.median(a.wall / b.wall for a, b in pairs)
-                cpu = statistics.median(a.cpu / max(b.cpu, 0.001) for a, b in pairs)
-                figures[who] |= {"wall_ratio": round(wall, 3), "cpu_ratio": round(cpu, 3)}
-                self.say()
-                self.say(f"{first} : {who}, median of the pairs: wall 1 : {wall:.2f}, CPU 1 : {cpu:.2f}.")
-        self.say()
 
     # -- the cases --
 
@@ -362,27 +194,14 @@ class Bench:
         self.table(self.alternate(commands, {OURS: self.options.runs, PYTHON: 3}))
 
     def targets(self):
-        """Returns each target, the measured value, and true if the target is met."""
-        rows = []
-
-        def target(case, what, bound, measure, is_most=True, unit=""):
-            try:
-                value = measure(self.results[case])
-            except KeyError:
-                return
-            met = value <= bound if is_most else value >= bound
-            limit = f"at {'most' if is_most else 'least'} {bound:g}{unit}"
-            rows.append({"case": case, "what": what, "target": limit, "measured": f"{value:.3g}{unit}", "met": met})
-
-        def inverse(who, what):
-            return lambda case: 1 / case[who][what]
-
+        targets = Targets(self.results)
+        target = targets.add
         for case in ("bulk", "gzip"):
-            target(case, "wall, times that of curl", 2.0, inverse(CURL, "wall_ratio"))
+            target(case, "wall, times that of curl", 2.0, times_of(CURL))
             target(case, "wall, Python connector / source-cart", 15, lambda case: case[PYTHON]["wall_ratio"], False)
             target(case, "CPU, Python connector / source-cart", 10, lambda case: case[PYTHON]["cpu_ratio"], False)
             target(case, "peak memory", 32, lambda case: case[OURS]["peak_mib"], unit=" MiB")
-        target("latency", "wall, times that of one request at a time (curl)", 0.2, inverse(CURL, "wall_ratio"))
+        target("latency", "wall, times that of one request at a time (curl)", 0.2, times_of(CURL))
         for case in ("limited", "shared"):
             target(case, "wall, times the minimum under the call limit", 1.15, lambda case: case[OURS]["budget_ratio"])
         target("limited", "429s, percent of the requests", 1, lambda case: 100 * case[OURS]["refused"] / case[OURS]["requests"])
@@ -390,23 +209,13 @@ class Bench:
         target("unchanged", "requests, for seven streams", 7, lambda case: case[OURS]["requests"])
         target("spec", "wall", 10, lambda case: 1000 * case[OURS]["wall_s"], unit=" ms")
         target("spec", "wall, Python connector / source-cart", 100, lambda case: case[PYTHON]["wall_ratio"], False)
-        return rows
+        return targets
 
-    def machine(self):
-        model = next(
-            (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-            platform.machine(),
-        )
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        curl = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[1]
-        return (
-            f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB of memory, Linux {platform.release().split('-')[0]}",
-            f"Python {platform.python_version()}, airbyte-source-cart 0.3.58, curl {curl}",
-        )
+    def versions(self):
+        return f"Python {platform.python_version()}, airbyte-source-cart 0.3.58, curl {measure.curl_version()}"
 
     def head(self, targets):
-        machine, versions = self.machine()
-        lines = [
+        return [
             "# Performance",
             "",
             "For developers who change code that affects speed or memory. After this page you know how fast this version is, "
@@ -416,7 +225,7 @@ class Bench:
             "",
             "Written by `integration_tests/bench/run.sh`. Run it to get the figures of your machine.",
             "",
-            f"This machine: {machine}. The store runs on the same cores, over TLS on loopback. {versions}.",
+            f"This machine: {measure.machine()}. The store runs on the same cores, over TLS on loopback. {self.versions()}.",
             "",
             "The programs run alternately. Wall time, CPU time and peak memory are medians of complete processes. "
             "The store copies prepared bytes; the last column is its CPU time for that. "
@@ -424,14 +233,8 @@ class Bench:
             "",
             "![Wall time by case and competitor](performance.svg)",
             "",
-            "| case | figure | target | measured | |",
-            "|---|---|---|---|---|",
+            *targets.table(),
         ]
-        for row in targets:
-            lines.append(
-                f"| {row['case']} | {row['what']} | {row['target']} | {row['measured']} | {'met' if row['met'] else '**missed**'} |"
-            )
-        return [*lines, ""]
 
     def report(self):
         cases = {
@@ -455,14 +258,17 @@ class Bench:
         finally:
             self.store.stop()
         targets = self.targets()
-        for row in targets:
-            print(f"{'met   ' if row['met'] else 'MISSED'} {row['case']}: {row['what']}: {row['measured']} ({row['target']})")
+        targets.show()
         if chosen == list(cases) and not self.options.without_python:
             docs = ROOT / "docs" / "development"
             docs.mkdir(exist_ok=True)
             (docs / "performance.md").write_text("\n".join(self.head(targets) + self.lines).rstrip() + "\n")
-            machine, versions = self.machine()
-            figures = {"machine": machine, "versions": versions, "targets": targets, "cases": self.results}
+            figures = {
+                "machine": measure.machine(),
+                "versions": self.versions(),
+                "targets": targets.rows,
+                "cases": self.results,
+            }
             (docs / "performance.json").write_text(json.dumps(figures, indent=1) + "\n")
             plot.draw(docs / "performance.json", docs / "performance.svg")
             print("written to docs/development/performance.md, docs/development/performance.json and docs/development/performance.svg")

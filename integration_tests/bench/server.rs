@@ -16,6 +16,7 @@
 
 mod long;
 mod tables;
+mod tls;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
@@ -24,14 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use long::Long;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tables::{Listed, Part, Table, Wanted};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tls::{Connection, Listening, accept, say};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Length of a window of the call limit.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -88,16 +85,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    listener.set_nonblocking(true)?;
-    let port = listener.local_addr()?.port();
-    let (acceptor, authority) = secured().map_err(io::Error::other)?;
-    let file = tempfile::NamedTempFile::with_suffix(".pem")?;
-    std::fs::write(file.path(), authority)?;
-    let store = Arc::new(Store { base: format!("https://localhost:{port}"), ..Store::default() });
+    let listening = Listening::start()?;
+    let store = Arc::new(Store { base: format!("https://localhost:{}", listening.port), ..Store::default() });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.spawn(accept(listener, acceptor, Arc::clone(&store)));
-    say(&format!("{port} {}", file.path().display()))?;
+    let (listener, acceptor) = (listening.listener.try_clone()?, listening.acceptor.clone());
+    let served = Arc::clone(&store);
+    runtime.spawn(accept(listener, move |tcp| serve(tcp, acceptor.clone(), Arc::clone(&served))));
+    say(&listening.address())?;
     for line in io::stdin().lock().lines() {
         let line = line?;
         let mut words = line.split_whitespace();
@@ -110,53 +104,10 @@ fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a certificate for `localhost`, and the authority that signed it.
-fn secured() -> Result<(TlsAcceptor, String), Box<dyn std::error::Error + Send + Sync>> {
-    let authority_key = KeyPair::generate()?;
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority.distinguished_name.push(DnType::CommonName, "Bench Store Authority");
-    let pem = authority.self_signed(&authority_key)?.pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate()?;
-    let mut own = CertificateParams::new(vec!["localhost".to_owned()])?;
-    own.use_authority_key_identifier_extension = true;
-    let certificate = own.signed_by(&key, &issuer)?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((TlsAcceptor::from(Arc::new(config)), pem))
-}
-
-async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, store: Arc<Store>) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    loop {
-        let Ok((tcp, _)) = listener.accept().await else { continue };
-        let (acceptor, store) = (acceptor.clone(), Arc::clone(&store));
-        tokio::spawn(async move { serve(tcp, acceptor, store).await });
-    }
-}
-
 /// Serves the requests of one connection, one after the other.
 async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, store: Arc<Store>) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let mut stream = acceptor.accept(tcp).await?;
-    let mut buffer = Vec::with_capacity(4096);
-    loop {
-        let end = loop {
-            if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Ok(());
-            }
-        };
-        let request = String::from_utf8_lossy(&buffer[..end]).into_owned();
-        buffer.drain(..end);
+    let mut connection = Connection::open(tcp, &acceptor).await?;
+    while let Some(request) = connection.next_request().await? {
         let setting = Arc::clone(&store.setting.read().unwrap_or_else(PoisonError::into_inner));
         if !setting.latency.is_zero() {
             tokio::time::sleep(setting.latency).await;
@@ -165,12 +116,13 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, store: Arc<Store>) -> io::
         let length: usize = parts.iter().map(|part| part.bytes().len()).sum();
         store.bytes.fetch_add(length as u64, Ordering::Relaxed);
         head.push_str(&format!("content-length: {length}\r\n\r\n"));
-        stream.write_all(head.as_bytes()).await?;
+        connection.write(head.as_bytes()).await?;
         for part in &parts {
-            stream.write_all(part.bytes()).await?;
+            connection.write(part.bytes()).await?;
         }
-        stream.flush().await?;
+        connection.flush().await?;
     }
+    Ok(())
 }
 
 impl Store {
@@ -343,11 +295,4 @@ fn side_by_side<T: Send, U: Send>(all: Vec<T>, each: impl Fn(T) -> U + Sync) -> 
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
-}
-
-fn say(text: &str) -> io::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "a program of its own, which speaks no protocol")]
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
 }
