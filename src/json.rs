@@ -3,7 +3,12 @@
 //! Records are copied as bytes, so that no digit of a number changes. Nothing here depends on records, pages or the
 //! protocol. Other JSON, such as the configuration, is parsed with `serde_json`.
 
+mod members;
+
 use serde_json::Value;
+
+use members::Unwanted;
+pub use members::{MemberNames, write_without};
 
 /// Levels to which arrays and objects may nest: with the message around a record, within the 128 levels at which
 /// `serde_json` and others stop.
@@ -40,12 +45,14 @@ pub struct Scanner<'a> {
     too_deep: bool,
     /// True if the last string had half of a surrogate pair.
     has_lone_surrogate: bool,
+    /// True if the last string had an escape.
+    has_escape: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte of `text`, which must be UTF-8.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, too_deep: false, has_lone_surrogate: false }
+        Self { text, at: 0, too_deep: false, has_lone_surrogate: false, has_escape: false }
     }
 
     /// Returns the offset of the next byte.
@@ -129,6 +136,7 @@ impl<'a> Scanner<'a> {
     pub fn text(&mut self) -> Result<&'a [u8], NotJson> {
         self.require(b'"')?;
         self.has_lone_surrogate = false;
+        self.has_escape = false;
         let from = self.at;
         loop {
             self.skip_plain();
@@ -177,6 +185,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn escape(&mut self) -> Result<(), NotJson> {
+        self.has_escape = true;
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
@@ -256,6 +265,12 @@ impl<'a> Scanner<'a> {
     /// [`NotJson`] if no value is next, or it nests deeper than `MAX_DEPTH`.
     #[inline]
     pub fn value(&mut self) -> Result<(Kind, bool), NotJson> {
+        self.value_noting(&mut ())
+    }
+
+    /// Reads a value, and notes the members of its objects that are not wanted.
+    #[inline]
+    fn value_noting(&mut self, unwanted: &mut impl Unwanted) -> Result<(Kind, bool), NotJson> {
         match self.peek() {
             Some(b'"') => {
                 self.text()?;
@@ -265,14 +280,14 @@ impl<'a> Scanner<'a> {
             Some(b'n') => self.word(b"null", Kind::Null).map(|kind| (kind, false)),
             Some(b't') => self.word(b"true", Kind::Boolean).map(|kind| (kind, false)),
             Some(b'f') => self.word(b"false", Kind::Boolean).map(|kind| (kind, false)),
-            Some(b'[') => self.container(0).map(|spaced| (Kind::Array, spaced)),
-            Some(b'{') => self.container(0).map(|spaced| (Kind::Object, spaced)),
+            Some(b'[') => self.container(0, unwanted).map(|spaced| (Kind::Array, spaced)),
+            Some(b'{') => self.container(0, unwanted).map(|spaced| (Kind::Object, spaced)),
             _ => Err(self.fault()),
         }
     }
 
     /// Reads an array or object; returns true if it has white space outside its strings.
-    fn container(&mut self, depth: usize) -> Result<bool, NotJson> {
+    fn container(&mut self, depth: usize, unwanted: &mut impl Unwanted) -> Result<bool, NotJson> {
         if depth == MAX_DEPTH {
             self.too_deep = true;
             return Err(self.fault());
@@ -287,17 +302,23 @@ impl<'a> Scanner<'a> {
             return Ok(spaced);
         }
         loop {
+            let (from, noted) = (self.at, unwanted.len());
+            let mut is_unwanted = false;
             if is_object {
-                self.text()?;
+                let name = self.text()?;
+                is_unwanted = unwanted.has(name, self.has_escape);
                 spaced |= self.had_lone_surrogate();
                 spaced |= self.skip_space();
                 self.require(b':')?;
                 spaced |= self.skip_space();
             }
             spaced |= match self.peek() {
-                Some(b'{' | b'[') => self.container(depth + 1)?,
+                Some(b'{' | b'[') => self.container(depth + 1, unwanted)?,
                 _ => self.value()?.1,
             };
+            if is_unwanted {
+                unwanted.note(noted, from..self.at);
+            }
             spaced |= self.skip_space();
             if self.take(close) {
                 return Ok(spaced);
@@ -358,89 +379,6 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
         }
         out.extend_from_slice(scanner.since(from));
     }
-}
-
-/// Returns true if an object at any depth of `value` has a member with one of these names.
-pub fn has_member(value: &[u8], names: &[Vec<u8>]) -> bool {
-    if names.is_empty() {
-        return false;
-    }
-    let mut scanner = Scanner::new(value);
-    while let Some(byte) = scanner.peek() {
-        if byte != b'"' {
-            scanner.take(byte);
-            continue;
-        }
-        let Ok(name) = scanner.text() else { return false };
-        scanner.skip_space();
-        if scanner.peek() == Some(b':') && is_one_of(name, names) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Appends `value`, which must be valid JSON, on one line and without the members that have one of these names, at any
-/// depth.
-pub fn write_without(value: &[u8], names: &[Vec<u8>], out: &mut Vec<u8>) {
-    let mut scanner = Scanner::new(value);
-    scanner.skip_space();
-    // The value was parsed before, so no step fails.
-    let _complete = write_part(&mut scanner, names, out);
-}
-
-/// Appends the next value without the members that have one of these names.
-fn write_part(scanner: &mut Scanner<'_>, names: &[Vec<u8>], out: &mut Vec<u8>) -> Result<(), NotJson> {
-    let (open, close) = match scanner.peek() {
-        Some(b'{') => (b'{', b'}'),
-        Some(b'[') => (b'[', b']'),
-        _ => {
-            let from = scanner.position();
-            scanner.value()?;
-            write_compact(scanner.since(from), out);
-            return Ok(());
-        }
-    };
-    scanner.take(open);
-    out.push(open);
-    scanner.skip_space();
-    let mut is_first = true;
-    while !scanner.take(close) {
-        scanner.take(b',');
-        scanner.skip_space();
-        let (from, written) = (scanner.position(), out.len());
-        let mut is_dropped = false;
-        if !is_first {
-            out.push(b',');
-        }
-        if open == b'{' {
-            is_dropped = is_one_of(scanner.text()?, names);
-            write_compact(scanner.since(from), out);
-            scanner.skip_space();
-            scanner.require(b':')?;
-            out.push(b':');
-            scanner.skip_space();
-        }
-        if is_dropped {
-            out.truncate(written);
-            scanner.value()?;
-        } else {
-            write_part(scanner, names, out)?;
-            is_first = false;
-        }
-        scanner.skip_space();
-    }
-    out.push(close);
-    Ok(())
-}
-
-/// Returns true if a name, as it is written between quotes, is one of these names without escapes.
-fn is_one_of(name: &[u8], names: &[Vec<u8>]) -> bool {
-    if !name.contains(&b'\\') {
-        return names.iter().any(|known| known == name);
-    }
-    let plain = serde_json::from_slice::<String>(&[b"\"", name, b"\""].concat());
-    plain.is_ok_and(|plain| names.iter().any(|known| *known == plain.as_bytes()))
 }
 
 /// Appends a string, given without its quotes, with U+FFFD instead of each half of a surrogate pair.

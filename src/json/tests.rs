@@ -5,23 +5,53 @@ use serde_json::value::RawValue;
 
 use super::*;
 
+/// Returns a value without the members with some names; `None` if it has none.
+fn without(text: &str, names: &[&str]) -> Option<String> {
+    let mut wanted = MemberNames::default();
+    names.iter().for_each(|name| wanted.add(name.as_bytes()));
+    // In a record, other fields are before the value.
+    let (before, mut found, mut out) = ("12,", vec![0..1], b"kept,".to_vec());
+    let text = format!("{before}{text}");
+    let mut scanner = Scanner::new(text.as_bytes());
+    scanner.pass(before.len());
+    let (_, spaced) = scanner.value_with(&wanted, &mut found).unwrap();
+    assert_eq!(scanner.position(), text.len());
+    let is_there = !found.is_empty();
+    write_without(scanner.since(before.len()), before.len(), spaced, &wanted, &mut found, &mut out);
+    is_there.then(|| String::from_utf8(out.split_off(5)).unwrap())
+}
+
 #[test]
 fn members_are_dropped_at_any_depth_whatever_their_spelling() {
-    let names = [b"secret".to_vec(), b"key".to_vec()];
-    let without = |text: &str| {
-        let mut out = Vec::new();
-        assert!(has_member(text.as_bytes(), &names), "{text}");
-        write_without(text.as_bytes(), &names, &mut out);
-        String::from_utf8(out).unwrap()
-    };
-    assert_eq!(without(r#"{"secret":1,"a":2}"#), r#"{"a":2}"#);
-    assert_eq!(
-        without(r#"{ "a" : [ 1, {"key": {"b": 1}} , {"c":"secret"} ] , "key" : [] }"#),
-        r#"{"a":[1,{},{"c":"secret"}]}"#
-    );
-    assert_eq!(without(r#"[{"a":1,"s\u0065cret":"x"},[]]"#), r#"[{"a":1},[]]"#);
+    let names = ["secret", "key"];
+    for (text, expected) in [
+        (r#"{"secret":1,"a":2}"#, r#"{"a":2}"#),
+        (r#"{"a":2,"secret":1}"#, r#"{"a":2}"#),
+        (r#"{"a":2,"secret":1,"key":{"key":[],"x":1},"b":3}"#, r#"{"a":2,"b":3}"#),
+        (r#"{"secret":1,"key":2}"#, "{}"),
+        (r#"{"secret":1,"key":2,"secret":3,"b":[{"key":4},{"b":5,"key":6}]}"#, r#"{"b":[{},{"b":5}]}"#),
+        (r#"{ "a" : [ 1, {"key": {"b": 1}} , {"c":"secret"} ] , "key" : [] }"#, r#"{"a":[1,{},{"c":"secret"}]}"#),
+        (r#"[{"a":1,"s\u0065cret":"x"},[]]"#, r#"[{"a":1},[]]"#),
+        (r#"{"key":1,"a":"\ud800"}"#, r#"{"a":"\ufffd"}"#),
+    ] {
+        assert_eq!(without(text, &names).as_deref(), Some(expected), "{text}");
+    }
     for text in [r#"{"a":"secret"}"#, r#"["key",1]"#, r#"{"secrets":{"a\"key":1}}"#, "1"] {
-        assert!(!has_member(text.as_bytes(), &names), "{text}");
+        assert_eq!(without(text, &names), None, "{text}");
+    }
+    let long = "n".repeat(70);
+    assert_eq!(without(&format!(r#"{{"{long}":1,"{long}n":2}}"#), &[&long]), Some(format!(r#"{{"{long}n":2}}"#)));
+}
+
+/// Removes members from a value that was parsed.
+fn remove(value: &mut serde_json::Value, names: &[&str]) {
+    match value {
+        serde_json::Value::Object(members) => {
+            members.retain(|name, _| !names.contains(&name.as_str()));
+            members.values_mut().for_each(|value| remove(value, names));
+        }
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(|value| remove(value, names)),
+        _ => {}
     }
 }
 
@@ -146,7 +176,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-            prop::collection::btree_map("\\PC{0,8}", inner, 0..6)
+            prop::collection::btree_map(prop_oneof!["[a-d]", "\\PC{0,8}"], inner, 0..6)
                 .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
         ]
     })
@@ -160,6 +190,18 @@ proptest! {
         let mut out = Vec::new();
         write_compact(pretty.as_bytes(), &mut out);
         prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&value).unwrap());
+    }
+
+    #[test]
+    fn no_member_is_left_and_the_others_stay(value in any_json(), first in "[a-c]", second in "[a-c]", is_spaced in any::<bool>()) {
+        let names = [first.as_str(), second.as_str()];
+        let text = if is_spaced { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        let mut expected = value.clone();
+        remove(&mut expected, &names);
+        match without(&text, &names) {
+            Some(text) => prop_assert_eq!(text, serde_json::to_string(&expected).unwrap()),
+            None => prop_assert_eq!(value, expected),
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod template;
 mod text_values;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::json::{self, Kind, NotJson, Scanner};
@@ -122,6 +123,8 @@ pub struct RecordWriter {
     /// The values of the current record's key fields after the first one.
     further_keys: Vec<Key>,
     template: Template,
+    /// The members of the current value that must not be emitted.
+    members: Vec<Range<usize>>,
 }
 
 impl RecordWriter {
@@ -143,6 +146,7 @@ impl RecordWriter {
             further: HashSet::new(),
             further_keys: Vec::new(),
             template: Template::default(),
+            members: Vec::new(),
         }
     }
 
@@ -244,7 +248,7 @@ impl RecordWriter {
                 self.dropped_value(kind, scanner.since(pending), field, &mut meta);
                 pending = scanner.position();
             } else {
-                self.value(scanner, field, &mut pending, out, &mut meta)?;
+                self.value::<SELECTS>(scanner, field, &mut pending, out, &mut meta)?;
             }
             position += 1;
             drop_space(scanner, &mut pending, out);
@@ -367,7 +371,7 @@ impl RecordWriter {
     /// Reads the value of a field and fits it to the declared type.
     // Inlined in both versions of `record`: a call for each field would cost more than most fields do.
     #[inline(always)]
-    fn value(
+    fn value<const SELECTS: bool>(
         &mut self,
         scanner: &mut Scanner<'_>,
         index: usize,
@@ -387,7 +391,10 @@ impl RecordWriter {
                 return Ok(());
             }
         }
-        let (kind, spaced) = scanner.value()?;
+        let (kind, spaced) = match SELECTS {
+            true => scanner.value_with(&self.record_schema.never_inside, &mut self.members)?,
+            false => scanner.value()?,
+        };
         let raw = scanner.since(from);
         if is_redacted {
             drop_value(scanner, from, pending, out);
@@ -407,7 +414,10 @@ impl RecordWriter {
         if self.record_schema.key == index {
             meta.key = key_of(kind, raw);
         }
-        if spaced {
+        if SELECTS && !self.members.is_empty() {
+            drop_value(scanner, from, pending, out);
+            json::write_without(raw, from, spaced, &self.record_schema.never_inside, &mut self.members, out);
+        } else if spaced {
             drop_value(scanner, from, pending, out);
             json::write_compact(raw, out);
         }

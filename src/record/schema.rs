@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::json::MemberNames;
+
 pub(super) const NULL: u8 = 1;
 pub(super) const TEXT: u8 = 1 << 1;
 pub(super) const INTEGER: u8 = 1 << 2;
@@ -32,7 +34,7 @@ pub struct RecordSchema {
     /// Fields whose text is emitted as null.
     pub(super) never_text: Vec<usize>,
     /// Names of members that are dropped at any depth.
-    pub(super) never_inside: Vec<Vec<u8>>,
+    pub(super) never_inside: MemberNames,
     /// Names of the selected fields; `None` selects all.
     pub(super) selected: Option<HashSet<Vec<u8>>>,
     /// Entries of `expand` that request a collection, by the index of its field.
@@ -79,7 +81,7 @@ impl RecordSchema {
             has_text_values: false,
             never_sent: HashSet::new(),
             never_text: Vec::new(),
-            never_inside: Vec::new(),
+            never_inside: MemberNames::default(),
             selected: None,
             entries: HashMap::new(),
             redacted_inside: HashMap::new(),
@@ -126,21 +128,21 @@ impl RecordSchema {
     pub fn never_send(mut self, paths: &[&str]) -> Self {
         for path in paths {
             match (path.strip_prefix("**."), path.strip_suffix("=text")) {
-                (Some(name), _) => self.never_inside.push(name.as_bytes().to_vec()),
+                (Some(name), _) => self.never_inside.add(name.as_bytes()),
                 (None, Some(name)) => self.never_text.extend(self.by_name.get(name.as_bytes())),
                 (None, None) => _ = self.never_sent.insert(path.as_bytes().to_vec()),
             }
         }
         for field in &mut self.fields {
             let name = field.name.as_bytes();
-            field.is_dropped |= self.never_sent.contains(name) || self.never_inside.iter().any(|never| never == name);
+            field.is_dropped |= self.never_sent.contains(name) || self.never_inside.contains(name);
         }
         self
     }
 
     /// Returns true if a field of this name must never be emitted.
     pub(super) fn is_never_sent(&self, name: &[u8]) -> bool {
-        self.never_sent.contains(name) || self.never_inside.iter().any(|never| never == name)
+        self.never_sent.contains(name) || self.never_inside.contains(name)
     }
 
     /// Returns true if records may have fields to drop.

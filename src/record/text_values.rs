@@ -1,9 +1,9 @@
 //! Records of an API that sends values as text, as PHP does: dates as UNIX seconds, and an empty array for an object
-//! without members. Also composite keys, and members that must not be emitted at any depth.
+//! without members. Also composite keys.
 
 use super::schema::{ARRAY, NULL, OBJECT, TEXT};
 use super::{CursorValue, Key, RecordMeta, RecordWriter, drop_value, hash, key_of};
-use crate::json::{self, Kind, Scanner};
+use crate::json::{Kind, Scanner};
 use crate::timestamp::Timestamp;
 
 /// Maximum length of UNIX seconds in digits: they reach beyond the year 9999.
@@ -95,13 +95,7 @@ impl RecordWriter {
             out.extend_from_slice(b"null");
             return true;
         }
-        let has_drops =
-            matches!(kind, Kind::Array | Kind::Object) && json::has_member(raw, &self.record_schema.never_inside);
-        if has_drops {
-            drop_value(scanner, from, pending, out);
-            json::write_without(raw, &self.record_schema.never_inside, out);
-        }
-        has_drops
+        false
     }
 }
 
