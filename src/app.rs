@@ -64,7 +64,7 @@ fn run_on(
         );
         return STDOUT_GONE;
     }
-    let runtime = match runtime(&cli.command) {
+    let runtime = match runtime(&cli.command, connector) {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ignored = writeln!(err, "{executable}: the runtime cannot be started: {error}");
@@ -103,12 +103,15 @@ fn run_on(
 }
 
 /// Returns the runtime for a command. One that makes no requests needs no threads and no sockets.
-fn runtime(command: &Command) -> std::io::Result<Runtime> {
+fn runtime(command: &Command, connector: &Connector) -> std::io::Result<Runtime> {
     if command.is_offline() {
-        runtime::Builder::new_current_thread().build()
-    } else {
-        runtime::Builder::new_multi_thread().enable_all().build()
+        return runtime::Builder::new_current_thread().build();
     }
+    let mut builder = runtime::Builder::new_multi_thread();
+    if let Some(threads) = connector.worker_threads {
+        builder.worker_threads(threads.get());
+    }
+    builder.enable_all().build()
 }
 
 /// Runs a command and emits its error, also that of a panic. Returns the exit code.
@@ -218,5 +221,19 @@ async fn dispatch(
         Command::State { action } => state::run(&action, connector, emitter).await,
         Command::Init { output } => init::run(&output, terminals, connector, emitter).await,
         Command::Completions { shell } => completions::run(shell, connector, emitter).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cs_cart::CS_CART;
+
+    #[test]
+    fn a_connector_chooses_its_number_of_threads() {
+        let terminals = Terminals { stdin: false, stdout: false, stderr: false, one_file: false };
+        let line = ["source-cs-cart", "check", "--config", "config.json"].map(OsString::from);
+        let command = parse(&CS_CART, line, terminals).unwrap().command;
+        assert_eq!(runtime(&command, &CS_CART).unwrap().metrics().num_workers(), 1);
     }
 }

@@ -1,6 +1,8 @@
 //! A connector: what an executable for one shop consists of. Its names, streams and settings, the questions of `init`,
 //! and what its messages call the shop's things. A shop defines one in its folder; no other module names a shop.
 
+use std::num::NonZeroUsize;
+
 use crate::config::ConfigDefinition;
 use crate::stream::{self, Stream};
 
@@ -13,6 +15,9 @@ pub struct Connector {
     pub version: &'static str,
     /// The environment variable that names the configuration if the command line does not.
     pub config_variable: &'static str,
+    /// Number of threads that read responses; `None` for one per core. With few requests at a time, passing them from
+    /// thread to thread takes longer than reading them.
+    pub(crate) worker_threads: Option<NonZeroUsize>,
     /// The streams, in the order of the catalog.
     pub streams: &'static [Stream],
     /// Streams that most users read first.

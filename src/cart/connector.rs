@@ -13,6 +13,7 @@ pub static CART: Connector = Connector {
     executable: EXECUTABLE,
     version: concat!("source-cart ", env!("CARGO_PKG_VERSION")),
     config_variable: "SOURCE_CART_CONFIG",
+    worker_threads: None,
     streams: STREAMS,
     suggested: SUGGESTED,
     spec: include_str!("spec.json"),

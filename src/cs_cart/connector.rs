@@ -1,5 +1,7 @@
 //! The connector for CS-Cart and Multi-Vendor: the executable `source-cs-cart`.
 
+use std::num::NonZeroUsize;
+
 use super::config::DEFINITION;
 use super::help::{HELP, OVERRIDES};
 use super::privileges::of::{Stores, Vendors};
@@ -14,6 +16,8 @@ pub static CS_CART: Connector = Connector {
     executable: EXECUTABLE,
     version: concat!("source-cs-cart ", env!("CARGO_PKG_VERSION")),
     config_variable: "SOURCE_CS_CART_CONFIG",
+    // By default there is one request at a time. Measured with 20,000 orders: 0.75 times the time of two threads.
+    worker_threads: Some(NonZeroUsize::MIN),
     streams: STREAMS,
     suggested: SUGGESTED,
     spec: include_str!("spec.json"),
