@@ -79,7 +79,7 @@ const TERMS: Terms = Terms {
 fn advice(refusal: &Refusal<'_>) -> String {
     let scope = refusal.stream.map(|stream| stream.scope);
     match refusal.status {
-        401 => "Check `email` and `api_key`, and that this administrator may use the API (Customers > Administrators, tab API access). If all are right, the web server may not pass the header `Authorization` on to PHP: ask its host.".to_owned(),
+        401 => "Check `email` and `api_key`, and that this administrator may use the API (Customers or Users > Administrators, tab API access). If all are right, the web server may not pass the header `Authorization` on to PHP: ask its host.".to_owned(),
         403 => match scope {
             Some(scope) => format!(
                 "Add the privilege `{}` to a user group of the administrator. A vendor's account does not work.",
