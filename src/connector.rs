@@ -92,6 +92,8 @@ pub(crate) struct Help {
     pub catalog: &'static str,
     /// An example of `read` with options that replace settings; `{executable}` is replaced by its name.
     pub read_example: &'static str,
+    /// An example of `read` that reads all rows, with its title; `{executable}` is replaced by its name.
+    pub read_all_example: &'static str,
 }
 
 /// The questions of `init`.

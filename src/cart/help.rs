@@ -35,4 +35,7 @@ pub(super) const HELP: Help = Help {
 Read the orders of one year, with half of the call limit:
     {executable} read --streams 'order*' --start-date 2021-01-01 \\
       --end-date 2022-01-01 --call-limit-percent 50 > 2021.jsonl",
+    read_all_example: "\
+Read all rows of all streams:
+    {executable} read --streams all --full-refresh > all.jsonl",
 };

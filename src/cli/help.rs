@@ -31,6 +31,7 @@ fn filled(text: &str, connector: &Connector) -> String {
     let help = &connector.help;
     let words = [
         ("{read_example}", help.read_example),
+        ("{read_all_example}", help.read_all_example),
         ("{about}", help.about),
         ("{check}", help.check),
         ("{discover}", help.discover),
@@ -80,9 +81,9 @@ Examples:
   Read two streams for the first time:
     {executable} read --streams orders,order_items > first.jsonl
 
-  Repeat the same line, as in a crontab; the file stores the state:
-    {executable} read --config config.json --streams orders \\
-      --state state.json --state-out state.json > orders.jsonl
+  Repeat the same line, as in a crontab; each run adds new files:
+    {executable} read --streams orders --format jsonl --output data \\
+      --state state.json --state-out state.json --quiet
 
   Write only records, into files:
     {executable} read --streams orders,products --format csv \\
@@ -90,8 +91,7 @@ Examples:
 
   {read_example}
 
-  Read all rows of all streams:
-    {executable} read --streams all --full-refresh > all.jsonl
+  {read_all_example}
 
   Use your own catalog:
     {executable} catalog --streams products,categories > catalog.json

@@ -30,4 +30,9 @@ pub(super) const HELP: Help = Help {
 Read what changed since a date, with small requests for a weak host:
     {executable} read --streams 'order*' --start-date 2021-01-01 \\
       --rows-per-request 10 > 2021.jsonl",
+    // `all` fails on every store: none has both `stores` and `vendors`.
+    read_all_example: "\
+Read all rows of some streams:
+    {executable} read --streams orders,products,users \\
+      --full-refresh > all.jsonl",
 };
