@@ -124,7 +124,12 @@ impl UserError {
         // Without a command, the parser returns its help.
         let what = what.strip_prefix("error: ").unwrap_or("no command given");
         let end = if what.ends_with(['.', '?']) { "" } else { "." };
-        let message = format!("{}{end} Run `{executable} --help`, or `--help` after a command.", capitalised(what));
+        // If the configuration is missing, the command line is right, and the message names the command to run.
+        let message = if what.contains(&format!("Run `{executable} init`")) {
+            format!("{}{end}", capitalised(what))
+        } else {
+            format!("{}{end} Run `{executable} --help`, or `--help` after a command.", capitalised(what))
+        };
         Self { internal: Some(usage.to_owned()), ..Self::new(FailureType::ConfigError, message) }
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn default_config(connector: &Connector) -> Option<PathBuf> {
 pub(crate) fn no_config(connector: &Connector) -> String {
     let Connector { executable, config_variable, .. } = connector;
     format!(
-        "No configuration found. Set `--config` or the environment variable {config_variable} to a file, or put {CONFIG_FILE} in this folder. `{executable} init` writes one."
+        "No configuration found. Set `--config` or {config_variable} to a file, or put {CONFIG_FILE} in this folder. Run `{executable} init` to write one."
     )
 }
 

@@ -138,7 +138,7 @@ impl Forecast {
                 let window = window.as_secs().max(1);
                 format!("Call limit: {allowed} per {window} s, of which {in_use} may be used.\n")
             }
-            _ => "The store does not report its call limit, so the time cannot be estimated.\n".to_owned(),
+            _ => "The store reports no call limit, so the time depends only on how fast it answers.\n".to_owned(),
         });
         text
     }
