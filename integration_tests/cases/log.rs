@@ -16,12 +16,18 @@ fn read_orders<'a>(store: &FakeStore, state: &str) -> Command<'a> {
 /// Returns the last LOG of the stream, its summary.
 fn account(run: &Run) -> String {
     let logs = run.logs();
-    let last = logs.iter().rev().find(|(_, text)| text.starts_with("orders: ") && text.contains(" rows read"));
+    let last = logs.iter().rev().find(|(_, text)| has_count(text));
     last.unwrap_or_else(|| panic!("{}", run.transcript())).1.to_string()
 }
 
-/// Returns the number before a word; 0 if the word is missing.
+/// Returns true for the summary of `orders`.
+fn has_count(text: &str) -> bool {
+    text.starts_with("orders: ") && [" rows read", " row read"].iter().any(|words| text.contains(words))
+}
+
+/// Returns the number before a word, which may be singular; 0 if the word is missing.
 fn number(text: &str, word: &str) -> u64 {
+    let text = text.replace(" row ", " rows ");
     let Some((before, _)) = text.split_once(word) else { return 0 };
     before.trim_end().rsplit(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
 }

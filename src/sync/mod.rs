@@ -396,26 +396,29 @@ fn summary_line(
     (from, to): (Option<Timestamp>, Option<Timestamp>),
 ) -> String {
     let (name, delivered) = (output.name(), stats.rows());
+    let rows = row_word(delivered);
     let mut text = match (stats.resumed, stats.counted) {
         // Rows left and rows of the next pass add up to the rows emitted.
         (Some(Resumed { left: Some(left), since: None }), _) => {
-            format!("{name}: resumed; {delivered} rows read (the store counted {left} left)")
+            format!("{name}: resumed; {delivered} {rows} read (the store counted {left} left)")
         }
         (Some(Resumed { left: Some(left), since: Some(since) }), _) => format!(
-            "{name}: resumed; {delivered} rows read (the store counted {left} left, and {since} in the next pass)"
+            "{name}: resumed; {delivered} {rows} read (the store counted {left} left, and {since} in the next pass)"
         ),
-        (Some(Resumed { left: None, .. }), _) => format!("{name}: resumed; {delivered} rows read"),
+        (Some(Resumed { left: None, .. }), _) => format!("{name}: resumed; {delivered} {rows} read"),
         (None, Some(counted)) => {
-            format!("{name}: {delivered} rows read (the store counted {counted})")
+            format!("{name}: {delivered} {rows} read (the store counted {counted})")
         }
-        (None, None) => format!("{name}: {delivered} rows read"),
+        (None, None) => format!("{name}: {delivered} {rows} read"),
     };
+    let skipped = format!("unchanged {} skipped", row_word(stats.known));
+    let dropped = if stats.repeated == 1 { "duplicate dropped" } else { "duplicates dropped" };
     for (number, what) in [
         (stats.deleted, "deleted"),
-        (stats.known, "unchanged rows skipped"),
+        (stats.known, skipped.as_str()),
         (stats.outside, "dropped (outside the requested dates)"),
         (stats.later, "left to the next pass"),
-        (stats.repeated, "duplicates dropped"),
+        (stats.repeated, dropped),
     ] {
         if number > 0 {
             text.push_str(&format!(", {number} {what}"));
@@ -433,4 +436,9 @@ fn summary_line(
         _ => text.push('.'),
     }
     text
+}
+
+/// Returns the word for this number of rows.
+fn row_word(number: u64) -> &'static str {
+    if number == 1 { "row" } else { "rows" }
 }
