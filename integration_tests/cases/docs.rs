@@ -134,8 +134,9 @@ fn streams_page() -> String {
 
 fn sensitive_page() -> String {
     let mut page = "# Sensitive fields\n\n\
-        For people who decide which data may leave the store. After this page you know which fields contain secrets, card\n\
-        data, login names or network addresses, and how to hide them.\n\n\
+        For people who decide which data of a Cart.com store may leave it. For CS-Cart, see [cs-cart.md](cs-cart.md#sensitive-fields).\n\
+        After this page you know which fields contain secrets, card data, login names or network addresses, and how to\n\
+        hide them.\n\n\
         By default these fields are emitted like all others. Set `redact_sensitive_fields` in the config to emit null\n\
         instead, also inside nested collections. Only the fields in the table are hidden. Other personal data, such as the\n\
         names, addresses and e-mail addresses of customers, is still emitted: deselect the field or the stream.\n\n\
