@@ -117,7 +117,7 @@ pub(super) enum Unexpected {
     #[error("it lists only rows dated outside the requested {} to {} (UNIX seconds)", .0.from, .0.until)]
     OutsideWindow(Window),
     /// Many windows one after the other cannot be read.
-    #[error("{0} windows of time one after the other cannot be read")]
+    #[error("{0} date ranges one after the other cannot be read")]
     TooManyGaps(u32),
 }
 
