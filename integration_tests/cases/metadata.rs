@@ -50,6 +50,10 @@ fn the_version_is_the_same_everywhere() {
     assert!(dockerfile.contains(&format!("ARG SOURCE={}\n", metadata("dockerRepository"))), "the usual one");
     let image = format!("{}:{version}", metadata("dockerRepository"));
     assert!(text(PAGE).matches(&image).count() == 2 && text(PAGE).contains(&format!("`{version}`")), "{PAGE}");
+    let cs_cart = text("connectors/cs-cart/metadata.yaml");
+    assert!(cs_cart.contains(&format!("dockerImageTag: {version}\n")), "connectors/cs-cart/metadata.yaml");
+    let images = text("docs/integrations/sources/cs-cart.md").matches(&format!("source-cs-cart:{version}")).count();
+    assert_eq!(images, 2, "docs/integrations/sources/cs-cart.md");
 }
 
 #[test]
