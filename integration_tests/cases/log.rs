@@ -43,6 +43,16 @@ fn the_first_line_has_the_version() {
 }
 
 #[test]
+fn the_summary_of_one_row_is_in_the_singular() {
+    let store = start(SignIn::Token, Options::default(), minutes("orders", 1, 20));
+    let first = read_orders(&store, &no_state()).run();
+    store.data(|data| data.touch("orders", 9));
+    let second = read_orders(&store, &first.last_state_list()).run();
+    assert_eq!(second.ids("orders"), [9], "{}", second.transcript());
+    assert!(account(&second).starts_with("orders: 1 row read"), "{}", second.transcript());
+}
+
+#[test]
 fn with_debug_each_request_is_a_line() {
     let fault = |seen: &RecordedRequest| {
         (seen.n == 2).then_some(Fault::Answer { status: 503, headers: Vec::new(), body: Vec::new() })
