@@ -207,6 +207,8 @@ pub(crate) async fn still_counted(
     let is_lower = |page: &Rows| page.envelope.total.is_some_and(|total| Some(total) < expected);
     // Rows were listed a moment ago.
     if answer.as_ref().is_some_and(|answer| answer.is_missing || is_lower(&answer.page)) {
+        // Its slot may be the only one.
+        drop(answer.take());
         answer = if_readable(context.fetch(&query, &mut context.writer()).await)?;
     }
     let Some(FetchedPage { page: answer, is_missing, .. }) = answer else { return Ok(None) };

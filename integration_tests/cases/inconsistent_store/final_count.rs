@@ -168,6 +168,28 @@ fn a_counted_row_that_is_never_listed_is_noticed_without_a_signal() {
     }
 }
 
+#[test]
+fn rows_deleted_between_two_counts_do_not_stop_a_sync_with_one_request_at_a_time() {
+    for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
+        let (last, mut counts) = (way.first() + ROWS - 1, 0);
+        let store = way.store(ROWS, |options| {
+            options.hidden.extend([(way.stream.to_owned(), way.first() + 4)]);
+            options.live = Some(Box::new(move |data, seen| {
+                let is_count = seen.param("sort") == Some("-updated_at") && seen.param("id").is_none();
+                if is_count && seen.param("updated_at").is_some() {
+                    data.delete(way.stream, last - counts);
+                    counts += 1;
+                }
+            }));
+        });
+        let run = way.first_read(&store);
+        assert!(run.code.is_some_and(|code| code <= 1), "{way:?}\n{}", run.transcript());
+        assert!(store.data(|data| data.ids(way.stream).len()) < usize::try_from(ROWS).unwrap(), "nothing was deleted");
+        let requests: Vec<_> = store.requests().iter().map(|seen| seen.target.clone()).collect();
+        assert!(requests.windows(2).any(|pair| pair[0] == pair[1]), "no count was repeated: {requests:#?}");
+    }
+}
+
 /// Resumes a walk of a store that compares `lte:` with the start of the day. It may end INCOMPLETE once, since then
 /// the next sync does not use that filter; no row is missing when a sync exits with 0.
 fn assert_nothing_is_filtered_out(way: Way, rows: i64, page: Option<usize>, bytes: usize) {
