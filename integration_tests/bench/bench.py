@@ -221,7 +221,8 @@ class Bench(Measurements):
             "For developers who change code that affects speed or memory. After this page you know how fast this version is, "
             "compared with curl and the Python connector, and whether it meets its targets. "
             "[performance-notes.md](performance-notes.md) explains where the time goes and why. "
-            "[performance.json](performance.json) has the figures for programs.",
+            "[performance.json](performance.json) has the figures for programs. "
+            "[performance-cs-cart.md](performance-cs-cart.md) is the same for CS-Cart.",
             "",
             "Written by `integration_tests/bench/run.sh`. Run it to get the figures of your machine.",
             "",
