@@ -391,10 +391,7 @@ impl RecordWriter {
                 return Ok(());
             }
         }
-        let (kind, spaced) = match SELECTS {
-            true => scanner.value_with(&self.record_schema.never_inside, &mut self.members)?,
-            false => scanner.value()?,
-        };
+        let (kind, spaced) = self.scan::<SELECTS>(scanner)?;
         let raw = scanner.since(from);
         if is_redacted {
             drop_value(scanner, from, pending, out);

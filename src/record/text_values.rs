@@ -1,9 +1,9 @@
 //! Records of an API that sends values as text, as PHP does: dates as UNIX seconds, and an empty array for an object
-//! without members. Also composite keys.
+//! without members. Also composite keys, and members that must not be emitted at any depth.
 
 use super::schema::{ARRAY, NULL, OBJECT, TEXT};
 use super::{CursorValue, Key, RecordMeta, RecordWriter, drop_value, hash, key_of};
-use crate::json::{Kind, Scanner};
+use crate::json::{Kind, NotJson, Scanner};
 use crate::timestamp::Timestamp;
 
 /// Maximum length of UNIX seconds in digits: they reach beyond the year 9999.
@@ -13,6 +13,13 @@ const MOST_DIGITS: usize = 12;
 const YEAR_10000: i64 = 253_402_300_800;
 
 impl RecordWriter {
+    /// Reads a value, and notes the members that must not be emitted at any depth.
+    // Inlined in both versions of `record`, where most values are read.
+    #[inline(always)]
+    pub(super) fn scan<const SELECTS: bool>(&mut self, scanner: &mut Scanner<'_>) -> Result<(Kind, bool), NotJson> {
+        if SELECTS { scanner.value_with(&self.record_schema.never_inside, &mut self.members) } else { scanner.value() }
+    }
+
     /// Prepares for the key fields of the next record.
     pub(super) fn begin_keys(&mut self) {
         if !self.record_schema.further_keys.is_empty() {
