@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::store::AHEAD;
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{Judge, Options, Sample, Schedule};
+use crate::fake_cs_cart::{FakeCsCart, Fault, Judge, Options, RecordedRequest, Sample, Schedule, Version};
 use crate::harness::command::Signal;
+use crate::harness::run::Run;
 use crate::harness::setup::Chance;
 use crate::scenarios::run::seeds;
 
@@ -14,11 +15,22 @@ const KILLS: usize = 5;
 
 /// Reads with kills while the store changes, again without changes, and once more: then it is silent.
 fn prove(name: &str, streams: &[(&str, &str)], table: &str, settings: &Value, judged: fn(Judge) -> Judge) {
+    prove_of(Version::default(), (name, streams, table), settings, judged);
+}
+
+/// The same with a store of this version.
+fn prove_of(
+    version: Version,
+    (name, streams, table): (&str, &[(&str, &str)], &str),
+    settings: &Value,
+    judged: fn(Judge) -> Judge,
+) {
     for seed in seeds() {
         for changes in [true, false] {
             let context = format!("{name}, kills, seed {seed}, changes {changes}");
             let sizes = Sample { users: 220, now: AHEAD, from: AHEAD - 86_400, ..Sample::new(seed, 60) };
-            let mut syncs = Syncs::of(&context, (Options::default(), &sizes), streams, settings);
+            let options = Options { version, ..Options::default() };
+            let mut syncs = Syncs::of(&context, (options, &sizes), streams, settings);
             syncs = syncs.judged(judged).keeping_uncovered(seed.is_multiple_of(2));
             let live = Schedule { retypes: false, ..super::changing::schedule(seed, table) };
             if changes {
@@ -47,6 +59,62 @@ fn orders_are_killed_at_any_byte() {
     prove("orders", &streams, "orders", &settings, |judge| judge);
     let streams = [("orders", "full_refresh"), ("order_items", "full_refresh")];
     prove("all orders", &streams, "orders", &settings, |judge| judge);
+}
+
+#[test]
+fn orders_that_are_requested_one_by_one_are_killed_at_any_byte() {
+    let settings = json!({ "rows_per_request": 20 });
+    let streams = [("orders", "full_refresh"), ("order_items", "full_refresh")];
+    prove_of(Version::V4_3_9, ("orders one by one", &streams, "orders"), &settings, |judge| judge);
+}
+
+/// Returns a store of a version without complete orders in lists. No two orders share a second.
+fn store_of_single_orders(options: Options) -> FakeCsCart {
+    let sizes = Sample { ties: 0, incomplete: 0, ..Sample::new(1, 60) };
+    FakeCsCart::sample(Options { version: Version::V4_3_9, ..options }, &sizes)
+}
+
+/// Continues after a run, and checks that the two have all orders and their lines.
+fn assert_rest_is_read(store: &FakeCsCart, config: &Value, catalog: &Value, first: &Run) {
+    let rest = super::store::read(config, catalog, &first.last_state_list());
+    assert_eq!(rest.code, Some(0), "{}", rest.transcript());
+    let history = store.history();
+    for stream in ["orders", "order_items"] {
+        let (mut all, rest) = (super::store::records(first, stream), super::store::records(&rest, stream));
+        assert!(!all.is_empty() && !rest.is_empty(), "{stream}: {} and {}", all.len(), rest.len());
+        all.retain(|record| !rest.contains(record));
+        all.extend(rest);
+        let verdict = Judge::full(stream).sync(&history, store.moment(), &all);
+        assert!(verdict.is_right(), "{stream}: {verdict}\n{}", first.transcript());
+    }
+}
+
+#[test]
+fn a_signal_between_orders_that_are_requested_one_by_one_loses_none() {
+    let latency = std::time::Duration::from_millis(10);
+    let catalog = super::store::catalog(&[("orders", "full_refresh"), ("order_items", "full_refresh")]);
+    for number in [8, 30] {
+        let store = store_of_single_orders(Options { latency, ..Options::default() });
+        let config = super::store::config_with(&store, &json!({ "rows_per_request": 20 }));
+        let command = super::store::reading(&config, &catalog, "[]");
+        let run = command.signal_when(Signal::Term, || store.counters().requests > number).run();
+        assert_eq!(run.code, Some(75), "{}", run.transcript());
+        assert_rest_is_read(&store, &config, &catalog, &run);
+    }
+}
+
+#[test]
+fn an_order_that_is_refused_in_the_middle_of_a_page_loses_none_of_the_page() {
+    let catalog = super::store::catalog(&[("orders", "full_refresh"), ("order_items", "full_refresh")]);
+    for id in ["7", "27"] {
+        let fault = move |seen: &RecordedRequest| (seen.id == id).then(|| Fault::error(403, "denied"));
+        let store = store_of_single_orders(Options { fault: Some(Box::new(fault)), ..Options::default() });
+        let config = super::store::config_with(&store, &json!({ "rows_per_request": 20 }));
+        let run = super::store::read(&config, &catalog, "[]");
+        assert_eq!(run.statuses("orders").last(), Some(&"INCOMPLETE"), "{}", run.transcript());
+        store.options(|options| options.fault = None);
+        assert_rest_is_read(&store, &config, &catalog, &run);
+    }
 }
 
 #[test]

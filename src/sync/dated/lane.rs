@@ -238,10 +238,7 @@ impl Lane {
         let prefix_length = self.context.prefix_length();
         let floor = [self.filter.known.floor(), self.sent_rows.floor()].into_iter().flatten().min();
         let hashes = rows.hashes(floor, prefix_length);
-        if self.reached != reached {
-            self.last_edge = std::mem::take(&mut self.edge);
-            self.reached = reached;
-        }
+        self.reach(reached);
         let mut repeated = 0;
         let mut decisions = Vec::with_capacity(rows.rows.len());
         for (index, &new) in (0..rows.rows.len()).zip(is_new) {
@@ -275,6 +272,27 @@ impl Lane {
             None => batch.send(rows.lines, records),
         }
         Ok(())
+    }
+
+    /// Returns the date that the walk has reached.
+    pub(super) fn reached(&self) -> Option<i64> {
+        self.reached
+    }
+
+    /// Emits a state, if one is due: all rows created before `reached` were read.
+    pub(super) async fn pass(&mut self, reached: Option<i64>) -> Result<(), StreamError> {
+        self.reach(reached);
+        let Some(state) = self.state(reached) else { return Ok(()) };
+        self.context.output.begin_batch(0).await?.send_state(StatePolicy::WhenDue, || state.to_json());
+        Ok(())
+    }
+
+    /// Continues at another date: the next page begins with the rows of this date.
+    fn reach(&mut self, reached: Option<i64>) {
+        if self.reached != reached {
+            self.last_edge = std::mem::take(&mut self.edge);
+            self.reached = reached;
+        }
     }
 
     /// Returns true if a row is emitted for the first time in this walk.

@@ -12,7 +12,8 @@ impl DatedRead {
         self.is_short
     }
 
-    /// Requests the new rows of a response one by one, and emits them.
+    /// Requests the new rows of a response one by one, and emits them. `reached` is the date that the walk has reached
+    /// with the last of them; a state after one of the others says that only the rows before that one were read.
     pub(super) async fn emit_complete(
         &mut self,
         answer: FetchedPage,
@@ -20,14 +21,17 @@ impl DatedRead {
         reached: Option<i64>,
     ) -> Result<(), StreamError> {
         let elements = answer.page.elements().into_iter().zip(is_new);
-        let new = elements.filter_map(|(element, &is_new)| element.filter(|_| is_new).and_then(|row| id_of(row.key)));
-        let keys: Vec<i64> = new.collect();
+        let new = elements.filter_map(|(element, &is_new)| element.filter(|_| is_new));
+        let rows: Vec<(i64, Option<i64>)> = new.filter_map(|row| Some((id_of(row.key)?, row.created))).collect();
         // Its memory and its slot are free before the next request.
         drop(answer);
-        for key in keys {
+        let before = self.lanes.first().and_then(super::Lane::reached);
+        for (key, created) in rows {
+            // The rows are in the order of their dates.
+            let own = before.max(created).min(reached);
             let query = self.requests.query(1).parent(ParentRow { key, owner: None }).indivisible();
             match self.requests.fetch(&query, &mut self.writer).await {
-                Ok(answer) => self.emit(answer, &[true], reached).await?,
+                Ok(answer) => self.emit(answer, &[true], own).await?,
                 // It was deleted.
                 Err(StreamError::Request(error)) if is_not_found(&error) => {}
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
@@ -38,6 +42,9 @@ impl DatedRead {
                 }
                 Err(stream_error) => return Err(stream_error),
             }
+        }
+        for lane in &mut self.lanes {
+            lane.pass(reached).await?;
         }
         Ok(())
     }
