@@ -3,7 +3,8 @@
 //!
 //! 1. Rows that the store could not send before are requested again.
 //! 2. The newest change becomes the next cursor. It is determined before the walk: a row that changes after the walk passed it
-//!    is then newer than the cursor, and the next sync reads it.
+//!    is then newer than the cursor, and the next sync reads it. If the cursor of the last sync is ahead of the store's
+//!    clock, changes are read from an earlier one.
 //! 3. The walk reads all rows, or those that changed since the previous cursor.
 //! 4. Rows that the walk can miss are read by their keys, or by the date of their change.
 //!
@@ -32,7 +33,7 @@ use super::stream_sync::FinishedSync;
 use crate::record::RecordWriter;
 use crate::timestamp::Timestamp;
 pub(super) use lane::Lane;
-use newest::Newest;
+use newest::{Found, Newest};
 
 /// Maximum number of requests for a page that counts rows and lists none.
 const MOST_EMPTY_PAGES: u32 = 4;
@@ -136,8 +137,7 @@ impl DatedRead {
 
     /// Determines the dates of a new walk. Returns `None` if no row changed since the last one.
     async fn begin(&mut self) -> Result<Option<DatesPosition>, StreamError> {
-        let cursor = self.lanes.iter().map(Lane::cursor).min().flatten();
-        let newest = self.newest(cursor).await?;
+        let (newest, cursor) = self.newest_since().await?;
         let until = match newest {
             Newest::At(until) => until,
             Newest::Unsupported => {
@@ -159,6 +159,27 @@ impl DatedRead {
         }
         self.lanes.iter_mut().for_each(|lane| lane.begin(since, until));
         Ok(self.lanes.first().and_then(|lane| lane.position(None)))
+    }
+
+    /// Returns the newest change, and the cursor from which changes are read: the one of the state, or an earlier one if
+    /// the store's clock was ahead when it was saved.
+    async fn newest_since(&mut self) -> Result<(Newest, Option<Timestamp>), StreamError> {
+        let cursor = self.cursor();
+        let Found { newest, clock } = self.newest(cursor).await?;
+        let Some(clock) = clock else { return Ok((newest, cursor)) };
+        for lane in &mut self.lanes {
+            lane.go_back(clock).await?;
+        }
+        let earlier = self.cursor();
+        // The search began at the cursor, unless the store sorts by changes.
+        let is_again = earlier != cursor && !self.requests.stream.sorts_by_change;
+        let newest = if is_again { self.newest(earlier).await?.newest } else { newest };
+        Ok((newest, earlier))
+    }
+
+    /// Returns the earliest cursor of the streams; `None` if one of them has none.
+    fn cursor(&self) -> Option<Timestamp> {
+        self.lanes.iter().map(Lane::cursor).min().flatten()
     }
 
     /// Walks over the rows that changed at `since` or later, or over all rows, and emits them.

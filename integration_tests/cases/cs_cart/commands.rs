@@ -213,16 +213,19 @@ fn an_unusable_state_ends_its_stream_only() {
 }
 
 #[test]
-fn a_state_of_the_future_reads_nothing_and_keeps_it() {
+fn a_state_of_the_future_continues_from_the_clock_of_the_store() {
     let store = sample(Options::default());
+    let future = json!({ "updated_at": "2121-01-01T00:00:00Z" });
     let list = json!([{
         "type": "STREAM",
-        "stream": { "stream_descriptor": { "name": "orders" }, "stream_state": { "updated_at": "2121-01-01T00:00:00Z" } },
+        "stream": { "stream_descriptor": { "name": "orders" }, "stream_state": future },
     }]);
     let catalog = catalog(&[("orders", "incremental")]);
     let run = super::store::read(&config(&store), &catalog, &list.to_string());
     assert_eq!((run.code, run.records("orders").len()), (Some(0), 0), "{}", run.transcript());
-    assert_eq!(run.last_state("orders").unwrap()["updated_at"], "2121-01-01T00:00:00Z");
+    let warnings = run.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("2121") && warnings[0].contains("clock"), "{warnings:?}");
+    assert_eq!(run.last_state("orders").unwrap()["updated_at"], "2024-11-18T12:00:00Z");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::store::{AHEAD, column, config, read, requests, told};
 use super::syncs::{Syncs, before};
-use crate::fake_cs_cart::{DateHeader, Edition, Judge, Note, Options, Random, Sample, Version};
+use crate::fake_cs_cart::{Data, DateHeader, Edition, Judge, Note, Options, Random, Sample, Version};
 use crate::harness::order::ReadCheck;
 use crate::harness::shop::Shop;
 
@@ -96,6 +96,42 @@ fn an_order_changed_ahead_of_the_clock_hides_no_later_change() {
         let run = syncs.sync();
         assert!(column(&run, "orders", "order_id").contains(&9), "{date:?}: {}", told(&syncs.store));
         syncs.sync_unchanged();
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_set_back_hides_no_later_change() {
+    type Edit = fn(&mut Data, i64);
+    let orders: Edit = |data, id| _ = data.set_status(id, 'C');
+    let products: Edit = |data, id| _ = data.edit_product(id);
+    for (stream, key, edit) in [("orders", "order_id", orders), ("products", "product_id", products)] {
+        for has_earlier_sync in [true, false] {
+            let context = format!("{stream}, set back, an earlier sync: {has_earlier_sync}");
+            let sizes = Sample { products: 40, ..sizes(40) };
+            let mut syncs = Syncs::of(&context, (Options::default(), &sizes), &[(stream, "incremental")], &json!({}));
+            if has_earlier_sync {
+                syncs.sync();
+            }
+            syncs.store.data(|data| {
+                data.tick(86_400);
+                edit(data, 5);
+            });
+            syncs.sync();
+            syncs.store.data(|data| {
+                data.tick(700 - 86_400);
+                edit(data, 9);
+            });
+            let run = syncs.sync();
+            assert!(column(&run, stream, key).contains(&9), "{context}: {}", told(&syncs.store));
+            let warnings = run.warnings();
+            assert!(warnings.len() == 1 && warnings[0].contains("clock"), "{context}: {warnings:?}");
+            syncs.sync_unchanged();
+            syncs.store.data(|data| {
+                data.tick(86_400);
+                edit(data, 11);
+            });
+            assert_eq!(column(&syncs.sync(), stream, key), [11], "{context}: {}", told(&syncs.store));
+        }
     }
 }
 

@@ -102,6 +102,18 @@ impl Lane {
         self.base.cursor
     }
 
+    /// Returns to an earlier cursor if the one of the state is ahead of the store's clock: it was ahead when the state
+    /// was saved, and later changes would be earlier than the cursor.
+    pub(super) async fn go_back(&mut self, clock: Timestamp) -> Result<(), StreamError> {
+        let Some(cursor) = self.base.cursor.filter(|cursor| cursor.minus_seconds(OVERLAP_SECONDS) > clock) else {
+            return Ok(());
+        };
+        let back = self.base.previous.filter(|&previous| previous <= clock);
+        self.context.warn_ahead(cursor, clock, back).await?;
+        (self.base.cursor, self.base.previous) = (Some(back.unwrap_or(clock)), None);
+        Ok(())
+    }
+
     /// Returns the first instant from which rows are emitted.
     fn from(&self, since: Option<i64>) -> Timestamp {
         let own = self.base.cursor.filter(|_| since.is_some());

@@ -9,6 +9,20 @@ use crate::sync::query::Order;
 use crate::sync::rows::Row;
 use crate::timestamp::Timestamp;
 
+/// The newest change of a stream, and the store's clock: the latest date of the responses that showed the change. A
+/// cache can only have set an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub newest: Newest,
+    pub clock: Option<Timestamp>,
+}
+
+impl Found {
+    fn at(newest: Option<Timestamp>, clock: Option<Timestamp>) -> Self {
+        Self { newest: Newest::At(newest), clock }
+    }
+}
+
 /// The newest change of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Newest {
@@ -20,12 +34,12 @@ pub(super) enum Newest {
 
 impl DatedRead {
     /// Returns the newest change. `cursor` is the one of the last sync.
-    pub(super) async fn newest(&mut self, cursor: Option<Timestamp>) -> Result<Newest, StreamError> {
+    pub(super) async fn newest(&mut self, cursor: Option<Timestamp>) -> Result<Found, StreamError> {
         if self.requests.stream.sorts_by_change { self.newest_sorted().await } else { self.climb(cursor).await }
     }
 
     /// Requests the row that changed last.
-    async fn newest_sorted(&mut self) -> Result<Newest, StreamError> {
+    async fn newest_sorted(&mut self) -> Result<Found, StreamError> {
         for page in 1..=1 + super::super::keyset::MOST_UNREADABLE {
             let query = self.requests.query(1).sort(Order::DateDescending).page(page);
             let answer = match self.requests.fetch(&query, &mut self.writer).await {
@@ -37,27 +51,28 @@ impl DatedRead {
             let date = answer.page.rows.first().and_then(changed);
             // Rows that change later have later dates than the store's clock shows now, but not than a date ahead of it.
             let clock = answer.date.map(|date| Timestamp::from_unix_seconds(date.unix_seconds()));
-            return Ok(Newest::At(date.map(|date| clock.map_or(date, |clock| date.min(clock)))));
+            return Ok(Found::at(date.map(|date| clock.map_or(date, |clock| date.min(clock))), clock));
         }
-        Ok(Newest::At(None))
+        Ok(Found::at(None, None))
     }
 
     /// Finds the newest change where the store does not sort by it.
-    async fn climb(&mut self, cursor: Option<Timestamp>) -> Result<Newest, StreamError> {
+    async fn climb(&mut self, cursor: Option<Timestamp>) -> Result<Found, StreamError> {
         let mut climb = Climb::new(cursor.map(Timestamp::unix_seconds));
-        let mut is_narrowed = false;
+        let (mut is_narrowed, mut clock) = (false, None);
         loop {
             let (from, rows) = match climb.next() {
                 Step::Request { from, rows } => (from, rows),
-                Step::Done(newest) => return Ok(Newest::At(newest.map(Timestamp::from_unix_seconds))),
+                Step::Done(newest) => return Ok(Found::at(newest.map(Timestamp::from_unix_seconds), clock)),
             };
             let query = self.requests.query(rows).sort(Order::CreatedDescending).date_range(&changed_since(Some(from)));
             let query = query.divided_by_size().narrowed(is_narrowed);
             let outcome = match self.requests.fetch(&query, &mut self.writer).await {
                 Ok(answer) => {
+                    clock = clock.max(answer.date);
                     // The filter lists no row without a date of its change, if the store knows the filter.
                     if answer.page.rows.iter().any(|row| row.updated == CursorValue::Missing) {
-                        return Ok(Newest::Unsupported);
+                        return Ok(Found { newest: Newest::Unsupported, clock });
                     }
                     let elements = answer.page.elements();
                     let changes: Vec<Option<i64>> =
