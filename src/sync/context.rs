@@ -101,8 +101,8 @@ pub(super) struct StreamContext {
     prefix_length: usize,
     /// Facts learned about the ends of this stream's lists.
     pub end_detector: EndDetector,
-    /// Maximum number of rows without a key in one response.
-    rows_without_key: AtomicU64,
+    /// Maximum number of rows without a key in one response. The contexts for requests of the stream have the same one.
+    rows_without_key: Arc<AtomicU64>,
     /// True if the store answers an empty list with 404.
     is_empty_missing: AtomicBool,
     /// True if any response of this run listed a row.
@@ -123,6 +123,8 @@ pub(super) struct InnerStream {
     pub output: Arc<StreamOutput>,
     /// The schema of its records.
     pub record_schema: Arc<RecordSchema>,
+    /// Maximum number of its rows without a key in one response.
+    rows_without_key: Arc<AtomicU64>,
 }
 
 /// A response of the store, parsed.
@@ -154,7 +156,7 @@ impl StreamContext {
         client: Arc<dyn Shop>,
         output: Arc<StreamOutput>,
         (start, end): (Timestamp, Option<Timestamp>),
-        record_schema: RecordSchema,
+        record_schema: Arc<RecordSchema>,
         (nested, fields): (Option<String>, Option<String>),
         shutdown: watch::Receiver<bool>,
     ) -> Self {
@@ -167,7 +169,7 @@ impl StreamContext {
             output,
             start,
             end,
-            record_schema: Arc::new(record_schema),
+            record_schema,
             inner: None,
             parent_schema: None,
             emits_rows: true,
@@ -176,7 +178,7 @@ impl StreamContext {
             shutdown,
             prefix_length,
             end_detector: EndDetector::new(capabilities.default_page_size),
-            rows_without_key: AtomicU64::new(0),
+            rows_without_key: Arc::default(),
             is_empty_missing: AtomicBool::new(false),
             has_listed: AtomicBool::new(false),
             counted: AtomicU64::new(0),
@@ -188,27 +190,19 @@ impl StreamContext {
     pub(super) fn for_keys(&self) -> Self {
         let cursor = self.stream.has_updated_at.then_some(self.stream.cursor_field);
         let fields: Vec<&str> = std::iter::once(self.stream.key()).chain(cursor).collect();
+        let is_empty_missing = self.is_empty_missing.load(Ordering::Relaxed);
         Self {
-            stream: self.stream,
-            client: Arc::clone(&self.client),
-            capabilities: self.capabilities,
-            output: Arc::clone(&self.output),
-            start: self.start,
-            end: self.end,
-            record_schema: Arc::clone(&self.record_schema),
-            inner: None,
-            parent_schema: None,
-            emits_rows: true,
-            nested: None,
-            fields: Some(fields.join(",")),
-            shutdown: self.shutdown.clone(),
-            prefix_length: self.prefix_length,
-            end_detector: EndDetector::new(self.capabilities.default_page_size),
-            rows_without_key: AtomicU64::new(0),
-            is_empty_missing: AtomicBool::new(self.is_empty_missing.load(Ordering::Relaxed)),
+            is_empty_missing: AtomicBool::new(is_empty_missing),
             has_listed: AtomicBool::new(true),
-            counted: AtomicU64::new(0),
-            not_utf8: AtomicBool::new(false),
+            ..Self::new(
+                self.stream,
+                Arc::clone(&self.client),
+                Arc::clone(&self.output),
+                (self.start, self.end),
+                Arc::clone(&self.record_schema),
+                (None, Some(fields.join(","))),
+                self.shutdown.clone(),
+            )
         }
     }
 
@@ -226,8 +220,7 @@ impl StreamContext {
     /// and not emitted. `None` if it is not such a stream.
     pub(super) fn of_parent(&self) -> Option<Self> {
         let (nested, schema) = (self.stream.nested_in.as_ref()?, self.parent_schema.as_ref()?);
-        let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
-        let inner = InnerStream { nested, output, record_schema };
+        let inner = self.inner_at(nested);
         let requests = self.for_requests(self.stream.requested(), Arc::clone(schema));
         Some(Self { inner: Some(inner), emits_rows: false, ..requests })
     }
@@ -236,7 +229,9 @@ impl StreamContext {
     pub(super) fn of_other(&self, stream: &'static Stream) -> Self {
         let schema =
             RecordSchema::new(&(stream.fields)().schema, stream.key(), None).text_values(stream.has_text_values);
-        Self { nested: None, fields: None, emits_rows: false, ..self.for_requests(stream, Arc::new(schema)) }
+        let rows_without_key = Arc::default();
+        let requests = self.for_requests(stream, Arc::new(schema));
+        Self { nested: None, fields: None, emits_rows: false, rows_without_key, ..requests }
     }
 
     /// Returns a context for the requests of this stream.
@@ -246,12 +241,18 @@ impl StreamContext {
 
     /// Returns the place of this stream in the rows of another one, and its output.
     pub(super) fn as_inner(&self) -> Option<InnerStream> {
+        Some(self.inner_at(self.stream.nested_in.as_ref()?))
+    }
+
+    fn inner_at(&self, nested: &'static Nested) -> InnerStream {
         let (output, record_schema) = (Arc::clone(&self.output), Arc::clone(&self.record_schema));
-        Some(InnerStream { nested: self.stream.nested_in.as_ref()?, output, record_schema })
+        InnerStream { nested, output, record_schema, rows_without_key: Arc::clone(&self.rows_without_key) }
     }
 
     fn for_requests(&self, stream: &'static Stream, record_schema: Arc<RecordSchema>) -> Self {
-        Self { stream, record_schema, nested: self.nested.clone(), fields: self.fields.clone(), ..self.for_keys() }
+        let rows_without_key = Arc::clone(&self.rows_without_key);
+        let (nested, fields) = (self.nested.clone(), self.fields.clone());
+        Self { stream, record_schema, nested, fields, rows_without_key, ..self.for_keys() }
     }
 
     /// Returns the number of rows to request per page.
@@ -446,9 +447,12 @@ impl StreamContext {
             (page, answer.slot, answer.date, answer.counted, answer.rejected_count)
         };
         self.note_rows_without_key(page.rows_without_key as u64);
-        if page.listed() > 0 {
-            self.has_listed.store(true, Ordering::Relaxed);
+        if let (Some(inner), Some(nested)) = (inner, &page.nested) {
+            // The rows inside a row without a key are not emitted either.
+            let rows_without_key = (page.rows_without_key + nested.rows.rows_without_key) as u64;
+            inner.rows_without_key.fetch_max(rows_without_key, Ordering::Relaxed);
         }
+        self.has_listed.fetch_or(page.listed() > 0, Ordering::Relaxed);
         self.output.inner().await.stats.requests += 1;
         let issues = writer.take_issues();
         // Rows that only contain those of the stream are not emitted.

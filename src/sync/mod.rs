@@ -376,7 +376,7 @@ fn context(
         Arc::clone(&sync_context.client),
         Arc::clone(output),
         (sync_context.start, sync_context.end),
-        sync_context.record_options.record_schema(stream, selection),
+        Arc::new(sync_context.record_options.record_schema(stream, selection)),
         (sync_context.record_options.nested(stream, selection), sync_context.record_options.fields(stream, selection)),
         sync_context.shutdown.clone(),
     );

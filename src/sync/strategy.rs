@@ -101,7 +101,10 @@ impl<'r> FullRead<'r> {
 
     /// Returns true if no rows are missing that a state cannot list.
     fn has_no_gaps(&self) -> bool {
-        self.between.is_empty() && self.unread_dates.is_empty() && self.hidden.is_empty()
+        self.between.is_empty()
+            && self.unread_dates.is_empty()
+            && self.hidden.is_empty()
+            && self.context.rows_without_key() == 0
     }
 
     /// Emits the rows for which `keep` returns true, and the state that covers them. The slot of the request is
@@ -155,7 +158,7 @@ impl<'r> FullRead<'r> {
     /// Returns the result of the read.
     fn finished(self, job: Option<Job>) -> Result<FinishedSync, StreamError> {
         let rows_without_key = self.context.rows_without_key();
-        let is_complete = self.base.unread.is_empty() && rows_without_key == 0 && self.has_no_gaps();
+        let is_complete = self.base.unread.is_empty() && self.has_no_gaps();
         let Self { context, base, between, unread_dates, hidden } = self;
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
             unread: base.unread.clone(),

@@ -197,3 +197,60 @@ fn the_last_page_again_ends_the_walk() {
     let run = read(&config(&store), &full("stores"), "[]");
     assert_eq!((run.code, run.records("stores").len()), (Some(0), 30), "{}", run.transcript());
 }
+
+#[test]
+fn a_row_without_a_key_is_counted_and_comes_when_it_has_one() {
+    /// Removes the first key of these that is a string.
+    fn keyless(body: Vec<u8>, keys: &[&str]) -> Vec<u8> {
+        let text = String::from_utf8(body).unwrap();
+        let keys = keys.iter().map(|key| format!("\"{key}\":\""));
+        let Some((place, name)) = keys.filter_map(|key| Some((text.find(&key)?, key))).min() else {
+            return text.into_bytes();
+        };
+        let (before, after) = (&text[..place], text[place + name.len()..].split_once('"').unwrap().1);
+        format!("{before}{}null{after}", name.trim_end_matches('"')).into_bytes()
+    }
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let order: Change = |body| keyless(body, &["order_id"]);
+    let product: Change = |body| keyless(body, &["product_id"]);
+    let user: Change = |body| keyless(body, &["user_id"]);
+    let shipment: Change = |body| keyless(body, &["shipment_id"]);
+    for (stream, mode, change) in [
+        ("orders", "incremental", order),
+        ("orders", "full_refresh", order),
+        ("order_items", "incremental", order),
+        ("products", "incremental", product),
+        ("users", "full_refresh", user),
+        ("carts", "full_refresh", user),
+        ("cart_items", "full_refresh", user),
+        ("shipments", "full_refresh", shipment),
+    ] {
+        let store = faulty(move |seen| seen.id.is_empty().then_some(Fault::Changed(change)));
+        let catalog = super::store::catalog(&[(stream, mode)]);
+        let start = store.moment();
+        let run = read(&config(&store), &catalog, "[]");
+        ReadCheck::for_shop(Shop::CsCart, &run, &catalog).assert();
+        let context = format!("{stream}, {mode}: {}\n{}", run.transcript(), told(&store));
+        assert_eq!((run.code, run.statuses(stream).last()), (Some(1), Some(&"INCOMPLETE")), "{context}");
+        assert!(only_error(&run).contains("no `"), "{context}");
+        assert!(!run.records(stream).is_empty(), "{context}");
+        store.options(|options| options.fault = None);
+        let rest = read(&config(&store), &catalog, &run.last_state_list());
+        assert_eq!(rest.code, Some(0), "{stream}, {mode}: {}", rest.transcript());
+        let verdict = Judge::full(stream).sync(&store.history(), start, &records(&rest, stream));
+        assert!(verdict.is_right(), "{stream}, {mode}: {verdict}");
+    }
+}
+
+#[test]
+fn both_streams_of_the_same_requests_say_that_a_row_has_no_key() {
+    let store = faulty(|_| Some(Fault::Changed(|body| replaced(body, "\"order_id\":\"7\"", "\"order_id\":null"))));
+    for mode in ["incremental", "full_refresh"] {
+        let catalog = super::store::catalog(&[("orders", mode), ("order_items", mode)]);
+        let run = read(&config(&store), &catalog, "[]");
+        for stream in ["orders", "order_items"] {
+            assert_eq!(run.statuses(stream).last(), Some(&"INCOMPLETE"), "{stream}: {}", run.transcript());
+        }
+        assert!(run.errors().iter().all(|error| error.message.contains("no `")), "{}", run.transcript());
+    }
+}

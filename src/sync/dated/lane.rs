@@ -343,9 +343,14 @@ impl Lane {
         !was_sent && !was_resumed
     }
 
+    /// Returns true if rows are missing that a state cannot list: the next sync reads the same ones.
+    fn has_gaps(&self) -> bool {
+        !self.unread_dates.is_empty() || self.context.rows_without_key() > 0
+    }
+
     /// Returns the state of the walk at a date; `None` if there is none.
     fn state(&self, reached: Option<i64>) -> Option<Checkpoint> {
-        if !matches!(self.mode, Mode::Emit) || !self.unread_dates.is_empty() {
+        if !matches!(self.mode, Mode::Emit) || self.has_gaps() {
             return None;
         }
         let position = self.position(reached)?;
@@ -365,7 +370,7 @@ impl Lane {
 
     /// Returns the result of the sync.
     pub(super) fn finished(self, full_refresh: bool, job: Option<Job>) -> FinishedSync {
-        let rows_without_key = self.context.rows_without_key();
+        let (rows_without_key, has_gaps) = (self.context.rows_without_key(), self.has_gaps());
         let Self { context, base, mut sent_rows, until, unread, unread_dates, greatest, has_read, .. } = self;
         let cursor = base.cursor.max(until);
         if cursor == base.cursor && !has_read {
@@ -373,7 +378,7 @@ impl Lane {
         }
         let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
         let unread = joined(base.unread.iter().chain(&unread).copied().collect());
-        let is_complete = unread.is_empty() && unread_dates.is_empty() && rows_without_key == 0;
+        let is_complete = unread.is_empty() && !has_gaps;
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
             unread: unread.clone(),
             between: Vec::new(),
@@ -382,10 +387,9 @@ impl Lane {
             rows_without_key,
             not_utf8: context.is_not_utf8(),
         });
-        let checkpoint = match unread_dates.is_empty() {
-            true => Checkpoint { cursor, previous, sent_rows, unread, greatest, position: None, ..base },
-            // A state cannot list these rows, so the next sync reads the same ones.
-            false => Checkpoint { position: None, ..base },
+        let checkpoint = match has_gaps {
+            false => Checkpoint { cursor, previous, sent_rows, unread, greatest, position: None, ..base },
+            true => Checkpoint { position: None, unread, ..base },
         };
         let checkpoint = if full_refresh { checkpoint.refreshed(job, is_complete) } else { checkpoint };
         FinishedSync { checkpoint, skipped_rows }

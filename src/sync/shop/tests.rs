@@ -138,7 +138,7 @@ async fn read(stream: &'static Stream, capabilities: Capabilities) -> (Vec<i64>,
     let client = Arc::clone(&shop) as Arc<dyn Shop>;
     let record_schema = RecordSchema::new(&(stream.fields)().schema, stream.key(), cursor);
     let dates = (Timestamp::EARLIEST, None);
-    let context = StreamContext::new(stream, client, output, dates, record_schema, (None, None), shutdown);
+    let context = StreamContext::new(stream, client, output, dates, Arc::new(record_schema), (None, None), shutdown);
     let context = Arc::new(context);
     let finished = Box::pin(stream_sync::run(&context, Checkpoint::default(), false, None)).await.unwrap();
     assert!(finished.skipped_rows.is_none());
