@@ -9,7 +9,8 @@
 //! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
 //! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
-//! {…, "position": {…}, "top": 9}                                  interrupted, a walk of another kind (`position`)
+//! {…, "position": {…}}                                            interrupted, a walk of another kind (`position`)
+//! {…, "top": 9, "above": "…"}                                     new rows may show earlier dates
 //! ```
 //!
 //! `docs/reference/state.md` describes each part. An invalid part counts as absent, which can only cause rows to be
@@ -18,6 +19,7 @@
 use serde_json::{Map, Value, json};
 
 use super::checkpoint_fields::{CheckpointFields, Ranges};
+use super::id_set::IdSet;
 use super::known_ids;
 use super::position::Position;
 use super::sent_rows::{Retention, SentRows};
@@ -71,6 +73,8 @@ pub(super) struct Checkpoint {
     pub position: Option<Position>,
     /// Greatest key before the last walk, in streams whose new rows may show earlier dates.
     pub greatest: Option<i64>,
+    /// Keys above it that the last walk read.
+    pub above: IdSet,
     /// True if this is the checkpoint of a full refresh, which continues only from its own checkpoints.
     pub full: bool,
     /// The state that an interrupted full refresh began with, for an incremental sync.
@@ -164,6 +168,7 @@ impl Default for Checkpoint {
             walk: None,
             position: None,
             greatest: None,
+            above: IdSet::default(),
             full: false,
             kept: None,
             columns: None,
@@ -191,7 +196,7 @@ impl Checkpoint {
     }
 
     fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, CheckpointError> {
-        const NAMES: [&str; 19] = [
+        const NAMES: [&str; 20] = [
             CURSOR_FIELD,
             "previous",
             "at_cursor",
@@ -206,6 +211,7 @@ impl Checkpoint {
             "walk",
             "position",
             "top",
+            "above",
             "full",
             "kept",
             "columns",
@@ -240,6 +246,7 @@ impl Checkpoint {
             walk: parts.text("walk").and_then(|walk| WalkCheckpoint::parse(walk, notes)),
             position: parts.text("position").and_then(Position::parse),
             greatest: id("top"),
+            above: parts.value("above").as_ref().and_then(IdSet::from_json).unwrap_or_default(),
             full: parts.is_true("full"),
             // An invalid one counts as absent: the incremental sync starts over.
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
@@ -304,6 +311,7 @@ impl Checkpoint {
         put("walk", self.walk.as_ref().map(WalkCheckpoint::to_json));
         put("position", self.position.as_ref().map(Position::to_json));
         put("top", self.greatest.map(|greatest| json!(greatest)));
+        put("above", self.above.to_json());
         put("kept", self.kept.as_ref().map(|kept| kept.to_json()));
         let is_interrupted = self.walk.is_some() || self.position.is_some();
         put("columns", self.columns.as_ref().filter(|_| is_interrupted).map(|columns| json!(columns)));

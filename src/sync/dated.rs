@@ -27,7 +27,7 @@ use super::key_lists::list_query;
 use super::position::{DatesPosition, Position};
 use super::query::{DateRange, Order, Query};
 use super::row_filter::id_of;
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::sent_rows::OVERLAP_SECONDS;
 use super::stream_sync::FinishedSync;
 use crate::record::RecordWriter;
@@ -104,7 +104,7 @@ struct DatedRead {
     lanes: Vec<Lane>,
     full_refresh: bool,
     writer: RecordWriter,
-    /// Keys of the rows that the walk has read, where a later step needs them.
+    /// Keys of the rows that the walk has read, where their dates of creation may change.
     walked: IdSet,
     is_counted: bool,
     /// True while a row is looked for that the store cannot send.
@@ -268,36 +268,32 @@ impl DatedRead {
     /// Emits the new rows of a response, and releases its slot: the next request may need it.
     async fn emit(&mut self, answer: FetchedPage, is_new: &[bool], reached: Option<i64>) -> Result<(), StreamError> {
         let FetchedPage { page: mut rows, slot, .. } = answer;
-        let may_move = self.requests.stream.created_may_change;
-        let mut new_rows = Vec::with_capacity(rows.rows.len());
+        let stream = self.requests.stream;
+        let mut new_rows: Vec<(Row, bool)> = Vec::with_capacity(rows.rows.len());
         for (element, &is_new) in rows.elements().into_iter().zip(is_new) {
             if let Some(row) = element {
-                let id = id_of(row.key).filter(|_| is_new && self.needs_walked());
                 // An edit can move a row to a date that is still to be read. It is newer than the cursor, so the next
                 // sync reads it.
-                let has_moved = id.is_some_and(|id| !self.walked.insert(id)) && may_move;
-                new_rows.push(is_new && !has_moved);
+                let has_moved = |id: i64| is_new && stream.created_may_change && !self.walked.insert(id);
+                new_rows.push((*row, is_new && !id_of(row.key).is_some_and(has_moved)));
             }
         }
+        let is_noted = self.requests.client.has_backdated_rows(stream);
+        let wanted =
+            |lane: &mut Lane| new_rows.iter().map(|(row, is_new)| *is_new && lane.wants(row, is_noted)).collect();
+        let wanted: Vec<Vec<bool>> = self.lanes.iter_mut().map(wanted).collect();
         let nested = rows.nested.take();
-        let mut lanes = self.lanes.iter_mut();
-        if self.requests.stream == lanes.as_slice()[0].context.stream
-            && let Some(lane) = lanes.next()
-        {
-            lane.emit(rows, &new_rows, reached).await?;
+        let has_outer = self.lanes.first().is_some_and(|lane| lane.context.stream == stream);
+        let mut lanes = self.lanes.iter_mut().zip(&wanted);
+        if has_outer && let Some((lane, wanted)) = lanes.next() {
+            lane.emit(rows, wanted, reached).await?;
         }
-        if let (Some(lane), Some(nested)) = (lanes.next(), nested) {
-            let is_new: Vec<bool> = nested.parents.iter().map(|&parent| new_rows.get(parent) == Some(&true)).collect();
+        if let (Some((lane, wanted)), Some(nested)) = (lanes.next(), nested) {
+            let is_new: Vec<bool> = nested.parents.iter().map(|&parent| wanted.get(parent) == Some(&true)).collect();
             lane.emit(nested.rows, &is_new, reached).await?;
         }
         drop(slot);
         Ok(())
-    }
-
-    /// Returns true if a step after the walk needs the keys of the rows that the walk has read.
-    fn needs_walked(&self) -> bool {
-        let stream = self.requests.stream;
-        stream.created_may_change || self.requests.client.has_backdated_rows(stream)
     }
 
     /// Reads the rows that the walk can have missed.
@@ -366,7 +362,7 @@ fn facts(rows: &Rows, step: &Step, prefix_length: usize) -> Result<Vec<Option<Ro
     let dates = (rows.rows.first().and_then(|row| row.created), rows.rows.last().and_then(|row| row.created));
     let is_page = matches!(step, Step::Rows { .. });
     let mut index = 0;
-    let mut fact = |row: &super::rows::Row| {
+    let mut fact = |row: &Row| {
         let date =
             row.created.ok_or(StreamError::UnexpectedResponse("it lists rows without the date of their creation"))?;
         let key = id_of(row.key).ok_or(StreamError::UnexpectedResponse("it lists rows without a key"))?;

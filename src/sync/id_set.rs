@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roaring::RoaringBitmap;
+use serde_json::Value;
 
 /// Maximum size of an encoded set in characters of Base64: 1 MiB.
 pub(super) const LARGEST_ENCODED: usize = 1 << 20;
@@ -128,6 +129,18 @@ impl IdSet {
             let _written = bitmap.serialize_into(&mut bytes);
         }
         STANDARD.encode(bytes)
+    }
+
+    /// Returns the set as JSON; `None` if it is empty.
+    pub(super) fn to_json(&self) -> Option<Value> {
+        let mut set = self.clone();
+        set.optimize();
+        (!set.is_empty()).then(|| Value::String(set.encode()))
+    }
+
+    /// Parses the output of [`IdSet::to_json`]; `None` if it is invalid.
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        Self::decode(value.as_str()?)
     }
 
     /// Parses the output of [`IdSet::encode`]; `None` if it is invalid or larger than [`LARGEST_ENCODED`].

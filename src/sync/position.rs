@@ -9,6 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::id_set::IdSet;
 use super::sent_hashes::SentHashes;
 use super::sent_rows::{Retention, SentRows};
 use crate::timestamp::Timestamp;
@@ -52,6 +53,8 @@ pub(super) struct DatesPosition {
     pub edge: SentHashes,
     /// Greatest key when the walk began, where new rows may show an earlier date.
     pub greatest: Option<i64>,
+    /// Keys that the walk has read, above the greatest one before the last walk.
+    pub walked: IdSet,
     /// Rows that are remembered after the walk.
     pub sent_rows: SentRows,
 }
@@ -109,6 +112,7 @@ impl Position {
                     reached: number("reached"),
                     edge: fields.get("edge").and_then(SentHashes::from_json).unwrap_or_default(),
                     greatest: number("greatest"),
+                    walked: fields.get("walked").and_then(IdSet::from_json).unwrap_or_default(),
                     sent_rows: SentRows::parse(fields, retention),
                 })))
             }
@@ -139,6 +143,7 @@ impl Position {
                 put("reached", position.reached.map(|reached| json!(reached)));
                 put("edge", position.edge.to_json());
                 put("greatest", position.greatest.map(|greatest| json!(greatest)));
+                put("walked", position.walked.to_json());
                 position.sent_rows.write(&mut fields);
                 "dates"
             }
@@ -177,6 +182,7 @@ mod tests {
             reached: Some(0),
             edge,
             greatest: Some(77),
+            walked: [78, 79, 1_000_000].into_iter().collect(),
             sent_rows: SentRows::before(Some(at(900))),
         }))
     }

@@ -48,7 +48,7 @@ pub(crate) async fn run(
 ) -> Result<FinishedSync, StreamError> {
     let stream_sync = StreamSync { context, full_refresh };
     let mut checkpoint = if !context.stream.has_updated_at {
-        Checkpoint { unread: stream_sync.without_dates().await?, ..Checkpoint::default() }
+        Checkpoint { unread: Box::pin(stream_sync.without_dates()).await?, ..Checkpoint::default() }
     } else {
         if checkpoint.has_wrong_count {
             context.end_detector.mark_count_wrong();

@@ -13,6 +13,7 @@ mod check;
 mod commands;
 mod edges;
 mod files;
+mod incomplete_orders;
 mod incremental;
 mod kills;
 mod politeness;

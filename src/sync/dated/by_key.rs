@@ -1,11 +1,8 @@
 //! Reads lists of keys: rows that the store could not send in an earlier sync, and new rows that no request for changes
 //! lists.
 
-use std::sync::Arc;
-
 use super::DatedRead;
 use crate::sync::context::StreamError;
-use crate::sync::id_set::IdSet;
 use crate::sync::key_lists::{KeyList, check_list, list_query};
 
 impl DatedRead {
@@ -27,7 +24,7 @@ impl DatedRead {
         read
     }
 
-    /// Reads the rows with keys above the greatest one before the last sync that the walk has not listed.
+    /// Reads the rows with keys above the greatest one before the last sync that neither its walk nor this one has read.
     pub(super) async fn read_backdated(&mut self) -> Result<(), StreamError> {
         if !self.requests.client.has_backdated_rows(self.requests.stream) {
             return Ok(());
@@ -35,10 +32,10 @@ impl DatedRead {
         let before = self.lanes.iter().filter_map(super::Lane::greatest_before).min();
         let greatest = self.lanes.iter().filter_map(|lane| lane.greatest).max();
         let (Some(before), Some(greatest)) = (before, greatest) else { return Ok(()) };
-        let keys: Vec<i64> = (before.saturating_add(1)..=greatest).filter(|&key| !self.walked.contains(key)).collect();
-        let walked: Arc<IdSet> = Arc::new(self.walked.clone());
+        let is_unread = |key: &i64| self.lanes.iter().any(|lane| !lane.has_walked(*key));
+        let keys: Vec<i64> = (before.saturating_add(1)..=greatest).filter(is_unread).collect();
         for lane in &mut self.lanes {
-            lane.begin_backdated(Arc::clone(&walked));
+            lane.begin_backdated();
         }
         self.read_keys(keys).await?;
         for lane in &mut self.lanes {

@@ -44,8 +44,10 @@ pub(in crate::sync) struct Lane {
     pub unread: Vec<Range>,
     /// Dates of rows that the store cannot send and whose keys are not known.
     pub unread_dates: Vec<Timestamp>,
-    /// If set, only rows whose keys are not in it are emitted.
-    pub only_new: Option<Arc<IdSet>>,
+    /// Keys of the rows that the walk has read, above the greatest one before the last sync.
+    walked: IdSet,
+    /// True while rows are read by their keys that no walk has read.
+    is_backdated: bool,
     mode: Mode,
     /// True while the state must not contain a position of the walk.
     is_outside_walk: bool,
@@ -89,7 +91,8 @@ impl Lane {
             greatest: base.greatest,
             unread: Vec::new(),
             unread_dates: Vec::new(),
-            only_new: None,
+            walked: IdSet::default(),
+            is_backdated: false,
             mode: Mode::Emit,
             is_outside_walk: true,
             is_retry: false,
@@ -131,10 +134,11 @@ impl Lane {
     /// Continues an interrupted walk.
     pub(super) fn resume(&mut self) {
         let Some(Position::Dates(position)) = self.base.position.take() else { return };
-        let DatesPosition { since, until, reached, edge, greatest, sent_rows, .. } = *position;
+        let DatesPosition { since, until, reached, edge, greatest, walked, sent_rows, .. } = *position;
         self.begin(since, until);
         // The one before the interruption: rows added since then may be behind the walk.
         self.greatest = greatest.or(self.greatest);
+        self.walked = walked;
         self.sent_rows = sent_rows;
         self.reached = reached;
         self.resumed_edge = reached.map(|reached| (reached, edge));
@@ -144,7 +148,7 @@ impl Lane {
     /// Begins a walk over the rows changed at `since` or later. `until` is the cursor after it.
     pub(super) fn begin(&mut self, since: Option<i64>, until: Option<Timestamp>) {
         self.base.position = None;
-        (self.since, self.until) = (since, until);
+        (self.since, self.until, self.walked) = (since, until, IdSet::default());
         let cursor = self.base.cursor.max(until);
         self.sent_rows = SentRows::before(cursor);
         self.filter.date_range.from = Some(self.from(since));
@@ -167,6 +171,7 @@ impl Lane {
             reached,
             edge,
             greatest: self.greatest,
+            walked: self.walked.clone(),
             sent_rows: self.sent_rows.clone(),
         })
     }
@@ -229,14 +234,37 @@ impl Lane {
         self.filter.known = self.sent_rows.clone();
     }
 
+    /// Returns true if a row with this key is not new: it is not above the greatest key before the last sync, or this
+    /// walk or the last one has read it.
+    pub(super) fn has_walked(&self, key: i64) -> bool {
+        let is_new = self.base.greatest.is_some_and(|greatest| key > greatest);
+        !is_new || self.walked.contains(key) || self.base.above.contains(key)
+    }
+
+    /// Returns true if a row that was requested, or the rows inside it, are to be read. Notes its key if it has to be
+    /// known later.
+    pub(super) fn wants(&mut self, row: &Row, is_noted: bool) -> bool {
+        let Some(key) = id_of(row.key) else { return true };
+        if self.is_backdated {
+            return !self.has_walked(key);
+        }
+        let is_above = self.base.greatest.or(self.greatest).is_some_and(|greatest| key > greatest);
+        let is_walk = !matches!(self.mode, Mode::Compare(_)) && !self.is_retry;
+        // The content of a row does not affect whether it is outside the dates.
+        if is_noted && is_above && is_walk && self.filter.decide(&effective(row), 0) != Decision::OutOfRange {
+            self.walked.insert(key);
+        }
+        true
+    }
+
     /// Begins to read new rows whatever their dates.
-    pub(super) fn begin_backdated(&mut self, walked: Arc<IdSet>) {
-        self.only_new = Some(walked);
+    pub(super) fn begin_backdated(&mut self) {
+        self.is_backdated = true;
         self.filter.date_range.from = Some(self.context.start);
     }
 
     pub(super) fn end_backdated(&mut self) {
-        self.only_new = None;
+        self.is_backdated = false;
     }
 
     /// Emits the accepted rows among those that are new in this walk, and the state that covers them. All rows created
@@ -325,9 +353,6 @@ impl Lane {
             }
             _ => {}
         }
-        if self.only_new.as_ref().is_some_and(|known| id.is_some_and(|id| known.contains(id))) {
-            return false;
-        }
         let is_at_edge = self.reached.is_some() && row.created == self.reached;
         let resumed = self.resumed_edge.as_ref().filter(|(reached, _)| row.created == Some(*reached));
         if !is_at_edge && resumed.is_none() && !self.last_edge.contains_key(&row.key) {
@@ -368,9 +393,15 @@ impl Lane {
         Ok(())
     }
 
+    /// Returns the keys above the greatest one before the walk that were read.
+    fn above(&self) -> IdSet {
+        let is_above = |key: &i64| self.greatest.is_some_and(|greatest| *key > greatest);
+        self.walked.iter().chain(self.base.above.iter()).filter(is_above).collect()
+    }
+
     /// Returns the result of the sync.
     pub(super) fn finished(self, full_refresh: bool, job: Option<Job>) -> FinishedSync {
-        let (rows_without_key, has_gaps) = (self.context.rows_without_key(), self.has_gaps());
+        let (rows_without_key, has_gaps, above) = (self.context.rows_without_key(), self.has_gaps(), self.above());
         let Self { context, base, mut sent_rows, until, unread, unread_dates, greatest, has_read, .. } = self;
         let cursor = base.cursor.max(until);
         if cursor == base.cursor && !has_read {
@@ -388,7 +419,7 @@ impl Lane {
             not_utf8: context.is_not_utf8(),
         });
         let checkpoint = match has_gaps {
-            false => Checkpoint { cursor, previous, sent_rows, unread, greatest, position: None, ..base },
+            false => Checkpoint { cursor, previous, sent_rows, unread, greatest, above, position: None, ..base },
             true => Checkpoint { position: None, unread, ..base },
         };
         let checkpoint = if full_refresh { checkpoint.refreshed(job, is_complete) } else { checkpoint };
