@@ -304,8 +304,10 @@ impl DatedRead {
             && let Some(until) = until
         {
             // An edit during the walk can have moved a row to a date that was passed. The others are not emitted again.
-            self.lanes.iter_mut().for_each(|lane| lane.begin_moved(until));
-            self.walk(Some(until.unix_seconds()), None).await?;
+            // It may have become visible late.
+            let since = until.minus_seconds(OVERLAP_SECONDS);
+            self.lanes.iter_mut().for_each(|lane| lane.begin_moved(since));
+            self.walk(Some(since.unix_seconds()), None).await?;
         }
         if since.is_some() {
             self.read_backdated().await?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::store::{AHEAD, column, requests, told};
 use super::syncs::{Syncs, before};
-use crate::fake_cs_cart::{Edition, Note, Options, RecordedRequest, Sample, Schedule, WeakHost};
+use crate::fake_cs_cart::{Data, Edition, Note, Options, RecordedRequest, Sample, Schedule, WeakHost};
 use crate::harness::setup::Chance;
 use crate::scenarios::run::seeds;
 
@@ -313,5 +313,34 @@ fn an_empty_body_once_is_only_a_fault() {
         });
         let run = syncs.sync();
         assert!(run.warnings().is_empty(), "{stream}: {:?}", run.warnings());
+    }
+}
+
+#[test]
+fn a_product_that_is_saved_late_behind_the_walk_is_read() {
+    // Its date of change is before the newest one, within the two minutes in which a save may become visible late.
+    for number in 2..=6 {
+        let mut data = Sample { ties: 0, products: 40, ..sizes(5, 20) }.data(Edition::Ultimate);
+        data.tick(100);
+        data.edit_product(3);
+        let until = data.now;
+        // A product in no category is not listed.
+        let listed = |data: &Data| -> Vec<i64> {
+            data.products.iter().filter(|(_, product)| !product.category_ids.is_empty()).map(|(id, _)| *id).collect()
+        };
+        let all = listed(&data);
+        let (first, last) = (data.products.get(1).unwrap().timestamp, *all.last().unwrap());
+        let settings = json!({ "rows_per_request": 10 });
+        let context = format!("saved late before request {number}");
+        let streams = [("products", "full_refresh")];
+        let mut syncs = Syncs::with(&context, (Options::default(), data), &streams, &settings);
+        let live = before("products", number, move |data| {
+            data.change_product(last, Note::Silent, |product| {
+                (product.timestamp, product.updated_timestamp) = (first, until - 10);
+            });
+        });
+        syncs.store.options(|options| options.live = Some(live));
+        let run = syncs.sync();
+        assert_eq!(super::store::sorted(&run, "products", "product_id"), all, "{context}: {}", told(&syncs.store));
     }
 }

@@ -227,9 +227,9 @@ impl Lane {
         self.base.greatest
     }
 
-    /// Begins to read rows that changed since the walk began. A store may list older ones as well.
-    pub(super) fn begin_moved(&mut self, until: Timestamp) {
-        self.filter.date_range.from = self.filter.date_range.from.max(Some(until));
+    /// Begins to read rows that changed at `since` or later. A store may list older ones as well.
+    pub(super) fn begin_moved(&mut self, since: Timestamp) {
+        self.filter.date_range.from = self.filter.date_range.from.max(Some(since));
         // An earlier run can have emitted those near the cursor.
         self.filter.known = self.sent_rows.clone();
     }
