@@ -27,9 +27,8 @@ async fn carts_of_a_quiet_store_are_read_completely() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; the tests of the executable read carts of a changing store"]
 async fn carts_are_neither_lost_nor_doubled_while_the_store_changes() {
-    for seed in 0..8 {
+    for seed in 0..2 {
         for edition in [Edition::Ultimate, Edition::MultiVendor] {
             let cart_companies = if edition == Edition::Ultimate { vec![1, 2] } else { vec![0] };
             let live = Schedule { cart_companies, ..Schedule::of(seed, "carts") }.live();
