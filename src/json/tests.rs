@@ -9,8 +9,8 @@ use super::*;
 fn without(text: &str, names: &[&str]) -> Option<String> {
     let mut wanted = MemberNames::default();
     names.iter().for_each(|name| wanted.add(name.as_bytes()));
-    // In a record, other fields are before the value.
-    let (before, mut found, mut out) = ("12,", vec![0..1], b"kept,".to_vec());
+    // In a record, other fields are before the value, and members of another value were found.
+    let (before, mut found, mut out) = ("12,", vec![0..1, 1..2], b"kept,".to_vec());
     let text = format!("{before}{text}");
     let mut scanner = Scanner::new(text.as_bytes());
     scanner.pass(before.len());
