@@ -9,7 +9,8 @@
 //!   after the start of the walk, are requested with more rows: in a busy store, the last one would fill up again.
 //! - Fewer rows than counted: the store hides rows, for example those of the same user in another part of the store.
 //!   The parts are requested one by one, or shorter windows if there are none.
-//! - A response that cannot be read: half the window is requested, and for one second its parts. What remains is
+//! - A response that cannot be read: half the window is requested, and for one second its parts.
+//! - Rows of one second that nothing else separates are requested by their position ([`pages`]). What remains is
 //!   reported as a gap.
 //!
 //! A row may be in several windows, so the caller keeps the keys of the rows that it has emitted: about 16 bytes for
@@ -17,8 +18,11 @@
 
 use std::cmp::{max, min};
 
+use self::pages::{Outcome, Pages};
 use super::climb::FAR_FUTURE;
 use super::date_walk::Window;
+
+mod pages;
 
 /// Number of rows that a response may have in excess of the last count: those that were added meanwhile. Doubled with
 /// each attempt.
@@ -63,9 +67,9 @@ pub(super) struct Part {
 /// A request that the walk needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Request the first `rows` rows with a line in the window, in any order. Report the response to
-    /// [`DateWindows::answered`].
-    Rows { window: Window, rows: usize, part: Part },
+    /// Request page `page`, counted from 1, of `rows` rows each with a line in the window, in any order. Report the
+    /// response to [`DateWindows::answered`].
+    Rows { window: Window, rows: usize, part: Part, page: u64 },
     /// All windows were read.
     Done,
 }
@@ -77,6 +81,8 @@ pub(super) enum Answer<'a> {
     Rows {
         /// The date that each element shows, that of any of its lines; `None` if it shows none.
         dates: &'a [Option<i64>],
+        /// The key of each row, or a hash of it.
+        keys: &'a [u64],
         /// Number of rows that the store counts.
         total: Option<u64>,
         /// Maximum number of elements that was requested in the end: the number may have been reduced for a weak store below
@@ -135,11 +141,14 @@ struct WindowRead {
     attempts: u32,
     repeats: u32,
     has_gap: bool,
+    /// The pages of the second or the part, while they are read one by one.
+    pages: Option<Pages>,
 }
 
 impl WindowRead {
     fn new(window: Window, rows: usize) -> Self {
-        Self { window, rows, parts: Vec::new(), total: None, listed: 0, attempts: 0, repeats: 0, has_gap: false }
+        let parts = Vec::new();
+        Self { window, rows, parts, total: None, listed: 0, attempts: 0, repeats: 0, has_gap: false, pages: None }
     }
 
     fn is_second(&self) -> bool {
@@ -196,7 +205,8 @@ impl DateWindows {
             return Step::Done;
         }
         let part = self.read.parts.last().copied().unwrap_or_default();
-        Step::Rows { window: self.read.window, rows: self.read.rows, part }
+        let (rows, page) = self.read.pages.as_ref().map_or((self.read.rows, 1), Pages::next);
+        Step::Rows { window: self.read.window, rows, part, page }
     }
 
     /// Takes the response to the last request, and returns the rows that are now known to be missing. `date` is the
@@ -209,17 +219,20 @@ impl DateWindows {
         let gap = match answer {
             _ if self.is_done => None,
             Answer::Unreadable => self.unreadable(),
-            Answer::Rows { dates, total, requested } => {
+            Answer::Rows { dates, keys, total, requested } => {
                 let total = total.ok_or(Unexpected::NoTotal)?;
                 let (window, requested) = (self.read.window, u64::try_from(requested).unwrap_or(u64::MAX));
                 let shown = || dates.iter().flatten();
                 // A row may show the date of another line. Not all of so many rows do.
                 let is_outside = shown().next().is_some() && shown().all(|&date| !window.contains(date));
-                if total > requested && is_outside {
+                if total > requested && is_outside && self.read.pages.is_none() {
                     return Err(Unexpected::OutsideWindow(window));
                 }
                 let listed = u64::try_from(dates.len()).unwrap_or(u64::MAX);
-                if total > requested {
+                if let Some(pages) = &mut self.read.pages {
+                    let outcome = pages.listed(keys, total, requested);
+                    outcome.and_then(|outcome| self.end_pages(outcome))
+                } else if total > requested {
                     self.too_many(total, requested)
                 } else if listed < total {
                     self.hidden(total)
@@ -238,11 +251,15 @@ impl DateWindows {
     }
 
     fn unreadable(&mut self) -> Option<Gap> {
+        if let Some(pages) = &mut self.read.pages {
+            let outcome = pages.unreadable();
+            return outcome.and_then(|outcome| self.end_pages(outcome));
+        }
         if self.is_last() {
             return self.end_last(Cause::Unreadable);
         }
         if self.read.is_second() {
-            return self.split_or_skip(Cause::Unreadable, None);
+            return self.split(Cause::Unreadable, None);
         }
         self.narrowed_until = Some(min(self.read.window.until, self.started));
         self.begin_window();
@@ -260,7 +277,7 @@ impl DateWindows {
             self.read.attempts += 1;
             None
         } else if self.read.is_second() {
-            self.split_or_skip(Cause::TooMany, Some(total))
+            self.split(Cause::TooMany, Some(total))
         } else {
             self.shorten(Cause::TooMany)
         }
@@ -286,14 +303,31 @@ impl DateWindows {
             self.read = WindowRead { repeats, ..WindowRead::new(Window { from, until }, self.read.rows) };
             return None;
         }
-        self.skip(cause)
+        self.begin_pages(cause)
     }
 
-    /// Ends a window of which rows are missing.
-    fn skip(&mut self, cause: Cause) -> Option<Gap> {
+    /// Requests the rows of one second, or of a part of it, by their position.
+    fn begin_pages(&mut self, cause: Cause) -> Option<Gap> {
+        self.read.pages = Some(Pages::new(cause, self.limits.rows));
+        None
+    }
+
+    /// Takes the result of all pages.
+    fn end_pages(&mut self, outcome: Outcome) -> Option<Gap> {
+        self.read.pages = None;
+        let cause = match outcome {
+            Outcome::Complete(listed) => return self.complete(listed),
+            Outcome::Missing(cause) => cause,
+        };
         let gap = Gap { window: self.read.window, cause };
-        self.end_window(u64::MAX);
-        Some(gap)
+        if self.read.parts.pop().is_none() {
+            self.end_window(u64::MAX);
+            return Some(gap);
+        }
+        // One gap for all parts, since rows that are in no part may be missing as well.
+        let is_first = !std::mem::replace(&mut self.read.has_gap, true);
+        self.end_part();
+        is_first.then_some(gap)
     }
 
     /// Takes a list with all rows of the window or the part.
@@ -325,26 +359,23 @@ impl DateWindows {
         }
     }
 
-    /// Requests the parts of a second or the kinds of rows of a part, or skips them. `total` is the number of rows in
-    /// all of them, if it is known.
-    fn split_or_skip(&mut self, cause: Cause, total: Option<u64>) -> Option<Gap> {
-        let Some(part) = self.read.parts.pop() else {
+    /// Requests the parts of a second, the kinds of rows of a part, or the pages of a kind. `total` is the number of
+    /// rows in all of them, if it is known.
+    fn split(&mut self, cause: Cause, total: Option<u64>) -> Option<Gap> {
+        let Some(part) = self.read.parts.last().copied() else {
             if self.limits.parts > 1 || self.limits.kinds > 1 {
                 self.begin_parts(total);
                 return None;
             }
-            return self.skip(cause);
+            return self.begin_pages(cause);
         };
-        if part.kind.is_none() && self.limits.kinds > 1 {
-            self.read.parts.extend((0..self.limits.kinds).rev().map(|kind| Part { kind: Some(kind), ..part }));
-            self.read.attempts = 0;
-            return None;
+        if part.kind.is_some() || self.limits.kinds < 2 {
+            return self.begin_pages(cause);
         }
-        // One gap for all parts, since rows that are in no part may be missing as well.
-        let gap = Gap { window: self.read.window, cause };
-        let is_first = !std::mem::replace(&mut self.read.has_gap, true);
-        self.end_part();
-        is_first.then_some(gap)
+        self.read.parts.pop();
+        self.read.parts.extend((0..self.limits.kinds).rev().map(|kind| Part { kind: Some(kind), ..part }));
+        self.read.attempts = 0;
+        None
     }
 
     fn begin_parts(&mut self, total: Option<u64>) {

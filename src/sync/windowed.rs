@@ -88,11 +88,12 @@ impl WindowWalk {
         loop {
             let (query, rows) = match windows.next() {
                 Step::Done => return Ok(()),
-                Step::Rows { window, rows, part: of } => {
-                    let query = self.requests.query(rows).created(window.from, window.until);
+                Step::Rows { window, rows, part: of, page } => {
+                    let query = self.requests.query(rows).page(page).created(window.from, window.until);
                     let query = self.of_part(query, of, part, kinds).divided_by_size();
-                    // A second is not given up after one failure.
-                    (query.narrowed(is_narrowed && window.from < window.until), rows)
+                    // One row, or all rows of a second, are not given up after one failure.
+                    let is_final = rows == 1 || (page == 1 && window.from == window.until);
+                    (query.narrowed(is_narrowed && !is_final), rows)
                 }
             };
             let answer = match self.requests.fetch(&query, &mut self.writer).await {
@@ -108,8 +109,11 @@ impl WindowWalk {
             };
             let elements = answer.page.elements();
             let dates: Vec<Option<i64>> = elements.iter().map(|element| element.and_then(|row| row.created)).collect();
+            let identities = self.identities(&answer.page);
+            let keys: Vec<u64> = identities.iter().map(|(identity, _)| *identity).collect();
             let listed = Answer::Rows {
                 dates: &dates,
+                keys: &keys,
                 total: answer.page.envelope.total,
                 requested: answer.page.asked.min(rows),
             };
@@ -117,7 +121,7 @@ impl WindowWalk {
             let gap = windows.answered(listed, date).map_err(unexpected)?;
             note_gap(read, gap);
             let position = WindowsPosition { part: part.map(str::to_owned), reached: windows.position() };
-            self.emit(read, answer, Position::Windows(position)).await?;
+            self.emit(read, answer, identities, Position::Windows(position)).await?;
         }
     }
 
@@ -152,9 +156,9 @@ impl WindowWalk {
         &mut self,
         read: &mut FullRead<'_>,
         answer: FetchedPage,
+        identities: Vec<(u64, Parent)>,
         position: Position,
     ) -> Result<(), StreamError> {
-        let identities = self.identities(&answer.page);
         let seen = &mut self.seen;
         let is_new: Vec<bool> = identities.iter().map(|(identity, _)| seen.insert(*identity)).collect();
         if read.context.stream == self.requests.stream {

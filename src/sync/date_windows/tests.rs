@@ -12,6 +12,12 @@ const NOW: i64 = 1_700_000_000;
 /// Rows per request.
 const ROWS: usize = 10;
 
+/// Maximum number of requests one after the other that fail although all rows can be sent.
+const MOST_FAILED: usize = 3;
+
+/// Number of requests before which the list changes in tests of random changes.
+const MOST_CHANGED: usize = 120;
+
 /// User and part of the store.
 type Key = (i64, usize);
 
@@ -43,6 +49,10 @@ struct Store {
     now: i64,
     requests: u64,
     fails: bool,
+    /// True if rows come in another order with each request.
+    shuffles: bool,
+    /// Number of responses one after the other that could not be read.
+    failed: usize,
     /// Number of parts that can be requested; rows of all parts hide each other in any case.
     limits: Limits,
     /// Maximum number of rows that a weak store can send.
@@ -55,7 +65,7 @@ impl Store {
     fn new(rows: BTreeMap<Key, Row>, parts: usize, kinds: usize) -> Self {
         let kept = rows.iter().map(|(key, row)| (*key, row.lines.iter().copied().collect())).collect();
         let limits = Limits { rows: ROWS, parts, kinds };
-        Self { rows, now: NOW, requests: 0, fails: false, limits, most: usize::MAX, kept }
+        Self { rows, now: NOW, requests: 0, fails: false, shuffles: true, failed: 0, limits, most: usize::MAX, kept }
     }
 
     /// Returns a store with one row of one line at each date.
@@ -85,7 +95,8 @@ impl Store {
                 let key = self.pick(pick).map(|(key, _)| key);
                 key.into_iter().for_each(|key| self.delete(key));
             }
-            Change::Fail => self.fails = true,
+            // Not for ever: a store that never answers has no end.
+            Change::Fail => self.fails = self.failed < MOST_FAILED,
         }
         for (key, dates) in &mut self.kept {
             dates.extend(self.rows.get(key).into_iter().flat_map(|row| &row.lines));
@@ -98,7 +109,7 @@ impl Store {
     }
 
     /// Returns the rows of a response with the date of any of their lines, and the count; `None` if it cannot be read.
-    fn list(&mut self, window: Window, rows: usize, part: Part) -> Option<(Vec<(Key, i64)>, u64)> {
+    fn list(&mut self, window: Window, rows: usize, part: Part, page: u64) -> Option<(Vec<(Key, i64)>, u64)> {
         self.requests += 1;
         let is_kind =
             |user: i64| part.kind.is_none_or(|kind| usize::try_from(user).unwrap() % self.limits.kinds == kind);
@@ -109,15 +120,22 @@ impl Store {
             .filter(|(key, row)| is_listed(**key) && row.lines.iter().any(|line| window.contains(*line)));
         // The database finds them in any order.
         let mut all: Vec<(&Key, &Row)> = all.collect();
-        let place = |key: &Key| key.0.wrapping_mul(7_919).wrapping_add(self.requests as i64 * 104_729).rem_euclid(97);
+        let salt = if self.shuffles { self.requests as i64 * 104_729 } else { 0 };
+        let place = |key: &Key| key.0.wrapping_mul(7_919).wrapping_add(salt).rem_euclid(97);
         all.sort_by_key(|(key, _)| (place(key), **key));
         let total = all.len() as u64;
-        all.truncate(rows.min(self.most));
+        let skipped = usize::try_from(page - 1).unwrap() * rows;
+        all = all.into_iter().skip(skipped).take(rows.min(self.most)).collect();
         let mut users = BTreeMap::new();
         for (key, row) in &all {
             users.insert(key.0, (**key, *row));
         }
-        if std::mem::take(&mut self.fails) || users.values().any(|(_, row)| row.is_damaged) {
+        if std::mem::take(&mut self.fails) {
+            self.failed += 1;
+            return None;
+        }
+        self.failed = 0;
+        if users.values().any(|(_, row)| row.is_damaged) {
             return None;
         }
         let date = |row: &Row| row.lines.iter().copied().rfind(|line| window.contains(*line)).unwrap();
@@ -149,16 +167,18 @@ fn walk(store: &mut Store, position: Option<i64>, most: usize, mut change: impl 
     let mut outcome = Outcome::default();
     while outcome.steps.len() < most {
         let step = walk.next();
-        let Step::Rows { window, rows, part } = step else { break };
+        let Step::Rows { window, rows, part, page } = step else { break };
         store.now += 1;
         change(store, outcome.steps.len());
-        let listed = store.list(window, rows, part);
+        let listed = store.list(window, rows, part, page);
         let gap = match &listed {
             Some((rows_listed, total)) => {
                 outcome.keys.extend(rows_listed.iter().map(|(key, _)| *key));
                 let dates: Vec<_> = rows_listed.iter().map(|(_, date)| Some(*date)).collect();
                 let requested = rows.min(store.most);
-                let answer = Answer::Rows { dates: &dates, total: Some(*total), requested };
+                let keys: Vec<u64> =
+                    rows_listed.iter().map(|((user, part), _)| *user as u64 * 10 + *part as u64).collect();
+                let answer = Answer::Rows { dates: &dates, keys: &keys, total: Some(*total), requested };
                 walk.answered(answer, Some(store.now)).unwrap()
             }
             None => walk.answered(Answer::Unreadable, Some(store.now)).unwrap(),
@@ -180,7 +200,7 @@ fn window(from: i64, until: i64) -> Window {
 }
 
 fn step(from: i64, until: i64, rows: usize, part: Option<usize>) -> Step {
-    Step::Rows { window: Window { from, until }, rows, part: Part { part, kind: None } }
+    Step::Rows { window: Window { from, until }, rows, part: Part { part, kind: None }, page: 1 }
 }
 
 #[test]
@@ -228,7 +248,7 @@ fn more_rows_than_the_last_count_are_requested_again() {
     let mut answered = |total: u64| {
         let Step::Rows { rows, .. } = walk.next() else { return None };
         let dates: Vec<_> = (0..total).map(|_| Some(NOW + 1)).take(rows).collect();
-        let answer = Answer::Rows { dates: &dates, total: Some(total), requested: rows };
+        let answer = Answer::Rows { dates: &dates, keys: &[], total: Some(total), requested: rows };
         assert_eq!(walk.answered(answer, None), Ok(None));
         Some(rows)
     };
@@ -255,7 +275,7 @@ fn one_second_that_is_too_much_for_a_weak_store_is_requested_in_parts() {
     store.kept.retain(|key, _| key.1 < 2);
     store.most = 3;
     let outcome = unchanged(&mut store);
-    assert_eq!(outcome.gaps, [Gap { window: window(NOW - 50, NOW - 50), cause: Cause::TooMany }]);
+    assert_eq!((outcome.keys.len(), outcome.gaps), (8, Vec::new()));
 }
 
 /// Returns rows of which the users 3 and 4 have one in each of two parts.
@@ -275,14 +295,13 @@ fn rows_hidden_by_rows_of_the_same_user_are_read_by_parts() {
 }
 
 #[test]
-fn without_parts_only_rows_of_one_second_stay_hidden() {
+fn without_parts_rows_of_one_second_that_hide_each_other_are_read_one_by_one() {
     let outcome = unchanged(&mut Store::new(two_parts(3), 0, 0));
     assert_eq!((outcome.keys.len(), outcome.gaps), (8, Vec::new()));
     let mut rows = two_parts(3);
     rows.get_mut(&(4, 1)).unwrap().lines = vec![NOW - 40];
     let outcome = unchanged(&mut Store::new(rows, 0, 0));
-    let hidden = Gap { window: window(NOW - 40, NOW - 40), cause: Cause::Hidden };
-    assert_eq!((outcome.keys.len(), outcome.gaps), (7, vec![hidden]));
+    assert_eq!((outcome.keys.len(), outcome.gaps), (8, Vec::new()));
 }
 
 #[test]
@@ -323,13 +342,27 @@ fn a_damaged_row_that_is_in_no_part_is_reported() {
 }
 
 #[test]
+fn readable_rows_of_one_second_with_damaged_ones_are_read_one_by_one() {
+    for damaged in [vec![1], vec![20], vec![4, 5], vec![2, 9, 17]] {
+        let mut store = Store::dated([NOW - 50; 20]);
+        store.shuffles = false;
+        for user in &damaged {
+            store.rows.get_mut(&(*user, 0)).unwrap().is_damaged = true;
+        }
+        let outcome = unchanged(&mut store);
+        let gap = Gap { window: window(NOW - 50, NOW - 50), cause: Cause::Unreadable };
+        assert_eq!((outcome.keys.len(), outcome.gaps), (20 - damaged.len(), vec![gap]), "{damaged:?}");
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_read_by_windows_is_detected() {
     let new = || DateWindows::new(None, NOW, Limits { rows: 2, parts: 0, kinds: 0 });
-    let no_total = new().answered(Answer::Rows { dates: &[Some(NOW)], total: None, requested: 2 }, None);
+    let no_total = new().answered(Answer::Rows { dates: &[Some(NOW)], keys: &[], total: None, requested: 2 }, None);
     assert_eq!(no_total, Err(Unexpected::NoTotal));
 
     let mut walk = new();
-    let all = Answer::Rows { dates: &[Some(NOW), Some(NOW)], total: Some(9), requested: 2 };
+    let all = Answer::Rows { dates: &[Some(NOW), Some(NOW)], keys: &[], total: Some(9), requested: 2 };
     assert_eq!(walk.answered(all, None), Ok(None));
     assert_eq!(walk.answered(all, None), Err(Unexpected::OutsideWindow(window(0, (NOW + 1) / 2 - 1))));
 
@@ -369,7 +402,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     #[ignore = "rows dated in the future end as a reported gap"]
@@ -377,18 +410,23 @@ proptest! {
         let mut store = Store::new(rows, parts * 3, kinds);
         let outcome = unchanged(&mut store);
         prop_assert_eq!(outcome.lost(&store), Vec::<Key>::new());
+        // In a stable order all rows that can be sent are there, also those dated in the future.
+        store.shuffles = false;
+        let outcome = unchanged(&mut store);
         let is_damaged = store.rows.values().any(|row| row.is_damaged);
         for gap in &outcome.gaps {
             match gap.cause {
                 Cause::Unreadable => prop_assert!(is_damaged),
-                Cause::Hidden => prop_assert!(parts == 0 && gap.window.until - gap.window.from <= 1),
+                Cause::Hidden => prop_assert!(parts == 0 && gap.window.until == FAR_FUTURE, "{:?}", gap),
                 Cause::TooMany => prop_assert!(false, "{:?}", gap),
             }
         }
+        let readable = store.rows.iter().filter(|(_, row)| !row.is_damaged).map(|(key, _)| *key);
+        prop_assert_eq!(readable.filter(|key| !outcome.keys.contains(key)).collect::<Vec<_>>(), Vec::<Key>::new());
     }
 
     #[test]
-    #[ignore = "takes too long on a store that never rests"]
+    #[ignore = "in one of ten runs many gaps one after the other end the walk with an error"]
     fn no_row_of_a_changing_list_is_lost(
         rows in rows(),
         parts in 0..2usize,
@@ -399,9 +437,11 @@ proptest! {
     ) {
         let mut store = Store::new(rows, parts * 3, kinds);
         store.most = most;
-        // The list changes before all requests.
+        // The list changes before each request, until it rests: a walk of one request per second does not overtake rows
+        // that hide each other in every second.
         let change = |store: &mut Store, request: usize| {
-            changes[request % changes.len()].iter().for_each(|change| store.apply(change));
+            let changes = &changes[request % changes.len()];
+            changes.iter().filter(|_| request < MOST_CHANGED).for_each(|change| store.apply(change));
         };
         let mut outcome = walk(&mut store, None, requests, change);
         if outcome.steps.len() == requests {
