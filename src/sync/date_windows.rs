@@ -36,7 +36,8 @@ const MOST_ATTEMPTS: u32 = 5;
 const MOST_REPEATS: u32 = 3;
 
 /// Maximum number of last windows. After one that cannot be used, the walk continues to the present with windows that
-/// have an end; the rows that change meanwhile are left for the next one, which may not be usable either.
+/// have an end; the rows that change meanwhile are left for the next one, which may not be usable either. After the
+/// maximum, all windows have an end, so that rows dated in the future are read as well.
 const MOST_LAST: u32 = 10;
 
 /// Maximum number of gaps one after the other. Where more windows fail, there is another fault than damaged rows.
@@ -400,21 +401,19 @@ impl DateWindows {
         None
     }
 
-    /// Continues to the present with windows that have an end, or gives up.
+    /// Continues to the present with windows that have an end. After the last attempt it continues so to the last date;
+    /// rows that change meanwhile may be missing then.
     fn end_last(&mut self, cause: Cause) -> Option<Gap> {
         self.last_windows += 1;
-        if self.last_windows > MOST_LAST {
-            self.is_done = true;
-            return Some(Gap { window: self.read.window, cause });
-        }
-        self.started = max(self.now, self.position);
+        let gap = (self.last_windows > MOST_LAST).then_some(Gap { window: self.read.window, cause });
+        self.started = if gap.is_some() { FAR_FUTURE } else { max(self.now, self.position) };
         if cause == Cause::Unreadable {
             self.narrowed_until = Some(self.started);
         } else {
             self.span = max((self.started - self.position) / 2, 1);
         }
         self.begin_window();
-        None
+        gap
     }
 
     /// Ends a window with `listed` rows and begins the next one.
