@@ -54,7 +54,7 @@ pub use json::Columns;
 pub use judge::{Excuse, Judge, Verdict};
 pub use live::{Schedule, delete_chosen};
 pub use options::{
-    Account, DateHeader, EMAIL, Edition, Envelope, FaultHook, KEY, Live, Options, Rights, Version, WeakHost,
+    Account, DateHeader, EMAIL, Edition, Envelope, FaultHook, KEY, Live, Options, PageCap, Rights, Version, WeakHost,
 };
 pub use random::Random;
 pub use rows::{Cart, CartLine, Cell, Order, OrderLine, Product, Shipment, SmallRow, User};

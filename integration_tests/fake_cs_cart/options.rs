@@ -136,6 +136,15 @@ pub struct WeakHost {
     pub status: u16,
 }
 
+/// A limit of the rows of a page, whatever a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageCap {
+    /// Maximum number of rows of a page.
+    pub rows: usize,
+    /// True if a page begins where a page of the requested size would: the rows after the limit are on no page.
+    pub counts_requested: bool,
+}
+
 /// A hook that runs before each answer is computed, under the same lock.
 pub type Live = Box<dyn FnMut(&mut Data, &RecordedRequest) + Send>;
 
@@ -162,6 +171,8 @@ pub struct Options {
     pub absent: BTreeSet<String>,
     /// Number of rows of a page if the request names none.
     pub default_page: usize,
+    /// A limit of the rows of a page. The API has none.
+    pub page_cap: Option<PageCap>,
     /// Types of columns.
     pub columns: Columns,
     /// True if `total_items` is a number.
@@ -223,6 +234,7 @@ impl Default for Options {
             redirect_to: None,
             absent: BTreeSet::new(),
             default_page: 50,
+            page_cap: None,
             columns: Columns::Text,
             numeric_total: false,
             envelope: Envelope::Params,

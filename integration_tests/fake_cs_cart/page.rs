@@ -93,7 +93,9 @@ pub(crate) fn cut(context: &Context<'_>, object: &Object, sorting: &Sorting, mut
     let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let asked = context.query.filled("items_per_page").filter(is_number).and_then(|text| text.parse().ok());
     let is_bare = context.api == "1.0" && object.is_bare_in_first_version;
-    let size: usize = if is_bare { 0 } else { asked.unwrap_or(default) };
+    let mut size: usize = if is_bare { 0 } else { asked.unwrap_or(default) };
+    let cap = context.options.page_cap.filter(|cap| cap.rows < size);
+    size = cap.filter(|cap| !cap.counts_requested).map_or(size, |cap| cap.rows);
     let mut number = context.query.number("page").map_or(1, |page| usize::try_from(page).unwrap_or(1)).max(1);
     let last = if size == 0 { 1 } else { total.div_ceil(size).max(1) };
     let is_cut_in_php = object.name == "categories" && context.options.version == Version::V4_3_9;
@@ -106,6 +108,7 @@ pub(crate) fn cut(context: &Context<'_>, object: &Object, sorting: &Sorting, mut
         0 => (0, total),
         size => ((number - 1).saturating_mul(size).min(total), number.saturating_mul(size).min(total)),
     };
+    let end = cap.map_or(end, |cap| end.min(start + cap.rows));
     if start < end {
         sort(context, sorting, &mut items);
     }

@@ -26,7 +26,7 @@ const WIDE: u64 = 20;
 
 /// Reads all rows of all parts.
 pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Result<(), StreamError> {
-    let mut walk = KeyWalk { writer: read.context.writer(), seen: IdSet::default() };
+    let mut walk = KeyWalk { writer: read.context.writer(), seen: IdSet::default(), most_listed: 1, keys: KEYS };
     let (mut first, mut after) = (0, None);
     if let Some(Position::Keys(position)) = read.position()
         && let Some(place) = parts.iter().position(|part| *part == position.part)
@@ -45,6 +45,10 @@ struct KeyWalk {
     writer: RecordWriter,
     /// Keys of the rows that were emitted. A row that moves to another part while it is read comes twice.
     seen: IdSet,
+    /// Maximum number of elements in a response so far: a store that limits its responses lists no more.
+    most_listed: u64,
+    /// Keys of the next list.
+    keys: i64,
 }
 
 impl KeyWalk {
@@ -62,11 +66,10 @@ impl KeyWalk {
             Ok(answer) => {
                 let rows = &answer.page;
                 let total = rows.envelope.total;
-                let listed = (rows.rows.len() + rows.skipped.len()) as u64;
                 if let Some(total) = total.filter(|_| after.is_none()) {
                     context.output.count(total).await?;
                 }
-                if total.is_some_and(|total| total <= listed) {
+                if rows.is_only_page() {
                     return self.emit(read, answer, part, None).await;
                 }
                 (rows.rows.first().and_then(|row| id_of(row.key)), total)
@@ -82,14 +85,18 @@ impl KeyWalk {
         if after.is_none() && total.is_some_and(|total| is_sparse(total, least.abs_diff(greatest))) {
             let all = Query::all(context.stream).sort(Order::Key).part(part);
             match self.fetch(context, &all).await {
-                Ok(answer) => return self.emit(read, answer, part, None).await,
+                Ok(answer) if total.is_some_and(|total| answer.page.element_count() >= total) => {
+                    return self.emit(read, answer, part, None).await;
+                }
+                // A store that limits its responses.
+                Ok(_) => {}
                 Err(StreamError::Request(error)) if error.is_unreadable() => {}
                 Err(stream_error) => return Err(stream_error),
             }
         }
         let mut next = after.map_or(least, |after| after.saturating_add(1).max(least));
         while next <= greatest {
-            let last = next.saturating_add(KEYS - 1).min(greatest);
+            let last = next.saturating_add(self.keys - 1).min(greatest);
             match self.read_list(read, part, (next, last)).await {
                 Err(StreamError::UnexpectedResponse(why)) => {
                     context.warn_keys(why).await?;
@@ -103,7 +110,20 @@ impl KeyWalk {
     }
 
     async fn fetch(&mut self, context: &StreamContext, query: &Query) -> Result<FetchedPage, StreamError> {
-        context.fetch(query, &mut self.writer).await
+        let answer = context.fetch(query, &mut self.writer).await?;
+        self.most_listed = self.most_listed.max(answer.page.element_count());
+        Ok(answer)
+    }
+
+    /// Returns true if a response to a list of keys may lack rows because the store limits its responses. The next
+    /// lists are then so short that it can send them completely.
+    fn is_cut(&mut self, answer: &FetchedPage, keys: &[i64]) -> bool {
+        let is_counted_higher = answer.page.envelope.total.is_some_and(|total| total > answer.page.element_count());
+        if !is_counted_higher || keys.len() as u64 <= self.most_listed {
+            return false;
+        }
+        self.keys = i64::try_from(self.most_listed).unwrap_or(KEYS).clamp(1, KEYS);
+        true
     }
 
     /// Reads the rows with keys from `first` to `last`.
@@ -119,6 +139,10 @@ impl KeyWalk {
             match self.fetch(read.context, &query).await {
                 Ok(answer) => {
                     check_list(&answer, &keys)?;
+                    if self.is_cut(&answer, &keys) {
+                        lists.divide(&keys, self.keys);
+                        continue;
+                    }
                     let reached = keys.last().copied();
                     self.emit(read, answer, part, reached).await?;
                     lists.was_read();
@@ -223,6 +247,12 @@ impl KeyList {
     /// Records that the rows of the last keys were read.
     pub(super) fn was_read(&mut self) {
         self.unreadable = 0;
+    }
+
+    /// Divides keys into lists of at most `size` keys.
+    fn divide(&mut self, keys: &[i64], size: i64) {
+        let size = usize::try_from(size).unwrap_or(1).max(1);
+        self.parts.extend(keys.chunks(size).rev().map(<[i64]>::to_vec));
     }
 
     /// Divides keys that cannot be read. Returns the key if it is only one.

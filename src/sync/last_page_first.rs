@@ -57,11 +57,21 @@ impl PagesWalk<'_> {
         let context = read.context;
         let counted = match self.fetch(context, 1, self.page_size).await {
             Ok(answer) => {
-                let counted = counted(&answer.page)?;
+                let (counted, elements) = (counted(&answer.page)?, answer.page.element_count());
                 context.output.count(counted).await?;
-                if counted <= elements(&answer.page) {
+                if answer.page.is_only_page() {
                     read.emit_all(answer.page).await?;
                     return Ok(None);
+                }
+                if counted > elements && elements < answer.page.asked as u64 {
+                    // The store limits its pages.
+                    self.page_size = usize::try_from(elements).unwrap_or(self.page_size).max(1);
+                }
+                if counted <= elements {
+                    // The rows after them, if there are any, count as added ones.
+                    let mut position = PagesPosition { size: answer.page.asked.max(1), ..self.begin(0) };
+                    self.emit_below(read, answer, &mut position).await?;
+                    return Ok(Some(position));
                 }
                 counted
             }
@@ -72,8 +82,13 @@ impl PagesWalk<'_> {
             }
             Err(stream_error) => return Err(stream_error),
         };
+        Ok(Some(self.begin(counted)))
+    }
+
+    /// Returns the position before the walk, with so many rows left.
+    fn begin(&self, left: u64) -> PagesPosition {
         let (part, size) = (self.part.map(str::to_owned), self.page_size);
-        Ok(Some(PagesPosition { part, left: counted, size, least: i64::MAX, greatest: i64::MIN }))
+        PagesPosition { part, left, size, least: i64::MAX, greatest: i64::MIN }
     }
 
     /// Reads all rows from the last one to the first.
@@ -112,7 +127,14 @@ impl PagesWalk<'_> {
             }
             unreadable = 0;
             // Beyond the end, a store sends the last page.
-            let shown = answer.page.envelope.page.filter(|&shown| shown > 0).unwrap_or(page).min(page);
+            let shown = shown_page(&answer.page, page);
+            let elements = answer.page.element_count();
+            let has_others_after_it = position.least < i64::MAX && self.counts_beyond(page, size);
+            if has_others_after_it && (1..size as u64).contains(&elements) {
+                // The store limits its pages.
+                position.size = usize::try_from(elements).unwrap_or(size);
+                continue;
+            }
             position.left = (shown - 1).saturating_mul(size as u64);
             self.emit_below(read, answer, &mut position).await?;
         }
@@ -166,37 +188,105 @@ impl PagesWalk<'_> {
         read.emit(answer, |_, row| is_below(row), Position::Pages(position.clone())).await
     }
 
-    /// Emits the rows that were added during the walk: those on the last pages with keys above all that were read.
-    async fn added(&mut self, read: &mut FullRead<'_>, position: PagesPosition) -> Result<(), StreamError> {
-        let last = self.total.unwrap_or(1).div_ceil(position.size as u64).max(1);
+    /// Returns true if the store counts more rows than those on the pages up to this one.
+    fn counts_beyond(&self, page: u64, size: usize) -> bool {
+        self.total.is_some_and(|total| total > page.saturating_mul(size as u64))
+    }
+
+    /// Emits the rows with keys above all that were read: those that were added during the walk, and those that the
+    /// store did not count.
+    async fn added(&mut self, read: &mut FullRead<'_>, mut position: PagesPosition) -> Result<(), StreamError> {
         let greatest = position.greatest;
         let mut least = i64::MAX;
-        let mut page = last;
+        let Some((mut page, answer)) = self.beyond(read, &mut position).await? else { return Ok(()) };
+        let mut fetched = Some(answer);
         while page > 0 {
-            let answer = match self.fetch(read.context, page, position.size).await {
-                Ok(answer) => answer,
-                // It was reported above, or it is newer than the walk.
-                Err(StreamError::Request(error)) if error.is_unreadable() => return Ok(()),
-                Err(stream_error) => return Err(stream_error),
+            let answer = match fetched.take() {
+                Some(answer) => answer,
+                None => match self.fetch_added(read, page, &position).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                },
             };
+            if answer.page.asked < position.size {
+                page = shorten(&mut position, page, answer.page.asked);
+                continue;
+            }
             let first = answer.page.rows.first().and_then(|row| id_of(row.key));
             let before = least;
             least = first.map_or(before, |first| before.min(first));
+            page = shown_page(&answer.page, page) - 1;
             let is_added = move |key: i64| key > greatest && key < before;
             let done = Position::Pages(position.clone());
             read.emit(answer, |_, row| id_of(row.key).is_some_and(is_added), done).await?;
             if least <= greatest {
                 break;
             }
-            page -= 1;
         }
         Ok(())
     }
+
+    /// Requests the page after the last one that the store counts, and later ones while they are full of other rows: the
+    /// count may be too small. Returns the last response and its page; `None` if it cannot be read.
+    async fn beyond(
+        &mut self,
+        read: &mut FullRead<'_>,
+        position: &mut PagesPosition,
+    ) -> Result<Option<(u64, FetchedPage)>, StreamError> {
+        let after_counted = |total: Option<u64>, size: usize| total.map_or(0, |total| total.div_ceil(size as u64)) + 1;
+        let mut page = after_counted(self.total, position.size);
+        loop {
+            let Some(answer) = self.fetch_added(read, page, position).await? else { return Ok(None) };
+            if answer.page.asked < position.size {
+                page = shorten(position, page, answer.page.asked);
+                continue;
+            }
+            let is_own = shown_page(&answer.page, page) == page;
+            let newest = answer.page.rows.last().and_then(|row| id_of(row.key));
+            let is_full = answer.page.element_count() >= position.size as u64 && newest > Some(position.greatest);
+            if is_own && self.counts_beyond(page, position.size) {
+                page = after_counted(self.total, position.size);
+            } else if is_own && is_full {
+                page = page.saturating_mul(2);
+            } else {
+                return Ok(Some((page, answer)));
+            }
+        }
+    }
+
+    /// Requests a page of added rows. Returns `None` if it cannot be read.
+    async fn fetch_added(
+        &mut self,
+        read: &mut FullRead<'_>,
+        page: u64,
+        position: &PagesPosition,
+    ) -> Result<Option<FetchedPage>, StreamError> {
+        match self.fetch(read.context, page, position.size).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(StreamError::Request(error)) if error.is_unreadable() => {
+                // Otherwise the walk has reported it: a store repeats the last page.
+                if self.bound.is_none() {
+                    read.context.note_unreadable(&error);
+                    read.add_between((position.greatest > i64::MIN).then_some(position.greatest), None);
+                }
+                Ok(None)
+            }
+            Err(stream_error) => Err(stream_error),
+        }
+    }
 }
 
-/// Returns the number of elements in a response.
-fn elements(rows: &Rows) -> u64 {
-    (rows.rows.len() + rows.skipped.len()) as u64
+/// Continues with pages of `size` rows, since the store can send only the beginning of the requested page. Returns the
+/// page with the last of its rows.
+fn shorten(position: &mut PagesPosition, page: u64, size: usize) -> u64 {
+    let rows = page.saturating_mul(position.size as u64);
+    position.size = size.max(1);
+    rows.div_ceil(position.size as u64)
+}
+
+/// Returns the number of the page that a response shows: beyond the end, a store sends the last page.
+fn shown_page(rows: &Rows, requested: u64) -> u64 {
+    rows.envelope.page.filter(|&shown| shown > 0).unwrap_or(requested).min(requested)
 }
 
 /// Returns the store's count of the rows.

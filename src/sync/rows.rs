@@ -273,6 +273,18 @@ impl Rows {
         (self.rows.len() + self.rows_without_key) as u64
     }
 
+    /// Returns the number of elements of the list, including those that are not rows.
+    pub(super) fn element_count(&self) -> u64 {
+        (self.rows.len() + self.skipped.len()) as u64
+    }
+
+    /// Returns true if the first page of a list has all of its rows. The count is not enough: a store may count the
+    /// rows of the page. A page with fewer elements than requested has no other one after it.
+    pub(super) fn is_only_page(&self) -> bool {
+        let elements = self.element_count();
+        self.envelope.total == Some(elements) && elements < self.asked as u64
+    }
+
     /// Returns the elements of the list in their order; `None` for one that is not a row with a key.
     pub(super) fn elements(&self) -> Vec<Option<&Row>> {
         let mut elements = Vec::with_capacity(self.rows.len() + self.skipped.len());

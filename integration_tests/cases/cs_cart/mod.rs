@@ -22,4 +22,5 @@ mod refusals;
 mod store;
 mod streams;
 mod syncs;
+mod totals;
 mod walks;

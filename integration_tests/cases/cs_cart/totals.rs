@@ -1,0 +1,76 @@
+//! Counts that are wrong, and pages without an end: neither ends a stream early, nor keeps it from ending.
+
+use serde_json::{Value, json};
+
+use super::store::{config_with, full, read, records, requests, told};
+use crate::fake_cs_cart::{
+    Edition, FakeCsCart, Fault, Judge, Options, PageCap, RecordedRequest, Sample,
+};
+
+/// Streams whose pages have a count.
+const COUNTED: [(Edition, &str); 6] = [
+    (Edition::Ultimate, "users"),
+    (Edition::Ultimate, "shipments"),
+    (Edition::Ultimate, "stores"),
+    (Edition::Ultimate, "call_requests"),
+    (Edition::Ultimate, "product_reviews"),
+    (Edition::MultiVendor, "vendors"),
+];
+
+/// Starts a store with so many rows of these streams.
+fn store_of(options: Options, rows: usize) -> FakeCsCart {
+    let sizes = Sample { users: rows, shipments: rows, messages: rows, companies: rows, ..Sample::new(1, 60) };
+    FakeCsCart::sample(options, &sizes)
+}
+
+/// Returns a body with another count.
+fn counting(body: Vec<u8>, count: impl Fn(usize) -> usize) -> Vec<u8> {
+    let text = String::from_utf8(body).unwrap();
+    let Some((before, after)) = text.split_once("\"total_items\":\"") else { return text.into_bytes() };
+    let (_, after) = after.split_once('"').unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let rows = answer.as_object().unwrap().values().find_map(Value::as_array).map_or(0, Vec::len);
+    format!("{before}\"total_items\":\"{}\"{after}", count(rows)).into_bytes()
+}
+
+/// Reads a stream, and asserts that every row was read.
+fn assert_complete(context: &str, store: &FakeCsCart, stream: &str, rows_per_request: usize) {
+    let (start, settings) = (store.moment(), json!({ "rows_per_request": rows_per_request }));
+    let run = read(&config_with(store, &settings), &full(stream), "[]");
+    let verdict = Judge::full(stream).sync(&store.history(), start, &records(&run, stream));
+    assert!(verdict.is_right() && verdict.required > 0, "{context}: {verdict}\n{}", told(store));
+    assert_eq!(run.code, Some(0), "{context}: {}", run.transcript());
+}
+
+#[test]
+fn a_total_that_is_too_small_hides_no_row() {
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let changes: [(&str, Change); 3] = [
+        ("3", |body| counting(body, |_| 3)),
+        ("the rows of the page", |body| counting(body, |rows| rows)),
+        ("20", |body| counting(body, |_| 20)),
+    ];
+    for (what, change) in changes {
+        for (edition, stream) in COUNTED {
+            for rows in [30, 34] {
+                let fault = Some(Box::new(move |_: &RecordedRequest| Some(Fault::Changed(change))) as _);
+                let store = store_of(Options { edition, fault, ..Options::default() }, rows);
+                assert_complete(&format!("{stream}, {rows} rows, total {what}"), &store, stream, 10);
+                assert!(requests(&store, stream).len() <= 20, "{stream}: {}", told(&store));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_that_limits_its_pages_hides_no_row() {
+    for counts_requested in [false, true] {
+        for (edition, stream) in COUNTED {
+            let page_cap = Some(PageCap { rows: 25, counts_requested });
+            let store = store_of(Options { edition, page_cap, ..Options::default() }, 210);
+            let context = format!("{stream}, {page_cap:?}");
+            assert_complete(&context, &store, stream, 50);
+            assert!(requests(&store, stream).len() <= 24, "{context}: {}", told(&store));
+        }
+    }
+}
