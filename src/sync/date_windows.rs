@@ -233,6 +233,8 @@ impl DateWindows {
                 if let Some(pages) = &mut self.read.pages {
                     let outcome = pages.listed(keys, total, requested);
                     outcome.and_then(|outcome| self.end_pages(outcome))
+                } else if self.is_full((listed, total), requested) {
+                    self.full(listed, requested)
                 } else if total > requested {
                     self.too_many(total, requested)
                 } else if listed < total {
@@ -264,6 +266,24 @@ impl DateWindows {
         }
         self.narrowed_until = Some(min(self.read.window.until, self.started));
         self.begin_window();
+        None
+    }
+
+    /// Returns true if a page is full and its count shows no further rows.
+    fn is_full(&self, (listed, total): (u64, u64), requested: u64) -> bool {
+        let is_reduced = requested < u64::try_from(self.read.rows).unwrap_or(u64::MAX);
+        // A weak store that cannot send more rows is believed that there are no others.
+        listed >= requested && total <= listed && (total < listed || !is_reduced)
+    }
+
+    /// Requests one row more than the `listed` ones: a store may count only the rows of the page, so a full page does not
+    /// prove that there are no others.
+    fn full(&mut self, listed: u64, requested: u64) -> Option<Gap> {
+        if self.read.attempts > 0 {
+            return self.too_many(listed.saturating_add(1), requested);
+        }
+        self.read.rows = usize::try_from(listed.saturating_add(1)).unwrap_or(usize::MAX);
+        self.read.attempts += 1;
         None
     }
 

@@ -63,6 +63,18 @@ fn a_total_that_is_too_small_hides_no_row() {
 }
 
 #[test]
+fn carts_of_a_page_that_is_counted_as_all_there_is_are_not_all() {
+    fn of_page(body: Vec<u8>) -> Vec<u8> {
+        counting(body, |rows| rows)
+    }
+    let fault = |seen: &RecordedRequest| (seen.object == "carts").then_some(Fault::Changed(of_page));
+    let options = Options { edition: Edition::MultiVendor, fault: Some(Box::new(fault)), ..Options::default() };
+    let store = FakeCsCart::sample(options, &Sample { carts: 34, ..Sample::new(1, 60) });
+    assert_complete("carts", &store, "carts", 10);
+    assert!(store.requests().len() <= 60, "{}", told(&store));
+}
+
+#[test]
 fn a_store_that_limits_its_pages_hides_no_row() {
     for counts_requested in [false, true] {
         for (edition, stream) in COUNTED {
