@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::store::{config_with, full, read, records, requests, told};
 use crate::fake_cs_cart::{
-    Edition, FakeCsCart, Fault, Judge, Options, PageCap, RecordedRequest, Sample,
+    Edition, Envelope, FakeCsCart, Fault, Judge, Options, PageCap, RecordedRequest, Sample,
 };
+
+/// Number of requests after which a read that does not end is refused.
+const MOST_REQUESTS: usize = 300;
 
 /// Streams whose pages have a count.
 const COUNTED: [(Edition, &str); 6] = [
@@ -83,6 +86,37 @@ fn a_store_that_limits_its_pages_hides_no_row() {
             let context = format!("{stream}, {page_cap:?}");
             assert_complete(&context, &store, stream, 50);
             assert!(requests(&store, stream).len() <= 24, "{context}: {}", told(&store));
+        }
+    }
+}
+
+/// Returns a fault of requests for all rows. After [`MOST_REQUESTS`] every request is refused.
+fn no_complete_answer(seen: &RecordedRequest) -> Option<Fault> {
+    let is_all = seen.param("items_per_page") == Some("0");
+    let is_endless = seen.n > MOST_REQUESTS;
+    if is_endless { Some(Fault::error(401, "")) } else { is_all.then_some(Fault::Empty) }
+}
+
+#[test]
+fn a_list_without_pages_ends() {
+    for rows in [2, 3, 50] {
+        let fault = Some(Box::new(no_complete_answer) as _);
+        let store = FakeCsCart::sample(Options { fault, ..Options::default() }, &Sample::new(1, 60));
+        assert_complete(&format!("{rows} rows"), &store, "usergroups", rows);
+        assert!(store.requests().len() <= 50, "{rows}: {}", told(&store));
+    }
+}
+
+#[test]
+fn pages_without_a_count_end_where_the_last_one_is_repeated() {
+    for rows in [2, 3, 4, 5, 6] {
+        let fault = Some(Box::new(no_complete_answer) as _);
+        let options = Options { envelope: Envelope::Absent, fault, ..Options::default() };
+        let store = FakeCsCart::sample(options, &Sample::new(1, 60));
+        // Rows of one rank come in another order each time.
+        for number in 1..=3 {
+            store.clear_requests();
+            assert_complete(&format!("{rows} rows, read {number}"), &store, "categories", rows);
         }
     }
 }
