@@ -27,6 +27,8 @@ macro_rules! never {
             "**.validation_code",
             "**.payment_info",
             "**.product_groups",
+            // The settings of a carrier may contain passwords.
+            "**.service_params",
         ]
     };
 }
@@ -87,8 +89,7 @@ pub static STREAMS: &[Stream] = &[
         add_on: Some("Call requests")),
     stream!("statuses", Statuses, primary_key: &["status_id"]),
     stream!("taxes", Taxes, primary_key: &["tax_id"]),
-    // The settings of a carrier may contain passwords.
-    stream!("shippings", Shippings, primary_key: &["shipping_id"], never_sent: never!("service_params")),
+    stream!("shippings", Shippings, primary_key: &["shipping_id"]),
     stream!("languages", Languages, primary_key: &["lang_id"]),
     stream!("stores", Stores, primary_key: &["company_id"], strategy: Strategy::LastPageFirst),
     stream!("vendors", Vendors, primary_key: &["company_id"], strategy: Strategy::LastPageFirst),

@@ -53,7 +53,8 @@ fn private_data_is_in_no_output_of_any_stream() {
             assert_eq!(output.code, Some(0), "{context}: {}", output.stderr);
             assert!(output.stdout.len() > 100_000, "{context}");
             assert_private(&context, &output, &["PRIVATE-", "/var/www", KEY, &basic()]);
-            for name in ["payment_info", "product_groups", "processor_params", "validation_code", "session_id"] {
+            let names = ["payment_info", "product_groups", "processor_params", "validation_code", "session_id"];
+            for name in names.into_iter().chain(["service_params"]) {
                 assert_private(&context, &output, &[&format!("\"{name}\"")]);
             }
         }

@@ -182,7 +182,10 @@ fn write_rest(context: &Context<'_>, order: &Order, out: &mut Writer) {
     let tax =
         "{\"6\":{\"rate_type\":\"P\",\"rate_value\":\"10.000\",\"price_includes_tax\":\"Y\",\"tax_subtotal\":1.5}}";
     out.raw("taxes", if is_taxed { tax } else { "[]" }).raw("tax_subtotal", if is_taxed { "1.5" } else { "0" });
-    out.raw("shipping", "[{\"shipping_id\":\"1\",\"shipping\":\"Ground\",\"rate\":5,\"group_key\":0}]");
+    out.open_in("shipping", '[').open('{').text("shipping_id", "1").text("shipping", "Ground").raw("rate", "5");
+    // An entry is a chosen method, which may have the settings of its carrier: inferred.
+    out.open_in("service_params", '{').text("account_number", "PRIVATE-carrier").close('}');
+    out.raw("group_key", "0").close('}').close(']');
     let shipments: Vec<String> = order.shipment_ids.iter().map(|id| format!("\"{id}\"")).collect();
     out.raw("shipment_ids", &format!("[{}]", shipments.join(",")));
     out.open_in("payment_method", '{').text("payment_id", "1").text("payment", "Credit card");
