@@ -33,6 +33,12 @@ struct State {
 #[derive(Debug)]
 pub(super) struct PausePermit(Instant);
 
+impl State {
+    fn hold(&mut self, wait: Duration) {
+        self.refused_until = self.refused_until.max(Some(Instant::now() + wait));
+    }
+}
+
 impl Pauses {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is only numbers, so it is usable even if another thread panicked.
@@ -73,7 +79,12 @@ impl Throttle for Pauses {
     fn refused(&self, wait: Duration) {
         let mut state = self.lock();
         state.refused += 1;
-        state.refused_until = state.refused_until.max(Some(Instant::now() + wait));
+        state.hold(wait);
+    }
+
+    fn holds(&self, wait: Duration) -> bool {
+        self.lock().hold(wait);
+        true
     }
 
     fn usage(&self) -> Usage {
@@ -102,6 +113,10 @@ mod tests {
         let from = Instant::now();
         let _permit = pauses.acquire(&IgnoreEvents).await;
         assert_eq!(from.elapsed(), Duration::from_secs(7));
-        assert_eq!((pauses.usage().made, pauses.usage().refused), (11, 1));
+        assert!(pauses.holds(Duration::from_secs(8)));
+        let from = Instant::now();
+        let _permit = pauses.acquire(&IgnoreEvents).await;
+        assert_eq!(from.elapsed(), Duration::from_secs(8));
+        assert_eq!((pauses.usage().made, pauses.usage().refused), (12, 1));
     }
 }

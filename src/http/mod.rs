@@ -6,6 +6,7 @@
 //! - `page`: the response data that is the same for every API; `body`: parses a body that arrives in chunks.
 //! - `client`: sends a request and reads the response.
 //! - `pending_request`: repeats a request until it succeeds or fails permanently.
+//! - `exchange`: a finished request as it is logged.
 //! - `retry`: decides if and when a request is sent again.
 //! - `sizes`: the number of rows per page.
 //! - `throttle`: the interface of a rate limiter.
@@ -19,6 +20,7 @@ mod client;
 mod connection;
 pub mod error;
 pub(crate) mod error_mapping;
+mod exchange;
 mod memory;
 pub mod page;
 mod pending_request;

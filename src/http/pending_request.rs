@@ -2,7 +2,6 @@
 //! retries, and requests shorter pages if the server cannot send the full page. The client defines requests and
 //! sends them.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 use super::BoxFuture;
 use super::error::Error;
 use super::error_mapping;
+use super::exchange::Exchange;
 use super::memory::{MemoryBudget, MemoryPermit};
 use super::page::{Discard, ElementSink, Envelope};
 use super::request::{Divisibility, Request};
@@ -55,34 +55,6 @@ pub enum RequestEvent<'a> {
     Sending,
     /// A request is finished.
     Done(Exchange),
-}
-
-/// A finished request, with or without a response.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    /// The request, as it is logged.
-    pub request: String,
-    /// The HTTP status, if a response arrived.
-    pub status: Option<u16>,
-    /// Number of body bytes that were read, after decompression.
-    pub bytes: usize,
-    /// Time from sending the request to the end of the response.
-    pub took: Duration,
-    /// The call count that the response reported.
-    pub limit: Option<CallLimit>,
-}
-
-impl fmt::Display for Exchange {
-    /// Writes one line without any content of the response: the request, status, size, time and call count.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}: ", self.request)?;
-        match self.status {
-            Some(status) => write!(f, "HTTP {status}, {} bytes", self.bytes)?,
-            None => f.write_str("no answer")?,
-        }
-        write!(f, ", {} ms", self.took.as_millis())?;
-        self.limit.map_or(Ok(()), |CallLimit { used, allowed }| write!(f, ", call limit {used}/{allowed}"))
-    }
 }
 
 /// Receives the events of requests, such as waits and retries.
@@ -249,24 +221,25 @@ impl<T: Throttle> Dispatcher<T> {
         (outcome, meta, sent)
     }
 
-    /// Requests any single row of the resource. Returns `None` if the store cannot send one, and otherwise the total
-    /// number of rows that the response reports, if any.
+    /// Requests any single row of the resource.
     async fn probe<S: SendOnce>(
         &self,
         sender: &S,
-        (pending_request, memory): (&PendingRequest<'_, T, S::Request>, &mut MemoryPermit),
+        (pending_request, memory): (&mut PendingRequest<'_, T, S::Request>, &mut MemoryPermit),
         observer: &dyn RequestObserver,
-    ) -> Option<Option<u64>> {
-        for probe in pending_request.probes() {
-            match self.attempt(sender, (&probe, &mut *memory), observer, &mut Discard).await {
-                (Ok(page), ..) => return Some(page.total),
+    ) -> Probed {
+        while let Some(probe) = pending_request.next_probe() {
+            let (outcome, meta, _) = self.attempt(sender, (&probe, &mut *memory), observer, &mut Discard).await;
+            match outcome {
+                Ok(page) => return Probed::Readable(page.total),
                 // The API documents 404 for pages out of bounds: the resource has only one row.
-                (Err(error), ..) if error.status() == Some(404) && probe.slice().page > 1 => return Some(None),
-                (Err(error), ..) if !retry::may_be_row(&error) => return None,
-                _ => {}
+                Err(error) if error.status() == Some(404) && probe.slice().page > 1 => return Probed::Readable(None),
+                Err(_) if meta.retry_after.is_some() => return Probed::Later(meta),
+                Err(error) if !retry::may_be_row(&error) => return Probed::Unreadable,
+                Err(_) => {}
             }
         }
-        None
+        Probed::Unreadable
     }
 
     /// Sends a request, with retries, until a response arrives, and passes its rows to `sink`. Before each attempt,
@@ -284,51 +257,104 @@ impl<T: Throttle> Dispatcher<T> {
         let mut pending_request = PendingRequest::new(self, query);
         loop {
             let (slot, mut memory) = pending_request.admission().await?;
-            let (error, meta) = loop {
-                let request = (&pending_request.query, &mut memory);
-                let (outcome, meta, sent) = self.attempt(sender, request, observer, sink).await;
-                let error = match outcome {
-                    Ok(page) => return Ok(pending_request.answer(page, meta, (slot, memory))),
-                    Err(error) => error,
-                };
-                pending_request.failed(&error, sent);
-                let mut next = pending_request.next(&error);
-                if next == NextStep::ProbeOneRow {
-                    observer.on_event(RequestEvent::Probing { attempt: pending_request.attempt, error: &error }).await;
-                    let passed = self.probe(sender, (&pending_request, &mut memory), observer).await;
-                    pending_request.record_probe(passed);
-                    next = if passed.is_some() { pending_request.next(&error) } else { NextStep::Retry };
-                }
-                match next {
-                    NextStep::ProbeOneRow | NextStep::Retry => break (error, meta),
-                    NextStep::Unreadable => {
-                        self.sizes.restore(query);
-                        return Err(Error::Unreadable { resource: query.resource().to_owned(), last: Box::new(error) });
-                    }
-                    NextStep::Shrink if pending_request.is_over(&error, Duration::ZERO) => {
-                        return Err(pending_request.exhausted(error));
-                    }
-                    NextStep::Shrink => {
-                        pending_request.shrink(&error);
-                        let (attempt, count) = (pending_request.attempt, pending_request.query.count());
-                        observer.on_event(RequestEvent::Shrinking { attempt, error: &error, count }).await;
-                        pending_request.last = Some(error);
-                    }
-                }
+            let admitted = (&mut pending_request, &mut memory);
+            let (error, meta) = match self.until_wait(sender, admitted, observer, sink).await? {
+                Sent::Answer(page, meta) => return Ok(pending_request.answer(page, meta, (slot, memory))),
+                Sent::Wait(error, meta) => (error, meta),
+            };
+            let delay = pending_request.delay(&error, meta)?;
+            let calls_left = meta.limit.is_some_and(|limit| limit.used < limit.allowed);
+            let is_held = if error.status() == Some(429) && !calls_left {
+                self.throttle.refused(delay);
+                true
+            } else {
+                meta.retry_after.is_some() && self.throttle.holds(delay)
             };
             // Release the slot and the memory during the wait, so that other requests can continue.
             drop((slot, memory));
-            let delay = pending_request.delay(&error, meta)?;
             observer.on_event(RequestEvent::Retrying { attempt: pending_request.attempt, error: &error, delay }).await;
-            let calls_left = meta.limit.is_some_and(|limit| limit.used < limit.allowed);
-            if error.status() == Some(429) && !calls_left {
-                self.throttle.refused(delay);
-            } else {
+            if !is_held {
                 tokio::time::sleep(delay).await;
             }
             pending_request.last = Some(error);
         }
     }
+
+    /// Sends a request, and shorter ones, until a response arrives or a wait is due.
+    async fn until_wait<S: SendOnce>(
+        &self,
+        sender: &S,
+        (pending_request, memory): (&mut PendingRequest<'_, T, S::Request>, &mut MemoryPermit),
+        observer: &dyn RequestObserver,
+        sink: &mut dyn ElementSink,
+    ) -> Result<Sent, Error> {
+        loop {
+            let (error, meta) = match pending_request.waited.take() {
+                Some(error) => (error, ResponseMeta::default()),
+                None => {
+                    let request = (&pending_request.query, &mut *memory);
+                    let (outcome, meta, sent) = self.attempt(sender, request, observer, sink).await;
+                    match outcome {
+                        Ok(page) => return Ok(Sent::Answer(page, meta)),
+                        Err(error) => {
+                            pending_request.failed(&error, sent);
+                            (error, meta)
+                        }
+                    }
+                }
+            };
+            let mut next = pending_request.next(&error);
+            if meta.retry_after.is_some() && matches!(next, NextStep::ProbeOneRow | NextStep::Shrink) {
+                return Ok(pending_request.wait_first(error, meta));
+            }
+            if next == NextStep::ProbeOneRow {
+                observer.on_event(RequestEvent::Probing { attempt: pending_request.attempt, error: &error }).await;
+                let passed = match self.probe(sender, (&mut *pending_request, &mut *memory), observer).await {
+                    Probed::Later(meta) => return Ok(pending_request.wait_first(error, meta)),
+                    Probed::Readable(counted) => Some(counted),
+                    Probed::Unreadable => None,
+                };
+                pending_request.record_probe(passed);
+                next = if passed.is_some() { pending_request.next(&error) } else { NextStep::Retry };
+            }
+            match next {
+                NextStep::ProbeOneRow | NextStep::Retry => return Ok(Sent::Wait(error, meta)),
+                NextStep::Unreadable => {
+                    let requested = pending_request.requested;
+                    self.sizes.restore(requested);
+                    let resource = requested.resource().to_owned();
+                    return Err(Error::Unreadable { resource, last: Box::new(error) });
+                }
+                NextStep::Shrink if pending_request.is_over(&error, Duration::ZERO) => {
+                    return Err(pending_request.exhausted(error));
+                }
+                NextStep::Shrink => {
+                    pending_request.shrink(&error);
+                    let (attempt, count) = (pending_request.attempt, pending_request.query.count());
+                    observer.on_event(RequestEvent::Shrinking { attempt, error: &error, count }).await;
+                    pending_request.last = Some(error);
+                }
+            }
+        }
+    }
+}
+
+/// The end of a sequence of requests without a wait.
+enum Sent {
+    /// A response arrived.
+    Answer(Envelope, ResponseMeta),
+    /// A request failed, and the next one must wait.
+    Wait(Error, ResponseMeta),
+}
+
+/// The result of requests for any single row.
+enum Probed {
+    /// The store can send one. Contains the number of rows of the resource, if the response reports it.
+    Readable(Option<u64>),
+    /// The store cannot send one.
+    Unreadable,
+    /// The store asks for a wait before the next request.
+    Later(ResponseMeta),
 }
 
 /// The action after a failed attempt.
@@ -373,6 +399,10 @@ struct PendingRequest<'d, T, R> {
     same_failures: u32,
     /// The reason for a shorter page, if this request's own failures caused it.
     shrunk: Option<Shrunk>,
+    /// The failure after which another request than the same one is due, once the wait that the store asks for is over.
+    waited: Option<Error>,
+    /// Number of requests for a single row that were sent since the last one that succeeded or was given up.
+    probes_sent: usize,
     /// True if the last request for a single row succeeded; `None` if this request has sent none.
     probe_passed: Option<bool>,
     /// Total number of rows of the resource that the request for a single row reported.
@@ -395,6 +425,8 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
             last: None,
             same_failures: 0,
             shrunk: None,
+            waited: None,
+            probes_sent: 0,
             probe_passed: None,
             counted: None,
             rejected_count: None,
@@ -477,14 +509,24 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         }
     }
 
-    /// Returns the requests for any single row: the first row, and the second, since the first may be the unreadable
-    /// one. The failed request itself is left out.
-    fn probes(&self) -> impl Iterator<Item = R> {
-        [1, 2].into_iter().map(|place| self.requested.any_row(place)).filter(|probe| !probe.is_same(&self.query))
+    /// Returns the next request for any single row: the first row, then the second, since the first may be the
+    /// unreadable one. The failed request itself is left out.
+    fn next_probe(&mut self) -> Option<R> {
+        let probes = [1, 2].into_iter().map(|place| self.requested.any_row(place));
+        let probe = probes.filter(|probe| !probe.is_same(&self.query)).nth(self.probes_sent);
+        self.probes_sent += 1;
+        probe
+    }
+
+    /// Remembers the failure until the wait that the store asks for is over.
+    fn wait_first(&mut self, error: Error, meta: ResponseMeta) -> Sent {
+        self.waited = Some(error.clone());
+        Sent::Wait(error, meta)
     }
 
     fn record_probe(&mut self, passed: Option<Option<u64>>) {
         self.probe_passed = Some(passed.is_some());
+        self.probes_sent = 0;
         if let Some(counted) = passed {
             self.counted = counted;
             self.dispatcher.sizes.prove(self.requested, counted);
@@ -534,7 +576,7 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
             && self.same_failures == 1
             && self.query.count() > 1
             && self.probe_passed.is_none();
-        if self.requested.is_no_retry() || !(retry::is_transient(error) || few || size) {
+        if self.requested.is_no_retry() || !(retry::is_transient(error) || few || size || self.waited.is_some()) {
             return Err(error.clone());
         }
         if self.attempt < retry_policy.attempts && !self.is_over(error, delay) {

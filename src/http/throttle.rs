@@ -49,6 +49,13 @@ pub trait Throttle: fmt::Debug + Send + Sync {
     /// Records a refusal (429), after its response was recorded: no request is sent for `wait`.
     fn refused(&self, wait: Duration);
 
+    /// Records that another response than a refusal asked for a wait (`Retry-After`), after the response was recorded.
+    /// Returns true if no request is sent for `wait`; otherwise only the failed request waits.
+    fn holds(&self, wait: Duration) -> bool {
+        let _ = wait;
+        false
+    }
+
     /// Returns the statistics of the calls so far.
     fn usage(&self) -> Usage;
 }

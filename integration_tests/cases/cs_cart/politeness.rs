@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::store::{column, config_with, everything, full, read, read_full, requests, sample, told};
+use super::store::{catalog, column, config_with, everything, full, read, read_full, requests, sample, told};
 use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample, WeakHost};
 
 /// Returns the times between the arrival of a request and the next one.
@@ -106,6 +106,45 @@ fn a_wait_that_the_server_asks_for_is_kept() {
         let gaps = gaps(&store);
         assert!(gaps[1] >= Duration::from_millis(990), "{status}: {gaps:?}");
         assert_eq!(store.counters().by_status[&status], 1);
+    }
+}
+
+/// Returns a config with the waits that a store asks for.
+fn patient(store: &FakeCsCart, more: &Value) -> Value {
+    let mut config = config_with(store, more);
+    config.as_object_mut().unwrap().remove("_retry_seconds");
+    config
+}
+
+#[test]
+fn a_wait_is_kept_before_a_probe_and_a_shorter_page_too() {
+    let refuse = |seen: &RecordedRequest| {
+        let rows: usize = seen.param("items_per_page").and_then(|rows| rows.parse().ok()).unwrap_or(0);
+        (rows > 10).then(|| Fault::retry_after(502, "1"))
+    };
+    let store = sample(Options { fault: Some(Box::new(refuse)), ..Options::default() });
+    let run = read(&patient(&store, &json!({ "rows_per_request": 40 })), &full("orders"), "[]");
+    assert_eq!(run.code, Some(0), "{}", run.transcript());
+    let (gaps, seen) = (gaps(&store), store.requests());
+    let after_refusals: Vec<_> = gaps.iter().zip(&seen).filter(|(_, seen)| seen.status == 502).collect();
+    assert!(after_refusals.len() >= 3, "a page, the same page, and half of it: {}", told(&store));
+    for (gap, _) in after_refusals {
+        assert!(*gap >= Duration::from_millis(990), "{gaps:?} {}", told(&store));
+    }
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_holds_all_streams() {
+    for (status, requests_at_once) in [(503, 1), (500, 2), (429, 1)] {
+        let refuse = move |seen: &RecordedRequest| (seen.n == 1).then(|| Fault::retry_after(status, "2"));
+        let store = sample(Options { fault: Some(Box::new(refuse)), ..Options::default() });
+        let streams = catalog(&["orders", "users", "shipments"].map(|name| (name, "full_refresh")));
+        let settings = json!({ "max_requests_in_flight": requests_at_once });
+        let run = read(&patient(&store, &settings), &streams, "[]");
+        assert_eq!(run.code, Some(0), "{status}: {}", run.transcript());
+        let gaps = gaps(&store);
+        // With two requests at once, the second one may have been sent before the answer.
+        assert!(gaps[requests_at_once - 1] >= Duration::from_millis(1_900), "{status}: {gaps:?} {}", told(&store));
     }
 }
 

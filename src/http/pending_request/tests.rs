@@ -311,6 +311,42 @@ async fn a_retry_after_beyond_the_policy_ends_at_once_and_a_shorter_one_is_honou
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_is_honoured_before_a_probe_and_a_shorter_page_and_holds_nobody_else() {
+    let asks = || ResponseMeta { retry_after: Some(Duration::from_secs(7)), ..ResponseMeta::default() };
+    // The first row cannot be sent either, so that two probes are needed.
+    let store = Store::new(move |query: &KeysAfter, _| match (query.resource(), query.count()) {
+        ("orders", 251..) => Reply { meta: Some(asks()), ..bad(status(500)) },
+        ("orders", 1) if query.slice().page == 1 => Reply { meta: Some(asks()), ..bad(status(500)) },
+        _ => good(),
+    });
+    let (dispatcher, began) = (dispatcher(1), Instant::now());
+    let (orders, products) = (orders(), KeysAfter::new("products", 1000));
+    let others = async {
+        for _ in 0..20 {
+            get(&dispatcher, &store, &products).await.unwrap();
+        }
+        began.elapsed()
+    };
+    let (orders, others) = tokio::join!(get(&dispatcher, &store, &orders), others);
+    assert_eq!(orders.unwrap(), 250);
+    let log = std::mem::take(&mut *store.log.lock().unwrap());
+    let counts: Vec<usize> = log.iter().filter(|(name, _)| name == "orders").map(|(_, count)| *count).collect();
+    assert_eq!(counts, [1000, 1000, 1, 1, 500, 250]);
+    // Before the second page, both probes, and the last page. The 500 rows follow a probe that succeeded.
+    assert!(began.elapsed() >= Duration::from_secs(4 * 7), "{:?}", began.elapsed());
+    assert!(others < Duration::from_secs(1), "{others:?}");
+    // A wait longer than the time limit ends the request.
+    let store = Store::new(move |_: &KeysAfter, number| {
+        let wait = Duration::from_secs(if number == 1 { 1 } else { 3600 });
+        let meta = ResponseMeta { retry_after: Some(wait), ..ResponseMeta::default() };
+        Reply { meta: Some(meta), ..bad(status(500)) }
+    });
+    let outcome = get(&self::dispatcher(1), &store, &self::orders()).await;
+    assert!(matches!(outcome, Err(Error::Deferred { .. })), "{outcome:?}");
+    assert_eq!(store.counts(), [1000, 1000]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_does_not_exist_is_reported_within_a_minute() {
     let name = |_: &KeysAfter, number| {
         let kind = TransportErrorKind::Name;
