@@ -29,9 +29,24 @@ struct State {
     refused: u64,
 }
 
-/// Permission to send one request: the time at which it was given.
+/// Permission to send one request. The pause after it begins when it is dropped: with the response, or without one
+/// after a time-out, when the server may still work on the request.
 #[derive(Debug)]
-pub(super) struct PausePermit(Instant);
+pub(super) struct PausePermit<'p> {
+    pauses: &'p Pauses,
+    /// The time at which it was given.
+    given: Instant,
+}
+
+impl Drop for PausePermit<'_> {
+    fn drop(&mut self) {
+        let pause = self.given.elapsed().saturating_sub(FREE) / PART;
+        if !pause.is_zero() {
+            let mut state = self.pauses.lock();
+            state.paused_until = state.paused_until.max(Some(Instant::now() + pause));
+        }
+    }
+}
 
 impl State {
     fn hold(&mut self, wait: Duration) {
@@ -47,9 +62,9 @@ impl Pauses {
 }
 
 impl Throttle for Pauses {
-    type Permit<'t> = PausePermit;
+    type Permit<'t> = PausePermit<'t>;
 
-    async fn acquire(&self, observer: &dyn RequestObserver) -> PausePermit {
+    async fn acquire(&self, observer: &dyn RequestObserver) -> PausePermit<'_> {
         let mut reported = None;
         loop {
             let (paused, refused) = {
@@ -65,15 +80,11 @@ impl Throttle for Pauses {
             tokio::time::sleep_until(until).await;
         }
         self.lock().made += 1;
-        PausePermit(Instant::now())
+        PausePermit { pauses: self, given: Instant::now() }
     }
 
-    fn answered(&self, permit: PausePermit, _: Option<CallLimit>) {
-        let pause = permit.0.elapsed().saturating_sub(FREE) / PART;
-        if !pause.is_zero() {
-            let mut state = self.lock();
-            state.paused_until = state.paused_until.max(Some(Instant::now() + pause));
-        }
+    fn answered(&self, permit: PausePermit<'_>, _: Option<CallLimit>) {
+        drop(permit);
     }
 
     fn refused(&self, wait: Duration) {
@@ -104,7 +115,12 @@ mod tests {
         for (took, pause) in [(0, 0), (900, 0), (1000, 0), (3000, 500), (61_000, 15_000)] {
             let permit = pauses.acquire(&IgnoreEvents).await;
             tokio::time::sleep(Duration::from_millis(took)).await;
-            pauses.answered(permit, None);
+            // Without a response, the pause is the same.
+            if took % 2_000 == 1_000 {
+                drop(permit);
+            } else {
+                pauses.answered(permit, None);
+            }
             let from = Instant::now();
             let _permit = pauses.acquire(&IgnoreEvents).await;
             assert_eq!(from.elapsed(), Duration::from_millis(pause), "{took}");

@@ -149,6 +149,23 @@ fn a_wait_that_the_server_asks_for_holds_all_streams() {
 }
 
 #[test]
+fn a_request_that_was_abandoned_is_followed_by_a_pause() {
+    let hang = |seen: &RecordedRequest| {
+        let rows: usize = seen.param("items_per_page").and_then(|rows| rows.parse().ok()).unwrap_or(0);
+        (rows > 20).then_some(Fault::Hang)
+    };
+    let store = sample(Options { fault: Some(Box::new(hang)), ..Options::default() });
+    let settings = json!({ "rows_per_request": 40, "_timeout_seconds": 3, "_retry_seconds": 30 });
+    let run = read(&config_with(&store, &settings), &full("orders"), "[]");
+    assert_eq!(run.code, Some(0), "{}\n{}", run.transcript(), told(&store));
+    // PHP may still work on it: a quarter of the two seconds above one second.
+    let (gaps, seen) = (gaps(&store), store.requests());
+    let is_long = |seen: &RecordedRequest| seen.param("items_per_page") == Some("40");
+    let after: Vec<_> = gaps.iter().zip(&seen).filter(|(_, seen)| is_long(seen)).map(|(gap, _)| *gap).collect();
+    assert!(after.len() == 2 && after.iter().all(|gap| *gap >= Duration::from_millis(3_450)), "{gaps:?}");
+}
+
+#[test]
 fn a_wait_longer_than_a_read_may_take_ends_the_stream() {
     let refuse = |_: &RecordedRequest| Some(Fault::retry_after(503, "3600"));
     let store = sample(Options { fault: Some(Box::new(refuse)), ..Options::default() });
