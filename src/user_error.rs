@@ -315,7 +315,7 @@ impl UserError {
             StreamError::RowsSkipped { unread, between, dates, hidden, rows_without_key, not_utf8 } => {
                 let skipped = SkippedRows { name, key: stream.key(), not_utf8: *not_utf8, support };
                 let text = skipped.by_key(unread, *rows_without_key) + &skipped.between(between);
-                let text = text + &store::undated(name, dates) + &store::hidden(name, hidden);
+                let text = text + &store::undated(name, dates) + &store::hidden(name, hidden, support);
                 Self::new(FailureType::SystemError, text)
             }
             StreamError::WrongCount => Self::new(

@@ -53,13 +53,22 @@ pub enum StreamError {
         between: Vec<Between>,
         /// Dates of creation of rows that the store could not send and whose keys are not known.
         dates: Vec<Timestamp>,
-        /// Dates of creation of rows that the store counted and did not list; `None` for an unknown date.
-        hidden: Vec<Option<Timestamp>>,
+        /// Rows that the store counted and did not list.
+        hidden: Vec<HiddenRows>,
         /// Rows without a key.
         rows_without_key: u64,
         /// True if a response with one of the rows is not valid UTF-8.
         not_utf8: bool,
     },
+}
+
+/// Rows that the store counted and did not list.
+#[derive(Clone, Copy, Debug)]
+pub struct HiddenRows {
+    /// Their date of creation, if it is known.
+    pub date: Option<Timestamp>,
+    /// True if they were not requested by their owners because the store refused that (403).
+    pub is_owner_refused: bool,
 }
 
 /// Keys of the rows before and after a skipped row, if there are such rows.

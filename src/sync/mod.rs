@@ -83,7 +83,7 @@ use crate::timestamp::Timestamp;
 use checkpoint::{Checkpoint, Job};
 pub(crate) use checkpoint::{CheckpointError, StateOverview, overview};
 use context::StreamContext;
-pub use context::StreamError;
+pub use context::{HiddenRows, StreamError};
 pub use deletion_tracker::KnownBytes;
 use deletion_tracker::{Begin, DeletionTracker};
 pub(crate) use dry_run::run as dry_run;

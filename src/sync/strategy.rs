@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Job, Range};
-use super::context::{Between, FetchedPage, StreamContext, StreamError};
+use super::context::{Between, FetchedPage, HiddenRows, StreamContext, StreamError};
 use super::dated::DatedStream;
 use super::joint::{self, Partner};
 use super::position::Position;
@@ -58,8 +58,8 @@ pub(super) struct FullRead<'r> {
     between: Vec<Between>,
     /// Dates of rows that the store cannot send and whose keys are not known.
     unread_dates: Vec<Timestamp>,
-    /// Dates of rows that the store counts and does not list, if they are known.
-    hidden: Vec<Option<Timestamp>>,
+    /// Rows that the store counts and does not list.
+    hidden: Vec<HiddenRows>,
 }
 
 impl<'r> FullRead<'r> {
@@ -94,9 +94,9 @@ impl<'r> FullRead<'r> {
         self.unread_dates.push(date);
     }
 
-    /// Records rows of a date that the store counts and does not list.
-    pub(super) fn add_hidden(&mut self, date: Option<Timestamp>) {
-        self.hidden.push(date);
+    /// Records rows that the store counts and does not list.
+    pub(super) fn add_hidden(&mut self, rows: HiddenRows) {
+        self.hidden.push(rows);
     }
 
     /// Returns true if no rows are missing that a state cannot list.

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::context::{FetchedPage, StreamContext, StreamError, is_not_found};
+use super::context::{FetchedPage, HiddenRows, StreamContext, StreamError, is_not_found};
 use super::date_windows::{Answer, Cause, DateWindows, Gap, Limits, Part, Step};
 use super::nested_rows::member;
 use super::position::{Position, WindowsPosition};
@@ -25,11 +25,11 @@ pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Re
     };
     let Some(requests) = requests else { return Err(StreamError::UnexpectedResponse("it has no such list")) };
     let has_parts = parts.iter().any(Option::is_some);
-    let owners = if has_parts { Vec::new() } else { owners(&requests).await? };
+    let (owners, is_owner_refused) = if has_parts { (Vec::new(), false) } else { owners(&requests).await? };
     // The rows inside a row are requested for all parts together.
     let is_split = has_parts && stream.nested_in.is_none();
     let writer = requests.writer();
-    let mut walk = WindowWalk { requests, owners, is_split, writer, seen: HashSet::new() };
+    let mut walk = WindowWalk { requests, owners, is_owner_refused, is_split, writer, seen: HashSet::new() };
     let (mut first, mut reached) = (0, None);
     if let Some(Position::Windows(position)) = read.position()
         && let Some(place) = parts.iter().position(|part| *part == position.part)
@@ -42,14 +42,16 @@ pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Re
     Ok(())
 }
 
-/// Returns the keys of the owners of rows; none if they are not known.
-async fn owners(requests: &StreamContext) -> Result<Vec<i64>, StreamError> {
-    let Some(stream) = requests.client.owners(requests.stream) else { return Ok(Vec::new()) };
+/// Returns the keys of the owners of rows, none if they are not known, and true if the store refused to list them.
+async fn owners(requests: &StreamContext) -> Result<(Vec<i64>, bool), StreamError> {
+    let Some(stream) = requests.client.owners(requests.stream) else { return Ok((Vec::new(), false)) };
     let owners = requests.of_other(stream);
     match owners.fetch(&Query::all(stream), &mut owners.writer()).await {
-        Ok(answer) => Ok(answer.page.rows.iter().filter_map(|row| id_of(row.key)).collect()),
+        Ok(answer) => Ok((answer.page.rows.iter().filter_map(|row| id_of(row.key)).collect(), false)),
         // A missing privilege, or an edition without such owners.
-        Err(StreamError::Request(error)) if matches!(error.status(), Some(403 | 404)) => Ok(Vec::new()),
+        Err(StreamError::Request(error)) if matches!(error.status(), Some(403 | 404)) => {
+            Ok((Vec::new(), error.status() == Some(403)))
+        }
         Err(stream_error) => Err(stream_error),
     }
 }
@@ -57,6 +59,8 @@ async fn owners(requests: &StreamContext) -> Result<Vec<i64>, StreamError> {
 struct WindowWalk {
     requests: StreamContext,
     owners: Vec<i64>,
+    /// True if the store refused to list the owners.
+    is_owner_refused: bool,
     /// True if the parts of the stream are read one by one.
     is_split: bool,
     writer: RecordWriter,
@@ -102,7 +106,7 @@ impl WindowWalk {
                     read.context.note_unreadable(&error);
                     let gap = windows.answered(Answer::Unreadable, None).map_err(unexpected)?;
                     is_narrowed = gap.is_none();
-                    note_gap(read, gap);
+                    self.note_gap(read, gap);
                     continue;
                 }
                 Err(stream_error) => return Err(stream_error),
@@ -119,7 +123,7 @@ impl WindowWalk {
             };
             let date = answer.date.map(Timestamp::unix_seconds);
             let gap = windows.answered(listed, date).map_err(unexpected)?;
-            note_gap(read, gap);
+            self.note_gap(read, gap);
             let position = WindowsPosition { part: part.map(str::to_owned), reached: windows.position() };
             self.emit(read, answer, identities, Position::Windows(position)).await?;
         }
@@ -193,6 +197,18 @@ impl WindowWalk {
         (0..rows.rows.len()).map(identity).collect()
     }
 
+    /// Records rows that are missing.
+    fn note_gap(&self, read: &mut FullRead<'_>, gap: Option<Gap>) {
+        let Some(Gap { window, cause, .. }) = gap else { return };
+        let date = Timestamp::from_unix_seconds(window.from);
+        match cause {
+            Cause::Hidden => {
+                read.add_hidden(HiddenRows { date: Some(date), is_owner_refused: self.is_owner_refused });
+            }
+            Cause::Unreadable | Cause::TooMany => read.add_unread_date(date),
+        }
+    }
+
     /// Emits the rows inside a row.
     async fn read_nested(&mut self, read: &mut FullRead<'_>, parent: Parent) -> Result<(), StreamError> {
         let owner = (parent.owner != 0).then_some(parent.owner);
@@ -208,7 +224,7 @@ impl WindowWalk {
                 // It was deleted, or the request through its owner needs another privilege.
                 Err(StreamError::Request(error)) if is_not_found(&error) => return Ok(()),
                 Err(StreamError::Request(error)) if owner.is_some() && error.status() == Some(403) => {
-                    read.add_hidden(None);
+                    read.add_hidden(HiddenRows { date: None, is_owner_refused: true });
                     return Ok(());
                 }
                 Err(stream_error) => return Err(stream_error),
@@ -224,16 +240,6 @@ impl WindowWalk {
             return Ok(());
         }
         Ok(())
-    }
-}
-
-/// Records rows that are missing.
-fn note_gap(read: &mut FullRead<'_>, gap: Option<Gap>) {
-    let Some(Gap { window, cause, .. }) = gap else { return };
-    let date = Timestamp::from_unix_seconds(window.from);
-    match cause {
-        Cause::Hidden => read.add_hidden(Some(date)),
-        Cause::Unreadable | Cause::TooMany => read.add_unread_date(date),
     }
 }
 

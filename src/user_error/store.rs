@@ -2,6 +2,7 @@
 
 use super::UserError;
 use crate::airbyte::FailureType::{self, ConfigError, SystemError};
+use crate::sync::HiddenRows;
 use crate::timestamp::Timestamp;
 
 /// Returns the error of a store that does not answer as a walk needs it; the clause describes the difference.
@@ -29,14 +30,21 @@ pub(super) fn undated(name: &str, dates: &[Timestamp]) -> String {
 }
 
 /// Returns the message for rows that the store counts and does not list.
-pub(super) fn hidden(name: &str, hidden: &[Option<Timestamp>]) -> String {
+pub(super) fn hidden(name: &str, hidden: &[HiddenRows], support: &str) -> String {
     if hidden.is_empty() {
         return String::new();
     }
-    let shown: Vec<String> = hidden.iter().flatten().take(NAMED_DATES).map(Timestamp::to_string).collect();
+    let dates = hidden.iter().filter_map(|rows| rows.date).take(NAMED_DATES);
+    let shown: Vec<String> = dates.map(|date| date.to_string()).collect();
     let dated = if shown.is_empty() { String::new() } else { format!(" (dated {})", shown.join(", ")) };
+    let counts = format!("The store counts rows of `{name}` that it does not list{dated}");
+    if hidden.iter().any(|rows| rows.is_owner_refused) {
+        return format!(
+            "{counts}: those of one user in several stores. Give the administrator the privilege `view_stores`, so that the stores are read one by one."
+        );
+    }
     format!(
-        "The store counts rows of `{name}` that it does not list{dated}: those of one user in several stores. Give the administrator the privilege `view_stores`, so that the stores are read one by one."
+        "{counts}; all other rows were read. Run the sync again, and if it happens again, report these dates to {support}: the store's count or its list is wrong."
     )
 }
 

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::store::{config_with, full, read, records, requests, told};
 use crate::fake_cs_cart::{
-    Edition, Envelope, FakeCsCart, Fault, Judge, Options, PageCap, RecordedRequest, Sample,
+    Account, Edition, Envelope, FakeCsCart, Fault, Judge, Options, PageCap, RecordedRequest, Sample,
 };
+use crate::harness::setup::only_error;
 
 /// Number of requests after which a read that does not end is refused.
 const MOST_REQUESTS: usize = 300;
@@ -118,5 +119,24 @@ fn pages_without_a_count_end_where_the_last_one_is_repeated() {
             store.clear_requests();
             assert_complete(&format!("{rows} rows, read {number}"), &store, "categories", rows);
         }
+    }
+}
+
+#[test]
+fn a_privilege_is_named_only_where_it_is_missing() {
+    fn one_more(body: Vec<u8>) -> Vec<u8> {
+        counting(body, |rows| if rows == 0 { 0 } else { rows + 1 })
+    }
+    let cases = [(Edition::MultiVendor, true), (Edition::Ultimate, true), (Edition::Ultimate, false)];
+    for (edition, may_list_stores) in cases {
+        let accounts = vec![if may_list_stores { Account::root() } else { Account::limited(&["view_users"]) }];
+        let fault = |seen: &RecordedRequest| (seen.object == "carts").then_some(Fault::Changed(one_more));
+        let options = Options { edition, accounts, fault: Some(Box::new(fault)), ..Options::default() };
+        let store = FakeCsCart::sample(options, &Sample { carts: 4, ..Sample::new(1, 20) });
+        let run = read(&config_with(&store, &json!({})), &full("carts"), "[]");
+        assert_eq!(run.statuses("carts").last(), Some(&"INCOMPLETE"), "{}", run.transcript());
+        let error = only_error(&run);
+        assert!(error.contains("counts") && error.contains("`carts`"), "{error}");
+        assert_eq!(error.contains("view_stores"), !may_list_stores, "{edition:?}: {error}");
     }
 }
