@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::store::{KINDS, config_with, everything, reading, sample, streams_of};
+use crate::cases::docs::path;
 use crate::fake_cs_cart::{EMAIL, Edition, FakeCsCart, Fault, KEY, Options, RecordedRequest, Sample};
 use crate::harness::command::Command;
 use crate::harness::run::Output;
@@ -173,4 +174,23 @@ fn what_is_never_sent_is_in_no_schema() {
             assert!(!schema.contains(&format!("\"{name}\":")), "{stream}: {name}");
         }
     }
+}
+
+#[test]
+fn the_page_names_the_fields_that_are_redacted() {
+    let page = std::fs::read_to_string(path("docs/reference/cs-cart.md")).unwrap();
+    let (_, table) = page.split_once("### What `redact_sensitive_fields` hides").unwrap();
+    let is_sensitive = |property: &Value| property["description"].as_str().unwrap_or_default().contains("Sensitive:");
+    let mut named = 0;
+    for stream in streams_of(Edition::Ultimate).into_iter().chain(["vendors"]) {
+        let schema = Shop::CsCart.discovered_stream(stream).unwrap();
+        let properties = schema["json_schema"]["properties"].as_object().unwrap().iter();
+        let mut fields: Vec<String> =
+            properties.filter(|(_, property)| is_sensitive(property)).map(|(name, _)| format!("`{name}`")).collect();
+        fields.sort_unstable();
+        let row = table.lines().find_map(|line| line.strip_prefix(&format!("| `{stream}` | "))).unwrap_or(" |");
+        assert_eq!(row, format!("{} |", fields.join(", ")), "{stream}");
+        named += fields.len();
+    }
+    assert!(named > 15, "{named}");
 }
