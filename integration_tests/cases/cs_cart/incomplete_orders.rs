@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::store::{AHEAD, column, read, told};
 use super::syncs::{Syncs, before};
-use crate::fake_cs_cart::{Fault, Judge, Options, Random, RecordedRequest, Sample};
+use crate::fake_cs_cart::{Data, Fault, Judge, Options, Random, RecordedRequest, Sample};
 
 /// Returns the syncs of a store whose clock is ahead of this machine's. No two orders share a second.
 fn orders(context: &str, streams: &[(&str, &str)]) -> Syncs {
