@@ -49,7 +49,7 @@ pub trait Throttle: fmt::Debug + Send + Sync {
     /// Records a refusal (429), after its response was recorded: no request is sent for `wait`.
     fn refused(&self, wait: Duration);
 
-    /// Records that another response than a refusal asked for a wait (`Retry-After`), after the response was recorded.
+    /// Records that another response than a refusal requires a wait (`Retry-After`), after the response was recorded.
     /// Returns true if no request is sent for `wait`; otherwise only the failed request waits.
     fn holds(&self, wait: Duration) -> bool {
         let _ = wait;
