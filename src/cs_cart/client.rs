@@ -32,6 +32,7 @@ pub struct Client {
     user_types: Vec<String>,
     storefront_ids: Vec<u64>,
     include_incomplete_orders: bool,
+    language: String,
 }
 
 impl Client {
@@ -53,6 +54,7 @@ impl Client {
             user_types: settings.user_types,
             storefront_ids: settings.storefront_ids,
             include_incomplete_orders: settings.include_incomplete_orders,
+            language: settings.language,
         })
     }
 }
@@ -104,6 +106,19 @@ impl Shop for Client {
     fn has_backdated_rows(&self, stream: &Stream) -> bool {
         // An order with a date of the past shows it as its change date until its status changes for the first time.
         self.include_incomplete_orders && streams::parameters(stream).has_incomplete
+    }
+
+    fn selection(&self, stream: &'static Stream) -> Option<String> {
+        let parameters = streams::parameters(stream.requested());
+        let is_of_storefronts = parameters.has_storefronts || stream.strategy == Strategy::DateWindows;
+        let settings = [
+            (stream.strategy == Strategy::KeyLists).then(|| format!("{:?}", self.user_types)),
+            is_of_storefronts.then(|| format!("{:?}", self.storefront_ids)),
+            parameters.has_incomplete.then(|| self.include_incomplete_orders.to_string()),
+            parameters.has_language.then(|| self.language.clone()),
+        ];
+        let settings: Vec<String> = settings.into_iter().flatten().collect();
+        (!settings.is_empty()).then(|| settings.join(" "))
     }
 
     fn part_of_owner(&self, id: i64) -> String {

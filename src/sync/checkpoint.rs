@@ -8,6 +8,7 @@
 //! {"updated_at": T, …, "walk": {"from": T, "until": T, "left": [[after, end], …], …}}    interrupted
 //! {"full": true, …, "walk": {…}, "kept": {…}}                     an interrupted full refresh, and the state before it
 //! {…, "walk": {…}, "columns": "…"}                                an interrupted walk of some of the columns
+//! {…, "position": {…}, "rows": "…"}                               an interrupted walk of the rows that settings select
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
 //! {…, "position": {…}}                                            interrupted, a walk of another kind (`position`)
 //! {…, "top": 9, "above": "…"}                                     new rows may show earlier dates
@@ -19,6 +20,7 @@
 use serde_json::{Map, Value, json};
 
 use super::checkpoint_fields::{CheckpointFields, Ranges};
+use super::columns::Selected;
 use super::id_set::IdSet;
 use super::known_ids;
 use super::position::Position;
@@ -79,8 +81,8 @@ pub(super) struct Checkpoint {
     pub full: bool,
     /// The state that an interrupted full refresh began with, for an incremental sync.
     pub kept: Option<Box<Checkpoint>>,
-    /// Hash of the columns that the walk reads; `None` for all columns.
-    pub columns: Option<String>,
+    /// The columns and rows that the walk reads.
+    pub selected: Selected,
     /// The job whose full refresh finished with this state.
     pub job: Option<Job>,
 }
@@ -105,6 +107,8 @@ pub(super) enum StateNote {
     Joined,
     /// The walk read other columns.
     OtherColumns,
+    /// The walk read rows that other settings select.
+    OtherRows,
 }
 
 impl StateNote {
@@ -122,6 +126,9 @@ impl StateNote {
             ),
             Self::OtherColumns => format!(
                 "The columns of `{stream}` changed after its last sync was interrupted. The sync starts over, so that all rows have the new columns."
+            ),
+            Self::OtherRows => format!(
+                "The settings that select the rows of `{stream}` changed after its last sync was interrupted. The sync starts over, so that no row is missing."
             ),
         }
     }
@@ -171,7 +178,7 @@ impl Default for Checkpoint {
             above: IdSet::default(),
             full: false,
             kept: None,
-            columns: None,
+            selected: Selected::default(),
             job: None,
         }
     }
@@ -196,7 +203,7 @@ impl Checkpoint {
     }
 
     fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, CheckpointError> {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 21] = [
             CURSOR_FIELD,
             "previous",
             "at_cursor",
@@ -215,6 +222,7 @@ impl Checkpoint {
             "full",
             "kept",
             "columns",
+            "rows",
             "generation_id",
             "sync_id",
         ];
@@ -230,6 +238,7 @@ impl Checkpoint {
         };
         let kept = parts.text("kept").filter(|text| is_outer && text.starts_with('{'));
         let id = |name: &str| parts.value(name).and_then(|id| id.as_i64());
+        let hash = |name: &str| parts.value(name).and_then(|hash| hash.as_str().map(str::to_owned));
         Ok(Self {
             cursor,
             previous: parts.date("previous"),
@@ -250,14 +259,14 @@ impl Checkpoint {
             full: parts.is_true("full"),
             // An invalid one counts as absent: the incremental sync starts over.
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
-            columns: parts.value("columns").and_then(|columns| columns.as_str().map(str::to_owned)),
+            selected: Selected { columns: hash("columns"), rows: hash("rows") },
             job: id("generation_id").zip(id("sync_id")).map(|(generation, sync)| Job { generation, sync }),
         })
     }
 
-    /// Returns the state from which a sync of these columns begins. A full refresh continues only from its own
+    /// Returns the state from which a sync of these columns and rows begins. A full refresh continues only from its own
     /// checkpoints, an incremental sync only from other states.
-    pub(super) fn begin(self, full_refresh: bool, columns: Option<&str>, notes: &mut Vec<StateNote>) -> Self {
+    pub(super) fn begin(self, full_refresh: bool, selected: Selected, notes: &mut Vec<StateNote>) -> Self {
         let mut checkpoint = match (full_refresh, self.full) {
             (true, false) => Self { kept: (self != Self::default()).then(|| Box::new(self)), ..Self::default() },
             (false, true) => self.kept.map_or_else(Self::default, |kept| *kept),
@@ -265,14 +274,15 @@ impl Checkpoint {
             (false, false) => Self { kept: None, ..self },
         };
         let is_interrupted = checkpoint.walk.is_some() || checkpoint.position.is_some();
-        if is_interrupted && checkpoint.columns.as_deref() != columns {
-            notes.push(StateNote::OtherColumns);
+        if is_interrupted && checkpoint.selected != selected {
+            let is_other = checkpoint.selected.columns != selected.columns;
+            notes.push(if is_other { StateNote::OtherColumns } else { StateNote::OtherRows });
             (checkpoint.walk, checkpoint.position) = (None, None);
             if full_refresh {
                 checkpoint = Self { kept: checkpoint.kept, ..Self::default() };
             }
         }
-        Self { columns: columns.map(str::to_owned), job: None, ..checkpoint }
+        Self { selected, job: None, ..checkpoint }
     }
 
     /// Returns true if a full refresh of this job finished with this state: another attempt then reads no rows.
@@ -314,7 +324,9 @@ impl Checkpoint {
         put("above", self.above.to_json());
         put("kept", self.kept.as_ref().map(|kept| kept.to_json()));
         let is_interrupted = self.walk.is_some() || self.position.is_some();
-        put("columns", self.columns.as_ref().filter(|_| is_interrupted).map(|columns| json!(columns)));
+        let hash = |hash: &Option<String>| hash.as_ref().filter(|_| is_interrupted).map(|hash| json!(hash));
+        put("columns", hash(&self.selected.columns));
+        put("rows", hash(&self.selected.rows));
         put("generation_id", self.job.map(|job| json!(job.generation)));
         put("sync_id", self.job.map(|job| json!(job.sync)));
         self.sent_rows.write(&mut state);

@@ -1,17 +1,40 @@
-//! A short hash of the columns that a stream is read with. A walk that was interrupted with other columns is not
-//! continued.
+//! Short hashes of the columns that a stream is read with, and of the settings that select its rows. A walk that was
+//! interrupted with others is not continued.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::shop::Shop;
 use crate::record_options::RecordOptions;
 use crate::stream::{DELETED, Stream};
 
-/// Bytes of the hash that are kept: enough that two selections of columns do not collide by chance.
+/// Bytes of a hash that are kept: enough that two selections do not collide by chance.
 const HASH_BYTES: usize = 8;
 
+/// The hashes of a read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selected {
+    /// Hash of the columns; `None` for all columns.
+    pub columns: Option<String>,
+    /// Hash of the settings that select rows; `None` if there are none.
+    pub rows: Option<String>,
+}
+
+impl Selected {
+    /// Returns the hashes for a stream of a store.
+    pub(super) fn of(
+        client: &dyn Shop,
+        record_options: &RecordOptions,
+        stream: &'static Stream,
+        configured: &Value,
+    ) -> Self {
+        let rows = client.selection(stream).map(|settings| short_hash(&settings));
+        Self { columns: of(record_options, stream, configured), rows }
+    }
+}
+
 /// Returns a string that differs if the columns do; `None` only if all columns of a stream are read.
-pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &Value) -> Option<String> {
+fn of(record_options: &RecordOptions, stream: &Stream, configured: &Value) -> Option<String> {
     let schema = record_options.schema(stream);
     let declared = schema.get("properties")?.as_object()?;
     let wanted = configured.get("properties").and_then(Value::as_object).filter(|wanted| !wanted.is_empty());
@@ -23,8 +46,11 @@ pub(super) fn of(record_options: &RecordOptions, stream: &Stream, configured: &V
         let nested = if stream.uses_lookups { "1" } else { &nested };
         text.push_str(&format!("+{nested}\n"));
     }
-    let hash = Sha256::digest(text.as_bytes());
-    (!text.is_empty()).then(|| hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect())
+    (!text.is_empty()).then(|| short_hash(&text))
+}
+
+fn short_hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::row_filter::{Decision, RowFilter};
 use super::rows::Rows;
 use super::sent_rows::OVERLAP_SECONDS;
 use super::stream_output::StreamOutput;
-use super::{StreamFailure, SyncContext, columns, context, new_tracker, state_of, strategy};
+use super::{StreamFailure, SyncContext, context, new_tracker, state_of, strategy};
 use crate::airbyte::state::StoredState;
 use crate::airbyte::{ConfiguredStream, Emitter, SyncMode};
 use crate::output::forecast::StreamForecast;
@@ -86,9 +86,9 @@ async fn need(
     let (before, mut notes) = parsed.map_err(StreamFailure::InvalidState)?;
     let state_is_full = before.full;
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
-    let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
+    let selected = sync_context.selected(stream, configured);
     // The read itself reports issues of the state.
-    let checkpoint = before.begin(full_refresh, columns.as_deref(), &mut notes);
+    let checkpoint = before.begin(full_refresh, selected, &mut notes);
     let output = StreamOutput::new(name, emitter.clone(), Arc::new(Progress::default()));
     let Some(context) = context(sync_context, configured, stream, &output) else {
         return Err(StreamFailure::bad_schema());

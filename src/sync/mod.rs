@@ -19,7 +19,7 @@
 //! - `deletions` with `bisection`, `deletion_tracker`, `known_ids` and `id_set`: rows that the store deleted.
 //! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
 //! - `checkpoint` with `checkpoint_fields`, `position`, `sent_rows` and `sent_hashes`: the state of a stream.
-//!   `columns`: a hash of the columns that a walk reads.
+//!   `columns`: hashes of the columns and rows that a walk reads.
 //! - `dry_run`: the estimate of a read.
 
 mod all_rows;
@@ -82,6 +82,7 @@ use crate::stream::{DELETED, Stream};
 use crate::timestamp::Timestamp;
 use checkpoint::{Checkpoint, Job};
 pub(crate) use checkpoint::{CheckpointError, StateOverview, overview};
+use columns::Selected;
 use context::StreamContext;
 pub use context::{HiddenRows, StreamError};
 pub use deletion_tracker::KnownBytes;
@@ -119,6 +120,13 @@ pub struct SyncContext {
     pub summary: Arc<RunSummary>,
     /// Becomes true when the process receives a signal to end.
     pub shutdown: watch::Receiver<bool>,
+}
+
+impl SyncContext {
+    /// Returns the hashes of the columns and rows of a stream that are read.
+    fn selected(&self, stream: &'static Stream, configured: &ConfiguredStream) -> Selected {
+        Selected::of(&*self.client, &self.record_options, stream, &configured.stream.json_schema)
+    }
 }
 
 /// The reason why a stream is not complete.
@@ -179,9 +187,9 @@ pub(crate) async fn read(
     let full_refresh = configured.sync_mode == SyncMode::FullRefresh || !stream.has_updated_at;
     let job = configured.generation_id.zip(configured.sync_id).map(|(generation, sync)| Job { generation, sync });
     let job = job.filter(|_| configured.sync_mode == SyncMode::FullRefresh && stream.is_resumable());
-    let columns = columns::of(&sync_context.record_options, stream, &configured.stream.json_schema);
+    let selected = sync_context.selected(stream, configured);
     let (is_finished, finished) = (before.is_finished_by(job), before.clone());
-    let checkpoint = before.clone().begin(full_refresh, columns.as_deref(), &mut notes);
+    let checkpoint = before.clone().begin(full_refresh, selected, &mut notes);
     let begin = Begin {
         state: state_of(states, name, stream),
         full_refresh: configured.sync_mode == SyncMode::FullRefresh,

@@ -143,6 +143,13 @@ pub trait Shop: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns the settings that select the rows of a stream or the language of their values, as one string; `None` if
+    /// there are none.
+    fn selection(&self, stream: &'static Stream) -> Option<String> {
+        let _ = stream;
+        None
+    }
+
     /// Returns the part of a stream that belongs to the owner with this key.
     fn part_of_owner(&self, key: i64) -> String {
         key.to_string()

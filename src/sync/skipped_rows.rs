@@ -30,8 +30,8 @@ pub(super) async fn retry(
     };
     if rows_without_key < checkpoint.rows_without_key {
         // A row without a key has one now. It is unknown which row, so all rows are read again.
-        let (full, kept, columns) = (checkpoint.full, checkpoint.kept, checkpoint.columns);
-        return Ok(Checkpoint { full, kept, columns, rows_without_key, ..Checkpoint::default() });
+        let (full, kept, selected) = (checkpoint.full, checkpoint.kept, checkpoint.selected);
+        return Ok(Checkpoint { full, kept, selected, rows_without_key, ..Checkpoint::default() });
     }
     let (unread, sent_rows) = (std::mem::take(&mut checkpoint.unread), &mut checkpoint.sent_rows);
     let unread = retry_ranges(context, (date_range, None), unread, sent_rows).await?;

@@ -3,7 +3,7 @@
 //! - [`store`]: configs, runs and requests that many of these tests need.
 //! - [`syncs`]: syncs of one store into one destination, compared with everything that the store had meanwhile.
 //! - The others have tests: the streams, what goes wrong in an answer, a changing store, the rules of the walks,
-//!   privacy, politeness, and the commands.
+//!   settings that change, privacy, politeness, and the commands.
 
 mod answers;
 mod broken_rows;
@@ -19,6 +19,7 @@ mod kills;
 mod politeness;
 mod privacy;
 mod refusals;
+mod settings;
 mod store;
 mod streams;
 mod syncs;

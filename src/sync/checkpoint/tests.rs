@@ -56,9 +56,10 @@ fn a_state_without_anything_known_is_noted() {
 fn a_full_refresh_and_an_incremental_sync_do_not_take_each_others_walks() {
     let walk = json!({"from": "2021-07-01T00:00:00Z", "until": null, "left": [[null, 5]], "top": 9, "read": 4});
     let incremental = json!({"updated_at": "2021-07-01T00:00:00Z", "walk": walk});
-    let begin = |state: &Value, full_refresh, columns| {
+    let begin = |state: &Value, full_refresh, columns: Option<&str>| {
         let mut notes = Vec::new();
-        let checkpoint = parsed(state).0.begin(full_refresh, columns, &mut notes);
+        let selected = Selected { columns: columns.map(str::to_owned), rows: None };
+        let checkpoint = parsed(state).0.begin(full_refresh, selected, &mut notes);
         (checkpoint.to_json(), notes)
     };
     assert_eq!(begin(&incremental, false, None), (incremental.clone(), vec![]));
@@ -71,6 +72,18 @@ fn a_full_refresh_and_an_incremental_sync_do_not_take_each_others_walks() {
     let cursor = json!({"updated_at": "2021-07-01T00:00:00Z"});
     assert_eq!(begin(&incremental, false, Some("ab")), (cursor, vec![StateNote::OtherColumns]));
     assert_eq!(begin(&refresh, true, Some("ab")), (json!({"kept": incremental}), vec![StateNote::OtherColumns]));
+}
+
+#[test]
+fn a_walk_of_the_rows_of_other_settings_is_not_continued() {
+    let state = json!({"updated_at": "2021-07-01T00:00:00Z", "rows": "ab", "position": {"keys": {"after": 5}}});
+    for (rows, is_continued) in [(Some("ab"), true), (Some("cd"), false), (None, false)] {
+        let mut notes = Vec::new();
+        let selected = Selected { columns: None, rows: rows.map(str::to_owned) };
+        let checkpoint = parsed(&state).0.begin(false, selected, &mut notes);
+        assert_eq!((checkpoint.position.is_some(), notes.is_empty()), (is_continued, is_continued), "{rows:?}");
+        assert!(checkpoint.cursor.is_some() && notes.iter().all(|note| *note == StateNote::OtherRows), "{rows:?}");
+    }
 }
 
 #[test]
