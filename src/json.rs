@@ -381,6 +381,34 @@ pub fn write_compact(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Returns the names, as they are written, and the values of a JSON object.
+pub fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
+    let mut scanner = Scanner::new(object);
+    let mut members = Vec::new();
+    scanner.skip_space();
+    if !scanner.take(b'{') {
+        return members;
+    }
+    loop {
+        scanner.skip_space();
+        scanner.take(b',');
+        scanner.skip_space();
+        let Ok(name) = scanner.text() else { return members };
+        scanner.skip_space();
+        scanner.take(b':');
+        scanner.skip_space();
+        let from = scanner.position();
+        if scanner.value().is_err() {
+            return members;
+        }
+        members.push((name, scanner.since(from)));
+    }
+}
+
+/// Returns the value of a member of a JSON object.
+pub fn member<'o>(object: &'o [u8], name: &str) -> Option<&'o [u8]> {
+    members(object).into_iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+}
 /// Appends a string, given without its quotes, with U+FFFD instead of each half of a surrogate pair.
 fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(inside);

@@ -165,7 +165,7 @@ impl Api for CsCartApi {
     }
 
     fn page<'r>(&'r self, query: &'r Query) -> Page<'r> {
-        Page { parser: PageParser::answering(query), query }
+        Page { parser: PageParser::answering(query).requiring(self.settled.required_field(query)), query }
     }
 }
 

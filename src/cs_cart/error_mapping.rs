@@ -20,6 +20,10 @@ pub(super) fn body(query: &Query, fault: PageError) -> Error {
             let names: Vec<String> = seen.iter().map(|name| plain(name, 40)).collect();
             format!("the response has no list; its fields are: {}", names.join(", "))
         }
+        PageError::NoField(field) => {
+            let problem = format!("its rows have no `{field}`, as before CS-Cart 4.10");
+            return Error::Unsupported { resource, setting: "storefront_ids", problem };
+        }
         PageError::OtherOrder(order) => {
             let problem = format!("the store sorts the rows by `{}` instead of the requested order", plain(&order, 40));
             return Error::Ignored { resource, problem };

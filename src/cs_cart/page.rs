@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::query;
 use crate::http::body::{self, BodyError, BodyParts};
 use crate::http::{ElementSink, Envelope, PageMeta};
-use crate::json::{Kind, NotJson, Scanner};
+use crate::json::{self, Kind, NotJson, Scanner};
 use crate::record::NotARecord;
 use crate::sync::query::Query;
 
@@ -24,6 +24,8 @@ pub enum PageError {
     Body(BodyError),
     /// The body is JSON without the list; contains the names of its fields.
     NoList(Vec<String>),
+    /// The first row lacks this field, which a filter of the request needs.
+    NoField(&'static str),
     /// The rows have another order than the requested one; contains the store's name of it.
     OtherOrder(String),
 }
@@ -44,6 +46,10 @@ pub struct PageParser<'n> {
     found: bool,
     seen: Vec<String>,
     params: Value,
+    /// Field that the next row must have.
+    required: Option<&'static str>,
+    /// Field that a row lacks.
+    lacking: Option<&'static str>,
     /// Number of bytes parsed.
     consumed: usize,
 }
@@ -67,8 +73,15 @@ impl<'n> PageParser<'n> {
             found: false,
             seen: Vec::new(),
             params: Value::Null,
+            required: None,
+            lacking: None,
             consumed: 0,
         }
+    }
+
+    /// Accepts rows only if the first one has this field.
+    pub fn requiring(self, required: Option<&'static str>) -> Self {
+        Self { required, ..self }
     }
 
     /// Parses `chunk`, which begins at the first byte that the last call did not parse. `last` is true if it is the end
@@ -89,8 +102,12 @@ impl<'n> PageParser<'n> {
     /// Ends the body and returns the data other than the rows.
     ///
     /// # Errors
-    /// [`PageError`] if there was no list, or the store replaced the requested order by another one.
+    /// [`PageError`] if there was no list, the rows lack a field, or the store replaced the requested order by another
+    /// one.
     pub fn finish(self) -> Result<PageMeta, PageError> {
+        if let Some(field) = self.lacking {
+            return Err(PageError::NoField(field));
+        }
         if !self.found {
             return Err(PageError::NoList(self.seen));
         }
@@ -160,7 +177,11 @@ impl<'n> PageParser<'n> {
             scanner.require(b':')?;
             scanner.skip_space();
         }
+        let (from, is_row) = (scanner.position(), scanner.peek() == Some(b'{'));
         put(scanner, sink)?;
+        if let Some(field) = self.required.take_if(|_| is_row) {
+            self.lacking = json::member(scanner.since(from), field).is_none().then_some(field);
+        }
         self.state = ParserState::Element { first: false, is_keyed };
         Ok(())
     }

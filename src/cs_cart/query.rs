@@ -1,7 +1,8 @@
 //! The parameters of a request to a CS-Cart store, and their exact bytes as they are sent.
 //!
 //! Names: CS-Cart REST API, overview and the page of each entity. Several filters are not documented; a store that does
-//! not know one lists more rows, never fewer, and the sync checks each row.
+//! not know one lists more rows, never fewer. The sync checks the dates and keys of each row, and `page` whether the rows
+//! have storefronts where these are selected.
 
 use url::form_urlencoded::byte_serialize;
 
@@ -16,6 +17,9 @@ const VERSION: &str = "2.0";
 /// Seconds added to the time back to a change, as much as the sync looks back before its cursor.
 const MARGIN: i64 = 120;
 const SECONDS_PER_HOUR: i64 = 3600;
+
+/// The storefront of a row: the name of the field, and of the parameter that selects rows by it.
+const STOREFRONT: &str = "storefront_id";
 
 /// The parts of a request that are the same for all requests to a store.
 #[derive(Clone, Debug)]
@@ -67,6 +71,17 @@ impl Settled {
             target.pop();
         }
         target
+    }
+
+    /// Returns the field that the rows of a response must have, since a filter of the request is about it: stores before
+    /// 4.10 know no storefronts and list all rows.
+    pub(super) fn required_field(&self, query: &Query) -> Option<&'static str> {
+        let names = parameters(query.stream);
+        let is_part =
+            names.part == Some(STOREFRONT) && query.part.as_deref().is_some_and(|part| owner_of(part).is_none());
+        let is_complete = query.parent.is_none() && !query.is_short;
+        let is_filtered = names.has_storefronts && !self.storefront_ids.is_empty();
+        (is_complete && (is_filtered || is_part)).then_some(STOREFRONT)
     }
 
     fn parameters(&self, query: &Query, names: &Parameters, now: i64) -> Vec<(String, String)> {

@@ -76,6 +76,17 @@ pub enum Error {
         /// The difference, as one clause.
         problem: String,
     },
+    /// The server does not know a parameter with which the request selects rows. The same request gets the same
+    /// response.
+    #[error("{resource}: `{setting}`: {problem}")]
+    Unsupported {
+        /// The requested resource.
+        resource: String,
+        /// The setting of the configuration that the parameter is for.
+        setting: &'static str,
+        /// The sign of it, as one clause.
+        problem: String,
+    },
     /// The body is not UTF-8.
     #[error("{resource}: the response is not UTF-8 text (from byte {at})")]
     NotUtf8 {

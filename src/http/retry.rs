@@ -184,6 +184,7 @@ pub fn is_transient(error: &Error) -> bool {
         Error::Redirect { .. }
         | Error::TooLarge { .. }
         | Error::Ignored { .. }
+        | Error::Unsupported { .. }
         | Error::Unreadable { .. }
         | Error::Deferred { .. }
         | Error::Exhausted { .. } => false,

@@ -5,7 +5,7 @@ use super::rows::{Row, Rows};
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
 use crate::http::Envelope;
-use crate::json::{self, Scanner};
+use crate::json::{self, Scanner, members};
 use crate::record::{Key, RecordMeta, RecordWriter};
 use crate::stream::Nested;
 
@@ -140,35 +140,6 @@ fn put(buffer: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     buffer.extend_from_slice(name);
     buffer.extend_from_slice(b"\":");
     json::write_compact(value, buffer);
-}
-
-/// Returns the names, as they are written, and the values of a JSON object.
-fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
-    let mut scanner = Scanner::new(object);
-    let mut members = Vec::new();
-    scanner.skip_space();
-    if !scanner.take(b'{') {
-        return members;
-    }
-    loop {
-        scanner.skip_space();
-        scanner.take(b',');
-        scanner.skip_space();
-        let Ok(name) = scanner.text() else { return members };
-        scanner.skip_space();
-        scanner.take(b':');
-        scanner.skip_space();
-        let from = scanner.position();
-        if scanner.value().is_err() {
-            return members;
-        }
-        members.push((name, scanner.since(from)));
-    }
-}
-
-/// Returns the value of a member of a JSON object.
-pub(super) fn member<'o>(object: &'o [u8], name: &str) -> Option<&'o [u8]> {
-    members(object).into_iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
 }
 
 /// Returns the elements of a JSON array, or the values of an object.

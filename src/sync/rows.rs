@@ -5,12 +5,12 @@
 use std::collections::HashSet;
 
 use super::checkpoint::Range;
-use super::nested_rows::{NestedRows, NestedSink, member};
+use super::nested_rows::{NestedRows, NestedSink};
 use super::query::DateRange;
 use crate::airbyte::LineBatch;
 use crate::airbyte::message::RECORD_SUFFIX;
 use crate::http::{ElementSink, Envelope, PageMeta, ResponseMismatch};
-use crate::json::Scanner;
+use crate::json::{Scanner, member};
 use crate::record::{self, CursorValue, Key, NotARecord, RecordMeta, RecordWriter};
 use crate::stream::Stream;
 use crate::timestamp::Timestamp;

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 
 use super::context::{FetchedPage, HiddenRows, StreamContext, StreamError, is_not_found};
 use super::date_windows::{Answer, Cause, DateWindows, Gap, Limits, Part, Step};
-use super::nested_rows::member;
 use super::position::{Position, WindowsPosition};
 use super::query::{ParentRow, Query};
 use super::row_filter::id_of;
 use super::rows::Rows;
 use super::strategy::FullRead;
+use crate::json::member;
 use crate::record::{self, RecordWriter};
 use crate::timestamp::Timestamp;
 

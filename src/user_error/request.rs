@@ -41,6 +41,7 @@ impl UserError {
                 of_body((!transient).then_some(problem), host, &on, terms.address)
             }
             Error::Ignored { problem, .. } => of_body(Some(problem), host, &on, terms.address),
+            Error::Unsupported { setting, problem, .. } => store::unsupported(setting, problem, host, &on),
             Error::NotUtf8 { at, .. } => (
                 TransientError,
                 format!(

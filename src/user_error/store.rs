@@ -1,4 +1,5 @@
-//! Messages about responses of a merchant's own server: a firewall in front of it, and text that it cannot encode.
+//! Messages about responses of a merchant's own server: a firewall in front of it, text that it cannot encode, and
+//! settings that it is too old for.
 
 use super::UserError;
 use crate::airbyte::FailureType::{self, ConfigError, SystemError};
@@ -52,6 +53,15 @@ pub(super) fn hidden(name: &str, hidden: &[HiddenRows], support: &str) -> String
 pub(super) fn blocked(status: u16, host: &str, on: &str) -> (FailureType, String) {
     let message = format!(
         "A firewall in front of {host} refused the request (HTTP {status} with a web page{on}), also after retries. Allow this machine in the firewall, such as Cloudflare or mod_security, then run the sync again."
+    );
+    (ConfigError, message)
+}
+
+/// Returns the message for a setting that selects rows and that the store does not know; the clause describes the sign
+/// of it.
+pub(super) fn unsupported(setting: &str, problem: &str, host: &str, on: &str) -> (FailureType, String) {
+    let message = format!(
+        "{host} cannot select rows by the setting `{setting}`{on}: {problem}. Remove the setting, or update the store."
     );
     (ConfigError, message)
 }

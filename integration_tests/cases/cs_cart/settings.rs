@@ -1,9 +1,10 @@
-//! Settings that select rows and change while a read is interrupted.
+//! Settings that select rows: one that changes while a read is interrupted, and one that a store does not know.
 
 use serde_json::{Value, json};
 
-use super::store::{config_with, read, sorted, told};
-use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample};
+use super::store::{config_with, full, read, records, sorted, told};
+use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Judge, Options, RecordedRequest, Sample, Version};
+use crate::harness::setup::only_error;
 
 /// A read that is refused at a request, and continues with another value of a setting.
 struct Change<'s> {
@@ -120,4 +121,34 @@ fn another_language_begins_an_interrupted_read_again() {
         most: 2,
     }
     .prove();
+}
+
+#[test]
+fn storefronts_end_the_streams_of_a_store_that_does_not_know_them() {
+    for edition in [Edition::Ultimate, Edition::MultiVendor] {
+        for stream in ["orders", "order_items", "carts", "cart_items"] {
+            let options = Options { edition, version: Version::V4_3_9, ..Options::default() };
+            let store = FakeCsCart::sample(options, &Sample::new(1, 60));
+            let config = config_with(&store, &json!({ "storefront_ids": [2] }));
+            let run = read(&config, &full(stream), "[]");
+            assert_eq!((run.code, run.statuses(stream).last()), (Some(1), Some(&"INCOMPLETE")), "{stream}");
+            assert!(run.records(stream).is_empty(), "{stream} {edition:?}: {}", run.transcript());
+            let error = &run.errors()[0];
+            assert!(only_error(&run).contains("storefront_ids"), "{stream} {edition:?}: {}", error.message);
+            assert_eq!(error.failure_type, "config_error", "{stream} {edition:?}: {}", error.message);
+            assert!(store.requests().len() < 5, "{stream} {edition:?}: {}", told(&store));
+        }
+    }
+}
+
+#[test]
+fn only_orders_of_the_given_storefronts_are_read() {
+    for version in [Version::V4_11, Version::V4_13, Version::V4_20] {
+        let store = FakeCsCart::sample(Options { version, ..Options::default() }, &Sample::new(1, 60));
+        let run = read(&config_with(&store, &json!({ "storefront_ids": [2] })), &full("orders"), "[]");
+        assert_eq!(run.code, Some(0), "{version:?}: {}", run.transcript());
+        let judge = Judge::full("orders").storefronts(&[2]);
+        let verdict = judge.clone().sync(&store.history(), store.moment(), &records(&run, "orders"));
+        assert!(verdict.is_right() && verdict.required > 0, "{version:?}: {verdict}");
+    }
 }

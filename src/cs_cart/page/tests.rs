@@ -124,3 +124,16 @@ fn bodies_that_are_no_lists_are_told_apart() {
         Err(PageError::Body(BodyError::NotUtf8 { at: 17 }))
     ));
 }
+
+#[test]
+fn a_field_that_a_filter_needs_must_be_in_the_first_row() {
+    let query = Query::new(find("orders").unwrap(), 2);
+    let read = |body: &str| {
+        let (mut parser, mut sink) = (PageParser::answering(&query).requiring(Some("shop")), Collected::default());
+        parser.feed(body.as_bytes(), true, &mut sink)?;
+        parser.finish().map(|_| sink.rows.len())
+    };
+    assert_eq!(read(r#"{"orders":[{"order_id":1,"shop":"2"},{"order_id":2}]}"#), Ok(2));
+    assert_eq!(read(r#"{"orders":[]}"#), Ok(0));
+    assert_eq!(read(r#"{"orders":[false,{"order_id":1},{"order_id":2,"shop":"2"}]}"#), Err(PageError::NoField("shop")));
+}
