@@ -409,6 +409,7 @@ pub fn members(object: &[u8]) -> Vec<(&[u8], &[u8])> {
 pub fn member<'o>(object: &'o [u8], name: &str) -> Option<&'o [u8]> {
     members(object).into_iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
 }
+
 /// Appends a string, given without its quotes, with U+FFFD instead of each half of a surrogate pair.
 fn write_repaired(inside: &[u8], out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(inside);

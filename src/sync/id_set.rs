@@ -37,6 +37,11 @@ impl IdSet {
         self.0.entry(high).or_default().insert(low)
     }
 
+    /// Adds keys.
+    pub(super) fn extend(&mut self, ids: impl IntoIterator<Item = i64>) {
+        ids.into_iter().for_each(|id| _ = self.insert(id));
+    }
+
     /// Removes a key. Returns true if it was in the set.
     pub(super) fn remove(&mut self, id: i64) -> bool {
         let (high, low) = split(id);
@@ -163,9 +168,7 @@ impl IdSet {
 impl FromIterator<i64> for IdSet {
     fn from_iter<T: IntoIterator<Item = i64>>(ids: T) -> Self {
         let mut set = Self::default();
-        for id in ids {
-            set.insert(id);
-        }
+        set.extend(ids);
         set
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::store::{AHEAD, column, read, told};
+use super::store::{AHEAD, column, read, sorted, told};
 use super::syncs::{Syncs, before};
-use crate::fake_cs_cart::{Data, Fault, Judge, Options, Random, RecordedRequest, Sample};
+use crate::fake_cs_cart::{Data, Fault, Judge, Note, Options, Random, RecordedRequest, Sample};
 
 /// Returns the syncs of a store whose clock is ahead of this machine's. No two orders share a second.
 fn orders(context: &str, streams: &[(&str, &str)]) -> Syncs {
@@ -15,6 +15,15 @@ fn orders(context: &str, streams: &[(&str, &str)]) -> Syncs {
 
 const ORDERS: &[(&str, &str)] = &[("orders", "incremental")];
 const BOTH: &[(&str, &str)] = &[("orders", "incremental"), ("order_items", "incremental")];
+
+/// Adds an incomplete order with this id and a date of the past.
+fn import_with_id(data: &mut Data, id: i64) {
+    let mut order = data.orders.get(20).unwrap().clone();
+    (order.order_id, order.status) = (id, 'N');
+    (order.timestamp, order.updated_at) = (data.now - 50 * 86_400, data.now - 50 * 86_400);
+    let moment = data.next_step();
+    data.orders.put(id, order, moment, Note::Stamped);
+}
 
 #[test]
 fn one_that_appears_ahead_of_the_walk_comes_once() {
@@ -72,5 +81,37 @@ fn those_of_an_interrupted_walk_come_once() {
         let mut came = [column(&first, "orders", "order_id"), column(&rest, "orders", "order_id")].concat();
         came.sort_unstable();
         assert!(!first.records("orders").is_empty() && came == ids, "{came:?}\n{}", told(&syncs.store));
+    }
+}
+
+#[test]
+fn a_gap_between_two_ids_costs_few_requests() {
+    let mut syncs = orders("a gap", BOTH);
+    syncs.sync();
+    syncs.store.data(|data| {
+        data.tick(5_000);
+        import_with_id(data, 10_000_000);
+    });
+    assert_eq!(sorted(&syncs.sync(), "orders", "order_id"), [10_000_000], "{}", told(&syncs.store));
+    assert!(syncs.store.requests().len() < 10, "{}", told(&syncs.store));
+    syncs.sync_unchanged();
+    // More than a page, with gaps of any size between them, and a part of them deleted meanwhile.
+    for deleted in [0, 40] {
+        let first = 11_000_000 + 2_000_000 * deleted;
+        let ids: Vec<i64> = (0..700).map(|n| first + n * 1_000 + n % 7).collect();
+        syncs.store.data(|data| ids.iter().for_each(|&id| import_with_id(data, id)));
+        let (mut next, gone) = (ids.clone().into_iter().rev().step_by(3), deleted);
+        syncs.store.options(|options| {
+            options.live = Some(Box::new(move |data, _| {
+                for id in next.by_ref().take(usize::try_from(gone).unwrap()) {
+                    data.delete("orders", id);
+                }
+            }));
+        });
+        let run = syncs.sync();
+        assert!(run.records("orders").len() > 400, "{}", told(&syncs.store));
+        assert!(syncs.store.requests().len() < 90, "{}", told(&syncs.store));
+        syncs.still();
+        syncs.sync_unchanged();
     }
 }

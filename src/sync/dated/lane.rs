@@ -241,6 +241,11 @@ impl Lane {
         !is_new || self.walked.contains(key) || self.base.above.contains(key)
     }
 
+    /// Returns the keys above the greatest one before the last sync that this walk or the last one has read.
+    pub(super) fn walked(&self) -> impl Iterator<Item = i64> + '_ {
+        self.walked.iter().chain(self.base.above.iter())
+    }
+
     /// Returns true if a row that was requested, or the rows inside it, are to be read. Notes its key if it has to be
     /// known later.
     pub(super) fn wants(&mut self, row: &Row, is_noted: bool) -> bool {
@@ -396,7 +401,7 @@ impl Lane {
     /// Returns the keys above the greatest one before the walk that were read.
     fn above(&self) -> IdSet {
         let is_above = |key: &i64| self.greatest.is_some_and(|greatest| *key > greatest);
-        self.walked.iter().chain(self.base.above.iter()).filter(is_above).collect()
+        self.walked().filter(is_above).collect()
     }
 
     /// Returns the result of the sync.
