@@ -205,8 +205,11 @@ fn step(from: i64, until: i64, rows: usize, part: Option<usize>) -> Step {
 
 #[test]
 fn a_short_list_is_read_in_one_response() {
-    let mut store = Store::dated((0..10).map(|n| NOW - n));
+    let mut store = Store::dated((0..9).map(|n| NOW - n));
     assert_eq!(unchanged(&mut store).steps, [step(0, FAR_FUTURE, ROWS, None)]);
+    // A full page could be a part of the list that is counted as all of it.
+    let mut store = Store::dated((0..10).map(|n| NOW - n));
+    assert_eq!(unchanged(&mut store).steps, [step(0, FAR_FUTURE, ROWS, None), step(0, FAR_FUTURE, ROWS + 1, None)]);
 }
 
 #[test]
