@@ -48,7 +48,7 @@ impl CountCheck<'_> {
             // Each list was read until a response was empty; no count can show more.
             return Ok(walk);
         }
-        if [walk.counted, self.all].into_iter().flatten().any(|counted| walk.read > counted) {
+        if walk.counted.or(self.all).is_some_and(|counted| walk.read > counted) {
             // Rows became visible meanwhile, or the count is too low. Such a count does not show where a list ends.
             let ends = std::mem::take(&mut tails);
             walk = self.walk_again(walk, ends, self.filter, self.row_filter.date_range).await?;

@@ -3,7 +3,8 @@
 //!
 //! A walk is one pass over the rows of a stream. The files, in reading order:
 //! - `shop` and `query`: the interface that a shop implements, and a request.
-//! - `context`: the data that all files below share; `stream_output`: emits records and states of a stream.
+//! - `context`: the data that all files below share; `warnings`: its warnings about the store; `stream_output`: emits
+//!   records and states of a stream.
 //! - `stream_sync`: chooses the walks that a stream needs; `all_rows`: a walk over all rows.
 //! - `keyset`, `paged` and `single_page`: the ways to read rows: by ranges of keys, by page numbers, in one response.
 //! - `comparison`: compares rows with ranges of emitted ones.
@@ -65,6 +66,7 @@ mod skipped_rows;
 mod strategy;
 mod stream_output;
 mod stream_sync;
+mod warnings;
 mod windowed;
 
 use std::sync::Arc;
