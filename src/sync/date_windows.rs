@@ -335,7 +335,9 @@ impl DateWindows {
 
     /// Takes the result of all pages.
     fn end_pages(&mut self, outcome: Outcome) -> Option<Gap> {
-        self.read.pages = None;
+        if self.read.pages.take().is_some_and(|pages| pages.has_rows()) {
+            self.gaps = 0;
+        }
         let cause = match outcome {
             Outcome::Complete(listed) => return self.complete(listed),
             Outcome::Missing(cause) => cause,

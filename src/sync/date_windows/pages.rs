@@ -123,6 +123,11 @@ impl Pages {
         self.end_page()
     }
 
+    /// Returns true if a page listed rows.
+    pub(super) fn has_rows(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     fn end_page(&mut self) -> Option<Outcome> {
         let Some(total) = self.total.filter(|&total| self.position >= total) else {
             // A page begins where the pages before it end.
