@@ -69,7 +69,8 @@ fn prove(seed: u64, kill: impl Fn(&mut Chance) -> Kill) {
     config["detect_deletions"] = json!(["orders"]);
     config["max_deleted_percent"] = 100.into();
     let catalog = declaring_deletions(configured(&[("orders", "incremental")]));
-    let mut destination = Destination::with_catalog(seed.is_multiple_of(5), &catalog);
+    let keeps_uncovered = seed.is_multiple_of(5);
+    let mut destination = Destination::with_catalog(keeps_uncovered, &catalog);
     let mut chance = Chance::new(seed);
     for _ in 0..3 {
         read_until_complete(&store, &config, &catalog, &mut destination, || kill(&mut chance));
@@ -83,7 +84,12 @@ fn prove(seed: u64, kill: impl Fn(&mut Chance) -> Kill) {
         destination.take(&run);
     }
     let comparison = store.data(|data| destination.compare(data, "orders", "orders", None, None));
-    comparison.assert_equal(&format!("seed {seed}"));
+    if keeps_uncovered {
+        // A row that was emitted after the last state of a killed read, and then deleted, is in no state.
+        assert_eq!(comparison.problems(), Vec::<String>::new(), "seed {seed}");
+    } else {
+        comparison.assert_equal(&format!("seed {seed}"));
+    }
     store.clear_requests();
     let quiet = read(&config, &catalog, &destination.state_list());
     assert!(quiet.records("orders").is_empty(), "seed {seed}\n{}", quiet.transcript());
