@@ -143,9 +143,9 @@ fn a_wait_that_the_server_asks_for_holds_all_streams() {
         let run = read(&patient(&store, &settings), &streams, "[]");
         assert_eq!(run.code, Some(0), "{status}: {}", run.transcript());
         let gaps = gaps(&store);
-        // With two requests at once, the second one may have been sent before the answer, or not yet.
-        let first = &gaps[..requests_at_once];
-        assert!(first.iter().any(|gap| *gap >= Duration::from_millis(1_900)), "{status}: {gaps:?} {}", told(&store));
+        // With two requests at once, others may have been sent and answered before the refusal arrives.
+        let held = if requests_at_once == 1 { &gaps[..1] } else { &gaps };
+        assert!(held.iter().any(|gap| *gap >= Duration::from_millis(1_900)), "{status}: {gaps:?} {}", told(&store));
     }
 }
 
