@@ -200,6 +200,7 @@ impl Syncs {
             if name == "products" && mode == "incremental" {
                 let moved = moved_products(&history, start);
                 verdict.stale.retain(|key| !moved.contains(key));
+                verdict.missing.retain(|key| !moved.contains(key));
             }
             let (context, last) = (&self.context, runs.last().unwrap());
             let told =
