@@ -24,7 +24,7 @@ use super::columns::Selected;
 use super::id_set::IdSet;
 use super::known_ids;
 use super::position::Position;
-use super::sent_rows::{Retention, SentRows};
+use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use crate::timestamp::Timestamp;
 
 pub(super) use super::checkpoint_fields::Range;
@@ -283,6 +283,16 @@ impl Checkpoint {
             }
         }
         Self { selected, job: None, ..checkpoint }
+    }
+
+    /// Returns to an earlier cursor if this one is ahead of the store's clock: the clock was ahead when the state was
+    /// saved, and later changes would be earlier than the cursor. Returns the cursor that it leaves, and the one of the
+    /// sync before, if that is not ahead as well; without it, the clock becomes the cursor.
+    pub(super) fn go_back(&mut self, clock: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
+        let ahead = self.cursor.filter(|cursor| cursor.minus_seconds(OVERLAP_SECONDS) > clock)?;
+        let back = self.previous.take().filter(|&previous| previous <= clock);
+        self.cursor = Some(back.unwrap_or(clock));
+        Some((ahead, back))
     }
 
     /// Returns true if a full refresh of this job finished with this state: another attempt then reads no rows.

@@ -185,12 +185,10 @@ impl StreamSync<'_> {
         let mut asked = filter(from, base.look_back_hours);
         let mut answer = date_filter::newest(self.context, &asked).await?;
         let clock = answer.as_ref().and_then(|answer| answer.date);
-        if let (Some(cursor), Some(clock)) = (base.cursor, clock)
-            && cursor.minus_seconds(OVERLAP_SECONDS) > clock
+        if let Some(clock) = clock
+            && let Some((ahead, back)) = base.go_back(clock)
         {
-            let back = base.previous.filter(|&previous| previous <= clock);
-            self.context.warn_ahead(cursor, clock, back).await?;
-            (base.cursor, base.previous) = (Some(back.unwrap_or(clock)), None);
+            self.context.warn_ahead(ahead, clock, back).await?;
             from = self.from(base.cursor);
             asked = filter(from, base.look_back_hours);
             if !unfiltered {

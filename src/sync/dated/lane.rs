@@ -105,15 +105,11 @@ impl Lane {
         self.base.cursor
     }
 
-    /// Returns to an earlier cursor if the one of the state is ahead of the store's clock: it was ahead when the state
-    /// was saved, and later changes would be earlier than the cursor.
+    /// Returns to an earlier cursor, with a warning, if the one of the state is ahead of the store's clock.
     pub(super) async fn go_back(&mut self, clock: Timestamp) -> Result<(), StreamError> {
-        let Some(cursor) = self.base.cursor.filter(|cursor| cursor.minus_seconds(OVERLAP_SECONDS) > clock) else {
-            return Ok(());
-        };
-        let back = self.base.previous.filter(|&previous| previous <= clock);
-        self.context.warn_ahead(cursor, clock, back).await?;
-        (self.base.cursor, self.base.previous) = (Some(back.unwrap_or(clock)), None);
+        if let Some((ahead, back)) = self.base.go_back(clock) {
+            self.context.warn_ahead(ahead, clock, back).await?;
+        }
         Ok(())
     }
 
