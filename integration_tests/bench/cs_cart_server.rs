@@ -22,7 +22,7 @@
 mod tls;
 
 use std::collections::HashMap;
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use fake_cs_cart::{EMAIL, FakeCsCart, Judge, KEY, Moment, Options, Sample, Schedule, Verdict};
 use serde_json::Value;
-use tls::{Connection, Listening, accept, say};
+use tls::{Connection, Listening, exit_code, say};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -55,22 +55,14 @@ struct Front {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}");
-            ExitCode::from(2)
-        }
-    }
+    exit_code(run())
 }
 
 fn run() -> io::Result<()> {
     let listening = Listening::start()?;
     let front = Arc::new(Front::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (listener, acceptor) = (listening.listener.try_clone()?, listening.acceptor.clone());
     let served = Arc::clone(&front);
-    runtime.spawn(accept(listener, move |tcp| serve(tcp, acceptor.clone(), Arc::clone(&served))));
+    let _runtime = listening.serve(move |tcp, acceptor| serve(tcp, acceptor, Arc::clone(&served)))?;
     say(&format!("{} {EMAIL} {KEY}", listening.address()))?;
     let mut syncs = Syncs::default();
     for line in io::stdin().lock().lines() {

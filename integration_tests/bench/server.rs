@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use long::Long;
 use tables::{Listed, Part, Table, Wanted};
-use tls::{Connection, Listening, accept, say};
+use tls::{Connection, Listening, exit_code, say};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -75,22 +75,14 @@ struct Store {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{error}");
-            ExitCode::from(2)
-        }
-    }
+    exit_code(run())
 }
 
 fn run() -> io::Result<()> {
     let listening = Listening::start()?;
     let store = Arc::new(Store { base: format!("https://localhost:{}", listening.port), ..Store::default() });
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (listener, acceptor) = (listening.listener.try_clone()?, listening.acceptor.clone());
     let served = Arc::clone(&store);
-    runtime.spawn(accept(listener, move |tcp| serve(tcp, acceptor.clone(), Arc::clone(&served))));
+    let _runtime = listening.serve(move |tcp, acceptor| serve(tcp, acceptor, Arc::clone(&served)))?;
     say(&listening.address())?;
     for line in io::stdin().lock().lines() {
         let line = line?;

@@ -1,7 +1,9 @@
-//! Listens with TLS on a free port, and reads the heads of requests: the parts that both stores of the benchmarks share.
+//! Listens with TLS on a free port, reads the heads of requests, and talks to the script: the parts that both stores of
+//! the benchmarks share.
 //! Their responses are not here.
 
 use std::io::{self, Write as _};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -16,9 +18,9 @@ use tokio_rustls::server::TlsStream;
 /// A socket that listens, and the certificate that clients have to trust.
 pub(crate) struct Listening {
     /// Socket.
-    pub(crate) listener: std::net::TcpListener,
+    listener: std::net::TcpListener,
     /// Its TLS.
-    pub(crate) acceptor: TlsAcceptor,
+    acceptor: TlsAcceptor,
     /// Its port.
     pub(crate) port: u16,
     /// Certificate of the authority. The file is deleted with this value.
@@ -35,6 +37,20 @@ impl Listening {
         let authority = tempfile::NamedTempFile::with_suffix(".pem")?;
         std::fs::write(authority.path(), pem)?;
         Ok(Listening { listener, acceptor, port, authority })
+    }
+
+    /// Serves each connection in a task of its own, as long as the returned runtime exists.
+    pub(crate) fn serve<S>(
+        &self,
+        serve: impl Fn(TcpStream, TlsAcceptor) -> S + Send + 'static,
+    ) -> io::Result<tokio::runtime::Runtime>
+    where
+        S: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (listener, acceptor) = (self.listener.try_clone()?, self.acceptor.clone());
+        runtime.spawn(accept(listener, move |tcp| serve(tcp, acceptor.clone())));
+        Ok(runtime)
     }
 
     /// Returns the first line for the script that started the store: `PORT PATH-OF-ITS-AUTHORITY`.
@@ -66,10 +82,7 @@ fn secured() -> Result<(TlsAcceptor, String), Box<dyn std::error::Error + Send +
 }
 
 /// Accepts connections, and serves each in a task of its own.
-pub(crate) async fn accept<S>(
-    listener: std::net::TcpListener,
-    serve: impl Fn(TcpStream) -> S + Send + 'static,
-) -> io::Result<()>
+async fn accept<S>(listener: std::net::TcpListener, serve: impl Fn(TcpStream) -> S + Send + 'static) -> io::Result<()>
 where
     S: Future<Output = io::Result<()>> + Send + 'static,
 {
@@ -117,6 +130,17 @@ impl Connection {
     /// Ends a response.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         self.stream.flush().await
+    }
+}
+
+/// Returns the exit code of a store, after writing its error to stderr.
+pub(crate) fn exit_code(ended: io::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
     }
 }
 
