@@ -292,7 +292,10 @@ impl Case<'_> {
     fn assert_incomplete(&self, run: &Run, store: &FakeStore, config: &Value, catalog: &Value) {
         for stream in self.scenario.streams {
             assert_eq!(run.statuses(stream).last(), Some(&"INCOMPLETE"), "{}", self.context);
-            assert_eq!(run.last_state(stream), Some(&json!({})), "{}: the state stays where it was", self.context);
+            // What the state covers was delivered: it has no cursor, and if it has a walk, ranges are left to be read.
+            let state = run.last_state(stream).unwrap();
+            let left = state["walk"]["left"].as_array().is_some_and(|left| !left.is_empty());
+            assert!(*state == json!({}) || left && state.get("updated_at").is_none(), "{}: {state}", self.context);
         }
         assert_eq!(run.code, Some(1), "{}", self.context);
         assert!(run.errors().iter().all(|error| error.message.contains("rows are missing")), "{:?}", run.errors());
