@@ -100,6 +100,25 @@ fn an_order_changed_ahead_of_the_clock_hides_no_later_change() {
 }
 
 #[test]
+fn a_product_changed_ahead_of_the_clock_hides_no_later_change() {
+    let sizes = Sample { products: 40, ..sizes(40) };
+    let streams = [("products", "incremental")];
+    let mut syncs = Syncs::of("ahead of the clock", (Options::default(), &sizes), &streams, &json!({}));
+    syncs.store.data(|data| {
+        let ahead = data.now + 86_400;
+        data.change_product(5, Note::Silent, |product| product.updated_timestamp = ahead);
+    });
+    syncs.sync();
+    syncs.store.data(|data| {
+        data.tick(700);
+        data.edit_product(9);
+    });
+    let run = syncs.sync();
+    assert!(column(&run, "products", "product_id").contains(&9), "{}", told(&syncs.store));
+    syncs.sync_unchanged();
+}
+
+#[test]
 fn a_clock_that_was_ahead_and_set_back_hides_no_later_change() {
     type Edit = fn(&mut Data, i64);
     let orders: Edit = |data, id| _ = data.set_status(id, 'C');

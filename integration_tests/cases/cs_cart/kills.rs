@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::store::AHEAD;
+use super::store::{AHEAD, column};
 use super::syncs::Syncs;
 use crate::fake_cs_cart::{FakeCsCart, Fault, Judge, Options, RecordedRequest, Sample, Schedule, Version};
 use crate::harness::command::Signal;
@@ -141,6 +141,27 @@ fn shipments_and_messages_are_killed_at_any_byte() {
     let settings = json!({ "rows_per_request": 4 });
     prove("shipments", &[("shipments", "full_refresh")], "shipments", &settings, |judge| judge);
     prove("reviews", &[("product_reviews", "full_refresh")], "messages", &settings, |judge| judge);
+}
+
+#[test]
+fn a_walk_from_the_last_page_repeats_no_row_if_others_are_deleted_before_it_continues() {
+    // The deletions move rows that were sent to the pages that are left.
+    let sizes = Sample { shipments: 60, ..Sample::new(7, 40) };
+    let latency = std::time::Duration::from_millis(10);
+    let store = FakeCsCart::sample(Options { latency, ..Options::default() }, &sizes);
+    let config = super::store::config_with(&store, &json!({ "rows_per_request": 6 }));
+    let catalog = super::store::catalog(&[("shipments", "full_refresh")]);
+    let ids = |run: &Run| column(run, "shipments", "shipment_id");
+    let first = super::store::reading(&config, &catalog, "[]")
+        .signal_when(Signal::Term, || store.counters().requests > 5)
+        .run();
+    store.data(|data| (1..=10).for_each(|id| _ = data.delete_shipment(id)));
+    let rest = super::store::read(&config, &catalog, &first.last_state_list());
+    assert_eq!(rest.code, Some(0), "{}", rest.transcript());
+    let mut all = [ids(&first), ids(&rest)].concat();
+    assert!(!ids(&first).is_empty() && ids(&rest).len() > 6, "{}", first.transcript());
+    all.sort_unstable();
+    assert_eq!(all, (11..=60).collect::<Vec<_>>(), "{}", rest.transcript());
 }
 
 #[test]
