@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::fake_store::{Data, FakeStore, Fault, Limit, Options, RecordedRequest, RetryAfter, Token};
 use crate::harness::command::{Command, Signal};
 use crate::harness::files::{Files, TOKEN, configured};
+use crate::harness::json::instant;
 use crate::harness::run::{Run, forms};
 use crate::harness::setup::{SignIn, config, config_with, minutes, start};
 
@@ -26,7 +27,8 @@ pub(crate) fn document(path: &Path) -> Value {
         .map(|fault| format!("{}: {fault}", fault.instance_path()))
         .collect();
     assert!(faults.is_empty(), "{faults:?}\n{text}");
-    assert!(document["started_at"].as_str() <= document["ended_at"].as_str());
+    let at = |name: &str| instant(document[name].as_str().unwrap()).unwrap();
+    assert!(at("started_at") <= at("ended_at"), "{text}");
     assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
     document
 }
