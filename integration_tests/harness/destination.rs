@@ -4,13 +4,14 @@
 //! A destination keeps the records that a STATE covers, and the STATE. It may keep or lose records after the last STATE
 //! of a run, so tests try both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::json::{self, Declared, Fields};
+use super::json::{self, Declared};
 use super::message::Message;
+use super::row::Row;
 use super::run::{Run, whole_lines};
 use crate::fake_store::{Clock, Data, Fraction};
 
@@ -39,7 +40,7 @@ struct Definition {
 /// The table of one stream.
 #[derive(Clone, Debug, Default)]
 struct Table {
-    records: BTreeMap<String, Fields>,
+    records: HashMap<String, Row>,
     /// The last STATE as it was sent.
     state: Option<String>,
     /// The cursor of the last STATE of a finished sync.
@@ -81,8 +82,8 @@ impl Destination {
     }
 
     fn take_messages(&mut self, messages: &[Message]) {
-        let mut pending: BTreeMap<String, Vec<(String, Fields)>> = BTreeMap::new();
-        let mut seen: BTreeSet<(String, String, String)> = BTreeSet::new();
+        let mut pending: BTreeMap<String, Vec<(String, Row)>> = BTreeMap::new();
+        let mut seen: HashSet<(String, String, String)> = HashSet::new();
         for (stream, table) in &mut self.streams {
             let is_of_stream = |message: &&Message| message.stream() == Some(stream.as_str());
             let last = messages.iter().filter(is_of_stream).filter_map(Message::status).next_back();
@@ -94,9 +95,9 @@ impl Destination {
             };
             match message.kind() {
                 "RECORD" => {
-                    let fields = message.fields();
+                    let fields = message.data().and_then(Row::parse).unwrap_or_default();
                     let key = self.key(&stream, &fields);
-                    let stamp = fields.get("updated_at").cloned().unwrap_or_default();
+                    let stamp = fields.get("updated_at").unwrap_or_default().to_owned();
                     if !seen.insert((stream.clone(), key.clone(), stamp.clone())) {
                         self.table(&stream).doubled.push(format!("{key} at {stamp}"));
                     }
@@ -165,10 +166,10 @@ impl Destination {
             ..Comparison::default()
         };
         let clock = Clock::new(store.zone, Fraction::Documented);
-        let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut known: HashSet<String> = HashSet::new();
         for id in store.ids(resource) {
             let listed = store.json(resource, id, &clock).unwrap();
-            let row = json::object(&listed).unwrap();
+            let row = Row::parse(&listed).unwrap();
             let key = self.key(stream, &row);
             let record = table.records.get(&key);
             known.insert(key);
@@ -188,11 +189,12 @@ impl Destination {
         }
         let keys = table.records.keys();
         comparison.gone = keys.filter(|key| !known.contains(*key)).cloned().collect();
+        comparison.gone.sort_unstable();
         comparison
     }
 
     /// Compares a record with its row, as the store lists the row.
-    fn compare_rows(&self, stream: &str, (id, row): (i64, &Fields), record: &Fields, comparison: &mut Comparison) {
+    fn compare_rows(&self, stream: &str, (id, row): (i64, &Row), record: &Row, comparison: &mut Comparison) {
         let coarse = |instant: i64| instant.div_euclid(self.resolution_ms);
         let instant = |raw: &str| json::instant(&json::string(raw)?).map(coarse);
         if let Some(now) = updated_at(row) {
@@ -203,9 +205,9 @@ impl Destination {
             }
         }
         let key = self.key_fields(stream);
-        for (name, stored) in row {
+        for (name, stored) in row.iter() {
             let sent = record.get(name);
-            let fits = sent.is_some_and(|sent| match name.as_str() {
+            let fits = sent.is_some_and(|sent| match name {
                 _ if sent == stored => true,
                 "updated_at" | "created_at" if instant(stored).is_some() => instant(sent) == instant(stored),
                 "updated_at" | "created_at" => json::arrived(stored, sent, Declared::Instant),
@@ -217,7 +219,7 @@ impl Destination {
                 comparison.changed.push(text);
             }
         }
-        for name in record.keys().filter(|name| !row.contains_key(*name) && *name != DELETED) {
+        for (name, _) in record.iter().filter(|(name, _)| row.get(name).is_none() && *name != DELETED) {
             let text = format!("{id}: {name} is not in the store");
             comparison.changed.push(text);
         }
@@ -228,7 +230,7 @@ impl Destination {
     }
 
     /// Returns the key of a record as it was sent; for a record without a key, the full record.
-    fn key(&self, stream: &str, record: &Fields) -> String {
+    fn key(&self, stream: &str, record: &Row) -> String {
         let key = self.key_fields(stream);
         let values = key.iter().map(|field| record.get(field).map(|value| canonical(value)));
         match values.collect::<Option<Vec<&str>>>() {
@@ -290,7 +292,7 @@ impl Definition {
 
 impl Table {
     /// Adds records; one that marks a deleted row removes it, as Airbyte's destinations do in append + dedup.
-    fn apply(&mut self, records: Vec<(String, Fields)>) {
+    fn apply(&mut self, records: Vec<(String, Row)>) {
         for (key, fields) in records {
             if fields.get(DELETED).is_some_and(|mark| mark != "null") {
                 self.records.remove(&key);
@@ -325,7 +327,7 @@ impl Table {
 }
 
 /// Returns `updated_at` of a record or a row, in milliseconds.
-fn updated_at(record: &Fields) -> Option<i64> {
+fn updated_at(record: &Row) -> Option<i64> {
     json::instant(&json::string(record.get("updated_at")?)?)
 }
 

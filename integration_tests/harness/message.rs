@@ -46,9 +46,8 @@ impl Message {
             return Err(format!("breaks the protocol ({}): {line}", problems.join("; ")));
         }
         // A JSON schema takes 5.0 for an integer; readers with typed models do not.
-        if let Some(emitted) = value.pointer("/record/emitted_at")
-            && !emitted.is_u64()
-        {
+        let emitted = &value["record"]["emitted_at"];
+        if !emitted.is_null() && !emitted.is_u64() {
             return Err(format!("emitted_at is not printed as an integer: {line}"));
         }
         Ok(Message { line: line.to_owned(), value })
@@ -61,25 +60,27 @@ impl Message {
 
     /// The type of a TRACE: ERROR, ESTIMATE, ...
     pub(crate) fn trace_kind(&self) -> Option<&str> {
-        self.value.pointer("/trace/type")?.as_str()
+        self.value.get("trace")?.get("type")?.as_str()
     }
 
     /// The stream that the message is about, if it is about one.
     pub(crate) fn stream(&self) -> Option<&str> {
-        const PLACES: [&str; 5] = [
-            "/record/stream",
-            "/state/stream/stream_descriptor/name",
-            "/trace/stream_status/stream_descriptor/name",
-            "/trace/error/stream_descriptor/name",
-            "/trace/estimate/name",
-        ];
-        PLACES.iter().find_map(|place| self.value.pointer(place))?.as_str()
+        let value = &self.value;
+        let trace = &value["trace"];
+        let stream = match self.kind() {
+            "RECORD" => &value["record"]["stream"],
+            "STATE" => &value["state"]["stream"]["stream_descriptor"]["name"],
+            "TRACE" if !trace["estimate"].is_null() => &trace["estimate"]["name"],
+            "TRACE" if !trace["error"].is_null() => &trace["error"]["stream_descriptor"]["name"],
+            _ => &trace["stream_status"]["stream_descriptor"]["name"],
+        };
+        stream.as_str()
     }
 
     /// The status of a `STREAM_STATUS`; a RUNNING that gives a reason is called after the reason.
     pub(crate) fn status(&self) -> Option<&str> {
-        let status = self.value.pointer("/trace/stream_status")?;
-        let reason = status.pointer("/reasons/0/type");
+        let status = self.value.get("trace")?.get("stream_status")?;
+        let reason = status.get("reasons").and_then(|reasons| reasons.get(0)?.get("type"));
         reason.or_else(|| status.get("status"))?.as_str()
     }
 
@@ -107,7 +108,7 @@ impl Message {
 
     /// The `stream_state` of a STATE.
     pub(crate) fn stream_state(&self) -> Option<&Value> {
-        self.value.pointer("/state/stream/stream_state")
+        self.value.get("state")?.get("stream")?.get("stream_state")
     }
 }
 

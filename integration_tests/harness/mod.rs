@@ -6,6 +6,7 @@
 //! - [`files`]: configs, catalogs, and the temporary files that hold them.
 //! - [`order`]: the rules for the messages of a complete `read`.
 //! - [`json`]: compares JSON values digit by digit.
+//! - [`row`]: a row or record as it is written.
 //! - [`shop`]: the executables, and the catalog of each.
 //! - [`setup`]: stores, configs and random numbers for many tests.
 //! - [`destination`]: acts like a platform, and compares its rows with the store's.
@@ -16,6 +17,7 @@ pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod order;
+pub(crate) mod row;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod shop;

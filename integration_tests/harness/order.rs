@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveTime};
 use serde_json::Value;
 
 use super::message::Message;
@@ -343,12 +343,19 @@ pub(crate) fn is_utc_instant(text: &str) -> bool {
     let with_fraction = "0000-00-00T00:00:00.000Z";
     let with_ticks = "0000-00-00T00:00:00.0000000Z";
     (has_shape(text, plain) || has_shape(text, with_fraction) || has_shape(text, with_ticks))
-        && NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.fZ").is_ok()
+        && is_date(&text[..10])
+        && NaiveTime::from_hms_opt(number(&text[11..13]), number(&text[14..16]), number(&text[17..19])).is_some()
+}
+
+/// Returns the number of a few digits.
+fn number(digits: &str) -> u32 {
+    digits.parse().unwrap()
 }
 
 /// Returns true for `YYYY-MM-DD` with a valid day.
 fn is_date(text: &str) -> bool {
-    has_shape(text, "0000-00-00") && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
+    has_shape(text, "0000-00-00")
+        && NaiveDate::from_ymd_opt(text[..4].parse().unwrap(), number(&text[5..7]), number(&text[8..])).is_some()
 }
 
 /// Returns true if a string has a digit where the shape has `0`, and otherwise the same characters as the shape.
