@@ -189,7 +189,8 @@ fn the_page_of_faults_is_current() {
          Each fault hits one stream while another stream is read concurrently. It occurs once, three times in a row, in one of five \
          requests at random, or always. It starts on the first request, in the middle, or on the last one. The stream is read by \
          key, or page by page. That makes {cells} reads of {} faults, and one more read after each that ended INCOMPLETE. In all of them, \
-         rows lost: 0, rows changed: 0, hangs: 0, secrets printed: 0. The other stream was COMPLETE unless the fault affected the host itself.\n\n\
+         rows lost: 0, rows changed: 0, hangs: 0, secrets printed: 0. \
+         `cargo test faults` tries a third of them, `EVERY_CASE=1 cargo test faults` all. The other stream was COMPLETE unless the fault affected the host itself.\n\n\
          ## Outcomes\n\n\
          - **complete**: the stream is COMPLETE, the exit code is 0, and every row was emitted.\n\
          - **transient_error**, **system_error**, **config_error**: the stream is INCOMPLETE with an error of this type. The exit code is \

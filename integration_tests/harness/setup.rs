@@ -11,6 +11,12 @@ use crate::harness::run::{Run, forms};
 pub(crate) const DATED: [&str; 7] =
     ["customers", "addresses", "orders", "order_items", "order_payments", "order_statuses", "products"];
 
+/// Returns true if a test that tries one thing in many ways is to try all of them (`EVERY_CASE=1`, as the gate does).
+/// Otherwise it tries some, so that all tests end within minutes.
+pub(crate) fn is_every_case_wanted() -> bool {
+    std::env::var_os("EVERY_CASE").is_some()
+}
+
 /// The way in which the connector signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignIn {

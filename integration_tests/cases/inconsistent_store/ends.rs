@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::reading::{
-    DATED, PAGE, ROWS, WAYS, Way, asked, at_answers, by_key, for_good_from_every_answer, killed, once_at_every_answer,
-    resumable,
+    DATED, PAGE, ROWS, WAYS, Way, asked, at_answers, by_key, dated, for_good_from_every_answer, killed,
+    once_at_every_answer, resumable, ways,
 };
 use super::sim::{STREAM, Sim};
 use crate::fake_store::{Envelope, FakeStore, NextPage, Options, Spoil, Total};
@@ -44,7 +44,7 @@ fn assert_complete_with_kills(way: Way, rows: i64, quirk: impl Fn(&mut Options),
 
 #[test]
 fn a_count_that_is_too_low_ends_no_walk() {
-    for way in DATED {
+    for way in dated() {
         for total in wrong_counts(1000) {
             let store = way.store(3_500, |options| {
                 options.max_count = None;
@@ -60,7 +60,7 @@ fn a_count_that_is_too_low_ends_no_walk() {
 
 #[test]
 fn a_count_that_is_too_low_ends_no_walk_in_any_stream() {
-    for way in WAYS {
+    for way in ways() {
         for total in wrong_counts(PAGE) {
             for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
                 let store = way.store(rows, |options| options.quirks.total = total);
@@ -83,7 +83,7 @@ fn a_count_that_is_too_low_ends_no_walk_with_kills() {
 #[test]
 fn a_count_that_is_always_too_high_never_gives_complete_with_loss() {
     // The store may count rows that it does not list.
-    for way in WAYS {
+    for way in ways() {
         let store = way.store(ROWS, |options| options.quirks.total = Total::Always(900));
         let run = way.first_read(&store);
         way.assert_contract(&mut way.destination(), &run, &store, "900 for ever");
@@ -92,7 +92,7 @@ fn a_count_that_is_always_too_high_never_gives_complete_with_loss() {
 
 #[test]
 fn full_pages_without_count_and_link_are_followed_by_another_request() {
-    for way in DATED {
+    for way in dated() {
         for page in [None, Some(100)] {
             let store = way.store(2_500, |options| {
                 without_any_sign(options);
@@ -108,7 +108,7 @@ fn full_pages_without_count_and_link_are_followed_by_another_request() {
 
 #[test]
 fn full_pages_without_count_and_link_are_followed_by_another_request_in_any_stream() {
-    for way in WAYS {
+    for way in ways() {
         for rows in [ROWS, 4 * i64::try_from(PAGE).unwrap()] {
             let store = way.store(rows, without_any_sign);
             way.assert_all_read(&way.first_read(&store), &store, &format!("{rows} rows"));
@@ -125,7 +125,7 @@ fn full_pages_without_count_and_link_are_followed_by_another_request_with_kills(
 
 #[test]
 fn a_response_with_a_next_page_and_no_rows_is_requested_again() {
-    for way in WAYS {
+    for way in ways() {
         once_at_every_answer(way, ROWS, Spoil::Emptied, 1, uncounted);
     }
 }
@@ -141,7 +141,7 @@ fn one_empty_response_of_a_large_store_without_counts_is_requested_again() {
 
 #[test]
 fn a_response_that_counts_rows_but_lists_none_is_requested_again() {
-    for way in WAYS {
+    for way in ways() {
         once_at_every_answer(way, ROWS, Spoil::Emptied, 1, |_| {});
     }
 }
@@ -187,7 +187,7 @@ fn the_run_after_a_kill_accepts_no_empty_response_either() {
 #[test]
 fn a_response_cut_in_half_with_its_count_is_checked_against_the_first() {
     // Until then only the first response is known, so it is not among them.
-    for way in WAYS {
+    for way in ways() {
         once_at_every_answer(way, ROWS, Spoil::Halved, 2, |_| {});
     }
 }
@@ -212,7 +212,7 @@ fn an_empty_response_ends_no_list_after_a_wrong_count() {
 
 #[test]
 fn the_response_with_the_largest_keys_is_checked_against_the_first() {
-    for way in DATED {
+    for way in dated() {
         let store = way.store(6_000, |options| {
             options.max_count = None;
             let mut halved = false;
@@ -253,7 +253,7 @@ fn a_walk_by_date_of_a_large_store_requests_an_empty_page_again() {
 
 #[test]
 fn an_empty_array_with_another_name_proves_nothing() {
-    for way in WAYS {
+    for way in ways() {
         once_at_every_answer(way, ROWS, Spoil::OtherName, 1, |_| {});
         once_at_every_answer(way, 15, Spoil::OtherName, 1, |_| {});
         if way.in_flight == 1 {
@@ -264,7 +264,7 @@ fn an_empty_array_with_another_name_proves_nothing() {
 
 #[test]
 fn the_first_of_300_rows_with_another_name_is_requested_again() {
-    for way in DATED {
+    for way in dated() {
         once_at_every_answer(way, 300, Spoil::OtherName, 1, |options| options.max_count = None);
     }
 }
@@ -357,7 +357,7 @@ fn a_documented_store_needs_no_more_requests_than_stated() {
             }
         }
     }
-    for way in DATED {
+    for way in dated() {
         let store = way.store(3_500, |options| options.max_count = None);
         let first = way.first_read(&store);
         way.assert_all_read(&first, &store, "3500 rows");

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, end_faults, killed, resumable};
+use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, dated, end_faults, killed, resumable, ways};
 use crate::fake_store::{FakeStore, NoKey, Options};
 use crate::harness::command::Signal;
 use crate::harness::order::ReadCheck;
@@ -52,7 +52,7 @@ fn assert_keyless(way: Way, rows: i64, id: i64, quirk: impl FnOnce(&mut Options)
 
 #[test]
 fn a_row_without_a_key_is_reported_and_all_others_are_emitted() {
-    for way in DATED {
+    for way in dated() {
         for form in [NoKey::Null, NoKey::Absent] {
             let id = way.first() + 700;
             let quirk = |options: &mut Options| {
@@ -154,7 +154,7 @@ fn a_counted_row_that_is_never_listed_is_noticed_after_any_interruption() {
 
 #[test]
 fn a_counted_row_that_is_never_listed_is_noticed_without_a_signal() {
-    for way in WAYS {
+    for way in ways() {
         for (rows, nth) in [(10, 4), (ROWS, 4), (ROWS, 40), (ROWS, ROWS - 1)] {
             let store = way.store(rows, |options| {
                 options.hidden.extend([(way.stream.to_owned(), way.first() + nth)]);
@@ -213,7 +213,7 @@ fn assert_nothing_is_filtered_out(way: Way, rows: i64, page: Option<usize>, byte
 
 #[test]
 fn rows_that_the_filter_of_a_resumed_walk_omits_are_counted_without_it() {
-    for way in DATED {
+    for way in dated() {
         assert_nothing_is_filtered_out(way, 3_500, None, 3_000_000);
         for bytes in [SOME_BYTES, 2 * SOME_BYTES] {
             assert_nothing_is_filtered_out(way, 4 * ROWS, Some(PAGE), bytes);

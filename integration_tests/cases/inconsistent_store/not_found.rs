@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::reading::{DATED, ROWS, WAYS, asked, at_answers, by_key, killed, once_at_every_answer, resumable};
+use super::reading::{ROWS, WAYS, asked, at_answers, by_key, dated, killed, once_at_every_answer, resumable, ways};
 use crate::fake_store::{EmptyList, Fault, Options, Spoil, Stamp};
 use crate::harness::command::Command;
 use crate::harness::setup::no_state;
@@ -22,7 +22,7 @@ fn always(options: &mut Options) {
 
 #[test]
 fn an_empty_stream_that_answers_404_is_empty_with_a_warning() {
-    for way in WAYS {
+    for way in ways() {
         let store = way.store(0, always);
         let first = way.first_read(&store);
         way.assert_complete(&first, &BTreeSet::new(), "empty");
@@ -43,7 +43,7 @@ fn an_empty_stream_that_answers_404_is_empty_with_a_warning() {
 
 #[test]
 fn a_404_that_says_that_no_resource_matches_is_an_error() {
-    for way in WAYS {
+    for way in ways() {
         let store = way.store(0, |options| {
             options.fault = Some(Box::new(|_| Some(Fault::error(404, "NotFound", NO_RESOURCE))));
         });
@@ -55,7 +55,7 @@ fn a_404_that_says_that_no_resource_matches_is_an_error() {
 
 #[test]
 fn a_404_for_the_first_page_is_accepted_only_twice() {
-    for way in WAYS {
+    for way in ways() {
         for rows in [15, ROWS] {
             let store = way.store(rows, |options| {
                 options.quirks.spoil = Some(at_answers(Spoil::NotFound, |number| number == 1));
@@ -67,7 +67,7 @@ fn a_404_for_the_first_page_is_accepted_only_twice() {
 
 #[test]
 fn a_404_for_one_page_of_many_is_not_the_end() {
-    for way in WAYS {
+    for way in ways() {
         once_at_every_answer(way, ROWS, Spoil::NotFound, 1, |_| {});
     }
 }
@@ -121,7 +121,7 @@ fn ranges_of_keys_without_rows_that_answer_404_are_empty_after_a_kill() {
 
 #[test]
 fn a_date_filter_that_matches_nothing_and_answers_404_is_empty() {
-    for way in DATED {
+    for way in dated() {
         for form in [filtered, always] {
             for rows in [10, ROWS] {
                 let store = way.store(rows, form);
@@ -166,7 +166,7 @@ fn a_sync_without_changes_that_gets_404_is_complete() {
 
 #[test]
 fn a_documented_empty_stream_costs_one_request() {
-    for way in WAYS {
+    for way in ways() {
         let store = way.store(0, |_| {});
         let first = way.first_read(&store);
         way.assert_complete(&first, &BTreeSet::new(), "empty");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reading::{DATED, ROWS, WAYS, Way, asked, count_of, resumable};
+use super::reading::{DATED, ROWS, WAYS, Way, asked, count_of, resumable, ways};
 use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Stamp};
 use crate::harness::command::Command;
 use crate::harness::order::ReadCheck;
@@ -77,17 +77,17 @@ fn assert_halved(way: Way, fault: impl Fn() -> Fault + Send + 'static, context: 
 
 #[test]
 fn a_page_that_times_out_at_the_gateway_is_halved() {
-    WAYS.into_iter().for_each(|way| assert_halved(way, || Fault::html(504), "504"));
+    ways().for_each(|way| assert_halved(way, || Fault::html(504), "504"));
 }
 
 #[test]
 fn a_page_that_is_a_server_error_is_halved() {
-    WAYS.into_iter().for_each(|way| assert_halved(way, Fault::server_error, "500"));
+    ways().for_each(|way| assert_halved(way, Fault::server_error, "500"));
 }
 
 #[test]
 fn a_page_that_is_refused_is_halved() {
-    WAYS.into_iter().for_each(|way| assert_halved(way, bad_request, "400"));
+    ways().for_each(|way| assert_halved(way, bad_request, "400"));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_page_larger_than_the_size_limit_is_halved() {
 
 #[test]
 fn a_stream_that_fails_at_every_size_is_not_split() {
-    for way in WAYS {
+    for way in ways() {
         for (fault, what) in [(Fault::html(504), "504"), (Fault::server_error(), "500"), (bad_request(), "400")] {
             let store = way.store(ROWS, above(0, move || fault.clone()));
             let run = way.first_read(&store);

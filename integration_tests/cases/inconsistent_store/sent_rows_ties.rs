@@ -61,7 +61,7 @@ fn few_rows_with_one_date_are_listed_one_by_one() {
 #[test]
 fn one_change_among_a_million_rows_with_one_date_sends_its_range() {
     // Run it manually in a release build: it takes minutes.
-    if std::env::var_os("EVIDENCE_MILLION").is_some() {
+    if std::env::var_os("MILLION_ROWS").is_some() {
         prove(1_000_000, 8_000);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, end_faults, killed, resumable};
+use super::reading::{DATED, PAGE, ROWS, Way, asked, dated, end_faults, killed, resumable, ways};
 use crate::fake_store::{FakeStore, Options};
 use crate::harness::run::{ErrorTrace, Run};
 
@@ -153,7 +153,7 @@ impl Case<'_> {
 
 #[test]
 fn one_unreadable_row_of_3000_is_the_only_one_missing() {
-    for way in DATED {
+    for way in dated() {
         let most = if way.in_flight == 1 { ISOLATING } else { ISOLATING + 8 };
         Case { way, rows: 3_000, page: None, bad: &[101_234], breaking: Breaking::ServerError }.prove(most);
     }
@@ -161,7 +161,7 @@ fn one_unreadable_row_of_3000_is_the_only_one_missing() {
 
 #[test]
 fn one_unreadable_row_is_the_only_one_missing_at_every_position() {
-    for way in WAYS {
+    for way in ways() {
         // Single requests ask for the oldest and the newest row, so each of these has to be isolated in its
         // own order.
         for (nth, most) in [(0, 2 * ISOLATING), (17, ISOLATING), (38, ISOLATING), (ROWS - 1, 4 * ISOLATING)] {
@@ -176,7 +176,7 @@ fn one_unreadable_row_is_the_only_one_missing_at_every_position() {
 
 #[test]
 fn an_unreadable_row_of_a_single_page_stream_is_the_only_one_missing() {
-    for way in WAYS {
+    for way in ways() {
         for nth in [0, 7, 14] {
             let bad = [way.first() + nth];
             Case { way, rows: 15, page: None, bad: &bad, breaking: Breaking::ServerError }.prove(4 * ISOLATING);
@@ -186,7 +186,7 @@ fn an_unreadable_row_of_a_single_page_stream_is_the_only_one_missing() {
 
 #[test]
 fn several_unreadable_rows_are_the_only_ones_missing() {
-    for way in DATED {
+    for way in dated() {
         for bad in [[101_234, 101_235], [101_234, 101_260], [100_100, 102_500]] {
             let most = 2 * ISOLATING + if way.in_flight == 1 { 0 } else { 16 };
             Case { way, rows: 3_000, page: None, bad: &bad, breaking: Breaking::ServerError }.prove(most);
@@ -196,11 +196,11 @@ fn several_unreadable_rows_are_the_only_ones_missing() {
 
 #[test]
 fn a_row_that_is_not_utf8_is_the_only_one_missing() {
-    for way in DATED {
+    for way in dated() {
         let most = if way.in_flight == 1 { ISOLATING } else { ISOLATING + 8 };
         Case { way, rows: 3_000, page: None, bad: &[101_234], breaking: Breaking::NotUtf8 }.prove(most);
     }
-    for way in WAYS {
+    for way in ways() {
         let bad = [way.first() + 38];
         Case { way, rows: ROWS, page: Some(PAGE), bad: &bad, breaking: Breaking::NotUtf8 }.prove(ISOLATING + 8);
     }
