@@ -88,6 +88,27 @@ fn a_count_that_fits_again_is_forgotten_as_a_refused_one() {
 }
 
 #[test]
+fn a_refused_count_is_forgotten_when_deletions_are_found() {
+    let mut synced = Synced::new("orders", minutes("orders", 1, 900));
+    synced.quiet_sync();
+    let rows: Vec<_> = synced.store.data(|data| data.rows("orders").into_iter().cloned().collect());
+    synced.delete("orders", 1..=200);
+    assert_eq!(synced.sync().warnings().len(), 1);
+    synced.store.data(|data| {
+        for row in rows.into_iter().filter(|row| (51..=200).contains(&row.id)) {
+            data.insert("orders", row);
+        }
+    });
+    assert_eq!(deleted(&synced.quiet_sync(), "orders").len(), 50);
+    // The count of the last sync is the refused one.
+    for first in [51, 101, 151] {
+        synced.delete("orders", first..first + 50);
+        assert_eq!(deleted(&synced.quiet_sync(), "orders").len(), 50, "from {first}");
+    }
+    synced.assert_equal("orders");
+}
+
+#[test]
 fn rows_that_come_back_are_read_in_as_many_pages_as_the_store_needs() {
     let mut synced = Synced::new("orders", minutes("orders", 1, 1_500));
     synced.quiet_sync();
