@@ -38,8 +38,6 @@ mod rows;
 mod sample;
 mod sample_lists;
 mod seen;
-#[cfg(test)]
-mod selftest;
 mod server;
 mod table;
 

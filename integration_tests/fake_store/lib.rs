@@ -36,8 +36,6 @@ mod route;
 mod rows;
 mod sample;
 mod seen;
-#[cfg(test)]
-mod selftest;
 mod shuffle;
 mod sign;
 mod texts;

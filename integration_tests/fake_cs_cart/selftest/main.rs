@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::*;
+use fake_cs_cart::*;
 
 mod access;
 mod carts;

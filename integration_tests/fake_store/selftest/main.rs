@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::*;
+use fake_store::*;
 
 mod access;
 mod dates;
@@ -65,7 +67,8 @@ fn raw(store: &FakeStore, target: &str, headers: &[(&str, &str)]) -> (Vec<u8>, s
 fn split(all: &[u8]) -> Reply {
     let at = all.windows(4).position(|w| w == b"\r\n\r\n").expect("headers");
     let headers = String::from_utf8_lossy(&all[..at]).into_owned();
-    Reply { status: raw_status(all), headers, body: all[at + 4..].to_vec() }
+    let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Reply { status, headers, body: all[at + 4..].to_vec() }
 }
 
 fn get_with(store: &FakeStore, target: &str, headers: &[(&str, &str)]) -> Reply {
