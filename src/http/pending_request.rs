@@ -509,10 +509,10 @@ impl<'d, T: Throttle, R: Request> PendingRequest<'d, T, R> {
         }
     }
 
-    /// Returns the next request for any single row: the first row, then the second, since the first may be the
-    /// unreadable one. The failed request itself is left out.
+    /// Returns the next request for any single row: the first may be the unreadable one, and its neighbours may have the
+    /// same fault. The failed request itself is left out.
     fn next_probe(&mut self) -> Option<R> {
-        let probes = [1, 2].into_iter().map(|place| self.requested.any_row(place));
+        let probes = [1, 2, 50].into_iter().map(|place| self.requested.any_row(place));
         let probe = probes.filter(|probe| !probe.is_same(&self.query)).nth(self.probes_sent);
         self.probes_sent += 1;
         probe

@@ -181,9 +181,9 @@ async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
         assert_eq!(store.counts(), [1000; 6]);
     }
     // If the store cannot send even one row, the page size is not the cause.
-    let store = Store::new(|_: &KeysAfter, number| if number < 9 { bad(status(500)) } else { good() });
+    let store = Store::new(|_: &KeysAfter, number| if number < 11 { bad(status(500)) } else { good() });
     assert_eq!(get(&dispatcher(1), &store, &orders()).await.unwrap(), 1000);
-    assert_eq!(store.counts(), [1000, 1000, 1, 1, 1000, 1000, 1, 1, 1000]);
+    assert_eq!(store.counts(), [1000, 1000, 1, 1, 1, 1000, 1000, 1, 1, 1, 1000]);
     // The same applies after the page size was the cause before.
     let down = std::sync::atomic::AtomicBool::new(false);
     let is_down = || down.load(std::sync::atomic::Ordering::Relaxed);
