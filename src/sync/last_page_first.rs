@@ -14,6 +14,9 @@ use super::rows::{Rows, check_keys};
 use super::strategy::FullRead;
 use crate::record::RecordWriter;
 
+/// Number of pages of one size after which longer ones are tried, as for all requests (`http::sizes`).
+const GOOD_PAGES: u32 = 5;
+
 /// Reads all rows of the stream, or of a part of it.
 pub(super) async fn run(read: &mut FullRead<'_>, part: Option<&str>) -> Result<(), StreamError> {
     let context = read.context;
@@ -98,7 +101,7 @@ impl PagesWalk<'_> {
         mut position: PagesPosition,
     ) -> Result<PagesPosition, StreamError> {
         let context = read.context;
-        let mut unreadable = 0;
+        let (mut unreadable, mut good_pages) = (0, 0);
         while position.left > 0 {
             let (page, size) = self.next_page(&position);
             let answer = match self.fetch(context, page, size).await {
@@ -107,6 +110,7 @@ impl PagesWalk<'_> {
                     context.note_unreadable(&error);
                     // Shorter pages begin with the same row. If it is the first one that cannot be sent, those after it
                     // come one by one.
+                    good_pages = 0;
                     if size > 1 {
                         position.size = 1;
                         continue;
@@ -123,6 +127,7 @@ impl PagesWalk<'_> {
             if answer.page.asked < size {
                 // The store could send only the beginning of the page, but the walk needs its end first.
                 position.size = answer.page.asked.max(1);
+                good_pages = 0;
                 continue;
             }
             unreadable = 0;
@@ -133,9 +138,15 @@ impl PagesWalk<'_> {
             if has_others_after_it && (1..size as u64).contains(&elements) {
                 // The store limits its pages.
                 position.size = usize::try_from(elements).unwrap_or(size);
+                self.page_size = position.size;
                 continue;
             }
             position.left = (shown - 1).saturating_mul(size as u64);
+            good_pages += 1;
+            if good_pages >= GOOD_PAGES && position.size < self.page_size {
+                // The store may have recovered.
+                (position.size, good_pages) = ((2 * position.size).min(self.page_size), 0);
+            }
             self.emit_below(read, answer, &mut position).await?;
         }
         Ok(position)
