@@ -60,7 +60,7 @@ impl SkippedRows<'_> {
             (Some(after), Some(before)) => format!("between `{key}` {after} and {before}"),
             (Some(after), None) => format!("after `{key}` {after}"),
             (None, Some(before)) => format!("before `{key}` {before}"),
-            (None, None) => "the only row".to_owned(),
+            (None, None) => "at an unknown place of the list".to_owned(),
         };
         let places: Vec<String> = between.iter().take(NAMED_RANGES).map(place).collect();
         let more = between.len().saturating_sub(NAMED_RANGES);
