@@ -137,8 +137,13 @@ impl DatedRead {
 
     /// Determines the dates of a new walk. Returns `None` if no row changed since the last one.
     async fn begin(&mut self) -> Result<Option<DatesPosition>, StreamError> {
-        let (newest, cursor) = self.newest_since().await?;
+        let (Found { newest, clock }, cursor) = self.newest_since().await?;
         let until = match newest {
+            // No row has changed since the store keeps dates of changes. Later changes have dates from now on.
+            Newest::At(None) if cursor.is_none() && !self.full_refresh => {
+                self.lanes.iter_mut().for_each(Lane::begin_without_changes);
+                clock
+            }
             Newest::At(until) => until,
             Newest::Unsupported => {
                 let text = format!(
@@ -163,18 +168,17 @@ impl DatedRead {
 
     /// Returns the newest change, and the cursor from which changes are read: the one of the state, or an earlier one if
     /// the store's clock was ahead when it was saved.
-    async fn newest_since(&mut self) -> Result<(Newest, Option<Timestamp>), StreamError> {
+    async fn newest_since(&mut self) -> Result<(Found, Option<Timestamp>), StreamError> {
         let cursor = self.cursor();
-        let Found { newest, clock } = self.newest(cursor).await?;
-        let Some(clock) = clock else { return Ok((newest, cursor)) };
+        let found = self.newest(cursor).await?;
+        let Some(clock) = found.clock else { return Ok((found, cursor)) };
         for lane in &mut self.lanes {
             lane.go_back(clock).await?;
         }
         let earlier = self.cursor();
         // The search began at the cursor, unless the store sorts by changes.
         let is_again = earlier != cursor && !self.requests.stream.sorts_by_change;
-        let newest = if is_again { self.newest(earlier).await?.newest } else { newest };
-        Ok((newest, earlier))
+        Ok((if is_again { self.newest(earlier).await? } else { found }, earlier))
     }
 
     /// Returns the earliest cursor of the streams; `None` if one of them has none.
@@ -238,7 +242,12 @@ impl DatedRead {
                 Err(stream_error) => return Err(stream_error),
             };
             let listed = answer.page.rows.len() + answer.page.skipped.len();
-            let total = answer.page.envelope.total.filter(|_| query.page_number() == 1 && !query.is_all());
+            let total = answer.page.envelope.total.filter(|_| query.page_number() == 1);
+            if query.is_all() && total.is_some_and(|total| total > listed as u64) {
+                // The store limits a list that is to be complete.
+                return Ok(None);
+            }
+            let total = total.filter(|_| !query.is_all());
             let is_cut = total.is_some_and(|total| total > listed as u64) && listed < answer.page.asked;
             if is_cut && listed == 0 {
                 continue;

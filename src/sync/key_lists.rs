@@ -180,23 +180,33 @@ impl KeyWalk {
     }
 }
 
-/// Returns the greatest key of a stream. If the row with it cannot be sent, its key is at most [`KEYS`] above.
+/// Returns the greatest key of a stream among the rows that the store can send.
 pub(super) async fn newest_key(context: &StreamContext, writer: &mut RecordWriter) -> Result<Option<i64>, StreamError> {
-    greatest_key(context, writer, None).await
+    Ok(greatest_readable(context, writer, None).await?.0)
 }
 
-/// Returns the greatest key of a part of a stream.
+/// Returns a key that no row of a part of a stream exceeds; `None` if there is no row.
 async fn greatest_key(
     context: &StreamContext,
     writer: &mut RecordWriter,
     part: Option<&str>,
 ) -> Result<Option<i64>, StreamError> {
+    let (key, is_greatest) = greatest_readable(context, writer, part).await?;
+    Ok(if is_greatest { key } else { key.map(|key| key.saturating_add(KEYS)) })
+}
+
+/// Returns the greatest key of a part of a stream among the rows that the store can send, and whether it is the greatest
+/// one of all rows.
+async fn greatest_readable(
+    context: &StreamContext,
+    writer: &mut RecordWriter,
+    part: Option<&str>,
+) -> Result<(Option<i64>, bool), StreamError> {
     for page in 1..=1 + MOST_UNREADABLE {
         let query = context.query(1).sort(Order::KeyDescending).page(page).part(part).short();
         match context.fetch(&query, writer).await {
             Ok(answer) => {
-                let key = answer.page.rows.first().and_then(|row| id_of(row.key));
-                return Ok(if page == 1 { key } else { key.map(|key| key.saturating_add(KEYS)) });
+                return Ok((answer.page.rows.first().and_then(|row| id_of(row.key)), page == 1));
             }
             Err(StreamError::Request(error)) if error.is_unreadable() => {}
             Err(stream_error) => return Err(stream_error),
@@ -231,12 +241,20 @@ pub(super) struct KeyList {
     parts: Vec<Vec<i64>>,
     /// Number of consecutive rows that the store cannot send.
     unreadable: u64,
+    /// Maximum of this number; if it is exceeded, the rows are not the cause.
+    most_unreadable: u64,
 }
 
 impl KeyList {
     /// Returns a list of ascending keys.
     pub(super) fn new(keys: Vec<i64>) -> Self {
-        Self { parts: if keys.is_empty() { Vec::new() } else { vec![keys] }, unreadable: 0 }
+        let parts = if keys.is_empty() { Vec::new() } else { vec![keys] };
+        Self { parts, unreadable: 0, most_unreadable: MOST_UNREADABLE }
+    }
+
+    /// Returns a list of ascending keys whose rows the store could not send before, so that none of them may be readable.
+    pub(super) fn of_skipped(keys: Vec<i64>) -> Self {
+        Self { most_unreadable: u64::MAX, ..Self::new(keys) }
     }
 
     /// Returns the keys to request next.
@@ -262,7 +280,7 @@ impl KeyList {
     pub(super) fn halve(&mut self, keys: &[i64], error: &Error) -> Result<Option<i64>, StreamError> {
         if let [key] = *keys {
             self.unreadable += 1;
-            let is_other_fault = self.unreadable > MOST_UNREADABLE;
+            let is_other_fault = self.unreadable > self.most_unreadable;
             return if is_other_fault { Err(StreamError::Request(error.clone())) } else { Ok(Some(key)) };
         }
         let (first, second) = keys.split_at(keys.len() / 2);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::store::told;
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{Data, Edition, Judge, Options, Sample, WeakHost};
+use crate::fake_cs_cart::{Data, Edition, Fault, Judge, Options, Random, RecordedRequest, Sample, Version, WeakHost};
 use crate::harness::run::Run;
 
 /// Reads streams of a store with broken rows: those are excused, and all others are there.
@@ -28,7 +28,7 @@ fn assert_names(run: &Run, stream: &str, ids: &[i64], syncs: &Syncs) {
         // Where rows are read by page numbers, the keys before and after the row are known.
         let is_between = names(&error.message, *id - 1) || names(&error.message, *id + 1);
         // A list without an order has no rows before and after it.
-        let is_unplaced = error.message.contains("the only row");
+        let is_unplaced = error.message.contains("at an unknown place");
         assert!(names(&error.message, *id) || is_between || is_unplaced, "{stream} {id}: {}", error.message);
     }
     assert!(error.message.contains("UTF-8") || error.message.contains("character"), "{}", error.message);
@@ -168,6 +168,111 @@ fn a_broken_newest_order_does_not_stop_the_climb() {
     });
     let run = syncs.sync();
     assert!(super::store::column(&run, "orders", "order_id").contains(&9), "{}", run.transcript());
+}
+
+#[test]
+fn any_number_of_broken_rows_leaves_the_next_sync_its_changes() {
+    for (stream, key, edit) in [
+        ("orders", "order_id", (|data, id| _ = data.set_status(id, 'P')) as fn(&mut Data, i64)),
+        ("products", "product_id", |data, id| _ = data.edit_product(id)),
+    ] {
+        let mut data = Sample { products: 60, ..sizes() }.data(Edition::Ultimate);
+        let ids: Vec<i64> = (5..=55).step_by(5).collect();
+        data.broken.extend(ids.iter().map(|id| (stream, *id)));
+        let keys: Vec<[i64; 1]> = ids.iter().map(|id| [*id]).collect();
+        let keys: Vec<&[i64]> = keys.iter().map(<[i64; 1]>::as_slice).collect();
+        let (run, mut syncs) = read_broken(stream, data, &[(stream, "incremental")], &keys, 10);
+        assert_names(&run, stream, &ids[..3], &syncs);
+        for id in [12, 13] {
+            syncs.store.data(|data| {
+                data.tick(1_000);
+                edit(data, id);
+            });
+            let run = syncs.sync();
+            assert_names(&run, stream, &ids[..3], &syncs);
+            assert_eq!(super::store::column(&run, stream, key), [id], "{}", run.transcript());
+        }
+        // Repaired by an edit, each comes once.
+        syncs.store.data(|data| {
+            data.tick(1_000);
+            data.broken.clear();
+            ids.iter().for_each(|id| edit(data, *id));
+        });
+        syncs = syncs.judged(|judge| judge.unreadable(&[]));
+        syncs.is_complete = true;
+        assert_eq!(super::store::sorted(&syncs.sync(), stream, key), ids);
+        syncs.sync_unchanged();
+    }
+}
+
+#[test]
+fn broken_rows_at_the_beginning_of_the_list_are_named() {
+    // In the order of the list they come first: the newest orders and shipments.
+    for (stream, mode, rows) in
+        [("orders", "full_refresh", 10), ("orders", "incremental", 10), ("shipments", "full_refresh", 4)]
+    {
+        let sizes = Sample { shipments: 60, ..sizes() };
+        let mut data = sizes.data(Edition::Ultimate);
+        data.broken.extend([(stream, 60), (stream, 59)]);
+        let context = format!("{stream}, {mode}");
+        let (run, syncs) = read_broken(&context, data, &[(stream, mode)], &[&[60], &[59]], rows);
+        assert_names(&run, stream, &[], &syncs);
+        assert!(syncs.store.requests().len() < 200, "{context}: {}", told(&syncs.store));
+    }
+}
+
+#[test]
+fn a_repaired_row_of_a_store_without_dates_of_changes_is_forgotten() {
+    let options = Options { version: Version::V4_11, ..Options::default() };
+    let mut data = sizes().data(Edition::Ultimate);
+    data.broken.insert(("orders", 33));
+    let settings = json!({ "rows_per_request": 10 });
+    let mut syncs = Syncs::with("4.11", (options, data), &[("orders", "incremental")], &settings);
+    syncs = syncs.judged(|judge| judge.unreadable(&[&[33]]));
+    syncs.is_complete = false;
+    let run = syncs.sync();
+    assert_names(&run, "orders", &[33], &syncs);
+    syncs.store.data(|data| data.broken.clear());
+    syncs = syncs.judged(|judge| judge.unreadable(&[]));
+    syncs.is_complete = true;
+    syncs.sync();
+}
+
+#[test]
+fn a_broken_newest_order_hides_no_later_incomplete_one() {
+    let settings = json!({ "rows_per_request": 10, "include_incomplete_orders": true });
+    let mut data = sizes().data(Edition::Ultimate);
+    data.broken.insert(("orders", 60));
+    let mut syncs = Syncs::with("top", (Options::default(), data), &[("orders", "incremental")], &settings);
+    syncs = syncs.judged(|judge| judge.with_incomplete().unreadable(&[&[60]]));
+    syncs.is_complete = false;
+    syncs.sync();
+    syncs.store.data(|data| {
+        data.broken.clear();
+        data.tick(5_000);
+        let time = data.now - 50 * 86_400;
+        data.import_incomplete_order(&mut Random::new(2), time);
+    });
+    syncs = syncs.judged(|judge| judge.unreadable(&[]));
+    syncs.is_complete = true;
+    assert_eq!(super::store::sorted(&syncs.sync(), "orders", "order_id"), [60, 61]);
+    syncs.sync_unchanged();
+}
+
+#[test]
+fn a_store_that_was_slow_for_a_while_gets_long_pages_again() {
+    let mut left = 2;
+    let fault = move |seen: &RecordedRequest| {
+        let is_hit = seen.param("page").is_some_and(|page| page != "1") && left > 0;
+        left -= i32::from(is_hit);
+        is_hit.then(|| Fault::error(504, "slow"))
+    };
+    let sizes = Sample { shipments: 400, ..sizes() };
+    let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
+    let settings = json!({ "rows_per_request": 8, "_retry_seconds": 5 });
+    let mut syncs = Syncs::of("slow", (options, &sizes), &[("shipments", "full_refresh")], &settings);
+    syncs.sync();
+    assert!(syncs.store.requests().len() < 75, "{}", told(&syncs.store));
 }
 
 #[test]

@@ -223,6 +223,32 @@ async fn many_rows_near_the_cursor_are_emitted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repaired_row_among_many_near_the_cursor_is_emitted_once() {
+    let mut setup = Setup::new(Options::default(), &Sample::new(1, 2500));
+    setup.settings.rows_per_request = 250;
+    setup.store.data(|data| {
+        for id in data.orders.keys() {
+            data.set_status(id, 'P');
+        }
+        data.broken_inside.insert(700);
+    });
+    let streams = ["orders", "order_items"];
+    let first = setup.read(&streams, SyncMode::Incremental, &BTreeMap::new()).await;
+    assert!(first.failures.len() == 2 && first.states["order_items"].contains("ranges"));
+    setup.store.data(|data| data.broken_inside.clear());
+    let second = setup.read(&streams, SyncMode::Incremental, &first.states).await;
+    assert_eq!(second.failures, BTreeMap::new());
+    for stream in streams {
+        let records = second.records(stream);
+        assert!(!records.is_empty() && records.iter().all(|row| row["order_id"] == 700), "{stream}: {}", records.len());
+        let different: std::collections::BTreeSet<String> = records.iter().map(ToString::to_string).collect();
+        assert_eq!(different.len(), records.len(), "{stream}");
+    }
+    let third = setup.read(&streams, SyncMode::Incremental, &second.states).await;
+    assert_eq!((third.failures, third.records), (BTreeMap::new(), BTreeMap::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_must_never_leave_is_in_no_line_of_the_output() {
     for redact in [false, true] {
         let mut setup = damaged(Options::default(), |_| {});

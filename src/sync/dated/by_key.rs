@@ -27,10 +27,12 @@ impl DatedRead {
         for lane in &mut self.lanes {
             lane.begin_retry();
         }
-        let read = self.read_keys(keys.into_iter()).await;
+        let read = self.read_keys(keys.into_iter(), KeyList::of_skipped).await;
         for lane in &mut self.lanes {
             lane.end_retry();
         }
+        // The walk may list them again.
+        self.walked = IdSet::default();
         read
     }
 
@@ -57,8 +59,11 @@ impl DatedRead {
             lane.begin_backdated();
         }
         match listed {
-            Some(listed) => self.read_keys(listed.iter().filter(|key| *key <= greatest).filter(is_unread)).await?,
-            None => self.read_keys(keys()).await?,
+            Some(listed) => {
+                let keys = listed.iter().filter(|key| *key <= greatest).filter(is_unread);
+                self.read_keys(keys, KeyList::new).await?;
+            }
+            None => self.read_keys(keys(), KeyList::new).await?,
         }
         for lane in &mut self.lanes {
             lane.end_backdated();
@@ -117,14 +122,18 @@ impl DatedRead {
         }
     }
 
-    /// Reads and emits the rows with these keys, in ascending order.
-    async fn read_keys(&mut self, mut keys: impl Iterator<Item = i64> + Send) -> Result<(), StreamError> {
+    /// Reads and emits the rows with these keys, in ascending order. `list` makes a list of the keys of a request.
+    async fn read_keys(
+        &mut self,
+        mut keys: impl Iterator<Item = i64> + Send,
+        list: fn(Vec<i64>) -> KeyList,
+    ) -> Result<(), StreamError> {
         loop {
             let keys: Vec<i64> = keys.by_ref().take(self.requests.page_size()).collect();
             if keys.is_empty() {
                 return Ok(());
             }
-            let mut lists = KeyList::new(keys);
+            let mut lists = list(keys);
             while let Some(keys) = lists.next() {
                 let query = list_query(&self.requests, &keys);
                 match self.requests.fetch(&query, &mut self.writer).await {

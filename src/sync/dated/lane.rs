@@ -29,6 +29,8 @@ pub(in crate::sync) struct Lane {
     sent_rows: SentRows,
     /// The cursor after the walk.
     until: Option<Timestamp>,
+    /// True if this cursor is the store's clock, since no row has a date of its change.
+    is_clock: bool,
     since: Option<i64>,
     /// The date that the walk has reached.
     reached: Option<i64>,
@@ -53,6 +55,8 @@ pub(in crate::sync) struct Lane {
     is_outside_walk: bool,
     /// True while rows are read that the store could not send in an earlier sync.
     is_retry: bool,
+    /// Those that were emitted: key and hash of the content. The walk lists them again if they changed near the cursor.
+    retried: HashMap<i64, u64>,
     /// True if a row was read.
     has_read: bool,
 }
@@ -83,6 +87,7 @@ impl Lane {
             filter,
             sent_rows: SentRows::before(None),
             until: None,
+            is_clock: false,
             since: None,
             reached: None,
             edge: HashMap::new(),
@@ -96,6 +101,7 @@ impl Lane {
             mode: Mode::Emit,
             is_outside_walk: true,
             is_retry: false,
+            retried: HashMap::new(),
             has_read: false,
             base,
         }
@@ -131,6 +137,7 @@ impl Lane {
     pub(super) fn resume(&mut self) {
         let Some(Position::Dates(position)) = self.base.position.take() else { return };
         let DatesPosition { since, until, reached, edge, greatest, walked, sent_rows, .. } = *position;
+        self.unread = std::mem::take(&mut self.base.unread);
         self.begin(since, until);
         // The one before the interruption: rows added since then may be behind the walk.
         self.greatest = greatest.or(self.greatest);
@@ -138,17 +145,25 @@ impl Lane {
         self.sent_rows = sent_rows;
         self.reached = reached;
         self.resumed_edge = reached.map(|reached| (reached, edge));
-        self.unread = std::mem::take(&mut self.base.unread);
     }
 
     /// Begins a walk over the rows changed at `since` or later. `until` is the cursor after it.
     pub(super) fn begin(&mut self, since: Option<i64>, until: Option<Timestamp>) {
         self.base.position = None;
+        if since.is_none() {
+            // The walk tries all rows.
+            self.base.unread.clear();
+        }
         (self.since, self.until, self.walked) = (since, until, IdSet::default());
         let cursor = self.base.cursor.max(until);
         self.sent_rows = SentRows::before(cursor);
         self.filter.date_range.from = Some(self.from(since));
         self.is_outside_walk = false;
+    }
+
+    /// Prepares a walk over rows of which none has a date of its change: the cursor after it is the store's clock.
+    pub(super) fn begin_without_changes(&mut self) {
+        self.is_clock = true;
     }
 
     /// Returns the position of the walk for a state.
@@ -208,8 +223,7 @@ impl Lane {
     }
 
     pub(super) fn begin_retry(&mut self) {
-        // Ranges of keys are compared with what the walk finds.
-        self.is_retry = self.base.sent_rows.sent().is_exact();
+        self.is_retry = true;
     }
 
     pub(super) fn end_retry(&mut self) {
@@ -285,7 +299,7 @@ impl Lane {
         for (index, &new) in (0..rows.rows.len()).zip(is_new) {
             let row = effective(&rows.rows[index]);
             let id = id_of(row.key);
-            let mut decision = if new { Some(self.filter.decide(&row, hashes[index])) } else { None };
+            let mut decision = if new { Some(self.decide(&row, hashes[index])) } else { None };
             if decision == Some(Decision::Emit) && !self.is_first(&rows, index, &row, hashes[index]) {
                 decision = None;
             }
@@ -293,8 +307,7 @@ impl Lane {
             if let (Some(Decision::Emit | Decision::AlreadySent), Some(id)) = (decision, id) {
                 self.sent_rows.add(id, &row, hashes[index]);
                 if self.is_retry {
-                    // The walk lists it again if it changed near the cursor.
-                    self.filter.known.add(id, &row, hashes[index]);
+                    self.retried.insert(id, hashes[index]);
                 }
             }
             decisions.push(decision);
@@ -313,6 +326,19 @@ impl Lane {
             None => batch.send(rows.lines, records),
         }
         Ok(())
+    }
+
+    /// Returns what to do with a row.
+    fn decide(&self, row: &Row, hash: u64) -> Decision {
+        match self.filter.decide(row, hash) {
+            Decision::Emit if self.was_retried(row, hash) => Decision::AlreadySent,
+            decision => decision,
+        }
+    }
+
+    /// Returns true if the row was emitted among those that the store could not send in an earlier sync.
+    fn was_retried(&self, row: &Row, hash: u64) -> bool {
+        id_of(row.key).is_some_and(|id| self.retried.get(&id) == Some(&hash))
     }
 
     /// Returns the date that the walk has reached.
@@ -403,12 +429,15 @@ impl Lane {
     /// Returns the result of the sync.
     pub(super) fn finished(self, full_refresh: bool, job: Option<Job>) -> FinishedSync {
         let (rows_without_key, has_gaps, above) = (self.context.rows_without_key(), self.has_gaps(), self.above());
-        let Self { context, base, mut sent_rows, until, unread, unread_dates, greatest, has_read, .. } = self;
-        let cursor = base.cursor.max(until);
+        let Self { context, base, mut sent_rows, until, is_clock, unread, unread_dates, greatest, has_read, .. } = self;
+        // A stream without rows has no cursor.
+        let cursor = base.cursor.max(until.filter(|_| has_read || !is_clock));
         if cursor == base.cursor && !has_read {
             sent_rows.keep(&base.sent_rows);
         }
         let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
+        // If the clock was wrong, all changes are requested.
+        let previous = previous.or(is_clock.then_some(context.start).filter(|_| cursor.is_some()));
         let unread = joined(base.unread.iter().chain(&unread).copied().collect());
         let is_complete = unread.is_empty() && !has_gaps;
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {
