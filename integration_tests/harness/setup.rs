@@ -1,5 +1,7 @@
 //! Stores, configs and random numbers that many tests need.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value, json};
 
 use crate::fake_store::{Data, FakeStore, Options, Router, Stamp};
@@ -15,6 +17,12 @@ pub(crate) const DATED: [&str; 7] =
 /// Otherwise it tries some, so that all tests end within minutes.
 pub(crate) fn is_every_case_wanted() -> bool {
     std::env::var_os("EVERY_CASE").is_some()
+}
+
+/// Returns all of the numbers if every case is wanted; otherwise the first, the last, and every third one between them.
+pub(crate) fn some_of(numbers: RangeInclusive<usize>) -> impl Iterator<Item = usize> {
+    let (first, last) = (*numbers.start(), *numbers.end());
+    numbers.filter(move |number| is_every_case_wanted() || *number == last || (number - first).is_multiple_of(3))
 }
 
 /// The way in which the connector signs in.

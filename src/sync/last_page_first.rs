@@ -14,7 +14,8 @@ use super::rows::{Rows, check_keys};
 use super::strategy::FullRead;
 use crate::record::RecordWriter;
 
-/// Number of pages of one size after which longer ones are tried, as for all requests (`http::sizes`).
+/// Number of pages of one size after which longer ones are tried, as for all requests (`http::sizes`). Doubled each time
+/// the store cannot send these: a page that it cuts is of no use here.
 const GOOD_PAGES: u32 = 5;
 
 /// Reads all rows of the stream, or of a part of it.
@@ -101,7 +102,7 @@ impl PagesWalk<'_> {
         mut position: PagesPosition,
     ) -> Result<PagesPosition, StreamError> {
         let context = read.context;
-        let (mut unreadable, mut good_pages) = (0, 0);
+        let (mut unreadable, mut good_pages, mut most_good_pages) = (0, 0, GOOD_PAGES);
         while position.left > 0 {
             let (page, size) = self.next_page(&position);
             let answer = match self.fetch(context, page, size).await {
@@ -127,7 +128,7 @@ impl PagesWalk<'_> {
             if answer.page.asked < size {
                 // The store could send only the beginning of the page, but the walk needs its end first.
                 position.size = answer.page.asked.max(1);
-                good_pages = 0;
+                (good_pages, most_good_pages) = (0, most_good_pages.saturating_mul(2));
                 continue;
             }
             unreadable = 0;
@@ -143,7 +144,7 @@ impl PagesWalk<'_> {
             }
             position.left = (shown - 1).saturating_mul(size as u64);
             good_pages += 1;
-            if good_pages >= GOOD_PAGES && position.size < self.page_size {
+            if good_pages >= most_good_pages && position.size < self.page_size {
                 // The store may have recovered.
                 (position.size, good_pages) = ((2 * position.size).min(self.page_size), 0);
             }

@@ -9,7 +9,7 @@ use super::reading::{
 };
 use super::sim::{STREAM, Sim};
 use crate::fake_store::{Envelope, FakeStore, NextPage, Options, Spoil, Total};
-use crate::harness::setup::minutes;
+use crate::harness::setup::{minutes, some_of};
 use crate::scenarios::kills::{Kill, read_until_complete};
 
 /// More bytes than a page of orders and its state, fewer than the stream.
@@ -169,7 +169,7 @@ fn the_run_after_a_kill_accepts_no_empty_response_either() {
             let state = killed(way, &sound, SOME_BYTES).state_list();
             assert_eq!(way.read(&sound, &state).code, Some(0));
             let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
-            for number in 1..=answers {
+            for number in some_of(1..=answers) {
                 let store = way.store(2 * ROWS, quirk);
                 let mut destination = killed(way, &store, SOME_BYTES);
                 let hook = at_answers(Spoil::Emptied, move |n| n == number);
@@ -327,7 +327,7 @@ fn a_later_sync_accepts_no_faulty_response_either() {
                 let (sound, state, changed) = changed_since(way, quirk);
                 way.assert_complete(&way.read(&sound, &state), &changed, "nothing spoilt");
                 let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
-                for number in from..=answers {
+                for number in some_of(from..=answers) {
                     let (store, state, changed) = changed_since(way, |options| {
                         quirk(options);
                         options.quirks.spoil = Some(at_answers(spoil, move |n| n == number));

@@ -10,7 +10,7 @@ use crate::harness::destination::Destination;
 use crate::harness::files::configured;
 use crate::harness::order::ReadCheck;
 use crate::harness::run::{ErrorTrace, Run};
-use crate::harness::setup::{SignIn, config_with, is_every_case_wanted, no_state, start};
+use crate::harness::setup::{SignIn, config_with, is_every_case_wanted, no_state, some_of, start};
 
 /// Rows of a page in the stores of most tests.
 pub(crate) const PAGE: usize = 20;
@@ -263,7 +263,7 @@ pub(crate) fn once_at_every_answer(way: Way, rows: i64, spoil: Spoil, from: usiz
     let requests = sound.requests();
     let answers = requests.iter().filter(|seen| seen.rows > 0).count();
     assert!(answers >= from, "{way:?}: {answers} answers");
-    for number in from..=answers {
+    for number in some_of(from..=answers) {
         let store = way.store(rows, &quirk);
         store.options(|options| options.quirks.spoil = Some(at_answers(spoil, move |n| n == number)));
         let run = way.first_read(&store);
@@ -279,7 +279,7 @@ pub(crate) fn for_good_from_every_answer(way: Way, rows: i64, spoil: Spoil, quir
     let sound = way.store(rows, &quirk);
     way.assert_all_read(&way.first_read(&sound), &sound, "nothing spoilt");
     let answers = sound.requests().iter().filter(|seen| seen.rows > 0).count();
-    for number in 1..=answers {
+    for number in some_of(1..=answers) {
         let store = way.store(rows, &quirk);
         store.options(|options| options.quirks.spoil = Some(at_answers(spoil, move |n| n >= number)));
         let context = format!("{spoil:?} from answer {number} of {answers} on");
