@@ -143,6 +143,8 @@ pub struct PageCap {
     pub rows: usize,
     /// True if a page begins where a page of the requested size would: the rows after the limit are on no page.
     pub counts_requested: bool,
+    /// True if a request for all rows is limited as well.
+    pub is_for_all: bool,
 }
 
 /// A hook that runs before each answer is computed, under the same lock.

@@ -94,7 +94,7 @@ pub(crate) fn cut(context: &Context<'_>, object: &Object, sorting: &Sorting, mut
     let asked = context.query.filled("items_per_page").filter(is_number).and_then(|text| text.parse().ok());
     let is_bare = context.api == "1.0" && object.is_bare_in_first_version;
     let mut size: usize = if is_bare { 0 } else { asked.unwrap_or(default) };
-    let cap = context.options.page_cap.filter(|cap| cap.rows < size);
+    let cap = context.options.page_cap.filter(|cap| if size == 0 { cap.is_for_all } else { cap.rows < size });
     size = cap.filter(|cap| !cap.counts_requested).map_or(size, |cap| cap.rows);
     let mut number = context.query.number("page").map_or(1, |page| usize::try_from(page).unwrap_or(1)).max(1);
     let last = if size == 0 { 1 } else { total.div_ceil(size).max(1) };

@@ -82,12 +82,22 @@ fn carts_of_a_page_that_is_counted_as_all_there_is_are_not_all() {
 fn a_store_that_limits_its_pages_hides_no_row() {
     for counts_requested in [false, true] {
         for (edition, stream) in COUNTED {
-            let page_cap = Some(PageCap { rows: 25, counts_requested });
+            let page_cap = Some(PageCap { rows: 25, counts_requested, is_for_all: false });
             let store = store_of(Options { edition, page_cap, ..Options::default() }, 210);
             let context = format!("{stream}, {page_cap:?}");
             assert_complete(&context, &store, stream, 50);
             assert!(requests(&store, stream).len() <= 24, "{context}: {}", told(&store));
         }
+    }
+}
+
+#[test]
+fn a_store_that_limits_the_rows_of_a_second_hides_none() {
+    for stream in ["orders", "products"] {
+        let page_cap = Some(PageCap { rows: 25, counts_requested: false, is_for_all: true });
+        let sizes = Sample { ties: 100, products: 60, incomplete: 0, ..Sample::new(1, 60) };
+        let store = FakeCsCart::sample(Options { page_cap, ..Options::default() }, &sizes);
+        assert_complete(stream, &store, stream, 10);
     }
 }
 
