@@ -50,20 +50,20 @@ pub(crate) const WAYS: [Way; 8] = [
     way("microstores", "full_refresh", 1),
 ];
 
-/// Returns the ways of [`DATED`] for a test with many reads: one with one request in flight, one with eight, or all if
-/// every case is wanted.
+/// Returns the ways of [`DATED`] for a test with many reads: all if every case is wanted, otherwise one.
 pub(crate) fn dated() -> impl Iterator<Item = Way> {
     DATED.into_iter().filter(|way| is_wanted(*way))
 }
 
-/// Returns the ways of [`WAYS`] for a test with many reads, without two of `orders` unless every case is wanted.
+/// Returns the ways of [`WAYS`] for a test with many reads: all if every case is wanted, otherwise one for each stream with
+/// dates, and one for numbered pages.
 pub(crate) fn ways() -> impl Iterator<Item = Way> {
     WAYS.into_iter().filter(|way| is_wanted(*way))
 }
 
 fn is_wanted(way: Way) -> bool {
-    let is_other = way.stream == "orders" && (way.mode == "incremental") == (way.in_flight == 1);
-    is_every_case_wanted() || !is_other
+    let few = [("orders", "incremental", 8), ("products", "incremental", 1), ("microstores", "full_refresh", 1)];
+    is_every_case_wanted() || few.contains(&(way.stream, way.mode, way.in_flight))
 }
 
 /// Returns the ways that read by key.

@@ -197,7 +197,7 @@ async fn a_store_that_is_busy_or_down_is_asked_for_full_pages() {
     down.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(get(&dispatcher, &store, &orders()).await.unwrap() >= 125, "the last proof may be of the store's return");
     let counts = store.counts();
-    assert_eq!(counts[..14], [250, 125, 62, 31, 15, 7, 3, 1, 1, 1, 1, 250, 1, 1], "then by threes: {counts:?}");
+    assert_eq!(counts[..14], [250, 125, 62, 31, 15, 7, 3, 1, 1, 1, 1, 1, 250, 1], "then by fours: {counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
