@@ -232,7 +232,7 @@ impl Destination {
     /// Returns the key of a record as it was sent; for a record without a key, the full record.
     fn key(&self, stream: &str, record: &Row) -> String {
         let key = self.key_fields(stream);
-        let values = key.iter().map(|field| record.get(field).map(|value| canonical(value)));
+        let values = key.iter().map(|field| record.get(field).map(canonical));
         match values.collect::<Option<Vec<&str>>>() {
             Some(values) => values.join(" "),
             None => format!("{record:?}"),

@@ -228,7 +228,8 @@ impl Trial {
             if let Some(before) = seen.insert(id.clone(), data) {
                 // `1` and `1.0` are one key.
                 let (mut before, mut data) = (before.clone(), data.clone());
-                (before[key].take(), data[key].take());
+                before[key].take();
+                data[key].take();
                 let fine = self.repeats && before == data;
                 assert!(fine, "{}: `{stream}` {id} came twice\n{}", self.what, run.transcript());
             }
