@@ -244,7 +244,7 @@ fn a_weak_host_that_changes() {
             let weak = crate::fake_cs_cart::WeakHost { rows: 5, only_complete: false, status: 500 };
             let live = Schedule { retypes: false, ..schedule(seed, table) };
             let options = Options { weak: Some(weak), live: Some(live.live()), ..Options::default() };
-            let settings = json!({ "rows_per_request": 16, "_retry_seconds": 5 });
+            let settings = json!({ "rows_per_request": 16, "_retry_seconds": 60 });
             let context = format!("a weak host, {table}, seed {seed}");
             let sizes = Sample { ties: 50, ..Sample::new(seed, 50) };
             let mut syncs = Syncs::of(&context, (options, &sizes), streams, &settings);

@@ -1,5 +1,7 @@
 //! Tests of the fake store itself, over the network, with a minimal client.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing test may panic")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
