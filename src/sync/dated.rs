@@ -139,11 +139,8 @@ impl DatedRead {
     async fn begin(&mut self) -> Result<Option<DatesPosition>, StreamError> {
         let (Found { newest, clock }, cursor) = self.newest_since().await?;
         let until = match newest {
-            // No row has changed since the store keeps dates of changes. Later changes have dates from now on.
-            Newest::At(None) if cursor.is_none() && !self.full_refresh => {
-                self.lanes.iter_mut().for_each(Lane::begin_without_changes);
-                clock
-            }
+            // No row has changed since the store keeps dates of changes.
+            Newest::At(None) if cursor.is_none() && !self.full_refresh => self.newest_creation(clock).await?,
             Newest::At(until) => until,
             Newest::Unsupported => {
                 let text = format!(

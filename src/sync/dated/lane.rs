@@ -29,8 +29,6 @@ pub(in crate::sync) struct Lane {
     sent_rows: SentRows,
     /// The cursor after the walk.
     until: Option<Timestamp>,
-    /// True if this cursor is the store's clock, since no row has a date of its change.
-    is_clock: bool,
     since: Option<i64>,
     /// The date that the walk has reached.
     reached: Option<i64>,
@@ -87,7 +85,6 @@ impl Lane {
             filter,
             sent_rows: SentRows::before(None),
             until: None,
-            is_clock: false,
             since: None,
             reached: None,
             edge: HashMap::new(),
@@ -159,11 +156,6 @@ impl Lane {
         self.sent_rows = SentRows::before(cursor);
         self.filter.date_range.from = Some(self.from(since));
         self.is_outside_walk = false;
-    }
-
-    /// Prepares a walk over rows of which none has a date of its change: the cursor after it is the store's clock.
-    pub(super) fn begin_without_changes(&mut self) {
-        self.is_clock = true;
     }
 
     /// Returns the position of the walk for a state.
@@ -429,15 +421,12 @@ impl Lane {
     /// Returns the result of the sync.
     pub(super) fn finished(self, full_refresh: bool, job: Option<Job>) -> FinishedSync {
         let (rows_without_key, has_gaps, above) = (self.context.rows_without_key(), self.has_gaps(), self.above());
-        let Self { context, base, mut sent_rows, until, is_clock, unread, unread_dates, greatest, has_read, .. } = self;
-        // A stream without rows has no cursor.
-        let cursor = base.cursor.max(until.filter(|_| has_read || !is_clock));
+        let Self { context, base, mut sent_rows, until, unread, unread_dates, greatest, has_read, .. } = self;
+        let cursor = base.cursor.max(until);
         if cursor == base.cursor && !has_read {
             sent_rows.keep(&base.sent_rows);
         }
         let previous = if cursor == base.cursor { base.previous } else { base.cursor.or(base.previous) };
-        // If the clock was wrong, all changes are requested.
-        let previous = previous.or(is_clock.then_some(context.start).filter(|_| cursor.is_some()));
         let unread = joined(base.unread.iter().chain(&unread).copied().collect());
         let is_complete = unread.is_empty() && !has_gaps;
         let skipped_rows = (!is_complete).then(|| StreamError::RowsSkipped {

@@ -56,6 +56,20 @@ impl DatedRead {
         Ok(Found::at(None, None))
     }
 
+    /// Returns the date of the row that was created last, but no later than the store's clock: later changes have later
+    /// dates. `None` if there is no row, or if the clock is not known.
+    pub(super) async fn newest_creation(&mut self, clock: Option<Timestamp>) -> Result<Option<Timestamp>, StreamError> {
+        let query = self.requests.query(1).sort(Order::CreatedDescending);
+        match self.requests.fetch(&query, &mut self.writer).await {
+            Ok(answer) => {
+                let created = answer.page.rows.first().and_then(|row| row.created).map(Timestamp::from_unix_seconds);
+                Ok(created.zip(clock).map(|(created, clock)| created.min(clock)))
+            }
+            Err(StreamError::Request(error)) if error.is_unreadable() => Ok(None),
+            Err(stream_error) => Err(stream_error),
+        }
+    }
+
     /// Finds the newest change where the store does not sort by it.
     async fn climb(&mut self, cursor: Option<Timestamp>) -> Result<Found, StreamError> {
         let mut climb = Climb::new(cursor.map(Timestamp::unix_seconds));
