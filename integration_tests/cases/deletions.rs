@@ -6,6 +6,7 @@ use crate::fake_store::{Data, FakeStore, Fault, Options, RecordedRequest, Stamp,
 use crate::harness::command::Command;
 use crate::harness::destination::{DELETED, Destination};
 use crate::harness::files::{Files, TOKEN, configured};
+use crate::harness::message::Message;
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
 use crate::harness::setup::{SignIn, config, config_with, minutes, no_state, read, start};
@@ -80,7 +81,7 @@ impl Synced {
 
 /// The ids of the rows that a run reports as deleted.
 pub(crate) fn deleted(run: &Run, stream: &str) -> Vec<i64> {
-    let marks = run.records(stream).into_iter().map(|record| &record.value["record"]["data"]);
+    let marks = run.records(stream).into_iter().map(Message::data_value);
     let mut ids: Vec<i64> =
         marks.filter(|data| data[DELETED].is_string()).map(|data| data["id"].as_i64().unwrap()).collect();
     ids.sort_unstable();
@@ -99,7 +100,8 @@ fn deleted_rows_are_reported_once_with_the_key_and_the_time() {
     assert_eq!(second.records("orders").len(), 2);
     let cursor = second.last_state("orders").unwrap()["updated_at"].as_str().unwrap().to_owned();
     for record in second.records("orders") {
-        let data = record.value["record"]["data"].as_object().unwrap();
+        let data = record.data_value();
+        let data = data.as_object().unwrap();
         assert!(data["updated_at"].as_str().unwrap() >= cursor.as_str(), "{data:?}");
         let is_filled = |name: &&String| !data[*name].is_null();
         assert_eq!(data.keys().filter(is_filled).count(), 3, "all else is null: {data:?}");

@@ -109,7 +109,7 @@ fn a_tombstone_is_later_than_a_date_in_the_future_that_was_sent_before_detection
     synced.delete("orders", [3]);
     let run = synced.quiet_sync();
     assert_eq!(deleted(&run, "orders"), [3]);
-    let mark = &run.records("orders")[0].value["record"]["data"];
+    let mark = run.records("orders")[0].data_value();
     assert!(mark["updated_at"].as_str().unwrap() >= "2090", "{} {}", mark["updated_at"], mark[DELETED]);
 }
 

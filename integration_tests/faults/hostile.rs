@@ -216,7 +216,7 @@ fn a_record_is_one_line_that_every_parser_accepts() {
     let first = run.data("orders")[0];
     let expected = "{\"id\":1,\"comments\":\"\\u0000 \\ufffd \\n \u{2028} \u{85}\",\"custom_fields\":[1,{\"a\\ufffd\":\"\\ud83d\\ude00\"}]}";
     assert_eq!(first, expected);
-    assert_eq!(run.records("orders")[1].value["record"]["data"], json!({"id": 2, "comments": "b"}));
+    assert_eq!(run.records("orders")[1].data_value(), json!({"id": 2, "comments": "b"}));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! One message of the source: its line as it was printed, and the parsed value.
 //!
-//! The line is kept because a parsed number has lost its digits: `1886.0000` becomes `1886.0`.
+//! The line is kept because a parsed number has lost its digits: `1886.0000` becomes `1886.0`. The data of records is
+//! most of what is read and is parsed where it is looked at.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -10,13 +12,18 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Fields};
 
+/// Stands for the `data` of a record in the parsed value: as the protocol wants it, an object with a field.
+const ANY_DATA: &str = r#"{"-":0}"#;
+
 /// One line of the output, already validated against the schema of the protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     /// The line as it was printed, without the newline.
     pub(crate) line: String,
-    /// The same as a value.
+    /// The same as a value; the `data` of a record is [`ANY_DATA`].
     pub(crate) value: Value,
+    /// Where the `data` of a record is in the line.
+    data: Option<Range<usize>>,
 }
 
 /// Borrows the raw parts of a line.
@@ -37,8 +44,10 @@ struct RecordBody<'a> {
 impl Message {
     /// Parses and validates one line.
     pub(crate) fn parse(line: &str) -> Result<Message, String> {
-        let value: Value =
-            serde_json::from_str(line).map_err(|error| format!("not one JSON message ({error}): {line}"))?;
+        let data = place_of_data(line);
+        let without_data = data.as_ref().map(|data| format!("{}{ANY_DATA}{}", &line[..data.start], &line[data.end..]));
+        let value: Value = serde_json::from_str(without_data.as_deref().unwrap_or(line))
+            .map_err(|error| format!("not one JSON message ({error}): {line}"))?;
         // Listing the faults takes far longer than finding out that there are none.
         if !validator().is_valid(&value) {
             let faults = validator().iter_errors(&value);
@@ -50,7 +59,7 @@ impl Message {
         if !emitted.is_null() && !emitted.is_u64() {
             return Err(format!("emitted_at is not printed as an integer: {line}"));
         }
-        Ok(Message { line: line.to_owned(), value })
+        Ok(Message { line: line.to_owned(), value, data })
     }
 
     /// The type of the message: RECORD, STATE, ...
@@ -86,8 +95,12 @@ impl Message {
 
     /// The raw text of a RECORD's `data`.
     pub(crate) fn data(&self) -> Option<&str> {
-        let envelope: Envelope<'_> = serde_json::from_str(&self.line).ok()?;
-        Some(envelope.record?.data.get())
+        Some(&self.line[self.data.clone()?])
+    }
+
+    /// A RECORD's `data` as a value.
+    pub(crate) fn data_value(&self) -> Value {
+        serde_json::from_str(self.data().unwrap()).unwrap()
     }
 
     /// The fields of a RECORD, each with its raw text.
@@ -100,6 +113,11 @@ impl Message {
         json::field(self.data()?, name)
     }
 
+    /// The `id` of a RECORD, if it is written as an integer.
+    pub(crate) fn id(&self) -> Option<i64> {
+        self.field("id")?.parse().ok()
+    }
+
     /// The raw text of a STATE's `state`.
     pub(crate) fn state_text(&self) -> Option<&str> {
         let envelope: Envelope<'_> = serde_json::from_str(&self.line).ok()?;
@@ -110,6 +128,15 @@ impl Message {
     pub(crate) fn stream_state(&self) -> Option<&Value> {
         self.value.get("state")?.get("stream")?.get("stream_state")
     }
+}
+
+/// Returns where the `data` of a record is, if it is an object with fields.
+fn place_of_data(line: &str) -> Option<Range<usize>> {
+    let envelope: Envelope<'_> = serde_json::from_str(line).ok()?;
+    let data = envelope.record?.data.get();
+    let start = data.as_ptr() as usize - line.as_ptr() as usize;
+    let fields = data.strip_prefix('{')?.strip_suffix('}')?;
+    (!fields.trim().is_empty()).then(|| start..start + data.len())
 }
 
 /// The schema of the protocol, compiled once.

@@ -2,7 +2,9 @@
 //!
 //! The platform reports few violations as an error. Most violations would lose records or hide a failure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use chrono::{NaiveDate, NaiveTime};
 use serde_json::Value;
@@ -194,19 +196,21 @@ impl<'a> ReadCheck<'a> {
             found.push("a stream without a schema has RECORDs".to_owned());
             return;
         };
-        let checker = RecordCheck::new(schema, stream.definition);
+        let checker = RecordCheck::of(schema, &stream.definition["source_defined_primary_key"]);
         let mut undeclared = BTreeSet::new();
-        for message in records {
-            let data = &message.value["record"]["data"];
-            for (field, text) in checker.problems(data) {
+        for message in records.filter(|message| !checker.is_known(message)) {
+            let data = message.data_value();
+            let problems = checker.problems(&data);
+            let names = data.as_object().into_iter().flat_map(|data| data.keys());
+            let others: Vec<String> = names.filter(|name| !checker.declares(name)).cloned().collect();
+            if problems.is_empty() && others.is_empty() {
+                checker.remember(message);
+            }
+            undeclared.extend(others);
+            for (field, text) in problems {
                 let key = (stream.name.to_owned(), field);
                 if !self.misfits.contains(&key) {
                     found.push(format!("{text} in {}", message.line));
-                }
-            }
-            for name in data.as_object().into_iter().flat_map(|data| data.keys()) {
-                if !checker.declares(name) {
-                    undeclared.insert(name);
                 }
             }
         }
@@ -277,31 +281,57 @@ fn states(stream: &Stream<'_>, found: &mut Vec<String>) {
     }
 }
 
-/// Checks the records of one stream against its schema.
+/// Checks the records of one stream against its schema. The tests read the same rows thousands of times: a check is made
+/// once for a schema, and remembers the records without a fault.
 struct RecordCheck {
     validator: jsonschema::Validator,
     declared: BTreeSet<String>,
     instants: Vec<String>,
     dates: Vec<String>,
     keys: Vec<String>,
+    /// Hashes of the data of records without a fault.
+    right: Mutex<HashSet<u64>>,
 }
 
 impl RecordCheck {
-    fn new(schema: &Value, definition: &Value) -> RecordCheck {
+    /// Returns the check for a schema and a key.
+    fn of(schema: &Value, key: &Value) -> Arc<RecordCheck> {
+        static CHECKS: LazyLock<Mutex<HashMap<u64, Arc<RecordCheck>>>> = LazyLock::new(Mutex::default);
+        let mut checks = CHECKS.lock().unwrap_or_else(PoisonError::into_inner);
+        let check = checks.entry(hash(&(schema, key))).or_insert_with(|| Arc::new(RecordCheck::new(schema, key)));
+        Arc::clone(check)
+    }
+
+    fn new(schema: &Value, key: &Value) -> RecordCheck {
         let validator = jsonschema::draft7::options().should_validate_formats(false).build(schema).unwrap();
         let properties = schema["properties"].as_object().unwrap();
         let with_format = |format: &str| {
             let fields = properties.iter();
             fields.filter(|(_, field)| field["format"] == format).map(|(name, _)| name.clone()).collect()
         };
-        let keys = definition["source_defined_primary_key"].as_array();
         RecordCheck {
             validator,
             declared: properties.keys().cloned().collect(),
             instants: with_format("date-time"),
             dates: with_format("date"),
-            keys: keys.into_iter().flatten().filter_map(|path| Some(path.get(0)?.as_str()?.to_owned())).collect(),
+            keys: key
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|path| Some(path.get(0)?.as_str()?.to_owned()))
+                .collect(),
+            right: Mutex::default(),
         }
+    }
+
+    /// Returns true if this record was found without a fault before.
+    fn is_known(&self, record: &Message) -> bool {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).contains(&hash(&record.data()))
+    }
+
+    /// Remembers a record without a fault.
+    fn remember(&self, record: &Message) {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).insert(hash(&record.data()));
     }
 
     fn declares(&self, field: &str) -> bool {
@@ -334,6 +364,13 @@ impl RecordCheck {
         }
         found
     }
+}
+
+/// Returns a hash that is the same for the same value during a run of the tests.
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns true for `YYYY-MM-DDTHH:MM:SS[.fff]Z` with a valid day and time. The fraction has seven digits if three are

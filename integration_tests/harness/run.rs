@@ -110,7 +110,7 @@ impl Run {
     /// Returns the ids of a stream's RECORDs, in the order of the output.
     pub(crate) fn ids(&self, stream: &str) -> Vec<i64> {
         let records = self.records(stream).into_iter();
-        records.filter_map(|message| message.value.pointer("/record/data/id")?.as_i64()).collect()
+        records.filter_map(Message::id).collect()
     }
 
     /// Returns the STATEs of a stream.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fake_cs_cart::{Account, EMAIL, Edition, FakeCsCart, KEY, Options, RecordedRequest, Sample, Version};
 use crate::harness::command::Command;
+use crate::harness::message::Message;
 use crate::harness::run::Run;
 use crate::harness::shop::Shop;
 
@@ -89,7 +90,7 @@ pub(super) fn read_full(store: &FakeCsCart, stream: &str) -> Run {
 
 /// Returns the data of a stream's records.
 pub(super) fn records(run: &Run, stream: &str) -> Vec<Value> {
-    run.records(stream).into_iter().map(|message| message.value["record"]["data"].clone()).collect()
+    run.records(stream).into_iter().map(Message::data_value).collect()
 }
 
 /// Returns a column of a stream's records as numbers, in the order of the output.

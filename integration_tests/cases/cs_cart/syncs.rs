@@ -216,7 +216,7 @@ impl Syncs {
         let states = messages.iter().rposition(|message| message.kind() == "STATE");
         let end = if self.destination.keep_uncovered { messages.len() } else { states.map_or(0, |place| place + 1) };
         let records = messages[..end].iter().filter(|message| message.kind() == "RECORD");
-        records.map(|message| message.value["record"]["data"].clone()).collect()
+        records.map(|message| message.data_value()).collect()
     }
 }
 

@@ -223,11 +223,11 @@ impl Trial {
         let mut seen = BTreeMap::new();
         let key = resources().iter().find(|of| of.path == stream).unwrap().pk;
         for record in run.records(stream) {
-            let data = &record.value["record"]["data"];
+            let data = record.data_value();
             let id = data[key].to_string().trim_end_matches(".0").to_owned();
-            if let Some(before) = seen.insert(id.clone(), data) {
+            if let Some(mut before) = seen.insert(id.clone(), data.clone()) {
                 // `1` and `1.0` are one key.
-                let (mut before, mut data) = (before.clone(), data.clone());
+                let mut data = data;
                 before[key].take();
                 data[key].take();
                 let fine = self.repeats && before == data;

@@ -156,7 +156,7 @@ impl Sim {
                 "RECORD" => pending.push(message),
                 "STATE" => {
                     for record in pending.drain(..) {
-                        let id = record.value.pointer("/record/data/id").and_then(Value::as_i64).unwrap();
+                        let id = record.id().unwrap();
                         *self.times.entry(id).or_default() += 1;
                         self.latest.insert(id, record.fields());
                     }
