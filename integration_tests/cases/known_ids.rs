@@ -142,3 +142,16 @@ fn an_end_date_that_is_set_back_for_one_sync_forgets_no_id() {
     let run = synced.quiet_sync();
     assert_eq!((deleted(&run, "orders"), run.records("orders").len()), (vec![2_990], 1), "{}", run.transcript());
 }
+
+#[test]
+fn a_row_that_comes_back_is_emitted_again_where_the_date_filter_is_ignored() {
+    let mut synced = Synced::new("orders", minutes("orders", 1, 100));
+    synced.store.options(|options| options.ignore_date_filter = true);
+    synced.quiet_sync();
+    let row = synced.store.data(|data| data.row("orders", 30).unwrap().clone());
+    synced.delete("orders", [30]);
+    assert_eq!(deleted(&synced.sync(), "orders"), [30]);
+    synced.store.data(|data| data.insert("orders", row));
+    assert_eq!(synced.sync().ids("orders"), [30]);
+    synced.assert_equal("orders");
+}

@@ -245,7 +245,12 @@ impl Case<'_> {
             let repeated = mine.windows(2).filter(|pair| pair[0].target == pair[1].target).count();
             // If rows changed meanwhile, the store counts them once more.
             let counted = mine.iter().filter(|seen| seen.param("count") == Some("1")).count().min(1);
-            let bound = rows.div_ceil(page) + ranges.len() + 3 + usize::from(page == 1) + added + repeated + counted;
+            // If rows were deleted or moved into the dates meanwhile, the ends of the ranges are read again.
+            let is_checked =
+                mine.iter().any(|seen| seen.param("count") == Some("10") && seen.param("sort") == Some("id"));
+            let ends = if is_checked { ranges.len() } else { 0 };
+            let bound =
+                rows.div_ceil(page) + ranges.len() + 3 + usize::from(page == 1) + added + repeated + counted + ends;
             assert!(
                 mine.len() <= bound,
                 "{} {stream}: {} requests, bound {bound}: {:#?}",
@@ -294,10 +299,13 @@ impl Case<'_> {
     fn assert_incomplete(&self, run: &Run, store: &FakeStore, config: &Value, catalog: &Value) {
         for stream in self.scenario.streams {
             assert_eq!(run.statuses(stream).last(), Some(&"INCOMPLETE"), "{}", self.context);
-            // What the state covers was delivered: it has no cursor, and if it has a walk, ranges are left to be read.
+            // What the state covers was delivered: it has no cursor, and a walk has ranges left or counts missing rows.
             let state = run.last_state(stream).unwrap();
-            let left = state["walk"]["left"].as_array().is_some_and(|left| !left.is_empty());
-            assert!(*state == json!({}) || left && state.get("updated_at").is_none(), "{}: {state}", self.context);
+            let walk = &state["walk"];
+            let left = walk["left"].as_array().is_some_and(|left| !left.is_empty());
+            let is_short = walk["counted"].as_u64().is_some_and(|counted| walk["read"].as_u64() < Some(counted));
+            let is_unfinished = (left || is_short) && state.get("updated_at").is_none();
+            assert!(*state == json!({}) || is_unfinished, "{}: {state}", self.context);
         }
         assert_eq!(run.code, Some(1), "{}", self.context);
         // The row can be the only one of a range.

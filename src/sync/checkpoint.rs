@@ -12,6 +12,7 @@
 //! {…, "generation_id": 1, "sync_id": 7}                           finished, by a full refresh of that job
 //! {…, "position": {…}}                                            interrupted, a walk of another kind (`position`)
 //! {…, "top": 9, "above": "…"}                                     new rows may show earlier dates
+//! {…, "clock_ahead": 90}                                          the store's clock differs from this machine's
 //! ```
 //!
 //! `docs/reference/state.md` describes each part. An invalid part counts as absent, which can only cause rows to be
@@ -85,6 +86,8 @@ pub(super) struct Checkpoint {
     pub selected: Selected,
     /// The job whose full refresh finished with this state.
     pub job: Option<Job>,
+    /// Seconds by which the store's clock was ahead of this machine's, if it differed.
+    pub clock_ahead: Option<i64>,
 }
 
 /// Identifies a generation of a stream's rows and the job that reads it, by the platform's numbers.
@@ -94,6 +97,19 @@ pub(super) struct Job {
     pub generation: i64,
     /// The platform's `sync_id`.
     pub sync: i64,
+}
+
+/// The date from which changes are read if the cursor of a state is ahead of the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EarlierCursor {
+    /// The cursor of the sync before.
+    Previous(Timestamp),
+    /// This one: the clock was set back between the two syncs.
+    SetBack(Timestamp),
+    /// The store's clock: another program wrote the state.
+    Clock,
+    /// The start date of the config.
+    Start,
 }
 
 /// An issue of a state that is reported to the user.
@@ -159,6 +175,10 @@ pub(super) struct WalkCheckpoint {
     pub include_missing_dates: bool,
     /// Ranges of keys whose rows the store could not send.
     pub unread: Vec<Range>,
+    /// Unread ends of the ranges that were read: the store reported that their rows end before them.
+    pub ends: Vec<Range>,
+    /// True if it reads again only the ranges in which a comparison found changes. `counted` has their rows.
+    pub is_part: bool,
 }
 
 impl Default for Checkpoint {
@@ -180,6 +200,7 @@ impl Default for Checkpoint {
             kept: None,
             selected: Selected::default(),
             job: None,
+            clock_ahead: None,
         }
     }
 }
@@ -203,7 +224,7 @@ impl Checkpoint {
     }
 
     fn read(state: &str, is_outer: bool, notes: &mut Vec<StateNote>) -> Result<Self, CheckpointError> {
-        const NAMES: [&str; 21] = [
+        const NAMES: [&str; 22] = [
             CURSOR_FIELD,
             "previous",
             "at_cursor",
@@ -225,6 +246,7 @@ impl Checkpoint {
             "rows",
             "generation_id",
             "sync_id",
+            "clock_ahead",
         ];
         let parts = CheckpointFields::of(state, &NAMES);
         let cursor = cursor(parts.value(CURSOR_FIELD).as_ref())?;
@@ -244,11 +266,7 @@ impl Checkpoint {
             previous: parts.date("previous"),
             sent_rows: SentRows::parse(&parts.memory(), retention),
             reads_all_rows,
-            look_back_hours: parts
-                .value("look_back")
-                .and_then(|hours| hours.as_i64())
-                .filter(|hours| (0..=26).contains(hours))
-                .unwrap_or(0),
+            look_back_hours: id("look_back").filter(|hours| (0..=26).contains(hours)).unwrap_or(0),
             unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
             rows_without_key: parts.number("keyless").unwrap_or(0),
             has_wrong_count: parts.is_true("miscounts"),
@@ -261,6 +279,7 @@ impl Checkpoint {
             kept: kept.and_then(|kept| Self::read(kept, false, notes).ok()).map(Box::new),
             selected: Selected { columns: hash("columns"), rows: hash("rows") },
             job: id("generation_id").zip(id("sync_id")).map(|(generation, sync)| Job { generation, sync }),
+            clock_ahead: id("clock_ahead"),
         })
     }
 
@@ -285,14 +304,31 @@ impl Checkpoint {
         Self { selected, job: None, ..checkpoint }
     }
 
-    /// Returns to an earlier cursor if this one is ahead of the store's clock: the clock was ahead when the state was
-    /// saved, and later changes would be earlier than the cursor. Returns the cursor that it leaves, and the one of the
-    /// sync before, if that is not ahead as well; without it, the clock becomes the cursor.
-    pub(super) fn go_back(&mut self, clock: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
-        let ahead = self.cursor.filter(|cursor| cursor.minus_seconds(OVERLAP_SECONDS) > clock)?;
-        let back = self.previous.take().filter(|&previous| previous <= clock);
-        self.cursor = Some(back.unwrap_or(clock));
-        Some((ahead, back))
+    /// Returns to an earlier cursor if this one is ahead of the store's clock, or if that clock was set back by
+    /// `set_back` seconds since: later changes would be earlier than the cursor. Returns the cursor that it leaves.
+    pub(super) fn go_back(&mut self, clock: Timestamp, set_back: Option<i64>) -> Option<(Timestamp, EarlierCursor)> {
+        let cursor = self.cursor?;
+        let is_ahead = cursor.minus_seconds(OVERLAP_SECONDS) > clock;
+        let before = set_back.filter(|_| !self.reads_all_rows).map(|seconds| cursor.minus_seconds(seconds));
+        // The clock may have been corrected long ago: only rows of a stream that is read completely, and states of
+        // other programs, need no earlier date.
+        let is_own = !self.sent_rows.sent().is_empty() || !self.sent_rows.at_cursor().is_empty();
+        let previous = if is_ahead { self.previous.take().filter(|&previous| previous <= clock) } else { None };
+        let earlier = match (before, previous) {
+            (Some(before), previous) if previous.is_none_or(|previous| before < previous) => {
+                EarlierCursor::SetBack(before)
+            }
+            (_, Some(previous)) => EarlierCursor::Previous(previous),
+            _ if !is_ahead => return None,
+            _ if is_own && !self.reads_all_rows => EarlierCursor::Start,
+            _ => EarlierCursor::Clock,
+        };
+        self.cursor = match earlier {
+            EarlierCursor::Previous(date) | EarlierCursor::SetBack(date) => Some(date),
+            EarlierCursor::Clock => Some(clock),
+            EarlierCursor::Start => None,
+        };
+        Some((cursor, earlier))
     }
 
     /// Returns true if a full refresh of this job finished with this state: another attempt then reads no rows.
@@ -339,6 +375,7 @@ impl Checkpoint {
         put("rows", hash(&self.selected.rows));
         put("generation_id", self.job.map(|job| json!(job.generation)));
         put("sync_id", self.job.map(|job| json!(job.sync)));
+        put("clock_ahead", self.clock_ahead.map(|ahead| json!(ahead)));
         self.sent_rows.write(&mut state);
         Value::Object(state)
     }
@@ -413,7 +450,7 @@ fn ranges(parts: &CheckpointFields<'_>, name: &str, notes: &mut Vec<StateNote>) 
 
 impl WalkCheckpoint {
     fn parse(walk: &str, notes: &mut Vec<StateNote>) -> Option<Self> {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 15] = [
             "from",
             "asked_from",
             "before",
@@ -427,6 +464,8 @@ impl WalkCheckpoint {
             "read",
             "undated",
             "unread",
+            "ends",
+            "part",
         ];
         let parts = CheckpointFields::of(walk, &NAMES);
         let until = match parts.text("until")? {
@@ -439,6 +478,8 @@ impl WalkCheckpoint {
             number => Some(number.as_i64()?),
         };
         let (left, is_more) = ranges(&parts, "left", notes)?;
+        let is_part = parts.is_true("part");
+        let sent_rows = SentRows::parse(&parts.memory(), until.map_or(Retention::Everything(None), Retention::Overlap));
         Some(Self {
             from,
             requested_from: parts.date("asked_from"),
@@ -446,12 +487,15 @@ impl WalkCheckpoint {
             until,
             left,
             max_key,
-            sent_rows: SentRows::parse(&parts.memory(), until.map_or(Retention::Everything(None), Retention::Overlap)),
+            // The comparison has added all rows already.
+            sent_rows: if is_part { sent_rows.complete() } else { sent_rows },
             // Rows read twice would hide a lower count of others in the comparison with the store's count.
             counted: parts.number("counted").filter(|_| !is_more),
             read: parts.number("read").unwrap_or(0),
             include_missing_dates: parts.is_true("undated"),
             unread: ranges(&parts, "unread", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
+            ends: ranges(&parts, "ends", notes).map(|(ranges, _)| ranges).unwrap_or_default(),
+            is_part,
         })
     }
 
@@ -496,6 +540,14 @@ impl WalkCheckpoint {
         }
         if !self.unread.is_empty() {
             walk.insert("unread".to_owned(), json!(self.unread));
+        }
+        if !self.ends.is_empty() {
+            let mut ends = self.ends.clone();
+            ends.sort_unstable();
+            walk.insert("ends".to_owned(), json!(ends));
+        }
+        if self.is_part {
+            walk.insert("part".to_owned(), json!(true));
         }
         self.sent_rows.write(&mut walk);
         Value::Object(walk)

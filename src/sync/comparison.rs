@@ -29,14 +29,13 @@ pub(super) async fn run(
         Err((StreamError::UnexpectedResponse(_), _)) => return Ok(None),
         Err((stream_error, _)) => return Err(stream_error),
     };
-    let left = walked.check.map(RangeCheck::changed).unwrap_or_default();
+    let (left, counted) = walked.check.map(RangeCheck::changed).unwrap_or_default();
     let read = walked.walk.read;
     if left.is_empty() {
         context.output.inner().await.stats.known += read;
     }
-    // The rows compared were counted already; those read again are only some of them.
     let sent_rows = walked.walk.sent_rows.clone().complete();
-    Ok(Some(WalkCheckpoint { left, counted: None, read: 0, sent_rows, ..walked.walk }))
+    Ok(Some(WalkCheckpoint { left, counted: Some(counted), read: 0, sent_rows, is_part: true, ..walked.walk }))
 }
 
 struct Comparison<'r> {
@@ -59,8 +58,8 @@ impl Comparison<'_> {
             return Ok(walked);
         }
         // A response may have ended too early, without a sign of it.
-        let FinishedWalk { walk, tails, check, .. } = walked;
-        let walked = self.ranges(WalkCheckpoint { left: tails, ..walk }, check.unwrap_or_default()).await?;
+        let FinishedWalk { walk, ends, check, .. } = walked;
+        let walked = self.ranges(WalkCheckpoint { left: ends, ..walk }, check.unwrap_or_default()).await?;
         if is_short(&walked) {
             let (max_key, listed) = (walked.walk.max_key, walked.walk.read);
             let now = probes::still_counted(self.context, &self.filter, until, max_key, None).await;

@@ -39,21 +39,41 @@ impl CountCheck<'_> {
     /// # Errors
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
     pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
-        let FinishedWalk { mut walk, mut tails, .. } = walked;
+        let FinishedWalk { mut walk, ends, uncounted, .. } = walked;
         // Rows added since have greater keys than the walk read. Without a greatest key from its start, the last key
         // that it read limits the counts.
-        let last_read = tails.iter().filter(|(_, end)| end.is_none()).filter_map(|(last, _)| *last).max();
+        let last_read = ends.iter().filter(|(_, end)| end.is_none()).filter_map(|(last, _)| *last).max();
         walk.max_key = walk.max_key.or(last_read);
+        let dates = self.row_filter.date_range;
         if self.context.end_detector.is_count_wrong() {
-            // Each list was read until a response was empty; no count can show more.
-            return Ok(walk);
-        }
-        if walk.counted.or(self.all).is_some_and(|counted| walk.read > counted) {
-            // Rows became visible meanwhile, or the count is too low. Such a count does not show where a list ends.
-            let ends = std::mem::take(&mut tails);
-            walk = self.walk_again(walk, ends, self.filter, self.row_filter.date_range).await?;
+            // Each list was read until a response was empty, from the start of this sync or since the count was found to
+            // be wrong; no count can show more.
+            let ends = if self.base.has_wrong_count { Vec::new() } else { ends };
+            return self.walk_again(walk, ends, self.filter, dates).await;
         }
         let is_unfiltered = self.filter == DateRange::default();
+        // The first rows in the order of keys show rows without a key, and their count has no condition on keys.
+        let sample = self.context.query(SAMPLE).sort(Order::Key).date_range(&self.filter);
+        // Rows became visible or were deleted meanwhile, or the count is wrong, or a response ended too early. Other
+        // changes can hide that from all later counts, so the ends of the ranges are read again before any of them.
+        // If all rows were within the dates at the start, none has moved into them.
+        let is_all = self.all.is_some() && self.all == walk.counted;
+        let surely_counted = walk.read.saturating_sub(if is_all { 0 } else { uncounted });
+        let mut is_doubtful = walk.counted.is_some_and(|counted| surely_counted < counted)
+            || walk.counted.or(self.all).is_some_and(|counted| walk.read > counted);
+        let mut total = None;
+        if !is_doubtful && self.resumed.is_some() && !walk.is_part {
+            total = probes::count(self.context, sample.clone()).await?;
+            is_doubtful = total.is_none_or(|total| total > surely_counted);
+        }
+        if is_doubtful {
+            total = None;
+            walk = self.walk_again(walk, ends, self.filter, dates).await?;
+        }
+        if walk.is_part {
+            // The comparison has counted all rows.
+            return Ok(walk);
+        }
         if is_unfiltered && walk.max_key.is_none() && walk.read > 0 {
             // Without an upper bound, new rows would be counted as lost ones. If the walk read no rows at all, that
             // does not explain the difference.
@@ -61,15 +81,17 @@ impl CountCheck<'_> {
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && self.resumed.is_none() {
-            let counted = self.counted_in_full(&walk).await?;
-            return if counted.is_none() { Ok(walk) } else { self.look_again(walk, tails, counted).await };
+            return match self.counted_in_full(&walk).await? {
+                None => Ok(walk),
+                Some(all) => self.read_hidden(walk, all).await,
+            };
         }
-        // Deleted rows may explain it. The first rows in the order of keys show rows without a key, and their count
-        // has no condition on keys.
-        let sample = self.context.query(SAMPLE).sort(Order::Key).date_range(&self.filter);
-        let total = probes::count(self.context, sample.clone()).await?;
+        // Deleted rows may explain it.
+        if total.is_none() {
+            total = probes::count(self.context, sample.clone()).await?;
+        }
         if total.is_none_or(|total| total > walk.read) {
-            return self.look_again(walk, tails, total).await;
+            return self.look_again(walk, total).await;
         }
         // A lower count than before is accepted only if a second response agrees: on a connection that delays every
         // response by one request, the first is that of an earlier request. Rows added in between have greater keys.
@@ -77,13 +99,13 @@ impl CountCheck<'_> {
         let again = if is_unfiltered { sample.keys(None, walk.max_key) } else { sample };
         let total = probes::count(self.context, again).await?;
         if total.is_none_or(|total| total > walk.read) {
-            return self.look_again(walk, tails, total.filter(|_| !is_unfiltered)).await;
+            return self.look_again(walk, total.filter(|_| !is_unfiltered)).await;
         }
         Ok(walk)
     }
 
     /// Returns `None` if the rows that the date filter lists and those it omits add up to all rows, or if it omits
-    /// none. Otherwise returns the number of rows that it should list.
+    /// none. Otherwise returns the number of all rows.
     async fn counted_in_full(&self, walk: &WalkCheckpoint) -> Result<Option<u64>, StreamError> {
         let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(None) };
         if walk.read >= all {
@@ -101,18 +123,25 @@ impl CountCheck<'_> {
             return Ok(None);
         }
         // Deleted rows may explain it.
-        let now = probes::count(self.context, self.context.query(1)).await?;
-        Ok(now.and_then(|now| now.checked_sub(outside)).filter(|&counted| counted > walk.read))
+        let now = probes::count(self.context, self.context.query(1).keys(None, walk.max_key)).await?;
+        Ok(now.filter(|&now| now > walk.read.saturating_add(outside)))
+    }
+
+    /// Reads all rows without the date filter, which hides rows that it should list. Rows may be emitted twice.
+    async fn read_hidden(&self, walk: WalkCheckpoint, counted: u64) -> Result<WalkCheckpoint, StreamError> {
+        let before = walk.read;
+        let all = vec![(None, walk.max_key)];
+        let walk = self.walk_again(walk, all, DateRange::default(), self.row_filter.date_range).await?;
+        let listed = walk.read - before;
+        if listed < counted {
+            return Err(StreamError::CountMismatch { counted, listed });
+        }
+        Ok(WalkCheckpoint { read: listed, ..walk })
     }
 
     /// Requests the rows again that the store counts and did not list. `total` is a recent count under the date filter
     /// and without a condition on keys, if there is one.
-    async fn look_again(
-        &self,
-        walk: WalkCheckpoint,
-        tails: Vec<Range>,
-        total: Option<u64>,
-    ) -> Result<WalkCheckpoint, StreamError> {
+    async fn look_again(&self, walk: WalkCheckpoint, total: Option<u64>) -> Result<WalkCheckpoint, StreamError> {
         let until = walk.until.filter(|_| self.filter != DateRange::default());
         // Rows changed since may have moved into the date range, and are left out of the count. Without a condition on
         // keys it has all rows: if they were read, no other count is needed.
@@ -129,11 +158,6 @@ impl CountCheck<'_> {
         };
         if now <= walk.read {
             return self.find_rows_without_key(walk, until, all).await;
-        }
-        // A response may have ended too early, without a sign of it.
-        let walk = self.walk_again(walk, tails, self.filter, self.row_filter.date_range).await?;
-        if now <= walk.read {
-            return Ok(walk);
         }
         let (Some(until), true) = (until, walk.sent_rows.sent().is_exact()) else {
             let listed = walk.read;

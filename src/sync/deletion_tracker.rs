@@ -197,6 +197,12 @@ impl DeletionTracker {
                 continue;
             }
             let is_delivered = matches!(decision, Decision::Emit | Decision::AlreadySent);
+            // A row that came back after its deletion was reported, with an old date: the search finds and emits it.
+            let is_passed_over =
+                *decision == Decision::OutOfRange && tracked.is_continued && row.is_within(&self.filter);
+            if is_passed_over && !tracked.known.ids().contains(id) {
+                continue;
+            }
             tracked.known.add(id, is_delivered);
             if let CursorValue::At(date) = row.updated
                 && is_delivered

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
 use super::context::{StreamContext, StreamError, is_not_found};
 use super::list_end::End;
+use super::probes;
 use super::query::{DateRange, Order, Query};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::{Row, Rows, check_keys};
@@ -47,7 +48,7 @@ const SLACK: u64 = 10;
 const PAGES_PER_EXTRA: u64 = 10;
 
 /// Maximum number of ends of ranges that are requested again if rows are missing: more than the ranges of a walk.
-const MOST_TAILS: usize = 1000;
+const MOST_ENDS: usize = 1000;
 
 /// The rows that a walk reads and emits.
 #[derive(Debug)]
@@ -83,8 +84,10 @@ pub(super) type EmittedRows = Vec<(Row, u64)>;
 pub(super) struct FinishedWalk {
     /// The walk, with no ranges left.
     pub walk: WalkCheckpoint,
-    /// Unread ends of ranges: the store reported that the rows end before them.
-    pub tails: Vec<Range>,
+    /// Unread ends of ranges, also of those that an interrupted run has read.
+    pub ends: Vec<Range>,
+    /// Rows read that the count from the start of the walk may not have, because they changed later.
+    pub uncounted: u64,
     /// Result of the comparison.
     pub check: Option<RangeCheck>,
     /// Rows of the first pages that were emitted.
@@ -114,7 +117,7 @@ struct WalkState {
     next_range: usize,
     walk: WalkCheckpoint,
     delivered: EmittedRows,
-    tails: Vec<Range>,
+    uncounted: u64,
     check: Option<RangeCheck>,
     newest: Option<Timestamp>,
     pages: usize,
@@ -140,7 +143,7 @@ pub(super) async fn run(
         ranges,
         walk: plan.walk,
         delivered: Vec::new(),
-        tails: Vec::new(),
+        uncounted: 0,
         check: plan.check,
         newest: None,
         pages: 0,
@@ -167,12 +170,13 @@ pub(super) async fn run(
         return Err((stream_error, delivered));
     }
     let mut walk_state = walk.walk_state();
-    let (tails, check) = (std::mem::take(&mut walk_state.tails), walk_state.check.take());
+    let (ends, check) = (std::mem::take(&mut walk_state.walk.ends), walk_state.check.take());
     let delivered = std::mem::take(&mut walk_state.delivered);
-    let newest = walk_state.newest;
+    let (newest, uncounted) = (walk_state.newest, walk_state.uncounted);
     Ok(FinishedWalk {
         walk: WalkCheckpoint { left: Vec::new(), ..walk_state.walk.clone() },
-        tails,
+        ends,
+        uncounted,
         check,
         delivered,
         newest,
@@ -229,8 +233,9 @@ impl KeysetWalk {
     /// Reads one range to its end.
     async fn read(self: Arc<Self>, number: usize) -> Result<(), StreamError> {
         let mut writer = self.context.writer();
-        // True if the previous response counted only the rows it listed, while another sign showed more.
-        let mut was_counted_out = false;
+        // The range of the previous response and its count, if it counted only the rows it listed while another sign
+        // showed more.
+        let mut counted_out: Option<(Range, u64)> = None;
         // If the page of the greatest keys did, and there are rows below it, one of its figures was wrong.
         let mut is_unclear = number == 0 && self.walk_state().is_counted_out;
         loop {
@@ -244,11 +249,16 @@ impl KeysetWalk {
                 }
                 answer => answer?,
             };
-            let rows = answer.page;
+            let (mut rows, mut slot) = (answer.page, answer.slot);
             let last = check_keys(&rows.rows, range).map_err(StreamError::UnexpectedResponse)?;
             let ends = &self.context.end_detector;
-            if was_counted_out && !self.are_new(&rows) {
-                self.context.warn_wrong_count().await?;
+            if let Some(before) = counted_out.filter(|_| !self.are_new(&rows)) {
+                // The request needs a slot and some memory.
+                drop(slot.take());
+                rows.lines.attach_guard(());
+                if !self.has_grown(before, &rows).await? {
+                    self.context.warn_wrong_count().await?;
+                }
             }
             let end = match ends.of(&rows) {
                 // There are no keys after the last one of a range.
@@ -259,13 +269,13 @@ impl KeysetWalk {
             if end == End::More {
                 ends.followed(&rows);
             }
-            was_counted_out = rows.is_counted_out();
+            counted_out = rows.envelope.total.filter(|_| rows.is_counted_out()).map(|total| (range, total));
             let (came, total, ended) = (rows.listed(), rows.envelope.total, end == End::Reached);
             let rest = if ended { None } else { last.map(|last| (Some(last), range.1)) };
             if ended && (last.is_none() || last != range.1) {
                 let mut walk_state = self.walk_state();
-                if walk_state.tails.len() < MOST_TAILS {
-                    walk_state.tails.push((last, range.1));
+                if walk_state.walk.ends.len() < MOST_ENDS {
+                    walk_state.walk.ends.push((last, range.1));
                 }
             }
             self.emit_page(number, rows, rest).await?;
@@ -275,11 +285,17 @@ impl KeysetWalk {
             {
                 self.split(&query, number, last, end, total - came, came);
             }
-            drop(answer.slot);
+            drop(slot);
             if ended {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns true if the count of a range has grown by these rows: they became visible after it.
+    async fn has_grown(&self, (range, total): (Range, u64), rows: &Rows) -> Result<bool, StreamError> {
+        let now = probes::count(&self.context, self.query(1, range)).await?;
+        Ok(now.is_some_and(|now| now >= total.saturating_add(rows.listed())))
     }
 
     /// Returns true if all rows of a response changed since the walk began. They may be new in its range.
@@ -365,7 +381,7 @@ impl KeysetWalk {
             }
             walk_state.is_counted_out = !is_all && rows.is_counted_out();
             if is_all && let Some(lowest) = lowest {
-                walk_state.tails.push((None, Some(lowest - 1)));
+                walk_state.walk.ends.push((None, Some(lowest - 1)));
             }
         }
         self.emit_page(0, rows, below.map(|below| (None, Some(below)))).await
@@ -401,6 +417,7 @@ impl KeysetWalk {
             if *decision == Decision::Emit && is_trial_page && !self.is_compare_only {
                 walk_state.delivered.push((*row, hash));
             }
+            walk_state.uncounted += u64::from(!self.is_counted(&walk_state.walk, row));
             let Some(id) = id_of(row.key) else { continue };
             if let Some(check) = &mut walk_state.check
                 && self.row_filter.known.remembers(row.updated)
@@ -418,6 +435,14 @@ impl KeysetWalk {
             batch.send_with_state(rows.lines, records, StatePolicy::WhenDue, || self.state(&walk_state));
         }
         Ok(())
+    }
+
+    /// Returns false for a row that the count from the start of the walk may not have: it may have moved into the dates
+    /// since.
+    fn is_counted(&self, walk: &WalkCheckpoint, row: &Row) -> bool {
+        let is_later = matches!(row.updated, CursorValue::At(at) if walk.until.is_some_and(|until| at > until));
+        let is_compared = !walk.is_part || self.row_filter.known.remembers(row.updated);
+        is_compared && !(is_later && self.filter != DateRange::default())
     }
 
     /// Emits the state of the rows emitted, so that a stream that stops loses no progress.
@@ -509,6 +534,8 @@ pub(super) fn from_the_start(
         read: 0,
         include_missing_dates: false,
         unread: Vec::new(),
+        ends: Vec::new(),
+        is_part: false,
     }
 }
 

@@ -15,8 +15,8 @@
 //! - `date_walk`: reads rows in the order of their dates where a store sorts by them and a date never changes.
 //! - `climb`: finds the newest change where a store cannot sort by it.
 //! - `skipped_rows`: reads rows again that the store could not send before.
-//! - `date_filter`, `list_end` and `count_check`: check the store's date filter, the end of a list, and the number of
-//!   rows.
+//! - `date_filter`, `list_end`, `count_check` and `store_clock`: check the store's date filter, the end of a list, the
+//!   number of rows, and the clock.
 //! - `deletions` with `bisection`, `deletion_tracker`, `known_ids` and `id_set`: rows that the store deleted.
 //! - `rows` and `row_filter`: the rows of one response, and which of them are emitted.
 //! - `checkpoint` with `checkpoint_fields`, `position`, `sent_rows` and `sent_hashes`: the state of a stream.
@@ -63,6 +63,7 @@ mod sent_rows;
 pub mod shop;
 mod single_page;
 mod skipped_rows;
+mod store_clock;
 mod strategy;
 mod stream_output;
 mod stream_sync;

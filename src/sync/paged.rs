@@ -134,6 +134,11 @@ struct PagedWalk<'r> {
     sent_rows: SentRows,
     /// Earliest date still to be read, while responses are sorted.
     anchor: Option<Timestamp>,
+    /// True if each response so far has listed a row of the date that it was requested from. Otherwise a store that
+    /// applies another zone to the filter may have left out rows after that date.
+    is_contiguous: bool,
+    /// All rows with an earlier date were emitted. A state may have it as its cursor.
+    proven: Option<Timestamp>,
     /// Number of pages of the stream, as first counted.
     first_pages: Option<u64>,
     /// Positions of rows that the store cannot send, counted from 0.
@@ -153,6 +158,8 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
     let mut walk = PagedWalk {
         context,
         anchor: plan.filter.from,
+        is_contiguous: true,
+        proven: None,
         first_pages: None,
         plan,
         seen,
@@ -228,6 +235,11 @@ impl PagedWalk<'_> {
             if pages > 4 * page_count.max(self.pages_at_first(page_count)) + SPARE_PAGES {
                 return Err(StreamError::Unstable);
             }
+            // At the dates of the config there may be no row.
+            let is_start = filter.from == self.plan.filter.from;
+            let is_listed = |date| rows.rows.iter().any(|row| row.updated == CursorValue::At(date));
+            self.is_contiguous &= is_start || filter.from.is_none_or(is_listed);
+            self.proven = Some(reached).filter(|_| self.is_contiguous && !is_start && filter.from.is_some());
             self.anchor = Some(reached);
             self.emit_page(rows).await?;
             drop(answer.slot);
@@ -251,7 +263,7 @@ impl PagedWalk<'_> {
 
     /// Reads page by page.
     async fn by_number(&mut self) -> Result<(), StreamError> {
-        self.anchor = None;
+        (self.anchor, self.proven) = (None, None);
         self.unread.clear();
         let order = if self.context.stream.has_updated_at { Order::Date } else { Order::Key };
         let mut writer = self.context.writer();
@@ -449,15 +461,15 @@ impl PagedWalk<'_> {
         stats.outside += outside;
         stats.repeated += repeated;
         batch.note(&rows.rows, &decisions);
-        // All rows before the anchor were emitted; those with the same date may not have been. The state at the end
-        // covers more than any state on the way.
-        let reached = self.anchor.filter(|&anchor| self.plan.until.is_some_and(|until| anchor < until));
+        // The state at the end covers more than any state on the way.
+        let reached = self.proven.filter(|&proven| self.plan.until.is_some_and(|until| proven < until));
         match &self.plan.base {
             Some(base) if reached.is_some() && reached > base.cursor => {
                 let checkpoint = Checkpoint {
                     cursor: reached,
                     sent_rows: SentRows::before(None),
                     reads_all_rows: false,
+                    rows_without_key: base.rows_without_key.max(self.context.rows_without_key()),
                     ..base.clone()
                 };
                 batch.send_with_state(rows.lines, records, StatePolicy::WhenDue, || checkpoint.to_json());

@@ -51,10 +51,11 @@ impl RowFilter {
         let is_known = || id_of(row.key).is_some_and(|id| self.known.knows(id, row.updated, hash));
         let instant = match row.updated {
             CursorValue::At(instant) => instant,
-            // An invalid date cannot be compared. The row is emitted, so that none is lost.
-            CursorValue::Invalid => return Decision::Emit,
             CursorValue::Missing if !self.include_missing_dates => return Decision::OutOfRange,
-            CursorValue::Missing => return if is_known() { Decision::AlreadySent } else { Decision::Emit },
+            // An invalid date cannot be compared. The row is emitted, so that none is lost.
+            CursorValue::Missing | CursorValue::Invalid => {
+                return if is_known() { Decision::AlreadySent } else { Decision::Emit };
+            }
         };
         if !self.date_range.contains(instant) {
             Decision::OutOfRange

@@ -336,9 +336,9 @@ impl Rows {
         .collect()
     }
 
-    /// Returns true if a row lacks `updated_at`.
+    /// Returns true if a row lacks `updated_at`, or has one that cannot be read: no date filter lists it for certain.
     pub(super) fn has_missing_dates(&self) -> bool {
-        self.rows.iter().any(|row| row.updated == CursorValue::Missing)
+        self.rows.iter().any(|row| !matches!(row.updated, CursorValue::At(_)))
     }
 
     /// Returns the oldest and the newest date, if any row has one.

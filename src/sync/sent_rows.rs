@@ -80,10 +80,8 @@ impl SentRows {
     pub(super) fn remembers(&self, updated: CursorValue) -> bool {
         match updated {
             CursorValue::At(date) => self.floor().is_some_and(|floor| date >= floor),
-            // A row without `updated_at` matches no date filter.
-            CursorValue::Missing => matches!(self.retention, Retention::Everything(_)),
-            // A row with an invalid date is emitted each time it is read.
-            CursorValue::Invalid => false,
+            // Such a row matches no date filter.
+            CursorValue::Missing | CursorValue::Invalid => matches!(self.retention, Retention::Everything(_)),
         }
     }
 

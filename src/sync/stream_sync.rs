@@ -27,6 +27,7 @@ use super::rows::Rows;
 use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use super::single_page;
 use super::skipped_rows;
+use super::store_clock::{self, ClockReading};
 use super::stream_output::StatePolicy;
 use crate::timestamp::Timestamp;
 
@@ -135,7 +136,8 @@ impl StreamSync<'_> {
             Ok(mut walked) => {
                 let emitted = std::mem::take(&mut walked.delivered);
                 // Emitted at once, so that a kill during the next pass does not undo it.
-                let done = Checkpoint { walk: Some(walked.walk.clone()), ..base.clone() };
+                let walk = WalkCheckpoint { ends: walked.ends.clone(), ..walked.walk.clone() };
+                let done = Checkpoint { walk: Some(walk), ..base.clone() };
                 self.send_state(done).await?;
                 let count_check =
                     CountCheck { context: self.context, filter, row_filter, base: &base, all: None, resumed };
@@ -175,23 +177,32 @@ impl StreamSync<'_> {
     async fn first_page(&self, base: &mut Checkpoint) -> Result<Option<CheckedPage>, StreamError> {
         // On a first sync the rows are unknown, so the first request has no filter: rows without `updated_at`
         // match none.
-        let unfiltered = base.cursor.is_none() || base.reads_all_rows;
+        let is_unfiltered = |base: &Checkpoint| base.cursor.is_none() || base.reads_all_rows;
+        let mut unfiltered = is_unfiltered(base);
         let mut from = self.from(base.cursor);
         if self.date_range(from).is_empty() {
             return Ok(None);
         }
-        let filter =
-            |from, hours| if unfiltered { DateRange::default() } else { date_filter::widen(self.context, from, hours) };
-        let mut asked = filter(from, base.look_back_hours);
+        let filter = |unfiltered, from, hours| match unfiltered {
+            true => DateRange::default(),
+            false => date_filter::widen(self.context, from, hours),
+        };
+        let mut asked = filter(unfiltered, from, base.look_back_hours);
+        let before = store_clock::now();
         let mut answer = date_filter::newest(self.context, &asked).await?;
         let clock = answer.as_ref().and_then(|answer| answer.date);
+        let reading = clock.and_then(|clock| ClockReading::new(clock, before));
+        let set_back = reading.and_then(|reading| reading.set_back_since(base.clock_ahead));
+        base.clock_ahead = reading.and_then(|reading| reading.to_save(base.clock_ahead));
         if let Some(clock) = clock
-            && let Some((ahead, back)) = base.go_back(clock)
+            && let Some((ahead, earlier)) = base.go_back(clock, set_back)
         {
-            self.context.warn_ahead(ahead, clock, back).await?;
+            self.context.warn_ahead(ahead, clock, earlier).await?;
             from = self.from(base.cursor);
-            asked = filter(from, base.look_back_hours);
-            if !unfiltered {
+            let was_unfiltered = unfiltered;
+            unfiltered = is_unfiltered(base);
+            asked = filter(unfiltered, from, base.look_back_hours);
+            if !was_unfiltered {
                 drop(answer.take());
                 answer = date_filter::newest(self.context, &asked).await?;
             }
@@ -445,7 +456,8 @@ impl StreamSync<'_> {
             End::Unclear => {
                 // Free the memory of the full page first: the request needs some.
                 rows.lines.attach_guard(());
-                let query = self.context.page_query().sort(Order::DateDescending).page(2).date_range(asked);
+                // Of the size that the store has sent: the page may have been made smaller.
+                let query = self.context.query(rows.asked).sort(Order::DateDescending).page(2).date_range(asked);
                 match self.context.fetch(&query, &mut self.context.writer()).await {
                     Ok(answer) if answer.page.listed() > 0 => {
                         // The count was right if it has grown since.

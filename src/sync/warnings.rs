@@ -1,5 +1,6 @@
 //! Warnings about a store that does not behave as documented. Each is logged once per run and stream.
 
+use super::checkpoint::EarlierCursor;
 use super::context::StreamContext;
 use crate::airbyte::Closed;
 use crate::timestamp::Timestamp;
@@ -55,14 +56,20 @@ impl StreamContext {
         &self,
         cursor: Timestamp,
         date: Timestamp,
-        back: Option<Timestamp>,
+        earlier: EarlierCursor,
     ) -> Result<(), Closed> {
         let field = self.stream.cursor_field;
-        let text = match back {
-            Some(back) => format!(
+        let text = match earlier {
+            EarlierCursor::Previous(back) => format!(
                 "the state's `{field}` ({cursor}) is later than the store's clock ({date}), so the clock was ahead in an earlier sync; changes are read from the previous cursor, {back}."
             ),
-            None => format!(
+            EarlierCursor::SetBack(back) => format!(
+                "the store's clock was set back since the last sync (it is {date} now); changes are read from {back} on, and some rows may be emitted again."
+            ),
+            EarlierCursor::Start => format!(
+                "the state's `{field}` ({cursor}) is later than the store's clock ({date}), so the clock was ahead in an earlier sync, and no cursor from before is saved; the stream is read from the start date again, so that no change is missing."
+            ),
+            EarlierCursor::Clock => format!(
                 "the state's `{field}` ({cursor}) is later than the store's clock ({date}), and no earlier cursor is saved; changes are read from {date} on, and earlier ones may be missing. Set `{field}` in the stream's state to an earlier date to read them, or remove the stream from the state."
             ),
         };

@@ -1,6 +1,8 @@
 //! The cursor is never ahead of the store: a clock that is a year ahead, a state of 2099, a start date in the future,
 //! a `Date` header that is late or missing.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::json;
 
 use crate::cases::inconsistent_store::sim::{DAY, HOUR, MINUTE, SECOND, STREAM, Sim, add_rows, month};
@@ -88,6 +90,64 @@ fn a_clock_one_year_ahead_during_the_first_sync_costs_no_later_change() {
         let sync = sim.sync();
         assert!(sync.ids.contains(&(100 + hour)), "hour {hour}\n{}", sync.asked());
         assert_eq!(sync.warnings().len(), usize::from(hour == 1), "hour {hour}: {:?}", sync.warnings());
+    }
+}
+
+#[test]
+fn changes_after_a_clock_ahead_during_the_first_syncs_are_read_whenever_it_is_corrected() {
+    for syncs in 1..=2 {
+        let mut sim = Sim::new(STREAM, Options::default(), month(STREAM, at(0)));
+        for sync in 0..syncs {
+            change(&sim, &[4], at(YEAR + i64::from(sync) * HOUR));
+            sim.set_now(sim.now() + 5 * SECOND);
+            sim.sync();
+        }
+        // Long before the next sync.
+        change(&sim, &[100], at(HOUR));
+        sim.set_now(at(3 * HOUR));
+        let sync = sim.sync();
+        assert!(sync.ids.contains(&100), "{syncs} syncs\n{}", sync.asked());
+        assert_eq!(sync.warnings().len(), 1, "{syncs} syncs: {:?}", sync.warnings());
+        assert!(sync.warnings()[0].contains("from the start date"), "{:?}", sync.warnings());
+        assert_as_usual(&mut sim, "after it");
+    }
+}
+
+/// Returns the real time in milliseconds, which the connector compares with the store's clock.
+fn real_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// Reads a store whose clock is this much ahead of the real time, twice.
+fn synced_with_clock(ahead: i64) -> Sim {
+    let mut sim = Sim::new(STREAM, Options::default(), month(STREAM, real_time() + ahead));
+    sim.sync();
+    let before = sim.stream_state();
+    sim.assert_unchanged("the same clock");
+    assert_eq!(sim.stream_state()["clock_ahead"], before["clock_ahead"]);
+    sim
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_less_than_the_time_between_two_syncs_costs_no_row() {
+    for (ahead, now) in [(30 * MINUTE, 0), (0, -30 * MINUTE), (2 * HOUR, 10 * MINUTE)] {
+        let mut sim = synced_with_clock(ahead);
+        let saved = sim.stream_state()["clock_ahead"].as_i64();
+        assert_eq!(saved.is_some(), ahead > 0, "{saved:?}");
+        // As if the last sync was longer ago: the newest change is earlier than the clock is now.
+        let newest = sim.cursor().unwrap();
+        let to = newest - (ahead - now) * 2 / 3;
+        sim.store.data(|data| {
+            data.now_ms = to;
+            data.touch(STREAM, 5);
+            data.now_ms = real_time() + now;
+        });
+        let sync = sim.sync();
+        assert!(sync.ids.contains(&5), "{ahead} {now}\n{}", sync.asked());
+        assert_eq!(sync.warnings().len(), 1, "{ahead} {now}\n{}", sync.asked());
+        sim.assert_nothing_lost("after the clock was set back");
+        sim.assert_unchanged("after the clock was set back");
     }
 }
 

@@ -16,6 +16,7 @@ mod date_filter;
 mod ends;
 mod failing;
 mod final_count;
+mod hidden_by_changes;
 mod memory;
 mod no_date;
 mod not_found;

@@ -285,3 +285,43 @@ fn old_dates_are_emitted_unchanged_and_without_a_warning() {
     }
     sim.assert_unchanged("orders");
 }
+
+#[test]
+fn a_date_that_cannot_be_read_hides_no_row_from_a_sync_of_several_pages() {
+    for value in ["yesterday", "7/7/2021 3:23:11 PM"] {
+        for nulls_last in [false, true] {
+            let mut data = Data::empty();
+            data.now_ms = utc_ms(NOW);
+            add_rows(&mut data, "orders", 75, MINUTE, utc_ms(NOW) - HOUR);
+            let id = data.ids("orders")[30];
+            data.set_updated_at("orders", id, Stamp::Odd(value));
+            let mut sim = Sim::new("orders", Options { max_count: Some(20), nulls_last, ..Options::default() }, data);
+            sim.misfit = Some("updated_at");
+            let sync = sim.sync();
+            assert!(sync.ids.contains(&id), "{value}, nulls last: {nulls_last}\n{}", sync.asked());
+            assert_eq!(sync.ids.len(), 75, "{value}, nulls last: {nulls_last}\n{}", sync.asked());
+        }
+    }
+}
+
+#[test]
+fn a_row_whose_date_cannot_be_read_is_sent_once_in_a_stream_that_is_read_completely() {
+    for stream in ["products", "orders"] {
+        let mut data = Data::empty();
+        data.now_ms = utc_ms(NOW);
+        add_rows(&mut data, stream, 5, MINUTE, utc_ms(NOW) - HOUR);
+        let id = data.ids(stream)[2];
+        data.set_updated_at(stream, id, Stamp::Odd("yesterday"));
+        let mut sim = Sim::new(stream, Options::default(), data);
+        sim.misfit = Some("updated_at");
+        assert_eq!(sim.sync().ids.len(), 5);
+        for _ in 0..2 {
+            let sync = sim.sync();
+            assert_eq!(sync.ids.len(), 0, "{stream}\n{}", sync.asked());
+        }
+        sim.store.data(|data| {
+            data.set_field(stream, id, if stream == "orders" { "comments" } else { "item_name" }, "\"New\"")
+        });
+        assert_eq!(sim.sync().ids, [id], "{stream}");
+    }
+}

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::reading::{DATED, ROWS, WAYS, Way, asked, count_of, resumable, ways};
-use crate::fake_store::{FakeStore, Fault, Options, RecordedRequest, Stamp};
+use super::sim::{STREAM, Sim};
+use crate::fake_store::{FakeStore, Fault, NextPage, Options, RecordedRequest, Stamp, Total};
 use crate::harness::command::Command;
 use crate::harness::order::ReadCheck;
 use crate::harness::run::Run;
-use crate::harness::setup::{SignIn, start};
+use crate::harness::setup::{SignIn, minutes, start};
 use crate::scenarios::kills::{Kill, read_until_complete};
 
 /// Rows of the store in the issue, and the largest page that it can return.
@@ -236,5 +237,19 @@ fn changes_are_emitted_while_pages_fail() {
         let second = way.read(&store, &first.last_state_list());
         let changed: BTreeSet<i64> = (0..700).map(|row| way.first() + row).collect();
         way.assert_complete(&second, &changed, "700 changes");
+    }
+}
+
+#[test]
+fn a_full_page_that_was_made_smaller_is_followed_by_another_one() {
+    for rows in [500, 800, 1_000, 1_200] {
+        let mut sim = Sim::new(STREAM, Options::default(), minutes(STREAM, 1, rows));
+        sim.store.options(|options| {
+            options.refuse_count_above = Some(500);
+            options.quirks.total = Total::OfPage;
+            options.next_page = NextPage::Absent;
+        });
+        let sync = sim.sync();
+        sim.assert_nothing_lost(&format!("{rows} rows\n{}", sync.asked()));
     }
 }

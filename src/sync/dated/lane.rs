@@ -110,8 +110,8 @@ impl Lane {
 
     /// Returns to an earlier cursor, with a warning, if the one of the state is ahead of the store's clock.
     pub(super) async fn go_back(&mut self, clock: Timestamp) -> Result<(), StreamError> {
-        if let Some((ahead, back)) = self.base.go_back(clock) {
-            self.context.warn_ahead(ahead, clock, back).await?;
+        if let Some((ahead, earlier)) = self.base.go_back(clock, None) {
+            self.context.warn_ahead(ahead, clock, earlier).await?;
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Lane {
 
     pub(super) fn end_comparison(&mut self) {
         let Mode::Compare(check) = std::mem::replace(&mut self.mode, Mode::Emit) else { return };
-        self.mode = Mode::EmitChanged(check.changed());
+        self.mode = Mode::EmitChanged(check.changed().0);
         // The rows of the comparison are remembered already.
         let sent_rows = std::mem::replace(&mut self.sent_rows, SentRows::before(None));
         self.sent_rows = sent_rows.complete();

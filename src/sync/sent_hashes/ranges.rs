@@ -94,7 +94,7 @@ impl Ranges {
 
     pub(super) fn check(&self) -> RangeCheck {
         let ranges = self.compacted();
-        RangeCheck { between: vec![false; ranges.len() + 1], seen: vec![(0, 0); ranges.len()], ranges }
+        RangeCheck { between: vec![0; ranges.len() + 1], seen: vec![(0, 0); ranges.len()], ranges }
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -158,8 +158,8 @@ pub(in crate::sync) struct RangeCheck {
     ranges: Vec<Range>,
     /// Number of rows and sum of the current rows in each range.
     seen: Vec<(u64, u64)>,
-    /// True for each gap with a current row: before each range, and after the last.
-    between: Vec<bool>,
+    /// Number of current rows in each gap: before each range, and after the last.
+    between: Vec<u64>,
 }
 
 impl RangeCheck {
@@ -173,14 +173,15 @@ impl RangeCheck {
             return;
         }
         // Without any range, the list of gaps is still empty.
-        self.between.resize(self.ranges.len() + 1, false);
-        self.between[at] = true;
+        self.between.resize(self.ranges.len() + 1, 0);
+        self.between[at] = self.between[at].saturating_add(1);
     }
 
     /// Returns the ranges of ids to read and emit again: greater than the first, at most the second, `None` for no
-    /// bound. Empty if all rows are unchanged.
-    pub(in crate::sync) fn changed(self) -> Vec<(Option<i64>, Option<i64>)> {
+    /// bound. Empty if all rows are unchanged. Also returns the number of their current rows.
+    pub(in crate::sync) fn changed(self) -> (Vec<(Option<i64>, Option<i64>)>, u64) {
         let mut changed: Vec<(Option<i64>, Option<i64>)> = Vec::new();
+        let mut rows = 0u64;
         let mut put = |after: Option<i64>, end: Option<i64>| match changed.last_mut() {
             Some((_, last)) if last.is_some() && *last == after => *last = end,
             _ => changed.push((after, end)),
@@ -188,18 +189,21 @@ impl RangeCheck {
         let mut after = None;
         for (index, range) in self.ranges.iter().enumerate() {
             let before = range.first.checked_sub(1);
-            if self.between[index] {
+            if self.between[index] > 0 {
                 put(after, before);
+                rows = rows.saturating_add(self.between[index]);
             }
             if self.seen[index] != (range.rows, range.sum) {
                 put(before, Some(range.last));
+                rows = rows.saturating_add(self.seen[index].0);
             }
             after = Some(range.last);
         }
-        if self.between.last() == Some(&true) {
+        if let Some(&beyond) = self.between.last().filter(|&&beyond| beyond > 0) {
             put(after, None);
+            rows = rows.saturating_add(beyond);
         }
-        changed
+        (changed, rows)
     }
 }
 
