@@ -54,6 +54,8 @@ pub(super) struct Filter {
     terms: Vec<Term>,
     /// Rows without a key.
     keyless: BTreeSet<i64>,
+    /// Rows that no condition on a date lists.
+    not_in_dates: BTreeSet<i64>,
 }
 
 /// The reason why a condition cannot be parsed.
@@ -92,7 +94,7 @@ impl Filter {
             }
         }
         terms.append(&mut alternatives);
-        Ok(Filter { terms, keyless: options.quirks.keyless_of(of) })
+        Ok(Filter { terms, keyless: options.quirks.keyless_of(of), not_in_dates: options.quirks.not_in_dates_of(of) })
     }
 
     /// Returns true if there is a condition.
@@ -108,7 +110,10 @@ impl Filter {
                 any |= all;
                 all = true;
             }
-            let has_value = term.field.role != Role::Key || !self.keyless.contains(&row.id);
+            let has_value = match term.field.role {
+                Role::Key => !self.keyless.contains(&row.id),
+                _ => term.field.ty != Type::Date || !self.not_in_dates.contains(&row.id),
+            };
             all = all && has_value && term.test(data, of, row, clock);
         }
         any || all

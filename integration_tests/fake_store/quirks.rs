@@ -81,6 +81,8 @@ pub struct Quirks {
     pub spoil: Option<SpoilHook>,
     /// Rows without a key. They are counted, and listed if there is no condition on the key.
     pub keyless: BTreeMap<(String, i64), NoKey>,
+    /// Rows that no condition on a date lists, as if its index lacked them. They are counted and listed without one.
+    pub not_in_dates: BTreeSet<(String, i64)>,
     /// Rows that turn every response that would have them into a 500.
     pub unreadable: BTreeSet<(String, i64)>,
     /// Rows with a byte in a string that is not UTF-8.
@@ -103,6 +105,11 @@ impl Quirks {
     /// Returns the rows of a resource without a key.
     pub(super) fn keyless_of(&self, of: &Resource) -> BTreeSet<i64> {
         self.keyless.keys().filter(|(path, _)| path == of.path).map(|(_, id)| *id).collect()
+    }
+
+    /// Returns the rows of a resource that no condition on a date lists.
+    pub(super) fn not_in_dates_of(&self, of: &Resource) -> BTreeSet<i64> {
+        self.not_in_dates.iter().filter(|(path, _)| path == of.path).map(|(_, id)| *id).collect()
     }
 
     /// Returns true if a response fails because it would have this row.

@@ -83,6 +83,7 @@ quirks! {
     key_absent: Row, |options| options.quirks.keyless.extend([(victim(1), NoKey::Absent)]);
     nulls_last: Nothing, |options| options.nulls_last = true;
     hidden_row: Row, |options| options.hidden.extend([victim(2)]);
+    row_in_no_date_filter: Row, |options| options.quirks.not_in_dates.extend([victim(1)]);
     unreadable_row: Nothing, |options| options.quirks.unreadable.extend([victim(1)]);
     row_not_utf8: Nothing, |options| options.quirks.not_utf8.extend([victim(2)]);
     day_of_the_filter: Nothing, |options| options.quirks.lte_cuts_to_day = true;

@@ -126,7 +126,16 @@ pub(super) async fn read(
         let StreamError::UnexpectedResponse(what) = stream_error else { return Err(stream_error) };
         context.warn_keys(what).await?;
     }
-    let plan = paged::PagedPlan { filter, row_filter, until, delivered, counted, base: advancing };
-    let sent_rows = paged::run(context, plan).await?;
-    Ok((WalkCheckpoint { sent_rows, ..keyset::from_the_start(None, from, until, None) }, None))
+    let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, resumed: None };
+    let plan = paged::PagedPlan { filter, row_filter: row_filter.clone(), until, delivered, counted, base: advancing };
+    let (mut sent_rows, read) = paged::run(context, plan).await?;
+    let walk = keyset::from_the_start(None, from, until, None);
+    let all = check.counted_in_full(&WalkCheckpoint { read, ..walk.clone() }).await?;
+    if all.is_some() && check.omits_rows(read).await? {
+        // The date filter omits rows that it should list. Rows may be emitted twice.
+        let (filter, delivered) = (DateRange::default(), Vec::new());
+        let plan = paged::PagedPlan { filter, row_filter, until, delivered, counted: all, base: None };
+        (sent_rows, _) = paged::run(context, plan).await?;
+    }
+    Ok((WalkCheckpoint { sent_rows, ..walk }, None))
 }

@@ -81,10 +81,7 @@ impl CountCheck<'_> {
         }
         let is_short = walk.counted.is_some_and(|counted| walk.read < counted);
         if !is_short && self.resumed.is_none() {
-            return match self.counted_in_full(&walk).await? {
-                None => Ok(walk),
-                Some(all) => self.read_hidden(walk, all).await,
-            };
+            return self.check_filter(walk).await;
         }
         // Deleted rows may explain it.
         if total.is_none() {
@@ -101,12 +98,27 @@ impl CountCheck<'_> {
         if total.is_none_or(|total| total > walk.read) {
             return self.look_again(walk, total.filter(|_| !is_unfiltered)).await;
         }
-        Ok(walk)
+        if self.resumed.is_some() { self.check_filter(walk).await } else { Ok(walk) }
+    }
+
+    /// Reads the rows that the date filter omits although their dates are within it, if there are any.
+    async fn check_filter(&self, walk: WalkCheckpoint) -> Result<WalkCheckpoint, StreamError> {
+        let Some(all) = self.counted_in_full(&walk).await? else { return Ok(walk) };
+        match self.omits_rows(walk.read).await? {
+            true => self.read_hidden(walk, all).await,
+            false => self.look_again(walk, None).await,
+        }
+    }
+
+    /// Returns true if the date filter does not even count the rows that are missing, unlike a row without a key.
+    pub(super) async fn omits_rows(&self, read: u64) -> Result<bool, StreamError> {
+        let counted = probes::count(self.context, self.context.query(1).date_range(&self.filter)).await?;
+        Ok(counted.is_some_and(|counted| counted <= read))
     }
 
     /// Returns `None` if the rows that the date filter lists and those it omits add up to all rows, or if it omits
     /// none. Otherwise returns the number of all rows.
-    async fn counted_in_full(&self, walk: &WalkCheckpoint) -> Result<Option<u64>, StreamError> {
+    pub(super) async fn counted_in_full(&self, walk: &WalkCheckpoint) -> Result<Option<u64>, StreamError> {
         let (Some(all), Some(from)) = (self.all, self.filter.from) else { return Ok(None) };
         if walk.read >= all {
             return Ok(None);
@@ -124,7 +136,11 @@ impl CountCheck<'_> {
         }
         // Deleted rows may explain it.
         let now = probes::count(self.context, self.context.query(1).keys(None, walk.max_key)).await?;
-        Ok(now.filter(|&now| now > walk.read.saturating_add(outside)))
+        let now = now.filter(|&now| now > walk.read.saturating_add(outside));
+        if now.is_none() {
+            self.context.note_rows_without_key(probes::rows_without_key(self.context).await?.unwrap_or(0));
+        }
+        Ok(now)
     }
 
     /// Reads all rows without the date filter, which hides rows that it should list. Rows may be emitted twice.

@@ -147,12 +147,12 @@ struct PagedWalk<'r> {
     unread: Vec<Between>,
 }
 
-/// Reads the rows, and returns the rows near the cursor that are remembered.
+/// Reads the rows, and returns the rows near the cursor that are remembered, and the number of rows listed.
 ///
 /// # Errors
 /// [`StreamError`]; [`StreamError::RowsSkipped`] if the store cannot send some of the rows and all others were
 /// emitted.
-pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result<SentRows, StreamError> {
+pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result<(SentRows, u64), StreamError> {
     let sent_rows = SentRows::before(plan.until);
     let seen = plan.delivered.iter().map(|(row, _)| (row.key, row.updated)).collect();
     let mut walk = PagedWalk {
@@ -180,7 +180,8 @@ pub(super) async fn run(context: &Arc<StreamContext>, plan: PagedPlan) -> Result
         walk.by_number().await?;
     }
     if walk.unread.is_empty() {
-        return Ok(walk.sent_rows);
+        let listed = walk.seen.len() as u64;
+        return Ok((walk.sent_rows, listed));
     }
     // Their keys are unknown, so a state cannot list them: the state does not change.
     Err(StreamError::RowsSkipped {

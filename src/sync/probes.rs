@@ -89,6 +89,14 @@ pub(crate) async fn count(context: &StreamContext, query: Query) -> Result<Optio
     Ok(answer.and_then(|answer| if answer.slot.is_none() { Some(0) } else { answer.page.envelope.total }))
 }
 
+/// Returns the number of rows without a key, if the store counts. The first rows in the order of keys may show them, and
+/// no condition on keys lists them.
+pub(crate) async fn rows_without_key(context: &StreamContext) -> Result<Option<u64>, StreamError> {
+    let all = count(context, context.query(SAMPLE).sort(Order::Key)).await?;
+    let keyed = count(context, context.query(1).keys(Some(i64::MIN), None)).await?;
+    Ok(all.zip(keyed).map(|(all, keyed)| all.saturating_sub(keyed)))
+}
+
 /// Returns `None` instead of a response that the store cannot send because one of its rows is damaged.
 pub(crate) fn if_readable(answer: Result<FetchedPage, StreamError>) -> Result<Option<FetchedPage>, StreamError> {
     match answer {

@@ -22,11 +22,7 @@ pub(super) async fn retry(
     }
     let rows_without_key = match checkpoint.rows_without_key {
         0 => 0,
-        before => {
-            let all = probes::count(context, context.query(SAMPLE).sort(Order::Key)).await?;
-            let keyed = probes::count(context, context.query(1).keys(Some(i64::MIN), None)).await?;
-            all.zip(keyed).map_or(before, |(all, keyed)| all.saturating_sub(keyed)).max(context.rows_without_key())
-        }
+        before => probes::rows_without_key(context).await?.unwrap_or(before).max(context.rows_without_key()),
     };
     if rows_without_key < checkpoint.rows_without_key {
         // A row without a key has one now. It is unknown which row, so all rows are read again.

@@ -139,8 +139,8 @@ impl StreamSync<'_> {
                 let walk = WalkCheckpoint { ends: walked.ends.clone(), ..walked.walk.clone() };
                 let done = Checkpoint { walk: Some(walk), ..base.clone() };
                 self.send_state(done).await?;
-                let count_check =
-                    CountCheck { context: self.context, filter, row_filter, base: &base, all: None, resumed };
+                let all = self.count_all(&base, &filter).await?;
+                let count_check = CountCheck { context: self.context, filter, row_filter, base: &base, all, resumed };
                 match count_check.verify(walked).await {
                     Ok(walk) => {
                         let is_wrong = self.context.end_detector.is_count_wrong()
@@ -164,6 +164,14 @@ impl StreamSync<'_> {
         self.context.output.note_emitted(&emitted);
         self.context.warn_keys(what).await?;
         Ok((base, false))
+    }
+
+    /// Returns the number of all rows, to verify the date filter of a first sync that was interrupted.
+    async fn count_all(&self, base: &Checkpoint, filter: &DateRange) -> Result<Option<u64>, StreamError> {
+        match base.cursor.is_none() && *filter != DateRange::default() {
+            true => probes::count(self.context, self.context.query(1)).await,
+            false => Ok(None),
+        }
     }
 
     /// Emits a state at once.

@@ -169,6 +169,40 @@ fn a_counted_row_that_is_never_listed_is_noticed_without_a_signal() {
 }
 
 #[test]
+fn a_row_that_the_date_filter_never_lists_is_read_without_it() {
+    for way in dated() {
+        for nth in [0, 30, ROWS - 1] {
+            let store = way.store(ROWS, |options| {
+                options.quirks.not_in_dates.extend([(way.stream.to_owned(), way.first() + nth)]);
+            });
+            let run = way.first_read(&store);
+            let context = format!("{way:?}, row {nth}\n{:#?}\n{}", asked(&store), run.transcript());
+            assert_eq!(run.code, Some(0), "{context}");
+            let keys: BTreeSet<i64> = run.ids(way.stream).into_iter().collect();
+            assert_eq!(keys, way.all(&store), "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_the_date_filter_never_lists_is_read_after_a_kill() {
+    for way in resumable() {
+        for nth in [3, 70, 148] {
+            let store = way.store(2 * ROWS, |options| {
+                options.quirks.not_in_dates.extend([(way.stream.to_owned(), way.first() + nth)]);
+            });
+            let mut destination = killed(way, &store, SOME_BYTES);
+            let run = way.read(&store, &destination.state_list());
+            destination.take(&run);
+            let context = format!("row {nth}, after the kill\n{:#?}\n{}", asked(&store), run.transcript());
+            assert_eq!(run.code, Some(0), "{way:?} {context}");
+            // The rows that were read are emitted again.
+            assert_eq!(destination.len(way.stream), 2 * usize::try_from(ROWS).unwrap(), "{way:?} {context}");
+        }
+    }
+}
+
+#[test]
 fn rows_deleted_between_two_counts_do_not_stop_a_sync_with_one_request_at_a_time() {
     for way in DATED.into_iter().filter(|way| way.in_flight == 1) {
         let (last, mut counts) = (way.first() + ROWS - 1, 0);

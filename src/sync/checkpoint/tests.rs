@@ -15,6 +15,7 @@ fn every_state_round_trips() {
         r#"{"recent":{"2021-07-01T13:59:28.457Z":[1,[5,9]]},"updated_at":"2021-07-01T13:59:28.457Z"}"#,
         r#"{"look_back":14,"unread":[[5,6],[9,null]],"updated_at":"2021-07-01T13:59:28.457Z","whole":true}"#,
         r#"{"updated_at":"2021-07-01T13:59:28.457Z","walk":{"counted":9,"from":"2021-07-01T13:57:28.457Z","left":[[null,5],[7,9]],"read":4,"sent":"AAAAAAAB","top":9,"until":"2021-07-02T00:00:00Z"}}"#,
+        r#"{"clock_ahead":-90,"updated_at":"2021-07-01T13:59:28.457Z","walk":{"counted":9,"ends":[[null,1],[5,7]],"from":"2021-07-01T13:57:28.457Z","left":[[7,9]],"part":true,"read":4,"top":9,"until":"2021-07-02T00:00:00Z"}}"#,
         r#"{"keyless":1,"walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"undated":true,"until":null}}"#,
         r#"{"columns":"9f","full":true,"kept":{"updated_at":"2021-07-01T13:59:28Z","walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"until":null}},"walk":{"from":"2021-07-01T13:57:28.457Z","left":[[null,5]],"read":4,"top":null,"until":null}}"#,
         r#"{"generation_id":3,"sync_id":7,"updated_at":"2021-07-01T13:59:28Z"}"#,
