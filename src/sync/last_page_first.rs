@@ -12,6 +12,7 @@ use super::query::Order;
 use super::row_filter::id_of;
 use super::rows::{Rows, check_keys};
 use super::strategy::FullRead;
+use crate::http::Error;
 use crate::record::RecordWriter;
 
 /// Number of pages of one size after which longer ones are tried, as for all requests (`http::sizes`). Doubled each time
@@ -79,14 +80,22 @@ impl PagesWalk<'_> {
                 }
                 counted
             }
-            // The page of one row further down has the count as well.
-            Err(StreamError::Request(error)) if error.is_unreadable() => {
-                let answer = self.fetch(context, 2, 1).await?;
-                counted(&answer.page)?
-            }
+            Err(StreamError::Request(error)) if error.is_unreadable() => self.counted_below(context, error).await?,
             Err(stream_error) => return Err(stream_error),
         };
         Ok(Some(self.begin(counted)))
+    }
+
+    /// Returns the store's count of the rows from a page of one row after those at the beginning that it cannot send.
+    async fn counted_below(&mut self, context: &StreamContext, mut error: Error) -> Result<u64, StreamError> {
+        for page in 2..=1 + MOST_UNREADABLE {
+            match self.fetch(context, page, 1).await {
+                Ok(answer) => return counted(&answer.page),
+                Err(StreamError::Request(last)) if last.is_unreadable() => error = last,
+                Err(stream_error) => return Err(stream_error),
+            }
+        }
+        Err(StreamError::Request(error))
     }
 
     /// Returns the position before the walk, with so many rows left.

@@ -317,6 +317,21 @@ fn a_second_that_is_too_full_for_a_weak_host_is_read() {
 }
 
 #[test]
+fn two_broken_rows_at_the_start_of_a_list_hide_no_other() {
+    for stream in ["shipments", "call_requests", "product_reviews", "stores"] {
+        for rows in [4, 50] {
+            let sizes = Sample { shipments: 20, messages: 20, companies: 20, ..sizes() };
+            let mut data = sizes.data(Edition::Ultimate);
+            data.broken.extend([(stream, 1), (stream, 2)]);
+            let context = format!("{stream}, {rows} rows");
+            let (run, syncs) = read_broken(&context, data, &[(stream, "full_refresh")], &[&[1], &[2]], rows);
+            assert_names(&run, stream, &[2], &syncs);
+            assert!(syncs.store.requests().len() < 100, "{context}: {}", told(&syncs.store));
+        }
+    }
+}
+
+#[test]
 fn a_judge_knows_the_broken_rows() {
     // The comparison itself would find a row that is missing and was not reported.
     let data = sizes().data(Edition::Ultimate);
