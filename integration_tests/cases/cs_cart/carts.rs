@@ -183,3 +183,19 @@ fn storefronts_that_the_config_names_are_read_alone() {
         assert_eq!(super::store::sorted(&run, stream, "user_id"), [3, 4], "{}", told(&syncs.store));
     }
 }
+
+#[test]
+fn a_broken_store_hides_no_cart() {
+    // In different seconds, so that shorter windows separate the two carts of a user.
+    let list: [(i64, i64, &[i64]); 4] =
+        [(9, 1, &[AHEAD - 500]), (9, 2, &[AHEAD - 200]), (8, 2, &[AHEAD - 300]), (3_000_000_007, 1, &[AHEAD - 9])];
+    for stream in ["carts", "cart_items"] {
+        let mut data = store_of(&list);
+        data.broken.insert(("stores", 2));
+        let streams = [(stream, "full_refresh")];
+        let mut syncs = Syncs::with(stream, (Options::default(), data), &streams, &json!({}));
+        let run = syncs.sync();
+        assert_eq!(run.records(stream).len(), 4, "{stream}: {}", told(&syncs.store));
+        assert!(syncs.store.requests().len() < 60, "{stream}: {}", told(&syncs.store));
+    }
+}
