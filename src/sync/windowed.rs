@@ -213,12 +213,21 @@ impl WindowWalk {
 
     /// Emits the rows inside a row.
     async fn read_nested(&mut self, read: &mut FullRead<'_>, parent: Parent) -> Result<(), StreamError> {
-        let owner = (parent.owner != 0).then_some(parent.owner);
-        for owner in [None, owner] {
+        let own = (parent.owner != 0).then_some(parent.owner);
+        let mut is_other_unreadable = false;
+        for owner in [None, own] {
             let query = self.requests.query(1).parent(ParentRow { key: parent.key, owner }).indivisible();
             let mut answer = match self.requests.fetch(&query, &mut self.writer).await {
                 Ok(answer) => answer,
-                Err(StreamError::Request(error)) if error.is_unreadable() => {
+                Err(StreamError::Request(error)) if error.is_unreadable() && owner.is_none() && own.is_some() => {
+                    // The damaged row may be the one of another owner.
+                    read.context.note_unreadable(&error);
+                    is_other_unreadable = true;
+                    continue;
+                }
+                Err(StreamError::Request(error))
+                    if error.is_unreadable() || (is_other_unreadable && error.status() == Some(403)) =>
+                {
                     read.context.note_unreadable(&error);
                     read.add_unread((parent.key.checked_sub(1), Some(parent.key)));
                     return Ok(());

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::store::{AHEAD, config, full, read, records, requests, told};
 use super::syncs::Syncs;
 use crate::fake_cs_cart::{
-    Account, Cart, CartLine, Data, Edition, Excuse, FakeCsCart, Judge, Options, Random, Sample, Schedule, Table,
+    Account, Cart, CartLine, Data, Edition, Excuse, FakeCsCart, Fault, Judge, Options, Random, RecordedRequest, Sample,
+    Schedule, Table,
 };
 use crate::scenarios::run::seeds;
 
@@ -197,5 +198,29 @@ fn a_broken_store_hides_no_cart() {
         let run = syncs.sync();
         assert_eq!(run.records(stream).len(), 4, "{stream}: {}", told(&syncs.store));
         assert!(syncs.store.requests().len() < 60, "{stream}: {}", told(&syncs.store));
+    }
+}
+
+#[test]
+fn a_broken_cart_hides_no_line_of_the_same_user_in_another_store() {
+    let list: [(i64, i64, &[i64]); 3] = [(9, 1, &[AHEAD - 500]), (9, 2, &[AHEAD - 200]), (8, 2, &[AHEAD - 300])];
+    // Without a store in the path, the first cart of the user is requested.
+    for is_first_cart_broken in [true, false] {
+        let fault = move |seen: &RecordedRequest| {
+            let is_broken = seen.company_id.is_none() || (is_first_cart_broken && seen.company_id == Some(1));
+            (seen.object == "carts" && seen.id == "9" && is_broken).then_some(Fault::Empty)
+        };
+        let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
+        let store = FakeCsCart::start(options, store_of(&list));
+        let run = read(&config(&store), &full("cart_items"), "[]");
+        let lines = records(&run, "cart_items");
+        let of = |key: (i64, i64)| {
+            lines.iter().filter(|line| line["user_id"] == key.0 && line["company_id"] == key.1).count()
+        };
+        let context = format!("{}\n{}", run.transcript(), told(&store));
+        assert_eq!((of((9, 2)), of((8, 2))), (1, 1), "{context}");
+        assert_eq!(of((9, 1)), usize::from(!is_first_cart_broken), "{context}");
+        let status = if is_first_cart_broken { "INCOMPLETE" } else { "COMPLETE" };
+        assert_eq!(run.statuses("cart_items").last(), Some(&status), "{context}");
     }
 }
