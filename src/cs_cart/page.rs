@@ -147,7 +147,10 @@ impl<'n> PageParser<'n> {
             if !is_keyed {
                 scanner.require(b'[')?;
             }
-            (self.found, self.state) = (true, ParserState::Element { first: true, is_keyed });
+            // An object without a row is something else, such as an error message or the version of the API, which has
+            // no key.
+            self.found = !is_keyed || self.query.stream.primary_key.is_empty();
+            self.state = ParserState::Element { first: true, is_keyed };
         } else {
             scanner.require(b'{')?;
             self.state = ParserState::Field { first: true };
@@ -164,6 +167,7 @@ impl<'n> PageParser<'n> {
     ) -> Result<(), NotJson> {
         scanner.skip_space();
         if scanner.take(if is_keyed { b'}' } else { b']' }) {
+            self.found |= first;
             self.state = if self.list.is_empty() { ParserState::End } else { ParserState::Field { first: false } };
             return Ok(());
         }
@@ -171,14 +175,19 @@ impl<'n> PageParser<'n> {
             scanner.require(b',')?;
             scanner.skip_space();
         }
+        let mut name = None;
         if is_keyed {
-            scanner.text()?;
+            name = Some(scanner.text()?);
             scanner.skip_space();
             scanner.require(b':')?;
             scanner.skip_space();
         }
         let (from, is_row) = (scanner.position(), scanner.peek() == Some(b'{'));
         put(scanner, sink)?;
+        self.found |= is_row;
+        if let Some(name) = name.filter(|_| !self.found) {
+            self.note(name);
+        }
         if let Some(field) = self.required.take_if(|_| is_row) {
             self.lacking = json::member(scanner.since(from), field).is_none().then_some(field);
         }
@@ -188,11 +197,11 @@ impl<'n> PageParser<'n> {
 
     /// Parses a field of the object; of the list, only the name.
     fn field(&mut self, scanner: &mut Scanner<'_>) -> Result<(), NotJson> {
-        let name = String::from_utf8_lossy(scanner.text()?).into_owned();
+        let name = scanner.text()?;
         scanner.skip_space();
         scanner.require(b':')?;
         scanner.skip_space();
-        if name == self.list && !self.found && matches!(scanner.peek(), Some(b'[' | b'{')) {
+        if name == self.list.as_bytes() && !self.found && matches!(scanner.peek(), Some(b'[' | b'{')) {
             let is_keyed = scanner.take(b'{');
             scanner.take(b'[');
             (self.found, self.state) = (true, ParserState::Element { first: true, is_keyed });
@@ -203,15 +212,20 @@ impl<'n> PageParser<'n> {
                 // The number may continue in the next chunk.
                 return Err(scanner.fault());
             }
-            if matches!(name.as_str(), "params" | "search") && kind == Kind::Object {
+            if matches!(name, b"params" | b"search") && kind == Kind::Object {
                 self.params = serde_json::from_slice(scanner.since(from)).unwrap_or_default();
             }
             self.state = ParserState::Field { first: false };
         }
-        if self.seen.len() < NAMES_KEPT {
-            self.seen.push(name.chars().take(NAME_LENGTH).collect());
-        }
+        self.note(name);
         Ok(())
+    }
+
+    /// Keeps the name of a field for the error of a response without a list.
+    fn note(&mut self, name: &[u8]) {
+        if self.seen.len() < NAMES_KEPT {
+            self.seen.push(String::from_utf8_lossy(name).chars().take(NAME_LENGTH).collect());
+        }
     }
 }
 

@@ -78,6 +78,11 @@ fn the_list_itself_and_a_single_row_have_no_envelope() {
         assert_eq!(read(&query("usergroups"), body).unwrap().0, [r#"{"usergroup_id":"3"}"#]);
     }
     assert_eq!(read(&query("usergroups"), "[]").unwrap().0.len(), 0);
+    assert_eq!(read(&query("usergroups"), "{}").unwrap().0.len(), 0);
+    let version = Query::new(&super::super::streams::VERSION, 1);
+    assert_eq!(read(&version, r#"{"Version":"2.0"}"#).unwrap().0.len(), 0);
+    let error = read(&query("usergroups"), r#"{"message":"Not found","status":404}"#);
+    assert_eq!(error, Err(PageError::NoList(vec!["message".to_owned(), "status".to_owned()])));
     let one = query("carts").parent(ParentRow { key: 3, owner: None });
     let body = r#"{"user_id":"3","products":[{"item_id":"5"}]}"#;
     assert_eq!(read(&one, body).unwrap().0, [body]);
