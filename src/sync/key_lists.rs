@@ -8,6 +8,7 @@ use super::id_set::IdSet;
 use super::keyset::MOST_UNREADABLE;
 use super::last_page_first;
 use super::position::{KeysPosition, Position};
+use super::probes::{self, if_readable};
 use super::query::{Order, Query};
 use super::row_filter::id_of;
 use super::strategy::FullRead;
@@ -26,7 +27,14 @@ const WIDE: u64 = 20;
 
 /// Reads all rows of all parts.
 pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Result<(), StreamError> {
-    let mut walk = KeyWalk { writer: read.context.writer(), seen: IdSet::default(), most_listed: 1, keys: KEYS };
+    let mut walk = KeyWalk {
+        writer: read.context.writer(),
+        seen: IdSet::default(),
+        most_listed: 1,
+        keys: KEYS,
+        greatest: i64::MAX,
+        found_above: 0,
+    };
     let (mut first, mut after) = (0, None);
     if let Some(Position::Keys(position)) = read.position()
         && let Some(place) = parts.iter().position(|part| *part == position.part)
@@ -49,6 +57,10 @@ struct KeyWalk {
     most_listed: u64,
     /// Keys of the next list.
     keys: i64,
+    /// Greatest key of the part among the rows that the store can send.
+    greatest: i64,
+    /// Number of greater keys in lists that have a row, or a row that the store cannot send.
+    found_above: u64,
 }
 
 impl KeyWalk {
@@ -78,33 +90,65 @@ impl KeyWalk {
             Err(StreamError::Request(error)) if error.is_unreadable() => (Some(1), None),
             Err(stream_error) => return Err(stream_error),
         };
-        let greatest = greatest_key(context, &mut self.writer, part).await?;
+        let (greatest, unreadable) = greatest_readable(context, &mut self.writer, part).await?;
         let (Some(least), Some(greatest)) = (least, greatest) else {
             return Err(StreamError::UnexpectedResponse("it sends keys that are not whole numbers"));
         };
-        if after.is_none() && total.is_some_and(|total| is_sparse(total, least.abs_diff(greatest))) {
-            let all = Query::all(context.stream).sort(Order::Key).part(part);
-            match self.fetch(context, &all).await {
-                Ok(answer) if total.is_some_and(|total| answer.page.element_count() >= total) => {
-                    return self.emit(read, answer, part, None).await;
-                }
+        if let Some(total) = total.filter(|&total| after.is_none() && is_sparse(total, least.abs_diff(greatest)))
+            && unreadable == 0
+            && self.read_all(read, part, total).await?
+        {
+            return Ok(());
+        }
+        let first = after.map_or(least, |after| after.saturating_add(1).max(least));
+        self.read_lists(read, part, (first, greatest), unreadable).await
+    }
+
+    /// Reads all rows of a part in one response. Returns false if the store cannot send them, or does not send all.
+    async fn read_all(&mut self, read: &mut FullRead<'_>, part: Option<&str>, total: u64) -> Result<bool, StreamError> {
+        let context = read.context;
+        let all = Query::all(context.stream).sort(Order::Key).part(part);
+        let Some(mut answer) = if_readable(self.fetch(context, &all).await)? else { return Ok(false) };
+        let listed = answer.page.element_count();
+        if listed < total {
+            // Rows may have been deleted since they were counted. The next request may need the memory and the slot.
+            answer.page.lines.attach_guard(());
+            answer.slot = None;
+            let counted = probes::count(context, context.query(1).sort(Order::Key).part(part)).await?;
+            if counted.is_none_or(|counted| listed < counted) {
                 // A store that limits its responses.
-                Ok(_) => {}
-                Err(StreamError::Request(error)) if error.is_unreadable() => {}
-                Err(stream_error) => return Err(stream_error),
+                return Ok(false);
             }
         }
-        let mut next = after.map_or(least, |after| after.saturating_add(1).max(least));
-        while next <= greatest {
-            let last = next.saturating_add(self.keys - 1).min(greatest);
+        self.emit(read, answer, part, None).await?;
+        Ok(true)
+    }
+
+    /// Reads the rows with keys from `next` on. `greatest` is the greatest key of the rows that the store can send, and
+    /// `unreadable` the number of rows with greater keys.
+    async fn read_lists(
+        &mut self,
+        read: &mut FullRead<'_>,
+        part: Option<&str>,
+        (mut next, greatest): (i64, i64),
+        unreadable: u64,
+    ) -> Result<(), StreamError> {
+        (self.greatest, self.found_above) = (greatest, 0);
+        // The keys of the others are probably among the next ones.
+        let end = if unreadable == 0 { greatest } else { greatest.saturating_add(KEYS) };
+        while next <= end {
+            let last = next.saturating_add(self.keys - 1).min(end);
             match self.read_list(read, part, (next, last)).await {
                 Err(StreamError::UnexpectedResponse(why)) => {
-                    context.warn_keys(why).await?;
+                    read.context.warn_keys(why).await?;
                     return last_page_first::run(read, part).await;
                 }
                 other => other?,
             }
             next = last.saturating_add(1);
+        }
+        if self.found_above < unreadable {
+            read.add_between(Some(greatest), None);
         }
         self.end_part(read, part).await
     }
@@ -143,6 +187,9 @@ impl KeyWalk {
                         lists.divide(&keys, self.keys);
                         continue;
                     }
+                    let is_above = |key: &i64| *key > self.greatest;
+                    let above = answer.page.rows.iter().filter_map(|row| id_of(row.key)).filter(is_above).count();
+                    self.found_above += above as u64;
                     let reached = keys.last().copied();
                     self.emit(read, answer, part, reached).await?;
                     lists.was_read();
@@ -150,6 +197,7 @@ impl KeyWalk {
                 Err(StreamError::Request(error)) if error.is_unreadable() => {
                     read.context.note_unreadable(&error);
                     if let Some(key) = lists.halve(&keys, &error)? {
+                        self.found_above += u64::from(key > self.greatest);
                         read.add_unread((key.checked_sub(1), Some(key)));
                     }
                 }
@@ -185,30 +233,18 @@ pub(super) async fn newest_key(context: &StreamContext, writer: &mut RecordWrite
     Ok(greatest_readable(context, writer, None).await?.0)
 }
 
-/// Returns a key that no row of a part of a stream exceeds; `None` if there is no row.
-async fn greatest_key(
-    context: &StreamContext,
-    writer: &mut RecordWriter,
-    part: Option<&str>,
-) -> Result<Option<i64>, StreamError> {
-    let (key, is_greatest) = greatest_readable(context, writer, part).await?;
-    Ok(if is_greatest { key } else { key.map(|key| key.saturating_add(KEYS)) })
-}
-
-/// Returns the greatest key of a part of a stream among the rows that the store can send, and whether it is the greatest
-/// one of all rows.
+/// Returns the greatest key of a part of a stream among the rows that the store can send, and the number of rows with
+/// greater keys.
 async fn greatest_readable(
     context: &StreamContext,
     writer: &mut RecordWriter,
     part: Option<&str>,
-) -> Result<(Option<i64>, bool), StreamError> {
+) -> Result<(Option<i64>, u64), StreamError> {
     for page in 1..=1 + MOST_UNREADABLE {
         let query = context.query(1).sort(Order::KeyDescending).page(page).part(part).short();
         match context.fetch(&query, writer).await {
-            Ok(answer) => {
-                return Ok((answer.page.rows.first().and_then(|row| id_of(row.key)), page == 1));
-            }
-            Err(StreamError::Request(error)) if error.is_unreadable() => {}
+            Ok(answer) => return Ok((answer.page.rows.first().and_then(|row| id_of(row.key)), page - 1)),
+            Err(StreamError::Request(error)) if error.is_unreadable() => context.note_unreadable(&error),
             Err(stream_error) => return Err(stream_error),
         }
     }

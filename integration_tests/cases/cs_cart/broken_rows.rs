@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::store::told;
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{Data, Edition, Fault, Judge, Options, Random, RecordedRequest, Sample, Version, WeakHost};
+use crate::fake_cs_cart::{Data, Edition, Fault, Judge, Options, Random, RecordedRequest, Sample, User, Version, WeakHost};
 use crate::harness::run::Run;
 
 /// Reads streams of a store with broken rows: those are excused, and all others are there.
@@ -314,6 +314,21 @@ fn a_second_that_is_too_full_for_a_weak_host_is_read() {
     let streams = [("orders", "full_refresh"), ("products", "full_refresh")];
     let mut syncs = Syncs::of("a full second", (options, &sizes), &streams, &json!({ "_retry_seconds": 5 }));
     syncs.sync();
+}
+
+#[test]
+fn a_broken_newest_user_after_a_gap_is_reported() {
+    for rows in [10, 50] {
+        let mut data = Sample { users: 38, ..sizes() }.data(Edition::Ultimate);
+        let user = data.users.get(40).unwrap().clone();
+        data.users.seed(500, User { user_id: 500, ..user });
+        data.broken.insert(("users", 500));
+        let context = format!("a gap, {rows} rows");
+        let (run, syncs) = read_broken(&context, data, &[("users", "full_refresh")], &[&[500]], rows);
+        assert_names(&run, "users", &[], &syncs);
+        assert!(run.errors()[0].message.contains("40"), "the id before it: {}", run.errors()[0].message);
+        assert!(syncs.store.requests().len() < 40, "{}", told(&syncs.store));
+    }
 }
 
 #[test]

@@ -177,6 +177,20 @@ fn users_with_distant_ids_take_few_requests() {
     assert!(syncs.store.requests().len() <= 8, "{}", told(&syncs.store));
 }
 
+#[test]
+fn a_user_that_is_deleted_before_distant_ids_are_read_costs_one_request() {
+    let mut data = Sample { users: 40, ..sizes(5, 10) }.data(Edition::Ultimate);
+    let user = data.users.get(20).unwrap().clone();
+    for id in [90_000, 3_000_000, 3_000_001] {
+        data.users.seed(id, crate::fake_cs_cart::User { user_id: id, ..user.clone() });
+    }
+    let settings = json!({ "rows_per_request": 10 });
+    let mut syncs = Syncs::with("gaps", (Options::default(), data), &[("users", "full_refresh")], &settings);
+    syncs.store.options(|options| options.live = Some(before("users", 3, |data| _ = data.delete("users", 20))));
+    syncs.sync();
+    assert!(syncs.store.requests().len() <= 8, "{}", told(&syncs.store));
+}
+
 /// Deletes rows of an object with small and middle keys before each request.
 fn deleting(object: &'static str) -> super::syncs::Change {
     let mut chance = Chance::new(5);
