@@ -23,7 +23,7 @@ use super::climb::FAR_FUTURE;
 use super::context::{FetchedPage, StreamContext, StreamError};
 use super::date_walk::{Accepted, Answer, DateWalk, Gap, Limits, RowFacts, Step, Window};
 use super::id_set::IdSet;
-use super::key_lists::list_query;
+use super::key_lists::{ListSize, list_query};
 use super::position::{DatesPosition, Position};
 use super::query::{DateRange, Order, Query};
 use super::row_filter::id_of;
@@ -54,6 +54,7 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
     let full_refresh = streams.first().is_some_and(|stream| stream.full_refresh);
     let lanes = streams.into_iter().map(Lane::new).collect();
     let writer = requests.writer();
+    let list_size = ListSize::new(i64::try_from(requests.page_size()).unwrap_or(i64::MAX));
     let mut read = DatedRead {
         requests,
         lanes,
@@ -63,6 +64,7 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
         is_counted: false,
         is_narrowed: false,
         is_short: false,
+        list_size,
     };
     let outcome = read.run().await;
     if let Err(stream_error) = &outcome {
@@ -111,6 +113,8 @@ struct DatedRead {
     is_narrowed: bool,
     /// True if the store sends complete rows only one by one.
     is_short: bool,
+    /// Number of keys of the next list of keys.
+    list_size: ListSize,
 }
 
 impl DatedRead {

@@ -31,7 +31,7 @@ pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Re
         writer: read.context.writer(),
         seen: IdSet::default(),
         most_listed: 1,
-        keys: KEYS,
+        size: ListSize::new(KEYS),
         greatest: i64::MAX,
         found_above: 0,
     };
@@ -55,8 +55,8 @@ struct KeyWalk {
     seen: IdSet,
     /// Maximum number of elements in a response so far: a store that limits its responses lists no more.
     most_listed: u64,
-    /// Keys of the next list.
-    keys: i64,
+    /// Number of keys of the next list.
+    size: ListSize,
     /// Greatest key of the part among the rows that the store can send.
     greatest: i64,
     /// Number of greater keys in lists that have a row, or a row that the store cannot send.
@@ -137,7 +137,7 @@ impl KeyWalk {
         // The keys of the others are probably among the next ones.
         let end = if unreadable == 0 { greatest } else { greatest.saturating_add(KEYS) };
         while next <= end {
-            let last = next.saturating_add(self.keys - 1).min(end);
+            let last = next.saturating_add(self.size.keys() - 1).min(end);
             match self.read_list(read, part, (next, last)).await {
                 Err(StreamError::UnexpectedResponse(why)) => {
                     read.context.warn_keys(why).await?;
@@ -166,7 +166,7 @@ impl KeyWalk {
         if !is_counted_higher || keys.len() as u64 <= self.most_listed {
             return false;
         }
-        self.keys = i64::try_from(self.most_listed).unwrap_or(KEYS).clamp(1, KEYS);
+        self.size.limit(i64::try_from(self.most_listed).unwrap_or(KEYS));
         true
     }
 
@@ -184,7 +184,7 @@ impl KeyWalk {
                 Ok(answer) => {
                     check_list(&answer, &keys)?;
                     if self.is_cut(&answer, &keys) {
-                        lists.divide(&keys, self.keys);
+                        lists.divide(&keys, self.size.keys());
                         continue;
                     }
                     let is_above = |key: &i64| *key > self.greatest;
@@ -204,6 +204,7 @@ impl KeyWalk {
                 Err(stream_error) => return Err(stream_error),
             }
         }
+        self.size.note(&lists);
         Ok(())
     }
 
@@ -279,13 +280,17 @@ pub(super) struct KeyList {
     unreadable: u64,
     /// Maximum of this number; if it is exceeded, the rows are not the cause.
     most_unreadable: u64,
+    /// Number of keys of the shortest part that was too long for the store.
+    too_long: Option<usize>,
+    /// True if a row cannot be sent.
+    has_unreadable: bool,
 }
 
 impl KeyList {
     /// Returns a list of ascending keys.
     pub(super) fn new(keys: Vec<i64>) -> Self {
         let parts = if keys.is_empty() { Vec::new() } else { vec![keys] };
-        Self { parts, unreadable: 0, most_unreadable: MOST_UNREADABLE }
+        Self { parts, unreadable: 0, most_unreadable: MOST_UNREADABLE, too_long: None, has_unreadable: false }
     }
 
     /// Returns a list of ascending keys whose rows the store could not send before, so that none of them may be readable.
@@ -316,12 +321,67 @@ impl KeyList {
     pub(super) fn halve(&mut self, keys: &[i64], error: &Error) -> Result<Option<i64>, StreamError> {
         if let [key] = *keys {
             self.unreadable += 1;
+            self.has_unreadable = true;
             let is_other_fault = self.unreadable > self.most_unreadable;
             return if is_other_fault { Err(StreamError::Request(error.clone())) } else { Ok(Some(key)) };
+        }
+        if !error.is_not_utf8() {
+            self.too_long = Some(self.too_long.map_or(keys.len(), |shortest| shortest.min(keys.len())));
         }
         let (first, second) = keys.split_at(keys.len() / 2);
         self.parts.extend([second.to_vec(), first.to_vec()]);
         Ok(None)
+    }
+}
+
+/// Number of lists of one size after which longer ones are tried, as for all requests (`http::sizes`). Doubled each time:
+/// a store that cannot send longer ones refuses few of them.
+const GOOD_LISTS: u32 = 5;
+
+/// The number of keys of a list, for stores that cannot send as many rows as the longest list has.
+#[derive(Debug)]
+pub(super) struct ListSize {
+    keys: i64,
+    most_keys: i64,
+    /// Number of lists of this size that were read.
+    good_lists: u32,
+    /// Number of these after which the size is doubled.
+    most_good_lists: u32,
+}
+
+impl ListSize {
+    /// Returns the size of the longest list.
+    pub(super) fn new(most_keys: i64) -> Self {
+        let most_keys = most_keys.max(1);
+        Self { keys: most_keys, most_keys, good_lists: 0, most_good_lists: GOOD_LISTS }
+    }
+
+    /// Returns the number of keys of the next list.
+    pub(super) fn keys(&self) -> i64 {
+        self.keys
+    }
+
+    /// Sets the maximum.
+    fn limit(&mut self, most_keys: i64) {
+        self.most_keys = most_keys.clamp(1, self.most_keys);
+        self.keys = self.keys.min(self.most_keys);
+    }
+
+    /// Records that a list was read.
+    pub(super) fn note(&mut self, list: &KeyList) {
+        match list.too_long {
+            // All of its rows were read in shorter lists, so its length was the cause.
+            Some(length) if !list.has_unreadable => {
+                self.keys = i64::try_from(length.div_ceil(2)).unwrap_or(self.keys).clamp(1, self.most_keys);
+                self.good_lists = 0;
+            }
+            _ => self.good_lists += 1,
+        }
+        if self.good_lists >= self.most_good_lists && self.keys < self.most_keys {
+            // The store may have recovered.
+            self.keys = self.keys.saturating_mul(2).min(self.most_keys);
+            (self.good_lists, self.most_good_lists) = (0, self.most_good_lists.saturating_mul(2));
+        }
     }
 }
 
@@ -359,6 +419,40 @@ mod tests {
             outcome = lists.halve(&keys, &error());
         }
         assert!(outcome.is_err());
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_followed_by_shorter_ones_until_the_store_recovers() {
+        let weak = Error::TooLarge { resource: "rows".to_owned(), limit: 1 };
+        /// Reads a list from a store that can send so many rows, one of which may be damaged.
+        fn read(size: &mut ListSize, most: usize, damaged: Option<i64>, error: &Error) {
+            let mut lists = KeyList::new((1..=size.keys()).collect());
+            while let Some(keys) = lists.next() {
+                if keys.len() > most || damaged.is_some_and(|key| keys.contains(&key)) {
+                    lists.halve(&keys, error).unwrap();
+                } else {
+                    lists.was_read();
+                }
+            }
+            size.note(&lists);
+        }
+        let mut size = ListSize::new(100);
+        read(&mut size, 100, Some(7), &weak);
+        assert_eq!(size.keys(), 100, "a row is the cause");
+        read(&mut size, 6, None, &error());
+        assert_eq!(size.keys(), 100, "text that is not UTF-8 is the cause");
+        let mut sizes = Vec::new();
+        for _ in 0..8 {
+            read(&mut size, 6, None, &weak);
+            sizes.push(size.keys());
+        }
+        assert_eq!(sizes, [4, 4, 4, 4, 4, 8, 4, 4]);
+        for _ in 0..400 {
+            read(&mut size, 100, None, &weak);
+        }
+        assert_eq!(size.keys(), 100);
+        size.limit(30);
+        assert_eq!(size.keys(), 30);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::store::told;
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{Data, Edition, Fault, Judge, Options, Random, RecordedRequest, Sample, User, Version, WeakHost};
+use crate::fake_cs_cart::{
+    Data, Edition, Fault, Judge, Options, Random, RecordedRequest, Sample, User, Version, WeakHost,
+};
 use crate::harness::run::Run;
 
 /// Reads streams of a store with broken rows: those are excused, and all others are there.
@@ -314,6 +316,35 @@ fn a_second_that_is_too_full_for_a_weak_host_is_read() {
     let streams = [("orders", "full_refresh"), ("products", "full_refresh")];
     let mut syncs = Syncs::of("a full second", (options, &sizes), &streams, &json!({ "_retry_seconds": 5 }));
     syncs.sync();
+}
+
+#[test]
+fn a_weak_host_learns_the_size_of_lists_of_ids() {
+    let weak = Some(WeakHost { rows: 6, only_complete: false, status: 500 });
+    let sizes = Sample { users: 400, ..sizes() };
+    let settings = json!({ "_retry_seconds": 5 });
+    let streams = [("users", "full_refresh")];
+    let mut syncs = Syncs::of("lists of ids", (Options { weak, ..Options::default() }, &sizes), &streams, &settings);
+    syncs.sync();
+    let counters = syncs.store.counters();
+    assert!(counters.by_status[&500] < 60, "{:?}\n{}", counters.by_status, told(&syncs.store));
+}
+
+#[test]
+fn a_row_that_fails_does_not_shorten_the_lists_of_ids() {
+    let fault = |seen: &RecordedRequest| {
+        let is_listed = seen.query.iter().any(|(name, value)| name == "user_ids[]" && value == "50");
+        (is_listed || seen.id == "50").then(|| Fault::error(500, "damaged"))
+    };
+    let sizes = Sample { users: 1_000, ..sizes() };
+    let options = Options { fault: Some(Box::new(fault)), ..Options::default() };
+    let settings = json!({ "_retry_seconds": 5, "rows_per_request": 10 });
+    let mut syncs = Syncs::of("one row", (options, &sizes), &[("users", "full_refresh")], &settings)
+        .judged(|judge| judge.unreadable(&[&[50]]));
+    syncs.is_complete = false;
+    let run = syncs.sync();
+    assert_eq!(run.statuses("users").last(), Some(&"INCOMPLETE"), "{}", run.transcript());
+    assert!(syncs.store.requests().len() < 60, "{}", told(&syncs.store));
 }
 
 #[test]

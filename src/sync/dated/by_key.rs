@@ -129,7 +129,8 @@ impl DatedRead {
         list: fn(Vec<i64>) -> KeyList,
     ) -> Result<(), StreamError> {
         loop {
-            let keys: Vec<i64> = keys.by_ref().take(self.requests.page_size()).collect();
+            let size = usize::try_from(self.list_size.keys()).unwrap_or(1);
+            let keys: Vec<i64> = keys.by_ref().take(size).collect();
             if keys.is_empty() {
                 return Ok(());
             }
@@ -155,6 +156,7 @@ impl DatedRead {
                     Err(stream_error) => return Err(stream_error),
                 }
             }
+            self.list_size.note(&lists);
         }
     }
 }
