@@ -187,6 +187,15 @@ impl DateWalk {
         self.position
     }
 
+    /// Continues at a date without the rows before it, once those that have no date (0) were read.
+    pub(super) fn skip_until(&mut self, date: i64) {
+        let is_before = self.position.is_some_and(|position| (1..date).contains(&position));
+        if is_before && self.second.is_none() && !self.is_done {
+            self.unreadable_until = self.unreadable_until.filter(|&end| end > date);
+            self.move_to(date);
+        }
+    }
+
     /// Returns the next request.
     pub(super) fn next(&self) -> Step {
         match &self.second {

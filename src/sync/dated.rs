@@ -65,6 +65,7 @@ pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, 
         is_narrowed: false,
         is_short: false,
         list_size,
+        skip_until: None,
     };
     let outcome = read.run().await;
     if let Err(stream_error) = &outcome {
@@ -115,6 +116,8 @@ struct DatedRead {
     is_short: bool,
     /// Number of keys of the next list of keys.
     list_size: ListSize,
+    /// First date of creation that is read, for a walk over all rows whose other dates decide nothing.
+    skip_until: Option<i64>,
 }
 
 impl DatedRead {
@@ -154,6 +157,8 @@ impl DatedRead {
                 for lane in self.lanes.iter().filter(|_| !self.full_refresh) {
                     lane.context.output.warn_once("unsupported", &text).await?;
                 }
+                let start = self.lanes.iter().map(|lane| lane.context.start.unix_seconds()).min();
+                self.skip_until = start.filter(|_| !self.requests.stream.created_may_change);
                 None
             }
         };
@@ -203,6 +208,9 @@ impl DatedRead {
             let elements = facts(&answer.page, &step, self.requests.prefix_length())?;
             let accepted = walk.answered(Answer::Rows { elements: &elements, requested }).map_err(unexpected)?;
             self.skip(&accepted);
+            if let Some(date) = self.skip_until.filter(|_| since.is_none()) {
+                walk.skip_until(date);
+            }
             self.is_narrowed &= !matches!(step, Step::Rows { window, .. } if is_open(window));
             if self.is_short(&answer) && !matches!(step, Step::Short(_)) {
                 self.emit_complete(answer, &accepted.is_new, walk.position()).await?;

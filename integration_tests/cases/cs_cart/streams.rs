@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::store::{KINDS, catalog, config, config_with, read, read_full, records, requests, sample, streams_of, told};
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{Columns, Edition, Envelope, FakeCsCart, Judge, Options, Sample, Version};
+use crate::fake_cs_cart::{Columns, Edition, Envelope, FakeCsCart, Judge, Note, Options, Sample, Version};
 use crate::harness::order::ReadCheck;
 use crate::harness::shop::Shop;
 
@@ -234,5 +234,35 @@ fn an_old_store_takes_one_request_for_each_order() {
     assert!(orders > 40 && details == orders, "{details} for {orders}: {}", told(&store));
     for record in records(&run, "orders") {
         assert!(record["products"].is_object() && record["b_city"] == "Boston", "the whole order: {record}");
+    }
+}
+
+#[test]
+fn an_old_store_sends_no_order_from_before_the_start_date() {
+    for version in [Version::V4_3_9, Version::V4_11] {
+        for mode in ["full_refresh", "incremental"] {
+            let sizes = Sample { ties: 0, incomplete: 0, ..Sample::new(1, 200) };
+            let store = FakeCsCart::sample(Options { version, ..Options::default() }, &sizes);
+            // Orders without a date are read as well.
+            store.data(|data| {
+                for id in [1, 2] {
+                    data.change_order(id, Note::Silent, |order| order.timestamp = 0);
+                }
+            });
+            let settings = json!({ "start_date": "2024-05-18T00:00:00Z", "rows_per_request": 10 });
+            let streams = [("orders", mode), ("order_items", mode)];
+            let run = read(&config_with(&store, &settings), &catalog(&streams), "[]");
+            let context = format!("{version:?}, {mode}: {}\n{}", run.transcript(), told(&store));
+            assert_eq!(run.code, Some(0), "{context}");
+            let orders = run.records("orders").len();
+            assert!((80..=120).contains(&orders), "{orders}, {context}");
+            assert!(super::store::column(&run, "orders", "order_id").contains(&1), "{context}");
+            let seen = requests(&store, "orders");
+            let details = seen.iter().filter(|seen| !seen.id.is_empty()).count();
+            assert_eq!(details, if version == Version::V4_3_9 { orders } else { 0 }, "{context}");
+            // Of those before the start date, only the first page is read.
+            let listed: usize = seen.iter().filter(|seen| seen.id.is_empty()).map(|seen| seen.rows).sum();
+            assert!(listed < orders + 60, "{listed} listed, {context}");
+        }
     }
 }

@@ -257,11 +257,16 @@ impl Lane {
         }
         let is_above = self.base.greatest.or(self.greatest).is_some_and(|greatest| key > greatest);
         let is_walk = !matches!(self.mode, Mode::Compare(_)) && !self.is_retry;
-        // The content of a row does not affect whether it is outside the dates.
-        if is_noted && is_above && is_walk && self.filter.decide(&effective(row), 0) != Decision::OutOfRange {
+        if is_noted && is_above && is_walk && !self.is_outside(row) {
             self.walked.insert(key);
         }
         true
+    }
+
+    /// Returns true if a row is not emitted because of its dates.
+    pub(super) fn is_outside(&self, row: &Row) -> bool {
+        // The content of a row does not affect it.
+        self.filter.decide(&effective(row), 0) == Decision::OutOfRange
     }
 
     /// Begins to read new rows whatever their dates.

@@ -4,6 +4,7 @@ use super::DatedRead;
 use crate::sync::context::{FetchedPage, StreamError, is_not_found};
 use crate::sync::query::ParentRow;
 use crate::sync::row_filter::id_of;
+use crate::sync::rows::Row;
 
 impl DatedRead {
     /// Returns true if the rows of a response are not complete, although complete rows were requested.
@@ -21,7 +22,9 @@ impl DatedRead {
         reached: Option<i64>,
     ) -> Result<(), StreamError> {
         let elements = answer.page.elements().into_iter().zip(is_new);
-        let new = elements.filter_map(|(element, &is_new)| element.filter(|_| is_new));
+        // Such a store keeps no dates of changes, so the date of its creation decides whether a row is emitted.
+        let is_wanted = |row: &Row| self.lanes.iter().any(|lane| !lane.is_outside(row));
+        let new = elements.filter_map(|(element, &is_new)| element.filter(|row| is_new && is_wanted(row)));
         let rows: Vec<(i64, Option<i64>)> = new.filter_map(|row| Some((id_of(row.key)?, row.created))).collect();
         // Its memory and its slot are free before the next request.
         drop(answer);
