@@ -441,6 +441,7 @@ impl StreamContext {
             let lines = self.output.emitter().lines();
             let mut sink = RowSink::new(lines, &prefix, writer).expecting(expected).with_nested(nested);
             sink = sink.with_complete_field(self.stream.complete_field.filter(|_| !query.is_short));
+            sink = sink.with_only_keys(query.is_short);
             sink = sink.with_look_alike(self.stream.look_alike());
             let mut answer = tokio::select! {
                 answer = self.client.requests().list(&query, self, &mut sink) => answer.map_err(StreamError::Request)?,

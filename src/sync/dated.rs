@@ -377,16 +377,20 @@ fn unexpected(error: super::date_walk::Unexpected) -> StreamError {
 }
 
 /// Returns what the walk needs to know of the elements of a response. The content is hashed where the walk compares it:
-/// at the first and the last date of a page, and in responses that are not pages.
+/// at the first and the last date of a page, and in lists of keys.
 fn facts(rows: &Rows, step: &Step, prefix_length: usize) -> Result<Vec<Option<RowFacts>>, StreamError> {
     let dates = (rows.rows.first().and_then(|row| row.created), rows.rows.last().and_then(|row| row.created));
-    let is_page = matches!(step, Step::Rows { .. });
     let mut index = 0;
     let mut fact = |row: &Row| {
         let date =
             row.created.ok_or(StreamError::UnexpectedResponse("it lists rows without the date of their creation"))?;
         let key = id_of(row.key).ok_or(StreamError::UnexpectedResponse("it lists rows without a key"))?;
-        let is_compared = !is_page || Some(date) == dates.0 || Some(date) == dates.1;
+        let is_compared = match step {
+            Step::Rows { .. } => Some(date) == dates.0 || Some(date) == dates.1,
+            // Only its key and date were kept.
+            Step::Short(_) => false,
+            Step::Keys { .. } | Step::Done => true,
+        };
         let hash = if is_compared { rows.hash(index, prefix_length) } else { 0 };
         index += 1;
         Ok(RowFacts { date, key, hash })

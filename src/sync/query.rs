@@ -223,7 +223,7 @@ impl Query {
         self
     }
 
-    /// Requests rows with only some of their fields.
+    /// Requests rows with only some of their fields. They are not emitted: only their keys and dates are kept.
     pub fn short(mut self) -> Self {
         self.is_short = true;
         self

@@ -77,6 +77,8 @@ pub(super) struct RowSink<'c> {
     skipped: Vec<usize>,
     /// Field that complete rows have.
     complete_field: Option<&'static str>,
+    /// True if the rows are not emitted: their lines are not kept.
+    has_only_keys: bool,
     is_short: bool,
     nested: Option<NestedSink<'c>>,
     prefix: &'c [u8],
@@ -102,6 +104,7 @@ impl<'c> RowSink<'c> {
             rows_without_key: 0,
             skipped: Vec::new(),
             complete_field: None,
+            has_only_keys: false,
             is_short: false,
             nested: None,
             prefix,
@@ -116,6 +119,11 @@ impl<'c> RowSink<'c> {
     /// Notes if the rows lack the field that complete rows have.
     pub(super) fn with_complete_field(self, complete_field: Option<&'static str>) -> Self {
         Self { complete_field, ..self }
+    }
+
+    /// Keeps only the keys and dates of the rows, which need little memory, if `has_only_keys` is true.
+    pub(super) fn with_only_keys(self, has_only_keys: bool) -> Self {
+        Self { has_only_keys, ..self }
     }
 
     /// Also collects the rows inside each row.
@@ -211,7 +219,10 @@ impl ElementSink for RowSink<'_> {
             self.skipped.push(self.rows.len());
             return Ok(());
         }
-        lines.extend_from_slice(RECORD_SUFFIX);
+        match self.has_only_keys {
+            true => lines.truncate(start),
+            false => lines.extend_from_slice(RECORD_SUFFIX),
+        }
         let end = lines.len();
         if let Some(field) = self.complete_field.filter(|_| self.rows.is_empty()) {
             self.is_short = member(scanner.since(from), field).is_none();
@@ -355,12 +366,12 @@ impl Rows {
         self.rows.iter().filter_map(date).collect()
     }
 
-    /// Returns the data of a row's record, as emitted.
+    /// Returns the data of a row's record, as emitted; nothing if only the keys were kept.
     pub(super) fn data(&self, index: usize, prefix: usize) -> &[u8] {
         let Some(row) = self.rows.get(index) else { return &[] };
         let before = index.checked_sub(1).and_then(|before| self.rows.get(before));
         let start = before.filter(|before| before.block == row.block).map_or(0, |before| before.end);
-        self.lines.block(row.block).get(start + prefix..row.end - RECORD_SUFFIX.len()).unwrap_or_default()
+        self.lines.block(row.block).get(start + prefix..row.end.saturating_sub(RECORD_SUFFIX.len())).unwrap_or_default()
     }
 
     /// Returns a hash of the content of each row that may be compared with a remembered one: rows without
@@ -442,6 +453,23 @@ mod tests {
             assert_eq!(kept, 600usize.div_ceil(part));
             assert!(rows.lines.to_vec() == expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn rows_of_which_only_the_keys_are_needed_take_no_lines() {
+        let schema = json!({"properties": {"id": {"type": "integer"}, "at": {"type": "integer"}}});
+        let schema = RecordSchema::new(&schema, "id", None);
+        let mut writer = RecordWriter::new(Arc::new(schema));
+        let mut sink = RowSink::new(LineBatch::default(), b"<", &mut writer).with_only_keys(true);
+        let row = format!("{{\"id\":7,\"note\":\"{}\"}}", "x".repeat(1000));
+        for _ in 0..100 {
+            sink.element(&mut Scanner::new(row.as_bytes())).unwrap();
+        }
+        assert_eq!(sink.memory_used(), 0);
+        let mut rows = sink.into_rows(Envelope::default(), 100);
+        assert!(rows.len() == 100 && rows.rows.iter().all(|row| row.key == Key::Number(7)));
+        assert!(rows.data(0, 1).is_empty() && rows.data(99, 1).is_empty());
+        assert_eq!((rows.retain(|_, _| false), rows.lines.to_vec().len()), (0, 0));
     }
 
     #[test]
