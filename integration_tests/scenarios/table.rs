@@ -289,7 +289,8 @@ fn the_table_of_the_docs_is_current() {
          Each scenario runs with several seeds, incrementally and as a full refresh, with both sign-ins, with one request at a time \
          and with eight. It reads twice, and a third time after the store stopped changing. No row may be missing, outdated, changed, or \
          emitted twice in a run, and the third read must emit nothing. `SCENARIO_SEEDS=200 cargo test scenarios` runs them with 200 \
-         seeds.\n\n| scenario | what happens | outcome |\n|---|---|---|\n",
+         seeds. The scenarios of `source-cs-cart` are in `integration_tests/cases/cs_cart/`, and `SCENARIO_SEEDS=200 cargo test cs_cart` \
+         runs them with 200 seeds. `.ci/seeds 2 200` runs both.\n\n| scenario | what happens | outcome |\n|---|---|---|\n",
     );
     for scenario in SCENARIOS.iter().chain(super::quirks::SCENARIOS) {
         let outcome = match scenario.outcome {

@@ -18,12 +18,10 @@ pub(super) fn schedule(seed: u64, table: &str) -> Schedule {
     Schedule { last: Some(LAST), ..Schedule::of(seed, table) }
 }
 
-/// Returns the edition of a seed, and the companies in which its carts are opened.
-fn edition_of(seed: u64) -> (Edition, Vec<i64>) {
-    match seed % 2 {
-        0 => (Edition::MultiVendor, vec![0]),
-        _ => (Edition::Ultimate, vec![1, 2]),
-    }
+/// Returns a schedule that changes one table of a store of this edition until a read has long ended.
+pub(super) fn schedule_of(edition: Edition, seed: u64, table: &str) -> Schedule {
+    let cart_companies = if edition == Edition::Ultimate { vec![1, 2] } else { vec![0] };
+    Schedule { cart_companies, ..schedule(seed, table) }
 }
 
 /// A scenario: streams, the table that changes, and settings.
@@ -52,27 +50,31 @@ impl Default for Scenario<'_> {
 }
 
 impl Scenario<'_> {
-    /// Reads while the store changes, changes it again, and reads until it is silent; from every seed.
+    /// Reads while the store changes, changes it again, and reads until it is silent; in both editions, from every seed.
     fn prove(&self) {
         for seed in seeds() {
-            let (edition, cart_companies) = edition_of(seed);
-            let live = Schedule { cart_companies, ..schedule(seed, self.table) };
-            let options = Options { edition, version: self.version, ..Options::default() };
-            let context = format!("{} seed {seed}", self.name);
-            let mut syncs = Syncs::of(&context, (options, &(self.sizes)(seed)), self.streams, &self.settings);
-            syncs = syncs.judged(self.judged);
-            syncs.store.options(|options| options.live = Some(live.clone().live()));
-            syncs.sync();
-            // Between two syncs, and during the second one.
-            syncs.store.data(|data| Schedule { seed: seed ^ 7, ..live.clone() }.play(data, 25));
-            syncs.store.options(|options| options.live = Some(Schedule { seed: seed ^ 77, ..live.clone() }.live()));
-            syncs.sync();
-            syncs.still();
-            // The last change of the schedule may be open: an order gets its status with the next one.
-            syncs.store.data(|data| Schedule { seed: seed ^ 777, ..live }.play(data, 1));
-            syncs.sync();
-            syncs.sync_unchanged();
+            self.prove_in(Edition::Ultimate, seed);
+            self.prove_in(Edition::MultiVendor, seed);
         }
+    }
+
+    fn prove_in(&self, edition: Edition, seed: u64) {
+        let live = schedule_of(edition, seed, self.table);
+        let options = Options { edition, version: self.version, ..Options::default() };
+        let context = format!("{} {edition:?} seed {seed}", self.name);
+        let mut syncs = Syncs::of(&context, (options, &(self.sizes)(seed)), self.streams, &self.settings);
+        syncs = syncs.judged(self.judged);
+        syncs.store.options(|options| options.live = Some(live.clone().live()));
+        syncs.sync();
+        // Between two syncs, and during the second one.
+        syncs.store.data(|data| Schedule { seed: seed ^ 7, ..live.clone() }.play(data, 25));
+        syncs.store.options(|options| options.live = Some(Schedule { seed: seed ^ 77, ..live.clone() }.live()));
+        syncs.sync();
+        syncs.still();
+        // The last change of the schedule may be open: an order gets its status with the next one.
+        syncs.store.data(|data| Schedule { seed: seed ^ 777, ..live }.play(data, 1));
+        syncs.sync();
+        syncs.sync_unchanged();
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::store::{AHEAD, column};
 use super::syncs::Syncs;
-use crate::fake_cs_cart::{FakeCsCart, Fault, Judge, Options, RecordedRequest, Sample, Schedule, Version};
+use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Judge, Options, RecordedRequest, Sample, Schedule, Version};
 use crate::harness::command::Signal;
 use crate::harness::run::Run;
 use crate::harness::setup::Chance;
@@ -13,7 +13,8 @@ use crate::scenarios::run::seeds;
 /// Number of attempts that are killed in each sync.
 const KILLS: usize = 5;
 
-/// Reads with kills while the store changes, again without changes, and once more: then it is silent.
+/// Reads with kills while the store changes, again without changes, and once more: then it is silent. Each seed has both
+/// editions, and destinations that keep records after the last state and that do not.
 fn prove(name: &str, streams: &[(&str, &str)], table: &str, settings: &Value, judged: fn(Judge) -> Judge) {
     prove_of(Version::default(), (name, streams, table), settings, judged);
 }
@@ -26,13 +27,16 @@ fn prove_of(
     judged: fn(Judge) -> Judge,
 ) {
     for seed in seeds() {
-        for changes in [true, false] {
-            let context = format!("{name}, kills, seed {seed}, changes {changes}");
+        let is_even = seed.is_multiple_of(2);
+        let unchanged = if is_even { Edition::MultiVendor } else { Edition::Ultimate };
+        for (edition, changes) in [(Edition::Ultimate, true), (Edition::MultiVendor, true), (unchanged, false)] {
+            let keeps = (edition == Edition::Ultimate) != is_even;
+            let context = format!("{name}, kills, seed {seed}, {edition:?}, changes {changes}, keeps {keeps}");
             let sizes = Sample { users: 220, now: AHEAD, from: AHEAD - 86_400, ..Sample::new(seed, 60) };
-            let options = Options { version, ..Options::default() };
+            let options = Options { edition, version, ..Options::default() };
             let mut syncs = Syncs::of(&context, (options, &sizes), streams, settings);
-            syncs = syncs.judged(judged).keeping_uncovered(seed.is_multiple_of(2));
-            let live = Schedule { retypes: false, ..super::changing::schedule(seed, table) };
+            syncs = syncs.judged(judged).keeping_uncovered(keeps);
+            let live = Schedule { retypes: false, ..super::changing::schedule_of(edition, seed, table) };
             if changes {
                 syncs.store.options(|options| options.live = Some(live.clone().live()));
             }
@@ -45,7 +49,8 @@ fn prove_of(
             }
             syncs.sync_with_kills(&mut chance, (KILLS, bytes / 3));
             syncs.still();
-            syncs.store.data(|data| Schedule::of(seed ^ 9, table).play(data, 1));
+            let last = Schedule { seed: seed ^ 9, ..super::changing::schedule_of(edition, seed, table) };
+            syncs.store.data(|data| last.play(data, 1));
             syncs.sync_with_kills(&mut chance, (KILLS, bytes / 6));
             syncs.sync_unchanged();
         }

@@ -248,8 +248,9 @@ fn versions(history: &History, stream: &str, verdict: &Verdict) -> String {
 fn last_of_each(catalog: &Value, stream: &str, runs: Vec<Vec<Value>>) -> Vec<Value> {
     let mut entries = catalog["streams"].as_array().unwrap().iter();
     let entry = entries.rfind(|entry| entry["stream"]["name"] == stream).unwrap();
-    let fields: Vec<&str> =
-        entry["primary_key"].as_array().unwrap().iter().map(|path| path[0].as_str().unwrap()).collect();
+    let names = entry["primary_key"].as_array().unwrap().iter().map(|path| path[0].as_str().unwrap());
+    // The storefront of a cart of Multi-Vendor is the one of any of its lines.
+    let fields: Vec<&str> = names.filter(|name| *name != "storefront_id").collect();
     let key = |record: &Value| fields.iter().map(|name| record[*name].to_string()).collect::<Vec<_>>();
     let mut later: BTreeSet<Vec<String>> = BTreeSet::new();
     let mut kept: Vec<Vec<Value>> = Vec::new();
