@@ -49,7 +49,7 @@ pub(super) struct DatedStream {
 
 /// Reads a stream, or a stream and the one inside its rows (the second one). Returns a result for each.
 pub(super) async fn run(streams: Vec<DatedStream>) -> Result<Vec<FinishedSync>, StreamError> {
-    let Some(requests) = requests(&streams) else { return Ok(Vec::new()) };
+    let Some(requests) = requests(&streams).map(Arc::new) else { return Ok(Vec::new()) };
     let jobs: Vec<Option<Job>> = streams.iter().map(|stream| stream.job).collect();
     let full_refresh = streams.first().is_some_and(|stream| stream.full_refresh);
     let lanes = streams.into_iter().map(Lane::new).collect();
@@ -103,7 +103,7 @@ pub(super) fn are_together(one: &Checkpoint, other: &Checkpoint) -> bool {
 /// A running read.
 #[derive(Debug)]
 struct DatedRead {
-    requests: StreamContext,
+    requests: Arc<StreamContext>,
     lanes: Vec<Lane>,
     full_refresh: bool,
     writer: RecordWriter,

@@ -3,6 +3,7 @@
 //! A list has no page number, so a row that is added, deleted or changed elsewhere moves no row. A list that the store
 //! cannot send is halved until one key is left: the row that cannot be sent.
 
+use super::ahead::{Fetched, RequestsAhead};
 use super::context::{FetchedPage, StreamContext, StreamError};
 use super::id_set::IdSet;
 use super::keyset::MOST_UNREADABLE;
@@ -136,16 +137,33 @@ impl KeyWalk {
         (self.greatest, self.found_above) = (greatest, 0);
         // The keys of the others are probably among the next ones.
         let end = if unreadable == 0 { greatest } else { greatest.saturating_add(KEYS) };
-        while next <= end {
-            let last = next.saturating_add(self.size.keys() - 1).min(end);
-            match self.read_list(read, part, (next, last)).await {
+        let mut ahead = RequestsAhead::new();
+        loop {
+            let size = self.size.keys();
+            let mut following = || {
+                let last = next.saturating_add(size - 1).min(end);
+                let keys: Vec<i64> = (next..=last).collect();
+                next = last.saturating_add(1);
+                (!keys.is_empty()).then_some(keys)
+            };
+            ahead.send(read.context, || {
+                following().map(|keys| (keys.clone(), list_query(read.context, &keys).part(part)))
+            });
+            let (keys, fetched) = match ahead.next().await {
+                Some((keys, fetched)) => (keys, Some(fetched)),
+                None => match following() {
+                    Some(keys) => (keys, None),
+                    None => break,
+                },
+            };
+            match self.read_list(read, part, keys, fetched).await {
                 Err(StreamError::UnexpectedResponse(why)) => {
+                    drop(ahead);
                     read.context.warn_keys(why).await?;
                     return last_page_first::run(read, part).await;
                 }
                 other => other?,
             }
-            next = last.saturating_add(1);
         }
         if self.found_above < unreadable {
             read.add_between(Some(greatest), None);
@@ -170,18 +188,23 @@ impl KeyWalk {
         true
     }
 
-    /// Reads the rows with keys from `first` to `last`.
+    /// Reads the rows with these keys. `fetched` is the response to a request for all of them, if one was sent ahead.
     async fn read_list(
         &mut self,
         read: &mut FullRead<'_>,
         part: Option<&str>,
-        (first, last): (i64, i64),
+        keys: Vec<i64>,
+        mut fetched: Option<Fetched>,
     ) -> Result<(), StreamError> {
-        let mut lists = KeyList::new((first..=last).collect());
+        let mut lists = KeyList::new(keys);
         while let Some(keys) = lists.next() {
-            let query = list_query(read.context, &keys).part(part);
-            match self.fetch(read.context, &query).await {
+            let fetched = match fetched.take() {
+                Some(fetched) => fetched,
+                None => read.context.fetch(&list_query(read.context, &keys).part(part), &mut self.writer).await,
+            };
+            match fetched {
                 Ok(answer) => {
+                    self.most_listed = self.most_listed.max(answer.page.element_count());
                     check_list(&answer, &keys)?;
                     if self.is_cut(&answer, &keys) {
                         lists.divide(&keys, self.size.keys());

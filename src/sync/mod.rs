@@ -23,6 +23,7 @@
 //!   `columns`: hashes of the columns and rows that a walk reads.
 //! - `dry_run`: the estimate of a read.
 
+mod ahead;
 mod all_rows;
 mod bisection;
 mod checkpoint;

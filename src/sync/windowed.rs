@@ -4,7 +4,9 @@
 //! first time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use super::ahead::{Fetched, RequestsAhead};
 use super::context::{FetchedPage, HiddenRows, StreamContext, StreamError, is_not_found};
 use super::date_windows::{Answer, Cause, DateWindows, Gap, Limits, Part, Step};
 use super::position::{Position, WindowsPosition};
@@ -23,7 +25,9 @@ pub(super) async fn run(read: &mut FullRead<'_>, parts: &[Option<String>]) -> Re
         Some(_) => read.context.of_parent(),
         None => Some(read.context.requesting()),
     };
-    let Some(requests) = requests else { return Err(StreamError::UnexpectedResponse("it has no such list")) };
+    let Some(requests) = requests.map(Arc::new) else {
+        return Err(StreamError::UnexpectedResponse("it has no such list"));
+    };
     let has_parts = parts.iter().any(Option::is_some);
     let (owners, is_owner_refused) = if has_parts { (Vec::new(), false) } else { owners(&requests).await? };
     // The rows inside a row are requested for all parts together.
@@ -59,7 +63,7 @@ async fn owners(requests: &StreamContext) -> Result<(Vec<i64>, bool), StreamErro
 }
 
 struct WindowWalk {
-    requests: StreamContext,
+    requests: Arc<StreamContext>,
     owners: Vec<i64>,
     /// True if the store refused to list the owners.
     is_owner_refused: bool,
@@ -174,8 +178,18 @@ impl WindowWalk {
             identities.into_iter().zip(is_new).filter_map(|((_, parent), is_new)| is_new.then_some(parent)).collect();
         // Its memory and its slot are free before the next request.
         drop(answer);
-        for parent in parents {
-            self.read_nested(read, parent).await?;
+        let (mut parents, mut ahead) = (parents.into_iter(), RequestsAhead::new());
+        let requests = Arc::clone(&self.requests);
+        loop {
+            ahead.send(&requests, || parents.next().map(|parent| (parent, self.nested_query(parent, None))));
+            let (parent, fetched) = match ahead.next().await {
+                Some((parent, fetched)) => (parent, Some(fetched)),
+                None => match parents.next() {
+                    Some(parent) => (parent, None),
+                    None => break,
+                },
+            };
+            self.read_nested(read, parent, fetched).await?;
         }
         read.pass(position).await
     }
@@ -211,13 +225,26 @@ impl WindowWalk {
         }
     }
 
-    /// Emits the rows inside a row.
-    async fn read_nested(&mut self, read: &mut FullRead<'_>, parent: Parent) -> Result<(), StreamError> {
+    /// Returns the request for the rows inside a row, through its owner if there is one.
+    fn nested_query(&self, parent: Parent, owner: Option<i64>) -> Query {
+        self.requests.query(1).parent(ParentRow { key: parent.key, owner }).indivisible()
+    }
+
+    /// Emits the rows inside a row. `fetched` is the response to the request without its owner, if one was sent ahead.
+    async fn read_nested(
+        &mut self,
+        read: &mut FullRead<'_>,
+        parent: Parent,
+        mut fetched: Option<Fetched>,
+    ) -> Result<(), StreamError> {
         let own = (parent.owner != 0).then_some(parent.owner);
         let mut is_other_unreadable = false;
         for owner in [None, own] {
-            let query = self.requests.query(1).parent(ParentRow { key: parent.key, owner }).indivisible();
-            let mut answer = match self.requests.fetch(&query, &mut self.writer).await {
+            let fetched = match fetched.take() {
+                Some(fetched) => fetched,
+                None => self.requests.fetch(&self.nested_query(parent, owner), &mut self.writer).await,
+            };
+            let mut answer = match fetched {
                 Ok(answer) => answer,
                 Err(StreamError::Request(error)) if error.is_unreadable() && owner.is_none() && own.is_some() => {
                     // The damaged row may be the one of another owner.

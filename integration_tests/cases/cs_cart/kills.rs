@@ -68,7 +68,7 @@ fn orders_are_killed_at_any_byte() {
 
 #[test]
 fn orders_that_are_requested_one_by_one_are_killed_at_any_byte() {
-    let settings = json!({ "rows_per_request": 20 });
+    let settings = json!({ "rows_per_request": 20, "max_requests_in_flight": 4 });
     let streams = [("orders", "full_refresh"), ("order_items", "full_refresh")];
     prove_of(Version::V4_3_9, ("orders one by one", &streams, "orders"), &settings, |judge| judge);
 }
@@ -139,6 +139,8 @@ fn products_are_killed_at_any_byte() {
 fn users_are_killed_at_any_byte() {
     let settings = json!({ "rows_per_request": 20, "user_types": ["C", "A"] });
     prove("users", &[("users", "full_refresh")], "users", &settings, |judge| judge.user_types("CA"));
+    let settings = json!({ "rows_per_request": 20, "user_types": ["C", "A"], "max_requests_in_flight": 4 });
+    prove("users ahead", &[("users", "full_refresh")], "users", &settings, |judge| judge.user_types("CA"));
 }
 
 #[test]
@@ -173,6 +175,7 @@ fn a_walk_from_the_last_page_repeats_no_row_if_others_are_deleted_before_it_cont
 fn carts_are_killed_at_any_byte() {
     let settings = json!({ "rows_per_request": 5 });
     prove("carts", &[("carts", "full_refresh")], "carts", &settings, |judge| judge);
+    let settings = json!({ "rows_per_request": 5, "max_requests_in_flight": 4 });
     prove("cart items", &[("cart_items", "full_refresh")], "carts", &settings, |judge| judge);
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::store::{catalog, column, config_with, everything, full, read, read_full, requests, sample, told};
-use crate::fake_cs_cart::{Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample, WeakHost};
+use super::syncs::Syncs;
+use crate::fake_cs_cart::{Cart, Edition, FakeCsCart, Fault, Options, RecordedRequest, Sample, Version, WeakHost};
 
 /// Returns the times between the arrival of a request and the next one.
 fn gaps(store: &FakeCsCart) -> Vec<Duration> {
@@ -32,6 +33,53 @@ fn requests_come_one_at_a_time_on_one_connection() {
         let agent = seen.header("user-agent").unwrap_or_default();
         assert!(agent.contains("source-cs-cart"), "the merchant sees who asks: {agent:?}");
         assert!(seen.header("accept-encoding").is_some_and(|value| value.contains("gzip")), "{:?}", seen.headers);
+    }
+}
+
+#[test]
+fn requests_of_one_stream_overlap_where_several_are_allowed() {
+    for (stream, version) in [("users", Version::V4_20), ("cart_items", Version::V4_20), ("orders", Version::V4_3_9)] {
+        let sizes = Sample { users: 1_200, carts: 40, incomplete: 0, ..Sample::new(1, 60) };
+        for in_flight in [1, 4] {
+            let options = Options { version, latency: Duration::from_millis(20), ..Options::default() };
+            let settings = json!({ "max_requests_in_flight": in_flight });
+            let context = format!("{stream}, {in_flight} in flight");
+            let mut syncs = Syncs::of(&context, (options, &sizes), &[(stream, "full_refresh")], &settings);
+            let run = syncs.sync();
+            let counters = syncs.store.counters();
+            assert_eq!(counters.most_at_once, in_flight, "{context}: {}", told(&syncs.store));
+            if stream == "users" {
+                // Customers begin with the id 3.
+                let lists: Vec<i64> = column(&run, "users", "user_id").iter().map(|id| (id - 3) / 100).collect();
+                assert!(lists.is_sorted(), "in the order of the lists: {lists:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_that_send_requests_ahead_do_not_wait_for_each_other() {
+    for in_flight in [2, 3, 4] {
+        let options = Options { latency: Duration::from_millis(2), ..Options::default() };
+        let mut data = Sample { users: 1_200, carts: 60, ..Sample::new(1, 60) }.data(options.edition);
+        // Each list of users is divided, and each second cart is requested through its store: both need further requests
+        // while others are sent ahead.
+        let broken: Vec<[i64; 1]> = (50..1_200).step_by(100).map(|id| [id]).collect();
+        data.broken.extend(broken.iter().map(|id| ("users", id[0])));
+        let carts: Vec<Cart> = data.carts.iter().map(|(_, cart)| cart.clone()).collect();
+        for mut cart in carts {
+            cart.company_id = 3 - cart.company_id;
+            cart.lines.iter_mut().for_each(|line| line.storefront_id = cart.company_id);
+            data.carts.seed((cart.user_id, cart.company_id), cart);
+        }
+        let streams = ["users", "cart_items", "carts", "shipments"].map(|name| (name, "full_refresh"));
+        let settings = json!({ "max_requests_in_flight": in_flight, "rows_per_request": 10 });
+        let context = format!("{in_flight} in flight");
+        let mut syncs = Syncs::with(&context, (options, data), &streams, &settings)
+            .judged(|judge| judge.unreadable(&broken.iter().map(<[i64; 1]>::as_slice).collect::<Vec<_>>()));
+        syncs.is_complete = false;
+        let run = syncs.sync();
+        assert_eq!(run.statuses("users").last(), Some(&"INCOMPLETE"), "{context}: {}", run.transcript());
     }
 }
 

@@ -1,6 +1,9 @@
 //! Reads complete rows one by one, where the store's lists have only some of their fields.
 
+use std::sync::Arc;
+
 use super::DatedRead;
+use crate::sync::ahead::RequestsAhead;
 use crate::sync::context::{FetchedPage, StreamError, is_not_found};
 use crate::sync::query::ParentRow;
 use crate::sync::row_filter::id_of;
@@ -29,11 +32,21 @@ impl DatedRead {
         // Its memory and its slot are free before the next request.
         drop(answer);
         let before = self.lanes.first().and_then(super::Lane::reached);
-        for (key, created) in rows {
+        let requests = Arc::clone(&self.requests);
+        let query = |key| requests.query(1).parent(ParentRow { key, owner: None }).indivisible();
+        let (mut rows, mut ahead) = (rows.into_iter(), RequestsAhead::new());
+        loop {
+            ahead.send(&requests, || rows.next().map(|row| (row, query(row.0))));
+            let ((key, created), fetched) = match ahead.next().await {
+                Some(fetched) => fetched,
+                None => match rows.next() {
+                    Some(row) => (row, requests.fetch(&query(row.0), &mut self.writer).await),
+                    None => break,
+                },
+            };
             // The rows are in the order of their dates.
             let own = before.max(created).min(reached);
-            let query = self.requests.query(1).parent(ParentRow { key, owner: None }).indivisible();
-            match self.requests.fetch(&query, &mut self.writer).await {
+            match fetched {
                 Ok(answer) => self.emit(answer, &[true], own).await?,
                 // It was deleted.
                 Err(StreamError::Request(error)) if is_not_found(&error) => {}
