@@ -10,7 +10,7 @@
 //! - `comparison`: compares rows with ranges of emitted ones.
 //! - `strategy`: chooses one of the ways; `one_response`, `key_lists`, `last_page_first`, `dated` and `windowed` are
 //!   further ones, `date_walk` and `date_windows` decide what the last two request, `nested_rows` and `joint` read rows
-//!   inside the rows of another stream.
+//!   inside the rows of another stream. `ahead`: requests that are sent while earlier rows are processed.
 //! - `newest_rows` and `probes`: requests about a stream, such as for its newest rows or its greatest key.
 //! - `date_walk`: reads rows in the order of their dates where a store sorts by them and a date never changes.
 //! - `climb`: finds the newest change where a store cannot sort by it.

@@ -319,6 +319,19 @@ fn a_second_that_is_too_full_for_a_weak_host_is_read() {
 }
 
 #[test]
+fn a_weak_host_learns_the_size_of_lists_of_one_second() {
+    let weak = Some(WeakHost { rows: 6, only_complete: true, status: 500 });
+    let sizes = Sample { ties: 100, ..Sample::new(9, 400) };
+    let settings = json!({ "_retry_seconds": 5 });
+    let streams = [("orders", "full_refresh")];
+    let mut syncs =
+        Syncs::of("lists of a second", (Options { weak, ..Options::default() }, &sizes), &streams, &settings);
+    syncs.sync();
+    let counters = syncs.store.counters();
+    assert!(counters.by_status[&500] < 60, "{:?}", counters.by_status);
+}
+
+#[test]
 fn a_weak_host_learns_the_size_of_lists_of_ids() {
     let weak = Some(WeakHost { rows: 6, only_complete: false, status: 500 });
     let sizes = Sample { users: 400, ..sizes() };

@@ -24,6 +24,8 @@ struct KeyList {
     keys: Vec<i64>,
     /// True if the keys are guesses, so that only rows of the second count.
     is_guess: bool,
+    /// True if it is a part of a list that could not be read.
+    is_part: bool,
 }
 
 /// A block of positions: page `page` with `size` rows per page.
@@ -86,6 +88,10 @@ pub(super) struct SecondRead {
     key_before: Option<i64>,
     greatest_key: Option<i64>,
     phase: Phase,
+    /// Length of the shortest part of the current list that could not be read.
+    too_long: Option<usize>,
+    /// True if a row of the current list cannot be read.
+    has_gap: bool,
     /// The result of the last pass over the positions.
     last_pass: Option<Vec<Option<i64>>>,
     passes: u32,
@@ -104,6 +110,8 @@ impl SecondRead {
             seen,
             key_before,
             phase: Phase::Short,
+            too_long: None,
+            has_gap: false,
             last_pass: None,
             passes: 0,
             unnamed: 0,
@@ -160,6 +168,7 @@ impl SecondRead {
             Phase::Lists(lists) => {
                 if let Some(list) = lists.pop() {
                     self.list_answered(&list, answer, &mut accepted)?;
+                    self.shorten_next_list();
                 }
             }
             Phase::Positions(_) => self.block_answered(answer, &mut accepted)?,
@@ -177,7 +186,10 @@ impl SecondRead {
         let mut keys: Vec<i64> = keys.filter(|key| !self.seen.contains_key(key)).collect();
         keys.sort_unstable();
         keys.dedup();
-        keys.chunks(self.limits.keys).rev().map(|keys| KeyList { keys: keys.to_vec(), is_guess: false }).collect()
+        keys.chunks(self.limits.keys)
+            .rev()
+            .map(|keys| KeyList { keys: keys.to_vec(), is_guess: false, is_part: false })
+            .collect()
     }
 
     fn list_answered(&mut self, list: &KeyList, answer: Answer<'_>, accepted: &mut Accepted) -> Result<(), Unexpected> {
@@ -196,14 +208,37 @@ impl SecondRead {
                 if let [key] = list.keys[..] {
                     self.unnamed = self.unnamed.saturating_sub(usize::from(list.is_guess));
                     self.greatest_key = self.greatest_key.max(Some(key));
+                    self.has_gap = true;
                     accepted.gaps.push(Gap::Row { key, date: self.window.from });
                     return Ok(());
                 }
                 let (first, second) = list.keys.split_at(list.keys.len() / 2);
-                lists.extend([second, first].map(|keys| KeyList { keys: keys.to_vec(), is_guess: list.is_guess }));
+                let is_guess = list.is_guess;
+                lists.extend([second, first].map(|keys| KeyList { keys: keys.to_vec(), is_guess, is_part: true }));
+                let length = list.keys.len();
+                self.too_long = Some(self.too_long.map_or(length, |shortest| shortest.min(length)));
             }
         }
         Ok(())
+    }
+
+    /// Divides the next list if the last one was too long for the store: all of its rows were read in parts.
+    fn shorten_next_list(&mut self) {
+        let Phase::Lists(lists) = &mut self.phase else { return };
+        if lists.last().is_some_and(|next| next.is_part) {
+            return;
+        }
+        if let Some(length) = self.too_long.take().filter(|_| !self.has_gap) {
+            self.limits.keys = length.div_ceil(2);
+        }
+        self.has_gap = false;
+        let most = self.limits.keys;
+        if lists.last().is_some_and(|next| next.keys.len() > most)
+            && let Some(KeyList { keys, is_guess, is_part }) = lists.pop()
+        {
+            let (first, rest) = keys.split_at(most);
+            lists.extend([rest, first].map(|keys| KeyList { keys: keys.to_vec(), is_guess, is_part }));
+        }
     }
 
     /// Returns for each element if it is a row that did not come before, and remembers these rows.
@@ -279,7 +314,7 @@ impl SecondRead {
                         (first, above.map_or(end, |above| end.min(above.saturating_sub(1))))
                     }
                 };
-                lists.push(KeyList { keys: (first..=last).collect(), is_guess: true });
+                lists.push(KeyList { keys: (first..=last).collect(), is_guess: true, is_part: false });
             }
             below = key.or(below);
         }
