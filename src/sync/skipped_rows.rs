@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, Range, WalkCheckpoint};
 use super::context::{StreamContext, StreamError};
 use super::list_end::End;
-use super::probes::{self, SAMPLE};
+use super::probes;
 use super::query::{DateRange, Order};
 use super::row_filter::{Decision, RowFilter, id_of};
 use super::rows::check_keys;
