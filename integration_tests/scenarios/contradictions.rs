@@ -9,7 +9,7 @@ use crate::fake_store::{EmptyList, Fault, NextPage, NoKey, Options, RecordedRequ
 pub(crate) const STREAM: &str = "orders";
 
 /// Keys that every store of the property has; quirks affect these.
-pub(crate) const VICTIMS: [i64; 3] = [7, 23, 61];
+pub(crate) const VICTIMS: [i64; 4] = [7, 23, 61, 89];
 
 /// The evidence that a quirk removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ quirks! {
     key_absent: Row, |options| options.quirks.keyless.extend([(victim(1), NoKey::Absent)]);
     nulls_last: Nothing, |options| options.nulls_last = true;
     hidden_row: Row, |options| options.hidden.extend([victim(2)]);
-    row_in_no_date_filter: Row, |options| options.quirks.not_in_dates.extend([victim(1)]);
+    row_in_no_date_filter: Row, |options| options.quirks.not_in_dates.extend([victim(3)]);
     unreadable_row: Nothing, |options| options.quirks.unreadable.extend([victim(1)]);
     row_not_utf8: Nothing, |options| options.quirks.not_utf8.extend([victim(2)]);
     day_of_the_filter: Nothing, |options| options.quirks.lte_cuts_to_day = true;

@@ -310,6 +310,7 @@ impl Checkpoint {
         let cursor = self.cursor?;
         let is_ahead = cursor.minus_seconds(OVERLAP_SECONDS) > clock;
         let before = set_back.filter(|_| !self.reads_all_rows).map(|seconds| cursor.minus_seconds(seconds));
+        let before = before.filter(|before| before.minus_seconds(OVERLAP_SECONDS) <= clock);
         // The clock may have been corrected long ago: only rows of a stream that is read completely, and states of
         // other programs, need no earlier date.
         let is_own = !self.sent_rows.sent().is_empty() || !self.sent_rows.at_cursor().is_empty();
@@ -328,6 +329,10 @@ impl Checkpoint {
             EarlierCursor::Clock => Some(clock),
             EarlierCursor::Start => None,
         };
+        if !self.sent_rows.sent().is_exact() {
+            // A comparison with ranges of rows would leave out the rows before the old cursor.
+            self.sent_rows = SentRows::before(self.cursor);
+        }
         Some((cursor, earlier))
     }
 

@@ -46,9 +46,8 @@ impl CountCheck<'_> {
         walk.max_key = walk.max_key.or(last_read);
         let dates = self.row_filter.date_range;
         if self.context.end_detector.is_count_wrong() {
-            // Each list was read until a response was empty, from the start of this sync or since the count was found to
-            // be wrong; no count can show more.
-            let ends = if self.base.has_wrong_count { Vec::new() } else { ends };
+            // Each list was read until a response was empty since the count was found to be wrong; no count can show
+            // more.
             return self.walk_again(walk, ends, self.filter, dates).await;
         }
         let is_unfiltered = self.filter == DateRange::default();
@@ -145,14 +144,25 @@ impl CountCheck<'_> {
 
     /// Reads all rows without the date filter, which hides rows that it should list. Rows may be emitted twice.
     async fn read_hidden(&self, walk: WalkCheckpoint, counted: u64) -> Result<WalkCheckpoint, StreamError> {
-        let before = walk.read;
-        let all = vec![(None, walk.max_key)];
+        let (all, max_key) = (vec![(None, walk.max_key)], walk.max_key);
+        // If it is interrupted, the next run reads without the filter, too.
+        let walk = WalkCheckpoint {
+            counted: Some(counted),
+            read: 0,
+            include_missing_dates: true,
+            requested_from: None,
+            ..walk
+        };
         let walk = self.walk_again(walk, all, DateRange::default(), self.row_filter.date_range).await?;
-        let listed = walk.read - before;
+        let listed = walk.read;
         if listed < counted {
-            return Err(StreamError::CountMismatch { counted, listed });
+            // Deleted rows may explain it.
+            let now = probes::count(self.context, self.context.query(1).keys(None, max_key)).await?;
+            if let Some(counted) = now.filter(|&now| now > listed) {
+                return Err(StreamError::CountMismatch { counted, listed });
+            }
         }
-        Ok(WalkCheckpoint { read: listed, ..walk })
+        Ok(walk)
     }
 
     /// Requests the rows again that the store counts and did not list. `total` is a recent count under the date filter
@@ -280,7 +290,11 @@ impl CountCheck<'_> {
         if left.is_empty() {
             return Ok(walk);
         }
-        let known = self.row_filter.known.with(&walk.sent_rows);
+        // A comparison remembers all rows, also those that are not emitted yet.
+        let known = match walk.is_part {
+            true => self.row_filter.known.clone(),
+            false => self.row_filter.known.with(&walk.sent_rows),
+        };
         let row_filter = RowFilter { known, date_range, ..self.row_filter.clone() };
         let walk = WalkCheckpoint { left, ..walk };
         let plan = keyset::KeysetPlan { filter, row_filter, base: self.base.clone(), walk, page: None, check: None };

@@ -272,7 +272,8 @@ impl KeysetWalk {
             counted_out = rows.envelope.total.filter(|_| rows.is_counted_out()).map(|total| (range, total));
             let (came, total, ended) = (rows.listed(), rows.envelope.total, end == End::Reached);
             let rest = if ended { None } else { last.map(|last| (Some(last), range.1)) };
-            if ended && (last.is_none() || last != range.1) {
+            // If counts are wrong, an empty response has proven the end.
+            if ended && !ends.is_count_wrong() && (last.is_none() || last != range.1) {
                 let mut walk_state = self.walk_state();
                 if walk_state.walk.ends.len() < MOST_ENDS {
                     walk_state.walk.ends.push((last, range.1));

@@ -27,7 +27,7 @@ use super::rows::Rows;
 use super::sent_rows::{OVERLAP_SECONDS, Retention, SentRows};
 use super::single_page;
 use super::skipped_rows;
-use super::store_clock::{self, ClockReading};
+use super::store_clock::ClockReading;
 use super::stream_output::StatePolicy;
 use crate::timestamp::Timestamp;
 
@@ -139,7 +139,7 @@ impl StreamSync<'_> {
                 let walk = WalkCheckpoint { ends: walked.ends.clone(), ..walked.walk.clone() };
                 let done = Checkpoint { walk: Some(walk), ..base.clone() };
                 self.send_state(done).await?;
-                let all = self.count_all(&base, &filter).await?;
+                let all = self.count_all(&base, &filter, walked.walk.max_key).await?;
                 let count_check = CountCheck { context: self.context, filter, row_filter, base: &base, all, resumed };
                 match count_check.verify(walked).await {
                     Ok(walk) => {
@@ -166,10 +166,16 @@ impl StreamSync<'_> {
         Ok((base, false))
     }
 
-    /// Returns the number of all rows, to verify the date filter of a first sync that was interrupted.
-    async fn count_all(&self, base: &Checkpoint, filter: &DateRange) -> Result<Option<u64>, StreamError> {
-        match base.cursor.is_none() && *filter != DateRange::default() {
-            true => probes::count(self.context, self.context.query(1)).await,
+    /// Returns the number of all rows, to verify the date filter of a first sync that was interrupted. Rows added since
+    /// have greater keys.
+    async fn count_all(
+        &self,
+        base: &Checkpoint,
+        filter: &DateRange,
+        max_key: Option<i64>,
+    ) -> Result<Option<u64>, StreamError> {
+        match base.cursor.is_none() && *filter != DateRange::default() && max_key.is_some() {
+            true => probes::count(self.context, self.context.query(1).keys(None, max_key)).await,
             false => Ok(None),
         }
     }
@@ -196,12 +202,13 @@ impl StreamSync<'_> {
             false => date_filter::widen(self.context, from, hours),
         };
         let mut asked = filter(unfiltered, from, base.look_back_hours);
-        let before = store_clock::now();
         let mut answer = date_filter::newest(self.context, &asked).await?;
         let clock = answer.as_ref().and_then(|answer| answer.date);
-        let reading = clock.and_then(|clock| ClockReading::new(clock, before));
+        let reading = clock.and_then(ClockReading::new);
         let set_back = reading.and_then(|reading| reading.set_back_since(base.clock_ahead));
-        base.clock_ahead = reading.and_then(|reading| reading.to_save(base.clock_ahead));
+        if let Some(reading) = reading {
+            base.clock_ahead = reading.to_save(base.clock_ahead);
+        }
         if let Some(clock) = clock
             && let Some((ahead, earlier)) = base.go_back(clock, set_back)
         {

@@ -114,7 +114,7 @@ fn changes_after_a_clock_ahead_during_the_first_syncs_are_read_whenever_it_is_co
 }
 
 /// Returns the real time in milliseconds, which the connector compares with the store's clock.
-fn real_time() -> i64 {
+pub(crate) fn real_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }

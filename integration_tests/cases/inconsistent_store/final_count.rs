@@ -8,7 +8,7 @@ use super::reading::{DATED, PAGE, ROWS, WAYS, Way, asked, dated, end_faults, kil
 use crate::fake_store::{FakeStore, NoKey, Options};
 use crate::harness::command::Signal;
 use crate::harness::order::ReadCheck;
-use crate::harness::setup::no_state;
+use crate::harness::setup::{no_state, some_of};
 
 /// More bytes than two pages of orders and their states, fewer than the stream.
 const SOME_BYTES: usize = 120_000;
@@ -199,6 +199,46 @@ fn a_row_that_the_date_filter_never_lists_is_read_after_a_kill() {
             // The rows that were read are emitted again.
             assert_eq!(destination.len(way.stream), 2 * usize::try_from(ROWS).unwrap(), "{way:?} {context}");
         }
+    }
+}
+
+#[test]
+fn a_row_that_the_date_filter_never_lists_is_read_after_a_kill_while_it_is_looked_for() {
+    for way in resumable() {
+        for bytes in some_of(4..=8).map(|part| part * SOME_BYTES) {
+            let store = way.store(2 * ROWS, |options| {
+                options.quirks.not_in_dates.extend([(way.stream.to_owned(), way.first() + 140)]);
+            });
+            let mut destination = killed(way, &store, bytes);
+            let run = way.read(&store, &destination.state_list());
+            destination.take(&run);
+            let context = format!("after {bytes} bytes\n{:#?}\n{}", asked(&store), run.transcript());
+            assert_eq!(run.code, Some(0), "{way:?} {context}");
+            assert_eq!(destination.len(way.stream), 2 * usize::try_from(ROWS).unwrap(), "{way:?} {context}");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_deleted_while_rows_without_a_key_are_counted_is_not_one() {
+    for way in dated().filter(|way| way.in_flight == 1) {
+        let id = way.first() + 140;
+        let store = way.store(2 * ROWS, |options| {
+            options.live = Some(Box::new(move |data, seen| {
+                // After the count of all rows and before the one of those with a key.
+                if seen.param("id").is_some_and(|id| id.starts_with("gt:-")) {
+                    data.delete(way.stream, id);
+                }
+            }));
+        });
+        let mut destination = killed(way, &store, SOME_BYTES);
+        store.data(|data| {
+            data.tick(60_000);
+            data.add(way.stream);
+        });
+        let run = way.read(&store, &destination.state_list());
+        destination.take(&run);
+        assert_eq!(run.code, Some(0), "{way:?}\n{:#?}\n{}", asked(&store), run.transcript());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two things at once: a response that ends too early, and changes that make the counts fit anyway. No row is
 //! lost.
 
+use crate::cases::inconsistent_store::cursor::real_time;
 use crate::cases::inconsistent_store::reading::at_answers;
 use crate::cases::inconsistent_store::sim::{HOUR, MINUTE, STREAM, Sim, Sync, add_rows};
 use crate::fake_store::{Data, DateReading, NoKey, Options, Spoil, Stamp, utc_ms};
@@ -130,8 +131,8 @@ fn changes_while_a_killed_sync_waits_hide_no_halved_response() {
     }
 }
 
-/// Returns 4,700 rows of one date, read once, and then 300 new ones.
-fn tied_with_new_rows(new: i64) -> Sim {
+/// Returns 4,700 rows of one date, read once, and new ones some time later.
+fn tied_with_new_rows(new: i64, later: i64) -> Sim {
     let mut data = Data::empty();
     data.now_ms = utc_ms(NOW);
     let at = Stamp::At(data.now_ms - MINUTE);
@@ -140,7 +141,7 @@ fn tied_with_new_rows(new: i64) -> Sim {
     sim.configure("max_requests_in_flight", 1.into());
     sim.sync();
     sim.store.data(|data| {
-        data.tick(MINUTE);
+        data.tick(later);
         (0..new).for_each(|_| {
             data.add(STREAM);
         });
@@ -156,25 +157,28 @@ fn assert_quiet(sim: &mut Sim) {
 
 #[test]
 fn rows_read_after_a_comparison_are_counted_too() {
-    let mut sim = tied_with_new_rows(300);
-    let mut cut = false;
-    sim.store.options(|options| {
-        options.quirks.spoil = Some(Box::new(move |seen, rows| {
-            let is_last = seen.param("sort") == Some("id") && rows == 300 && !cut;
-            cut |= is_last;
-            is_last.then_some(Spoil::Halved)
-        }));
-    });
-    let sync = sim.sync();
-    assert!(sync.requests.iter().any(|seen| seen.rows == 150), "the test itself: {}", sync.asked());
-    sim.assert_nothing_lost(&sync.asked());
-    assert_quiet(&mut sim);
+    // With the old rows in the overlap of the new cursor, and without them.
+    for later in [MINUTE, 5 * MINUTE] {
+        let mut sim = tied_with_new_rows(300, later);
+        let mut cut = false;
+        sim.store.options(|options| {
+            options.quirks.spoil = Some(Box::new(move |seen, rows| {
+                let is_last = seen.param("sort") == Some("id") && rows == 300 && !cut;
+                cut |= is_last;
+                is_last.then_some(Spoil::Halved)
+            }));
+        });
+        let sync = sim.sync();
+        assert!(sync.requests.iter().any(|seen| seen.rows == 150), "the test itself: {}", sync.asked());
+        sim.assert_nothing_lost(&sync.asked());
+        assert_quiet(&mut sim);
+    }
 }
 
 #[test]
 fn a_kill_after_a_comparison_stops_no_later_sync() {
     for bytes in some_of(1..=4).map(|part| part * 150_000) {
-        let mut sim = tied_with_new_rows(3_000);
+        let mut sim = tied_with_new_rows(3_000, MINUTE);
         let killed = sim.killed(bytes);
         assert!(killed.run.interrupted, "the test itself: {}", killed.asked());
         let sync = sim.sync();
@@ -242,4 +246,22 @@ fn a_row_without_a_key_is_remembered_by_a_state_on_the_way_through_the_dates() {
         });
         assert_nothing_lost(&mut sim, &killed, &format!("killed after {bytes} bytes"));
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_hides_no_row_beside_many_of_one_date() {
+    let mut data = Data::empty();
+    data.now_ms = real_time();
+    let bulk = Stamp::At(data.now_ms - MINUTE);
+    let before = Stamp::At(data.now_ms - 2 * HOUR);
+    (1..=4_700).for_each(|id| data.insert_lean(STREAM, id, if id == 9 { before } else { bulk }, before));
+    let mut sim = Sim::new(STREAM, Options::default(), data);
+    sim.sync();
+    sim.store.data(|data| {
+        data.now_ms = real_time() - 30 * MINUTE;
+        data.touch(STREAM, 9);
+    });
+    let sync = sim.sync();
+    assert!(sync.ids.contains(&9), "{}", sync.asked());
+    assert!(sync.warnings()[0].contains("set back"), "{:?}", sync.warnings());
 }
