@@ -413,7 +413,7 @@ impl StreamSync<'_> {
         };
         let advancing = (!is_unfiltered && !self.full_refresh).then(|| base.clone());
         let read = ReadPlan { base: &base, filter, row_filter, walk: begun, page, all, counted, advancing };
-        let (finished, newest) = all_rows::read(self.context, read).await?;
+        let (finished, newest) = Box::pin(all_rows::read(self.context, read)).await?;
         // More rows than counted are new ones, or the count was wrong.
         if is_ruled_out && (self.context.end_detector.is_count_wrong() || Some(finished.read) > all) {
             self.confirm_no_missing_dates(&base).await?;
@@ -542,7 +542,7 @@ impl StreamSync<'_> {
         let walk = WalkCheckpoint { sent_rows: SentRows::of(Retention::Nothing), ..begun };
         let base = &Checkpoint::default();
         let read = ReadPlan { base, filter, row_filter, walk, page, all: None, counted, advancing: None };
-        Ok(all_rows::read(self.context, read).await?.0.unread)
+        Ok(Box::pin(all_rows::read(self.context, read)).await?.0.unread)
     }
 }
 

@@ -320,7 +320,7 @@ fn a_row_whose_date_cannot_be_read_is_sent_once_in_a_stream_that_is_read_complet
             assert_eq!(sync.ids.len(), 0, "{stream}\n{}", sync.asked());
         }
         sim.store.data(|data| {
-            data.set_field(stream, id, if stream == "orders" { "comments" } else { "item_name" }, "\"New\"")
+            data.set_field(stream, id, if stream == "orders" { "comments" } else { "item_name" }, "\"New\"");
         });
         assert_eq!(sim.sync().ids, [id], "{stream}");
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::sync::checkpoint::Range as KeyRange;
+
 /// Maximum number of ranges in a state: about 45 characters each for usual ids, 70 at most, so that a state with them
 /// is not longer than one with single rows.
 const MOST_RANGES: usize = 250;
@@ -179,8 +181,8 @@ impl RangeCheck {
 
     /// Returns the ranges of ids to read and emit again: greater than the first, at most the second, `None` for no
     /// bound. Empty if all rows are unchanged. Also returns the number of their current rows.
-    pub(in crate::sync) fn changed(self) -> (Vec<(Option<i64>, Option<i64>)>, u64) {
-        let mut changed: Vec<(Option<i64>, Option<i64>)> = Vec::new();
+    pub(in crate::sync) fn changed(self) -> (Vec<KeyRange>, u64) {
+        let mut changed: Vec<KeyRange> = Vec::new();
         let mut rows = 0u64;
         let mut put = |after: Option<i64>, end: Option<i64>| match changed.last_mut() {
             Some((_, last)) if last.is_some() && *last == after => *last = end,
