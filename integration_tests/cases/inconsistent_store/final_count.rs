@@ -220,6 +220,20 @@ fn a_row_that_the_date_filter_never_lists_is_read_after_a_kill_while_it_is_looke
 }
 
 #[test]
+fn a_row_without_a_key_that_the_date_filter_never_lists_is_reported() {
+    for way in dated() {
+        let id = way.first() + 30;
+        let store = way.store(ROWS, |options| {
+            options.quirks.not_in_dates.extend([(way.stream.to_owned(), id)]);
+            without_key(options, way, id, NoKey::Null);
+        });
+        let run = way.first_read(&store);
+        let error = way.assert_incomplete(&run, &format!("{:#?}\n{}", asked(&store), run.transcript()));
+        assert!(error.message.contains("key") || error.message.contains("`id`"), "{way:?}: {}", error.message);
+    }
+}
+
+#[test]
 fn a_row_that_is_deleted_while_rows_without_a_key_are_counted_is_not_one() {
     for way in dated().filter(|way| way.in_flight == 1) {
         let id = way.first() + 140;
