@@ -2,8 +2,8 @@
 //!
 //! After a finished incremental pass, one request counts the rows up to the greatest known key. If the number differs
 //! from that of the known ids, `bisection` finds where, and each row that is missing there is requested once more by
-//! its key. A row that the store does not list then is deleted: a tombstone is emitted, together with a state that
-//! does not know the row any more. Rows that are listed and were not known are emitted.
+//! its key. A row that the store does not list then is deleted: a tombstone is emitted, and then a state that does not
+//! know the row any more. Rows that are listed and were not known are emitted.
 
 use std::sync::Arc;
 
