@@ -35,11 +35,16 @@ fn json_list(connector: &Connector) -> String {
             "primary_key": primary_key(stream),
             "cursor_field": stream.has_updated_at.then_some(stream.cursor_field),
             "scope": stream.scope.name(),
-            "detects_deletions": connector.has_setting(DETECT) && is_detectable(stream),
+            "detects_deletions": detects_deletions(connector, stream),
         });
         described.to_string()
     };
     format!("[\n{}\n]\n", connector.streams.iter().map(line).collect::<Vec<_>>().join(",\n"))
+}
+
+/// Returns true if incremental reads of a stream can report deleted rows.
+fn detects_deletions(connector: &Connector, stream: &Stream) -> bool {
+    connector.has_setting(DETECT) && stream.has_updated_at && is_detectable(stream)
 }
 
 /// Returns the key of a stream: a name, or a list of several.
@@ -52,14 +57,19 @@ fn primary_key(stream: &Stream) -> Value {
 
 /// Returns the table. The keys are the last column, since a few of them are long.
 fn table(width: usize, connector: &Connector) -> String {
-    let head = ["stream", "modes", connector.terms.check.permission, "key"];
+    let has_deletions = connector.has_setting(DETECT);
+    let head = ["stream", "modes", "deletions", connector.terms.check.permission, "key"];
     let row = |stream: &Stream| {
         let modes = if stream.has_updated_at { "full, incremental" } else { "full" };
         let key = stream.primary_key.join(", ");
-        [stream.name, modes, stream.scope.name(), &key].map(str::to_owned).to_vec()
+        let deletions = if detects_deletions(connector, stream) { "yes" } else { "no" };
+        [stream.name, modes, deletions, stream.scope.name(), &key].map(str::to_owned).to_vec()
     };
-    let rows: Vec<Vec<String>> =
+    let mut rows: Vec<Vec<String>> =
         std::iter::once(head.map(str::to_owned).to_vec()).chain(connector.streams.iter().map(row)).collect();
+    if !has_deletions {
+        rows.iter_mut().for_each(|row| drop(row.remove(2)));
+    }
     aligned(&rows, &[]).lines().map(|line| cut(line, width) + "\n").collect()
 }
 
