@@ -220,6 +220,21 @@ fn a_row_that_the_date_filter_never_lists_is_read_after_a_kill_while_it_is_looke
 }
 
 #[test]
+fn a_row_that_the_date_filter_never_lists_is_read_by_page_numbers_too() {
+    for way in dated() {
+        let store = way.store(ROWS, |options| {
+            options.ignore_id_filter = true;
+            options.quirks.not_in_dates.extend([(way.stream.to_owned(), way.first() + 30)]);
+        });
+        let run = way.first_read(&store);
+        let context = format!("{way:?}\n{:#?}\n{}", asked(&store), run.transcript());
+        assert_eq!(run.code, Some(0), "{context}");
+        let keys: BTreeSet<i64> = run.ids(way.stream).into_iter().collect();
+        assert_eq!(keys, way.all(&store), "{context}");
+    }
+}
+
+#[test]
 fn a_row_without_a_key_that_the_date_filter_never_lists_is_reported() {
     for way in dated() {
         let id = way.first() + 30;
