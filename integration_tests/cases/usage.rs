@@ -252,6 +252,7 @@ fn the_streams_are_listed_for_people_and_for_programs() {
         "orders",
         "full,",
         "incremental",
+        "yes",
         "read_orders",
         "id"
     ])));
