@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::context::{FetchedPage, StreamContext, StreamError};
 use super::query::Query;
+use crate::record::RecordWriter;
 
 /// Maximum number of requests ahead, running or answered: their responses are in memory until they are processed. The
 /// largest setting of a shop whose streams use this.
@@ -35,22 +36,32 @@ impl<T> RequestsAhead<T> {
         Self(VecDeque::new())
     }
 
-    /// Sends requests while there are free slots. `next` returns what the next one is for, and the request; `None` at
-    /// the end. Without a second slot nothing is sent: a request ahead would only delay those of other streams.
-    pub(super) fn send(&mut self, context: &Arc<StreamContext>, mut next: impl FnMut() -> Option<(T, Query)>) {
+    /// Sends requests while there are free slots. Without a second slot nothing is sent: a request ahead would only delay
+    /// those of other streams.
+    fn send(&mut self, context: &Arc<StreamContext>, mut following: impl FnMut() -> Option<(T, Query)>) {
         let free = context.client.requests().free_slots(&context.query(1));
         if free < 2 && self.0.is_empty() {
             return;
         }
         for _ in 0..free.min(MOST_AHEAD.saturating_sub(self.0.len())) {
-            let Some((purpose, query)) = next() else { return };
+            let Some((purpose, query)) = following() else { return };
             self.0.push_back((purpose, Running(tokio::spawn(fetch(Arc::clone(context), query)))));
         }
     }
 
-    /// Waits for the response to the oldest request. Returns `None` if none was sent.
-    pub(super) async fn next(&mut self) -> Option<(T, Fetched)> {
-        let (purpose, mut running) = self.0.pop_front()?;
+    /// Returns the next response and what it is for; `None` at the end. `following` returns what the next request is for,
+    /// and the request. If none was sent ahead, the response has its slot and its memory.
+    pub(super) async fn next(
+        &mut self,
+        context: &Arc<StreamContext>,
+        writer: &mut RecordWriter,
+        mut following: impl FnMut() -> Option<(T, Query)>,
+    ) -> Option<(T, Fetched)> {
+        self.send(context, &mut following);
+        let Some((purpose, mut running)) = self.0.pop_front() else {
+            let (purpose, query) = following()?;
+            return Some((purpose, context.fetch(&query, writer).await));
+        };
         match (&mut running.0).await {
             Ok(fetched) => Some((purpose, fetched)),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

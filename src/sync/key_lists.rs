@@ -140,22 +140,14 @@ impl KeyWalk {
         let mut ahead = RequestsAhead::new();
         loop {
             let size = self.size.keys();
-            let mut following = || {
+            let following = || {
                 let last = next.saturating_add(size - 1).min(end);
                 let keys: Vec<i64> = (next..=last).collect();
                 next = last.saturating_add(1);
-                (!keys.is_empty()).then_some(keys)
+                let query = list_query(read.context, &keys).part(part);
+                (!keys.is_empty()).then_some((keys, query))
             };
-            ahead.send(read.context, || {
-                following().map(|keys| (keys.clone(), list_query(read.context, &keys).part(part)))
-            });
-            let (keys, fetched) = match ahead.next().await {
-                Some((keys, fetched)) => (keys, Some(fetched)),
-                None => match following() {
-                    Some(keys) => (keys, None),
-                    None => break,
-                },
-            };
+            let Some((keys, fetched)) = ahead.next(read.context, &mut self.writer, following).await else { break };
             match self.read_list(read, part, keys, fetched).await {
                 Err(StreamError::UnexpectedResponse(why)) => {
                     drop(ahead);
@@ -188,14 +180,15 @@ impl KeyWalk {
         true
     }
 
-    /// Reads the rows with these keys. `fetched` is the response to a request for all of them, if one was sent ahead.
+    /// Reads the rows with these keys. `fetched` is the response to the request for all of them.
     async fn read_list(
         &mut self,
         read: &mut FullRead<'_>,
         part: Option<&str>,
         keys: Vec<i64>,
-        mut fetched: Option<Fetched>,
+        fetched: Fetched,
     ) -> Result<(), StreamError> {
+        let mut fetched = Some(fetched);
         let mut lists = KeyList::new(keys);
         while let Some(keys) = lists.next() {
             let fetched = match fetched.take() {

@@ -181,14 +181,8 @@ impl WindowWalk {
         let (mut parents, mut ahead) = (parents.into_iter(), RequestsAhead::new());
         let requests = Arc::clone(&self.requests);
         loop {
-            ahead.send(&requests, || parents.next().map(|parent| (parent, self.nested_query(parent, None))));
-            let (parent, fetched) = match ahead.next().await {
-                Some((parent, fetched)) => (parent, Some(fetched)),
-                None => match parents.next() {
-                    Some(parent) => (parent, None),
-                    None => break,
-                },
-            };
+            let following = || parents.next().map(|parent| (parent, nested_query(&requests, parent, None)));
+            let Some((parent, fetched)) = ahead.next(&requests, &mut self.writer, following).await else { break };
             self.read_nested(read, parent, fetched).await?;
         }
         read.pass(position).await
@@ -225,24 +219,20 @@ impl WindowWalk {
         }
     }
 
-    /// Returns the request for the rows inside a row, through its owner if there is one.
-    fn nested_query(&self, parent: Parent, owner: Option<i64>) -> Query {
-        self.requests.query(1).parent(ParentRow { key: parent.key, owner }).indivisible()
-    }
-
-    /// Emits the rows inside a row. `fetched` is the response to the request without its owner, if one was sent ahead.
+    /// Emits the rows inside a row. `fetched` is the response to the request without its owner.
     async fn read_nested(
         &mut self,
         read: &mut FullRead<'_>,
         parent: Parent,
-        mut fetched: Option<Fetched>,
+        fetched: Fetched,
     ) -> Result<(), StreamError> {
+        let mut fetched = Some(fetched);
         let own = (parent.owner != 0).then_some(parent.owner);
         let mut is_other_unreadable = false;
         for owner in [None, own] {
             let fetched = match fetched.take() {
                 Some(fetched) => fetched,
-                None => self.requests.fetch(&self.nested_query(parent, owner), &mut self.writer).await,
+                None => self.requests.fetch(&nested_query(&self.requests, parent, owner), &mut self.writer).await,
             };
             let mut answer = match fetched {
                 Ok(answer) => answer,
@@ -279,6 +269,11 @@ impl WindowWalk {
         }
         Ok(())
     }
+}
+
+/// Returns the request for the rows inside a row, through its owner if there is one.
+fn nested_query(requests: &StreamContext, parent: Parent, owner: Option<i64>) -> Query {
+    requests.query(1).parent(ParentRow { key: parent.key, owner }).indivisible()
 }
 
 fn unexpected(error: super::date_windows::Unexpected) -> StreamError {

@@ -36,14 +36,9 @@ impl DatedRead {
         let query = |key| requests.query(1).parent(ParentRow { key, owner: None }).indivisible();
         let (mut rows, mut ahead) = (rows.into_iter(), RequestsAhead::new());
         loop {
-            ahead.send(&requests, || rows.next().map(|row| (row, query(row.0))));
-            let ((key, created), fetched) = match ahead.next().await {
-                Some(fetched) => fetched,
-                None => match rows.next() {
-                    Some(row) => (row, requests.fetch(&query(row.0), &mut self.writer).await),
-                    None => break,
-                },
-            };
+            let following = || rows.next().map(|row| (row, query(row.0)));
+            let next = ahead.next(&requests, &mut self.writer, following).await;
+            let Some(((key, created), fetched)) = next else { break };
             // The rows are in the order of their dates.
             let own = before.max(created).min(reached);
             match fetched {
