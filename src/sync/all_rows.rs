@@ -104,8 +104,8 @@ pub(super) async fn read(
     let ReadPlan { base, filter, row_filter, walk, page, all, counted, advancing } = read;
     let (from, until) = (walk.from, walk.until);
     let mut delivered = Vec::new();
+    let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, resumed: None };
     if context.capabilities.key_ranges {
-        let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, resumed: None };
         let plan =
             keyset::KeysetPlan { filter, row_filter: row_filter.clone(), base: base.clone(), walk, page, check: None };
         let stream_error = match keyset::run(context, plan).await {
@@ -126,7 +126,6 @@ pub(super) async fn read(
         let StreamError::UnexpectedResponse(what) = stream_error else { return Err(stream_error) };
         context.warn_keys(what).await?;
     }
-    let check = CountCheck { context, filter, row_filter: row_filter.clone(), base, all, resumed: None };
     let plan = paged::PagedPlan { filter, row_filter: row_filter.clone(), until, delivered, counted, base: advancing };
     let (mut sent_rows, read) = paged::run(context, plan).await?;
     let walk = keyset::from_the_start(None, from, until, None);

@@ -38,7 +38,7 @@ impl CountCheck<'_> {
     ///
     /// # Errors
     /// [`StreamError::CountMismatch`] if the store counts more rows than it lists.
-    pub(super) async fn verify(self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
+    pub(super) async fn verify(&self, walked: FinishedWalk) -> Result<WalkCheckpoint, StreamError> {
         let FinishedWalk { mut walk, ends, uncounted, .. } = walked;
         // Rows added since have greater keys than the walk read. Without a greatest key from its start, the last key
         // that it read limits the counts.
