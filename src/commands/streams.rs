@@ -58,18 +58,22 @@ fn primary_key(stream: &Stream) -> Value {
 /// Returns the table. The keys are the last column, since a few of them are long.
 fn table(width: usize, connector: &Connector) -> String {
     let has_deletions = connector.has_setting(DETECT);
-    let head = ["stream", "modes", "deletions", connector.terms.check.permission, "key"];
+    let line = |[stream, modes, deletions, scope, key]: [&str; 5]| -> Vec<String> {
+        let deletions = has_deletions.then_some(deletions);
+        [Some(stream), Some(modes), deletions, Some(scope), Some(key)]
+            .into_iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect()
+    };
     let row = |stream: &Stream| {
         let modes = if stream.has_updated_at { "full, incremental" } else { "full" };
         let key = stream.primary_key.join(", ");
         let deletions = if detects_deletions(connector, stream) { "yes" } else { "no" };
-        [stream.name, modes, deletions, stream.scope.name(), &key].map(str::to_owned).to_vec()
+        line([stream.name, modes, deletions, stream.scope.name(), &key])
     };
-    let mut rows: Vec<Vec<String>> =
-        std::iter::once(head.map(str::to_owned).to_vec()).chain(connector.streams.iter().map(row)).collect();
-    if !has_deletions {
-        rows.iter_mut().for_each(|row| drop(row.remove(2)));
-    }
+    let head = line(["stream", "modes", "deletions", connector.terms.check.permission, "key"]);
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(connector.streams.iter().map(row)).collect();
     aligned(&rows, &[]).lines().map(|line| cut(line, width) + "\n").collect()
 }
 
