@@ -164,28 +164,27 @@ fn users_of_another_type_meanwhile_hide_no_others() {
     }
 }
 
-#[test]
-fn users_with_distant_ids_take_few_requests() {
+/// Returns a store of users, three of them with ids far from the others.
+fn distant_users() -> Syncs {
     let mut data = Sample { users: 40, ..sizes(5, 10) }.data(Edition::Ultimate);
     let user = data.users.get(20).unwrap().clone();
     for id in [90_000, 3_000_000, 3_000_001] {
         data.users.seed(id, crate::fake_cs_cart::User { user_id: id, ..user.clone() });
     }
     let settings = json!({ "rows_per_request": 10 });
-    let mut syncs = Syncs::with("gaps", (Options::default(), data), &[("users", "full_refresh")], &settings);
+    Syncs::with("gaps", (Options::default(), data), &[("users", "full_refresh")], &settings)
+}
+
+#[test]
+fn users_with_distant_ids_take_few_requests() {
+    let mut syncs = distant_users();
     syncs.sync();
     assert!(syncs.store.requests().len() <= 8, "{}", told(&syncs.store));
 }
 
 #[test]
 fn a_user_that_is_deleted_before_distant_ids_are_read_costs_one_request() {
-    let mut data = Sample { users: 40, ..sizes(5, 10) }.data(Edition::Ultimate);
-    let user = data.users.get(20).unwrap().clone();
-    for id in [90_000, 3_000_000, 3_000_001] {
-        data.users.seed(id, crate::fake_cs_cart::User { user_id: id, ..user.clone() });
-    }
-    let settings = json!({ "rows_per_request": 10 });
-    let mut syncs = Syncs::with("gaps", (Options::default(), data), &[("users", "full_refresh")], &settings);
+    let mut syncs = distant_users();
     syncs.store.options(|options| options.live = Some(before("users", 3, |data| _ = data.delete("users", 20))));
     syncs.sync();
     assert!(syncs.store.requests().len() <= 8, "{}", told(&syncs.store));

@@ -3,6 +3,7 @@
 
 use crate::cases::inconsistent_store::cursor::real_time;
 use crate::cases::inconsistent_store::reading::at_answers;
+use crate::cases::inconsistent_store::sent_rows_ties::{sync_with_a_cut_list, tied};
 use crate::cases::inconsistent_store::sim::{HOUR, MINUTE, STREAM, Sim, Sync, add_rows};
 use crate::fake_store::{Data, DateReading, NoKey, Options, Spoil, Stamp, utc_ms};
 use crate::harness::setup::{minutes, some_of};
@@ -133,11 +134,7 @@ fn changes_while_a_killed_sync_waits_hide_no_halved_response() {
 
 /// Returns 4,700 rows of one date, read once, and new ones some time later.
 fn tied_with_new_rows(new: i64, later: i64) -> Sim {
-    let mut data = Data::empty();
-    data.now_ms = utc_ms(NOW);
-    let at = Stamp::At(data.now_ms - MINUTE);
-    (0..4_700).for_each(|row| data.insert_lean(STREAM, row * 3 + 1, at, at));
-    let mut sim = Sim::new(STREAM, Options::default(), data);
+    let mut sim = tied(4_700);
     sim.configure("max_requests_in_flight", 1.into());
     sim.sync();
     sim.store.data(|data| {
@@ -160,16 +157,7 @@ fn rows_read_after_a_comparison_are_counted_too() {
     // With the old rows in the overlap of the new cursor, and without them.
     for later in [MINUTE, 5 * MINUTE] {
         let mut sim = tied_with_new_rows(300, later);
-        let mut cut = false;
-        sim.store.options(|options| {
-            options.quirks.spoil = Some(Box::new(move |seen, rows| {
-                let is_last = seen.param("sort") == Some("id") && rows == 300 && !cut;
-                cut |= is_last;
-                is_last.then_some(Spoil::Halved)
-            }));
-        });
-        let sync = sim.sync();
-        assert!(sync.requests.iter().any(|seen| seen.rows == 150), "the test itself: {}", sync.asked());
+        let sync = sync_with_a_cut_list(&mut sim, 300);
         sim.assert_nothing_lost(&sync.asked());
         assert_quiet(&mut sim);
     }

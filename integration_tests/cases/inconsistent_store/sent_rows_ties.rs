@@ -1,17 +1,32 @@
 //! More rows share a date than a state can list: ranges of ids are remembered, so a change emits its range again.
 
-use crate::cases::inconsistent_store::sim::{MINUTE, STREAM, Sim};
+use crate::cases::inconsistent_store::sim::{MINUTE, STREAM, Sim, Sync};
 use crate::fake_store::{Data, Options, Spoil, Stamp, utc_ms};
 
 const NOW: &str = "2024-06-05T10:00:30Z";
 
 /// Returns rows with one date, and with gaps between their ids.
-fn tied(rows: i64) -> Sim {
+pub(crate) fn tied(rows: i64) -> Sim {
     let mut data = Data::empty();
     data.now_ms = utc_ms(NOW);
     let at = Stamp::At(data.now_ms - MINUTE);
     (0..rows).for_each(|row| data.insert_lean(STREAM, row * 3 + 1, at, at));
     Sim::new(STREAM, Options { latency: std::time::Duration::ZERO, ..Options::default() }, data)
+}
+
+/// Runs a sync in which the first list of this many rows, in the order of their ids, is cut in half.
+pub(crate) fn sync_with_a_cut_list(sim: &mut Sim, rows: usize) -> Sync {
+    let mut cut = false;
+    sim.store.options(|options| {
+        options.quirks.spoil = Some(Box::new(move |seen, listed| {
+            let is_it = seen.param("sort") == Some("id") && listed == rows && !cut;
+            cut |= is_it;
+            is_it.then_some(Spoil::Halved)
+        }));
+    });
+    let sync = sim.sync();
+    assert!(sync.requests.iter().any(|seen| seen.rows == rows / 2), "the test itself: {}", sync.asked());
+    sync
 }
 
 /// Checks that an unchanged store sends nothing, and that a row that changes, is added or deleted sends its range at
@@ -78,16 +93,7 @@ fn new_rows_arrive_although_a_page_of_the_comparison_is_cut_in_half() {
         }
     });
     // The last page of the comparison has 700 known rows and then the new ones.
-    let mut cut = false;
-    sim.store.options(|options| {
-        options.quirks.spoil = Some(Box::new(move |seen, rows| {
-            let is_last = seen.param("sort") == Some("id") && rows == 900 && !cut;
-            cut |= is_last;
-            is_last.then_some(Spoil::Halved)
-        }));
-    });
-    let sync = sim.sync();
-    assert!(sync.requests.iter().any(|seen| seen.rows == 450), "the test itself: {}", sync.asked());
+    let sync = sync_with_a_cut_list(&mut sim, 900);
     sim.assert_nothing_lost(&sync.asked());
 }
 
